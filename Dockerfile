@@ -1,0 +1,22 @@
+# One image with tapedeck's executables: `producer`, `consumer` and `tapedeck`. docker-compose.yml says which one runs.
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /source
+COPY . .
+# Cargo's downloads and the compiled crates stay in caches of the builder, hence the copy: they are not part of a layer.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/source/target \
+    cargo build --release --locked -p producers -p consumers -p cli \
+    && mkdir /executables \
+    && cp target/release/producer target/release/consumer target/release/tapedeck /executables/
+
+FROM debian:bookworm-slim
+# The roots of trust for HTTPS come from the system; nothing else is needed at run time.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin tapedeck
+COPY --from=build /executables/ /usr/local/bin/
+USER 10001
+WORKDIR /tmp
+CMD ["tapedeck", "--help"]

@@ -1,0 +1,261 @@
+//! The processes of `tapedeck up`: broker, consumers, producers; started, watched, started again, stopped.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use consumers::store::Database;
+use service::kafka::Cluster;
+use service::settings;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::child::{Child, Recipe};
+use crate::progress::Report;
+
+/// Port of the embedded broker when nobody else has it: Kafka's usual one, so that Kafka tools find it.
+const USUAL_PORT: u16 = 9092;
+/// How long the embedded broker may take to answer.
+const BROKER_PATIENCE: Duration = Duration::from_secs(15);
+
+/// The processes, and where they are.
+pub(crate) struct Deck {
+    folder: PathBuf,
+    broker: Option<Child>,
+    consumer: Option<Child>,
+    producers: Vec<Child>,
+    brokers: String,
+    database: Database,
+    environment: Vec<(String, String)>,
+}
+
+/// Which process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Who {
+    /// The embedded broker.
+    Broker,
+    /// All consumers.
+    Consumer,
+    /// The producer at that place.
+    Producer(usize),
+}
+
+impl Deck {
+    /// Starts the embedded broker unless the environment names one, and prepares the database.
+    pub(crate) async fn start(folder: &Path, stop: &CancellationToken) -> anyhow::Result<Deck> {
+        let given = std::env::var(settings::KAFKA_BROKERS.name).ok().filter(|brokers| !brokers.is_empty());
+        let (brokers, broker) = match given {
+            Some(brokers) => (brokers, None),
+            None => {
+                let address = free_address()?;
+                (address.to_string(), Some(start_broker(folder, address)?))
+            }
+        };
+        let address = settings::read(&settings::DATABASE_URL).unwrap_or_else(|| crate::up::sqlite_address(folder));
+        let database = Database::new(&address)?;
+        database.migrate().await?;
+        let environment = vec![
+            (settings::KAFKA_BROKERS.name.to_owned(), brokers.clone()),
+            (settings::DATABASE_URL.name.to_owned(), address),
+        ];
+        let (consumer, producers) = (None, Vec::new());
+        let mut deck = Deck { folder: folder.to_owned(), broker, consumer, producers, brokers, database, environment };
+        let ready = deck.await_broker(stop).await;
+        if let Err(error) = ready {
+            deck.stop().await?;
+            return Err(error);
+        }
+        Ok(deck)
+    }
+
+    /// The Kafka that is used.
+    pub(crate) fn cluster(&self) -> Cluster {
+        Cluster::new(&self.brokers, &settings::read(&settings::NAMESPACE).unwrap_or_default())
+    }
+
+    /// The database that is used.
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Where records are on their way, for a person.
+    pub(crate) fn shown(&self) -> String {
+        let kafka = if self.broker.is_some() { "embedded broker" } else { "Kafka" };
+        format!("{kafka} at {} -> {}", self.brokers, self.database.shown())
+    }
+
+    /// Starts the consumers of all datasets.
+    pub(crate) fn start_consumer(&mut self) -> anyhow::Result<()> {
+        self.consumer = Some(self.child("consumer", "consumer", &["run"], &[], false)?);
+        Ok(())
+    }
+
+    /// Starts the producer of a source; its reports go to `reports`.
+    pub(crate) fn start_producer(
+        &mut self,
+        source: &str,
+        once: bool,
+        environment: &[(String, String)],
+        reports: &mpsc::Sender<Report>,
+    ) -> anyhow::Result<()> {
+        let arguments: &[&str] =
+            if once { &["run", source, "--progress", "--once"] } else { &["run", source, "--progress"] };
+        let mut child = self.child(&format!("producer-{source}"), "producer", arguments, environment, true)?;
+        relay(&mut child, reports);
+        self.producers.push(child);
+        Ok(())
+    }
+
+    /// Whether no producer is left.
+    pub(crate) fn polled_all(&self) -> bool {
+        self.producers.is_empty()
+    }
+
+    /// Waits until a process ends by itself.
+    pub(crate) async fn ended(&mut self) -> anyhow::Result<(Who, ExitStatus)> {
+        let any_producer = async {
+            if self.producers.is_empty() {
+                return std::future::pending().await;
+            }
+            let waits = self.producers.iter_mut().map(|producer| Box::pin(producer.wait()));
+            let (status, at, _) = futures::future::select_all(waits).await;
+            anyhow::Ok((Who::Producer(at), status?))
+        };
+        tokio::select! {
+            status = end_of(&mut self.broker) => Ok((Who::Broker, status?)),
+            status = end_of(&mut self.consumer) => Ok((Who::Consumer, status?)),
+            producer = any_producer => producer,
+        }
+    }
+
+    /// Starts a process again that has ended by itself.
+    pub(crate) async fn restart(
+        &mut self,
+        who: Who,
+        status: ExitStatus,
+        reports: &mpsc::Sender<Report>,
+    ) -> anyhow::Result<()> {
+        let child = match who {
+            Who::Broker => self.broker.as_mut(),
+            Who::Consumer => self.consumer.as_mut(),
+            Who::Producer(at) => self.producers.get_mut(at),
+        };
+        let child = child.expect("what has ended was there");
+        child.restart(status).await?;
+        relay(child, reports);
+        Ok(())
+    }
+
+    /// Lets go of a producer that has done its work; gives where its log is.
+    pub(crate) async fn dismiss(&mut self, producer: usize) -> anyhow::Result<PathBuf> {
+        let child = self.producers.swap_remove(producer);
+        let log = child.log();
+        child.stop().await?;
+        Ok(log)
+    }
+
+    /// Stops in the order in which nothing is lost: who writes to Kafka, who reads from it, Kafka.
+    pub(crate) async fn stop(&mut self) -> anyhow::Result<()> {
+        let producers = self.producers.drain(..).map(Child::stop);
+        for stopped in futures::future::join_all(producers).await {
+            stopped?;
+        }
+        for child in [self.consumer.take(), self.broker.take()].into_iter().flatten() {
+            child.stop().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the broker answers, by making sure of the topics.
+    async fn await_broker(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let Some(broker) = &mut self.broker else {
+            return self.ensure_topics().await;
+        };
+        let log = broker.log();
+        let address: SocketAddr = self.brokers.parse()?;
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            tokio::select! {
+                status = broker.wait() => bail!("the embedded broker ended ({}); see {}", status?, log.display()),
+                () = stop.cancelled() => bail!("interrupted"),
+                () = tokio::time::sleep(Duration::from_millis(10)) => {}
+            }
+            if began.elapsed() > BROKER_PATIENCE {
+                bail!("the embedded broker does not answer; see {}", log.display());
+            }
+        }
+        self.ensure_topics().await
+    }
+
+    async fn ensure_topics(&self) -> anyhow::Result<()> {
+        let cluster = self.cluster();
+        let topic = |dataset| contract::topic::topic(cluster.namespace(), dataset);
+        cluster.ensure_topics(&contract::datasets().iter().map(topic).collect::<Vec<_>>()).await
+    }
+
+    fn child(
+        &self,
+        name: &str,
+        program: &'static str,
+        arguments: &[&str],
+        environment: &[(String, String)],
+        piped: bool,
+    ) -> anyhow::Result<Child> {
+        let recipe = Recipe {
+            name: name.to_owned(),
+            program,
+            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+            environment: self.environment.iter().chain(environment).cloned().collect(),
+            piped,
+        };
+        Child::start(recipe, &self.folder)
+    }
+}
+
+async fn end_of(child: &mut Option<Child>) -> anyhow::Result<ExitStatus> {
+    match child {
+        Some(child) => child.wait().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Sends on what a producer reports; lines that are no report are dropped.
+fn relay(child: &mut Child, reports: &mpsc::Sender<Report>) {
+    let Some(stdout) = child.stdout() else {
+        return;
+    };
+    let reports = reports.clone();
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(stdout).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            if let Ok(report) = serde_json::from_str(&line)
+                && reports.send(report).await.is_err()
+            {
+                return;
+            }
+        }
+    });
+}
+
+fn start_broker(folder: &Path, address: SocketAddr) -> anyhow::Result<Child> {
+    let data = folder.join("broker").display().to_string();
+    let address = address.to_string();
+    let arguments = ["--data-dir", &data, "--listen", &address, "--stop-at-eof"];
+    let recipe = Recipe {
+        name: "broker".to_owned(),
+        program: "tapedeck-broker",
+        arguments: arguments.map(str::to_owned).to_vec(),
+        environment: Vec::new(),
+        piped: false,
+    };
+    Child::start(recipe, folder)
+}
+
+fn free_address() -> anyhow::Result<SocketAddr> {
+    let usual = TcpListener::bind(("127.0.0.1", USUAL_PORT));
+    let listener = usual.or_else(|_| TcpListener::bind(("127.0.0.1", 0))).context("cannot find a free port")?;
+    Ok(listener.local_addr()?)
+}

@@ -1,0 +1,151 @@
+//! What a run published and what became of it, from Kafka's offsets and the database's ledger.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use consumers::consume::end_offsets;
+use consumers::store::{Database, Outcome, Store};
+use contract::{Dataset, datasets, topic};
+use serde::Serialize;
+use service::kafka::Cluster;
+
+/// The dataset whose records are refused ones.
+const DEAD_LETTER: &str = "dead_letter";
+
+/// A run in numbers; `published` is the sum of the next four.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub(crate) struct Summary {
+    /// Records on the topics that were not yet stored when the run began.
+    pub(crate) published: u64,
+    /// Inserted, or values changed.
+    pub(crate) stored: u64,
+    /// The same values again.
+    pub(crate) unchanged: u64,
+    /// Older than what is stored, or folded with a newer one of the same chunk.
+    pub(crate) superseded: u64,
+    /// Refused, by a producer or a consumer.
+    pub(crate) dead_lettered: u64,
+    /// From the start of the producers to the last commit.
+    pub(crate) seconds: f64,
+    /// `published` by `seconds`.
+    pub(crate) rows_per_second: f64,
+}
+
+/// Follows a run.
+pub(crate) struct Meter {
+    cluster: Cluster,
+    database: Database,
+    store: Box<dyn Store>,
+    positions: HashMap<(String, i32), i64>,
+    outcomes: HashMap<String, Outcome>,
+    started: Instant,
+}
+
+impl Meter {
+    /// Begins where the database is now.
+    pub(crate) async fn start(cluster: Cluster, database: Database) -> anyhow::Result<Meter> {
+        let store = database.store("meter");
+        let (positions, outcomes) = (HashMap::new(), HashMap::new());
+        let mut meter = Meter { cluster, database, store, positions, outcomes, started: Instant::now() };
+        meter.positions = meter.positions().await?;
+        meter.outcomes = meter.outcomes().await?;
+        Ok(meter)
+    }
+
+    /// The sums since the beginning, without what Kafka knows.
+    pub(crate) async fn so_far(&mut self) -> anyhow::Result<Summary> {
+        let mut summary = Summary::default();
+        for (sink, now) in self.outcomes().await? {
+            let before = self.outcomes.get(&sink).copied().unwrap_or_default();
+            if sink == self.group(contract::dataset(DEAD_LETTER).expect("it is declared")) {
+                summary.dead_lettered += now.read - before.read;
+                continue;
+            }
+            summary.stored += now.inserted + now.changed - before.inserted - before.changed;
+            summary.unchanged += now.unchanged - before.unchanged;
+            summary.superseded += now.superseded - before.superseded;
+            summary.dead_lettered += now.dead_lettered - before.dead_lettered;
+        }
+        let seconds = self.started.elapsed().as_secs_f64();
+        let rows = summary.stored + summary.unchanged + summary.superseded + summary.dead_lettered;
+        Ok(Summary { seconds, rows_per_second: rows as f64 / seconds.max(1e-9), ..summary })
+    }
+
+    /// Waits until everything that is on the topics now is stored; gives the whole summary.
+    pub(crate) async fn caught_up(&mut self) -> anyhow::Result<Summary> {
+        let cluster = self.cluster.clone();
+        let ends = tokio::task::spawn_blocking(move || ends(&cluster)).await??;
+        loop {
+            let positions = self.positions().await?;
+            let stored = |(partition, (low, end)): (&(String, i32), &(i64, i64))| {
+                low == end || positions.get(partition).is_some_and(|position| position >= end)
+            };
+            if ends.iter().all(stored) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let begun = |(partition, (low, end)): (&(String, i32), &(i64, i64))| {
+            (end - self.positions.get(partition).unwrap_or(low)).cast_unsigned()
+        };
+        let published = ends.iter().map(begun).sum();
+        let summary = self.so_far().await?;
+        Ok(Summary { published, rows_per_second: published as f64 / summary.seconds.max(1e-9), ..summary })
+    }
+
+    async fn positions(&mut self) -> anyhow::Result<HashMap<(String, i32), i64>> {
+        let mut all = HashMap::new();
+        for dataset in datasets() {
+            let topic = topic::topic(self.cluster.namespace(), dataset);
+            let group = self.group(dataset);
+            for position in self.store.positions(&group, &topic).await? {
+                all.insert((topic.clone(), position.partition), position.next_offset);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn outcomes(&mut self) -> anyhow::Result<HashMap<String, Outcome>> {
+        let totals = self.store.totals().await?;
+        Ok(totals.into_iter().map(|total| (total.sink, total.outcome)).collect())
+    }
+
+    fn group(&self, dataset: &Dataset) -> String {
+        topic::group(self.cluster.namespace(), dataset, &self.database.sink())
+    }
+}
+
+/// First and end offset of every partition.
+fn ends(cluster: &Cluster) -> anyhow::Result<HashMap<(String, i32), (i64, i64)>> {
+    let mut all = HashMap::new();
+    for dataset in datasets() {
+        let topic = topic::topic(cluster.namespace(), dataset);
+        for (partition, low, end) in end_offsets(cluster, &topic)? {
+            all.insert((topic.clone(), partition), (low, end));
+        }
+    }
+    Ok(all)
+}
+
+impl Summary {
+    /// Whether every record is accounted for.
+    pub(crate) fn adds_up(&self) -> bool {
+        self.published == self.stored + self.unchanged + self.superseded + self.dead_lettered
+    }
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let lines = [
+            ("published", self.published, ""),
+            ("stored", self.stored, "inserted, or values changed"),
+            ("unchanged", self.unchanged, "the same values again"),
+            ("superseded", self.superseded, "older than what is stored, or folded"),
+            ("dead-lettered", self.dead_lettered, "refused, kept with the reason in dead_letter"),
+        ];
+        for (name, count, meaning) in lines {
+            writeln!(formatter, "  {name:<14}{count:>10}  {meaning}")?;
+        }
+        write!(formatter, "  in {:.1} s, {:.0} rows/s", self.seconds, self.rows_per_second)
+    }
+}

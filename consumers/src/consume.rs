@@ -1,0 +1,332 @@
+//! The consumer group on Kafka: which partitions are ours, where to begin in them, and the messages.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, DefaultConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use service::kafka::{Cluster, REQUEST_TIMEOUT};
+use tokio::runtime::Handle;
+
+use crate::sink::{REMINDER, SinkError};
+use crate::store::{Database, StoreError};
+
+/// How long a partition that is taken from us waits for its chunk that is being written: whoever gets it reads the
+/// position, and would be fenced by our commit.
+const REVOKE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Settings of the consumer; each is a choice for the guarantees, not a preference.
+const SETTINGS: &[(&str, &str)] = &[
+    // The database knows how far we are; the group's offsets are for dashboards and never read back.
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("auto.offset.reset", "error"),
+    ("isolation.level", "read_committed"),
+    ("check.crcs", "true"),
+    ("group.protocol", "classic"),
+    ("partition.assignment.strategy", "range"),
+    // How long a consumer that was killed keeps its partitions from its successor.
+    ("session.timeout.ms", "10000"),
+    ("heartbeat.interval.ms", "3000"),
+    ("max.poll.interval.ms", "300000"),
+    ("fetch.wait.max.ms", "100"),
+    // What is fetched ahead is most of the memory that a consumer needs: fetches come compressed and are kept
+    // unpacked, and a small message takes five times its size in the queue. Enough for the writers never to wait.
+    ("fetch.max.bytes", "4194304"),
+    ("fetch.message.max.bytes", "1048576"),
+    ("queued.min.messages", "5000"),
+    ("queued.max.messages.kbytes", "2048"),
+    // A full queue is looked at again after this, by default a second: the writers would wait for most of it.
+    ("fetch.queue.backoff.ms", "10"),
+];
+
+/// A change of what is assigned to us.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// Partitions that are now ours, each with its incarnation and the offset to begin at.
+    Assigned(Vec<Start>),
+    /// What was ours no longer is.
+    Revoked,
+    /// We could not find out where to begin.
+    Failed(SinkError),
+}
+
+/// Where to begin in a partition.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Start {
+    pub(crate) partition: i32,
+    pub(crate) incarnation: i32,
+    pub(crate) offset: i64,
+}
+
+/// What a poll gave.
+#[derive(Debug)]
+pub(crate) enum Polled<'a> {
+    Message(BorrowedMessage<'a>),
+    /// The partition has been read to its end.
+    End(i32),
+    Nothing,
+}
+
+/// Counts the chunks that are being written.
+#[derive(Debug, Default)]
+pub(crate) struct InFlight {
+    count: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl InFlight {
+    pub(crate) fn begin(&self) {
+        *self.lock() += 1;
+    }
+
+    pub(crate) fn end(&self) {
+        *self.lock() -= 1;
+        self.changed.notify_all();
+    }
+
+    /// Waits until nothing is being written; false when it takes too long.
+    pub(crate) fn await_none(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let mut count = self.lock();
+        while *count > 0 {
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
+                return false;
+            };
+            count = self.changed.wait_timeout(count, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A member of a consumer group that begins where the database says.
+pub(crate) struct Consumption {
+    consumer: BaseConsumer<Group>,
+    topic: String,
+    brokers: String,
+    away_logged: Cell<Option<Instant>>,
+}
+
+/// What the rebalance callback needs; it runs on the thread that polls.
+struct Group {
+    sink: String,
+    topic: String,
+    database: Database,
+    runtime: Handle,
+    in_flight: Arc<InFlight>,
+    changes: Mutex<Vec<Change>>,
+}
+
+impl Consumption {
+    /// Joins the group. With `until_end`, the end of each partition is reported.
+    pub(crate) fn join(
+        cluster: &Cluster,
+        (sink, topic): (&str, &str),
+        database: &Database,
+        in_flight: Arc<InFlight>,
+        runtime: &Handle,
+        until_end: bool,
+    ) -> Result<Consumption, SinkError> {
+        let mut config = cluster.client_config("consumer");
+        for (name, value) in SETTINGS {
+            config.set(*name, *value);
+        }
+        config.set("group.id", sink).set("enable.partition.eof", until_end.to_string());
+        let group = Group {
+            sink: sink.to_owned(),
+            topic: topic.to_owned(),
+            database: database.clone(),
+            runtime: runtime.clone(),
+            in_flight,
+            changes: Mutex::default(),
+        };
+        let consumer: BaseConsumer<Group> =
+            config.create_with_context(group).map_err(|error| SinkError::Halt(error.to_string()))?;
+        consumer.subscribe(&[topic]).map_err(|error| SinkError::Halt(error.to_string()))?;
+        let brokers = cluster.brokers().to_owned();
+        Ok(Consumption { consumer, topic: topic.to_owned(), brokers, away_logged: Cell::new(None) })
+    }
+
+    /// The next message, if one comes within that time.
+    pub(crate) fn poll(&self, patience: Duration) -> Result<Polled<'_>, SinkError> {
+        match self.consumer.poll(patience) {
+            None => Ok(Polled::Nothing),
+            Some(Ok(message)) => Ok(Polled::Message(message)),
+            Some(Err(KafkaError::PartitionEOF(partition))) => Ok(Polled::End(partition)),
+            Some(Err(error)) => match error.rdkafka_error_code() {
+                // librdkafka goes on by itself once a broker answers again.
+                Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown) => {
+                    self.log_away();
+                    Ok(Polled::Nothing)
+                }
+                _ => Err(SinkError::Retry(format!("cannot read topic `{}`: {error}", self.topic))),
+            },
+        }
+    }
+
+    fn log_away(&self) {
+        if self.away_logged.get().is_none_or(|logged| logged.elapsed() > REMINDER) {
+            tracing::warn!(topic = self.topic, brokers = self.brokers, "kafka does not answer, will go on trying");
+            self.away_logged.set(Some(Instant::now()));
+        }
+    }
+
+    /// The changes of the assignment since the last call.
+    pub(crate) fn changes(&self) -> Vec<Change> {
+        std::mem::take(&mut *self.consumer.context().changes())
+    }
+
+    /// Whether no member of the group has any partition, which is the group coordinator's mistake.
+    ///
+    /// The embedded broker makes it when it and a consumer are killed together: whoever joins next gets nothing.
+    pub(crate) fn nobody_has_partitions(&self) -> Result<bool, SinkError> {
+        let group = &self.consumer.context().sink;
+        let groups = self.consumer.fetch_group_list(Some(group), REQUEST_TIMEOUT);
+        let groups =
+            groups.map_err(|error| SinkError::Retry(format!("cannot read consumer group `{group}`: {error}")))?;
+        let members = groups.groups().iter().flat_map(|group| group.members());
+        Ok(!members.map(|member| assigned_topics(member.assignment())).any(|topics| topics > 0))
+    }
+
+    /// Tells Kafka how far we are, for lag dashboards; nothing depends on it.
+    pub(crate) fn report(&self, partition: i32, next_offset: i64) {
+        let mut positions = TopicPartitionList::new();
+        let added = positions.add_partition_offset(&self.topic, partition, Offset::Offset(next_offset));
+        if let Err(error) = added.and_then(|()| self.consumer.commit(&positions, CommitMode::Async)) {
+            tracing::debug!(partition, %error, "cannot report the position to kafka");
+        }
+    }
+
+    /// Stops fetching these partitions; what was fetched ahead is dropped and fetched again later.
+    pub(crate) fn pause(&self, partition: i32) -> Result<(), SinkError> {
+        let outcome = self.consumer.pause(&self.one(partition));
+        outcome.map_err(|error| SinkError::Retry(format!("cannot pause {}[{partition}]: {error}", self.topic)))
+    }
+
+    /// Goes on fetching after the last message that was polled.
+    pub(crate) fn resume(&self, partition: i32) -> Result<(), SinkError> {
+        let outcome = self.consumer.resume(&self.one(partition));
+        outcome.map_err(|error| SinkError::Retry(format!("cannot resume {}[{partition}]: {error}", self.topic)))
+    }
+
+    fn one(&self, partition: i32) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.topic, partition);
+        list
+    }
+}
+
+/// Number of topics in a member's assignment: after the version, a 2-byte number, it begins with a 4-byte count.
+fn assigned_topics(assignment: Option<&[u8]>) -> i32 {
+    let count = assignment.and_then(|bytes| bytes.get(2..6));
+    count.and_then(|bytes| bytes.try_into().ok()).map_or(0, i32::from_be_bytes)
+}
+
+impl ClientContext for Group {}
+
+impl ConsumerContext for Group {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        let change = match error {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, partitions),
+            _ => {
+                if !self.in_flight.await_none(REVOKE_PATIENCE) {
+                    tracing::warn!(sink = self.sink, "a chunk is still being written while its partition moves on");
+                }
+                consumer.unassign().map(|()| Change::Revoked).map_err(|error| SinkError::Retry(error.to_string()))
+            }
+        };
+        self.changes().push(change.unwrap_or_else(Change::Failed));
+    }
+}
+
+impl Group {
+    fn changes(&self) -> MutexGuard<'_, Vec<Change>> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) -> Result<Change, SinkError> {
+        let numbers: Vec<i32> = partitions.elements().iter().map(|element| element.partition()).collect();
+        let starts = match self.starts(consumer, &numbers) {
+            Ok(starts) => starts,
+            Err(error) => {
+                // The group must get an answer all the same.
+                consumer.assign(&TopicPartitionList::new()).map_err(|error| SinkError::Retry(error.to_string()))?;
+                return Err(error);
+            }
+        };
+        let mut list = TopicPartitionList::new();
+        for start in &starts {
+            list.add_partition_offset(&self.topic, start.partition, Offset::Offset(start.offset))
+                .map_err(|error| SinkError::Halt(error.to_string()))?;
+        }
+        consumer.assign(&list).map_err(|error| SinkError::Retry(error.to_string()))?;
+        Ok(Change::Assigned(starts))
+    }
+
+    /// Where the database says that we are, checked against what Kafka has.
+    fn starts(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) -> Result<Vec<Start>, SinkError> {
+        let mut store = self.database.store("positions");
+        let positions = self.runtime.block_on(store.positions(&self.sink, &self.topic)).map_err(SinkError::from)?;
+        let known: HashMap<i32, _> = positions.iter().map(|position| (position.partition, position)).collect();
+        let start = |&partition: &i32| {
+            let (low, high) = consumer.fetch_watermarks(&self.topic, partition, REQUEST_TIMEOUT).map_err(|error| {
+                SinkError::Retry(format!("cannot read offsets of {}[{partition}]: {error}", self.topic))
+            })?;
+            let (incarnation, offset) =
+                known.get(&partition).map_or((0, low), |position| (position.incarnation, position.next_offset));
+            self.check(partition, offset, low, high)?;
+            Ok(Start { partition, incarnation, offset })
+        };
+        partitions.iter().map(start).collect()
+    }
+
+    /// Going on elsewhere than where we were would skip records silently.
+    fn check(&self, partition: i32, offset: i64, low: i64, high: i64) -> Result<(), SinkError> {
+        let Group { sink, topic, .. } = self;
+        if offset < low {
+            return Err(SinkError::Halt(format!(
+                "{topic}[{partition}] begins at offset {low}, but `{sink}` is at {offset}: {} records are gone \
+                 unread; restore them, or delete the row of `sink_position` to begin anew",
+                low - offset
+            )));
+        }
+        if offset > high {
+            return Err(SinkError::Halt(format!(
+                "{topic}[{partition}] ends at offset {high}, but `{sink}` is at {offset}: the topic was recreated or \
+                 truncated; delete the row of `sink_position` to begin anew"
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl From<StoreError> for SinkError {
+    fn from(error: StoreError) -> SinkError {
+        match error {
+            StoreError::Halt(reason) => SinkError::Halt(reason),
+            other => SinkError::Retry(other.to_string()),
+        }
+    }
+}
+
+/// The end of each partition of a topic, as Kafka has it now.
+pub fn end_offsets(cluster: &Cluster, topic: &str) -> anyhow::Result<Vec<(i32, i64, i64)>> {
+    let consumer: BaseConsumer<DefaultConsumerContext> = cluster.client_config("offsets").create()?;
+    let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
+    let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+    partitions
+        .map(|partition| {
+            let (low, high) = consumer.fetch_watermarks(topic, partition.id(), REQUEST_TIMEOUT)?;
+            Ok((partition.id(), low, high))
+        })
+        .collect()
+}

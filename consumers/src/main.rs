@@ -1,0 +1,153 @@
+//! `consumer`: plays topics into the database.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use backon::{ExponentialBuilder, Retryable as _};
+use clap::{Parser, Subcommand};
+use consumers::chunk::Limits;
+use consumers::sink::Sink;
+use consumers::store::{Database, StoreError};
+use contract::{Dataset, datasets};
+use service::kafka::Cluster;
+use service::registry::Registry;
+use service::{settings, shutdown, telemetry};
+use tokio::runtime::{Handle, Runtime};
+use tokio_util::sync::CancellationToken;
+
+/// How long the process waits for its sinks after one of them has ended with an error or was told to stop.
+const END_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Plays the topics into the database: validates and upserts chunk by chunk.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Consume datasets, all of them when none is named
+    Run {
+        /// Names of datasets
+        #[arg(value_name = "DATASET")]
+        datasets: Vec<String>,
+        /// End when everything that is on the topics is stored
+        #[arg(long)]
+        once: bool,
+    },
+    /// Bring the database's tables up to date, or back
+    Migrate {
+        /// Go back to this migration; 0 removes all tables with their data
+        #[arg(long, value_name = "NUMBER")]
+        down_to: Option<i64>,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    telemetry::init();
+    telemetry::report(Runtime::new().context("cannot start the runtime").and_then(|runtime| {
+        let outcome = runtime.block_on(run(arguments.command));
+        // A thread may still wait for a broker that is away; nothing depends on it.
+        runtime.shutdown_background();
+        outcome
+    }))
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Run { datasets, once } => consume(&chosen(&datasets)?, once).await,
+        Command::Migrate { down_to: None } => Ok(Database::from_settings()?.migrate().await?),
+        Command::Migrate { down_to: Some(number) } => Ok(Database::from_settings()?.migrate_down(number).await?),
+    }
+}
+
+fn chosen(names: &[String]) -> anyhow::Result<Vec<&'static Dataset>> {
+    if names.is_empty() {
+        return Ok(datasets().iter().collect());
+    }
+    let find = |name: &String| {
+        let known = || datasets().iter().map(|dataset| dataset.name.as_str()).collect::<Vec<_>>().join(", ");
+        contract::dataset(name).with_context(|| format!("there is no dataset `{name}`; there are: {}", known()))
+    };
+    names.iter().map(find).collect()
+}
+
+async fn consume(datasets: &[&'static Dataset], once: bool) -> anyhow::Result<()> {
+    let stop = shutdown::token()?;
+    let database = Database::from_settings()?;
+    let limits = Limits {
+        rows: settings::read_number(&settings::CHUNK_ROWS, 1..=1_000_000)? as usize,
+        bytes: settings::read_number(&settings::CHUNK_BYTES, 1..=1 << 30)? as usize,
+        age: Duration::from_millis(settings::read_number(&settings::CHUNK_AGE_MS, 1..=3_600_000)?.cast_unsigned()),
+    };
+    let sink = |dataset: &&'static Dataset| -> anyhow::Result<Sink> {
+        Ok(Sink {
+            dataset,
+            cluster: Cluster::from_settings(),
+            registry: Registry::from_settings()?,
+            limits,
+            writers: database.writers()?,
+            database: database.clone(),
+            once,
+        })
+    };
+    let sinks = datasets.iter().map(sink).collect::<anyhow::Result<Vec<_>>>()?;
+    tokio::select! {
+        migrated = migrate(&database, once) => migrated?,
+        () = stop.cancelled() => return Ok(()),
+    }
+    run_all(sinks, &stop).await
+}
+
+/// Brings the tables up to date; a daemon waits for a database that is away.
+async fn migrate(database: &Database, once: bool) -> anyhow::Result<()> {
+    let waits = ExponentialBuilder::default().with_jitter().with_max_delay(Duration::from_secs(15)).without_max_times();
+    let attempt = || database.migrate();
+    attempt
+        .retry(waits)
+        .when(|error| !once && matches!(error, StoreError::Retry(_)))
+        .notify(|error, wait| tracing::warn!(%error, wait_s = wait.as_secs_f32(), "waiting for the database"))
+        .await?;
+    Ok(())
+}
+
+/// Runs sinks side by side. When one halts, all stop: a service that does part of its work looks healthy and is not.
+async fn run_all(sinks: Vec<Sink>, stop: &CancellationToken) -> anyhow::Result<()> {
+    let (sender, mut results) = tokio::sync::mpsc::channel(sinks.len().max(1));
+    let count = sinks.len();
+    for sink in sinks {
+        let (sender, stop, runtime) = (sender.clone(), stop.clone(), Handle::current());
+        let name = format!("sink-{}", sink.dataset.name);
+        std::thread::Builder::new().name(name).spawn(move || {
+            let result = sink.run(&runtime, &stop);
+            // The receiver is gone only when the process ends.
+            let _ = sender.blocking_send((sink.dataset, result));
+        })?;
+    }
+    drop(sender);
+    let mut failure = None;
+    for _ in 0..count {
+        let next = tokio::select! {
+            next = results.recv() => next,
+            () = expiry(stop) => bail!("a sink did not end within {} s; what it had not committed is read again", END_PATIENCE.as_secs()),
+        };
+        match next {
+            Some((dataset, Ok(outcome))) => tracing::info!(dataset = dataset.name, ?outcome, "ended"),
+            Some((dataset, Err(error))) => {
+                failure.get_or_insert_with(|| anyhow::anyhow!("dataset `{}`: {error}", dataset.name));
+                stop.cancel();
+            }
+            None => bail!("a sink ended without an answer"),
+        }
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+async fn expiry(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(END_PATIENCE).await;
+}

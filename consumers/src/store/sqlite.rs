@@ -1,0 +1,318 @@
+//! SQLite: one file, one writer at a time.
+
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Days, SecondsFormat, Utc};
+use contract::rows::Folded;
+use contract::{Column, Dataset, Rows, sql};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use service::secret::{Secret, without_credentials};
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
+use sqlx::{Arguments as _, AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
+use tokio::sync::Mutex;
+
+use super::{Outcome, Position, Store, StoreError, Total};
+use crate::chunk::Chunk;
+
+static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/sqlite");
+
+/// How long to wait for another process that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Rows written by one statement: enough that its fixed cost does not count, few enough for SQLite's 32,766 parameters.
+const ROWS_PER_STATEMENT: usize = 250;
+
+/// The connection that all sinks of a process share.
+pub(super) type Shared = Mutex<Option<SqliteConnection>>;
+
+/// One sink's use of the shared connection.
+pub(super) struct Sqlite {
+    address: Secret,
+    shared: Arc<Shared>,
+}
+
+impl Sqlite {
+    pub(super) fn new(address: Secret, shared: Arc<Shared>) -> Sqlite {
+        Sqlite { address, shared }
+    }
+
+    async fn commit_chunk(&self, chunk: &Chunk) -> Result<Outcome, StoreError> {
+        let mut slot = self.shared.lock().await;
+        let mut connection = take(&mut slot, &self.address).await?;
+        let dead_letter = contract::dataset("dead_letter").expect("it is declared");
+        // Take the write lock at once: a transaction that begins by reading cannot wait for it.
+        let mut transaction = connection.begin_with("begin immediate").await.map_err(classify)?;
+        if !move_position(&mut transaction, chunk).await.map_err(classify)? {
+            let outcome = committed_before(&mut transaction, chunk).await.map_err(classify)?;
+            transaction.rollback().await.map_err(classify)?;
+            *slot = Some(connection);
+            return outcome.ok_or_else(|| StoreError::Fenced { partition: chunk.partition.clone() });
+        }
+        let (seen, written) = write(&mut transaction, chunk.dataset, &chunk.rows).await.map_err(classify)?;
+        write(&mut transaction, dead_letter, &chunk.dead_letters).await.map_err(classify)?;
+        let outcome = Outcome::of_upsert(chunk, seen, written);
+        insert_ledger(&mut transaction, chunk, &outcome).await.map_err(classify)?;
+        transaction.commit().await.map_err(classify)?;
+        *slot = Some(connection);
+        Ok(outcome)
+    }
+}
+
+/// The connection, taken out: whoever does not put it back after an error has closed it.
+async fn take(slot: &mut Option<SqliteConnection>, address: &Secret) -> Result<SqliteConnection, StoreError> {
+    match slot.take() {
+        Some(connection) => Ok(connection),
+        None => connect(address).await,
+    }
+}
+
+impl Store for Sqlite {
+    fn positions<'a>(&'a mut self, sink: &'a str, topic: &'a str) -> BoxFuture<'a, Result<Vec<Position>, StoreError>> {
+        async move {
+            let mut slot = self.shared.lock().await;
+            let mut connection = take(&mut slot, &self.address).await?;
+            let query = "select max(kafka_incarnation), kafka_partition, next_offset from sink_position \
+                where sink = ? and kafka_topic = ? group by kafka_partition";
+            let rows = sqlx::query(query).bind(sink).bind(topic).fetch_all(&mut connection).await.map_err(classify)?;
+            *slot = Some(connection);
+            let position =
+                |row: &SqliteRow| Position { incarnation: row.get(0), partition: row.get(1), next_offset: row.get(2) };
+            Ok(rows.iter().map(position).collect())
+        }
+        .boxed()
+    }
+
+    fn commit<'a>(&'a mut self, chunk: &'a Chunk) -> BoxFuture<'a, Result<Outcome, StoreError>> {
+        self.commit_chunk(chunk).boxed()
+    }
+
+    fn totals(&mut self) -> BoxFuture<'_, Result<Vec<Total>, StoreError>> {
+        async move {
+            let mut slot = self.shared.lock().await;
+            let mut connection = take(&mut slot, &self.address).await?;
+            let query = "select sink, sum(records_read), sum(records_inserted), sum(records_changed), \
+                sum(records_unchanged), sum(records_superseded), sum(records_dead_lettered) \
+                from sink_chunk group by sink order by sink";
+            let rows = sqlx::query(query).fetch_all(&mut connection).await.map_err(classify)?;
+            *slot = Some(connection);
+            Ok(rows.iter().map(|row| Total { sink: row.get(0), outcome: outcome(row, 1) }).collect())
+        }
+        .boxed()
+    }
+}
+
+/// Moves the position from the chunk's beginning to its end; false when it is somewhere else.
+async fn move_position(connection: &mut SqliteConnection, chunk: &Chunk) -> sqlx::Result<bool> {
+    let now = text(Utc::now());
+    let statement = "update sink_position set next_offset = ?, updated_at = ? where sink = ? and kafka_topic = ? \
+        and kafka_incarnation = ? and kafka_partition = ? and next_offset = ?";
+    let partition = &chunk.partition;
+    let moved = sqlx::query(statement)
+        .bind(chunk.to_offset)
+        .bind(&now)
+        .bind(&*partition.sink)
+        .bind(&*partition.topic)
+        .bind(partition.incarnation)
+        .bind(partition.number)
+        .bind(chunk.from_offset)
+        .execute(&mut *connection)
+        .await?;
+    if moved.rows_affected() == 1 {
+        return Ok(true);
+    }
+    let statement = "insert into sink_position (sink, kafka_topic, kafka_incarnation, kafka_partition, next_offset, \
+        updated_at) values (?, ?, ?, ?, ?, ?) on conflict do nothing";
+    let inserted = sqlx::query(statement)
+        .bind(&*partition.sink)
+        .bind(&*partition.topic)
+        .bind(partition.incarnation)
+        .bind(partition.number)
+        .bind(chunk.to_offset)
+        .bind(now)
+        .execute(connection)
+        .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// The outcome in the ledger, when this very chunk was committed by an attempt whose answer was lost.
+async fn committed_before(connection: &mut SqliteConnection, chunk: &Chunk) -> sqlx::Result<Option<Outcome>> {
+    let query = "select records_read, records_inserted, records_changed, records_unchanged, records_superseded, \
+        records_dead_lettered from sink_chunk where sink = ? and kafka_topic = ? and kafka_incarnation = ? \
+        and kafka_partition = ? and from_offset = ? and to_offset = ?";
+    let partition = &chunk.partition;
+    let row = sqlx::query(query)
+        .bind(&*partition.sink)
+        .bind(&*partition.topic)
+        .bind(partition.incarnation)
+        .bind(partition.number)
+        .bind(chunk.from_offset)
+        .bind(chunk.to_offset)
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.map(|row| outcome(&row, 0)))
+}
+
+async fn insert_ledger(connection: &mut SqliteConnection, chunk: &Chunk, outcome: &Outcome) -> sqlx::Result<()> {
+    let statement = "insert into sink_chunk (sink, kafka_topic, kafka_incarnation, kafka_partition, from_offset, \
+        to_offset, records_read, records_inserted, records_changed, records_unchanged, records_superseded, \
+        records_dead_lettered, committed_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let partition = &chunk.partition;
+    let counts =
+        [outcome.read, outcome.inserted, outcome.changed, outcome.unchanged, outcome.superseded, outcome.dead_lettered];
+    let query = sqlx::query(statement)
+        .bind(&*partition.sink)
+        .bind(&*partition.topic)
+        .bind(partition.incarnation)
+        .bind(partition.number)
+        .bind(chunk.from_offset)
+        .bind(chunk.to_offset);
+    let query = counts.iter().fold(query, |query, count| query.bind(count.cast_signed()));
+    query.bind(text(Utc::now())).execute(connection).await?;
+    Ok(())
+}
+
+/// Upserts rows; gives how many were seen as new, changed and unchanged, and how many were written.
+async fn write(
+    connection: &mut SqliteConnection,
+    dataset: &'static Dataset,
+    rows: &Rows,
+) -> sqlx::Result<([u64; 3], u64)> {
+    let (mut seen, mut written) = ([0; 3], 0);
+    let now = text(Utc::now());
+    for part in rows.fold(dataset).chunks(ROWS_PER_STATEMENT) {
+        let newer = newer(connection, dataset, rows, part).await?;
+        for (row, stored) in &newer {
+            seen[match stored {
+                None => 0,
+                Some(hash) if *hash != row.version.2 => 1,
+                Some(_) => 2,
+            }] += 1;
+        }
+        if newer.is_empty() {
+            continue;
+        }
+        let mut arguments = SqliteArguments::default();
+        for (row, _) in &newer {
+            for position in 0..dataset.fields.len() {
+                add(&mut arguments, rows.column(position), row.row).map_err(sqlx::Error::Encode)?;
+            }
+            arguments.add(row.version.2).map_err(sqlx::Error::Encode)?;
+            arguments.add(now.as_str()).map_err(sqlx::Error::Encode)?;
+        }
+        let statement = AssertSqlSafe(sql::sqlite_upsert(dataset, newer.len()));
+        written += sqlx::query_with(statement, arguments).execute(&mut *connection).await?.rows_affected();
+    }
+    Ok((seen, written))
+}
+
+/// The rows that are newer than what is stored, each with the hash of the row it replaces.
+async fn newer<'a>(
+    connection: &mut SqliteConnection,
+    dataset: &'static Dataset,
+    rows: &Rows,
+    part: &'a [Folded],
+) -> sqlx::Result<Vec<(&'a Folded, Option<i64>)>> {
+    let mut arguments = SqliteArguments::default();
+    for (place, row) in part.iter().enumerate() {
+        arguments.add(place as i64).map_err(sqlx::Error::Encode)?;
+        for position in dataset.key.iter().chain(&dataset.version_fields) {
+            add(&mut arguments, rows.column(*position), row.row).map_err(sqlx::Error::Encode)?;
+        }
+        arguments.add(row.version.2).map_err(sqlx::Error::Encode)?;
+    }
+    let query = AssertSqlSafe(sql::sqlite_newer(dataset, part.len()));
+    let found = sqlx::query_with(query, arguments).fetch_all(connection).await?;
+    Ok(found.iter().map(|row| (&part[row.get::<i64, _>(0) as usize], row.get(1))).collect())
+}
+
+fn add(arguments: &mut SqliteArguments, column: &Column, row: usize) -> Result<(), sqlx::error::BoxDynError> {
+    match column {
+        Column::Text(values) => arguments.add(values[row].as_deref()),
+        Column::Long(values) => arguments.add(values[row]),
+        Column::Double(values) => arguments.add(values[row]),
+        Column::Bytes(values) => arguments.add(values[row].as_deref()),
+        Column::Date(values) => arguments.add(values[row].map(date)),
+        Column::Timestamp(values) => arguments.add(values[row].map(timestamp)),
+        Column::TextList(values) => {
+            arguments.add(serde_json::to_string(&values[row]).expect("a list of texts is JSON"))
+        }
+    }
+}
+
+fn date(days: i32) -> String {
+    let epoch = DateTime::UNIX_EPOCH.date_naive();
+    let distance = Days::new(days.unsigned_abs().into());
+    let date = if days < 0 { epoch.checked_sub_days(distance) } else { epoch.checked_add_days(distance) };
+    date.expect("validation bounds dates").to_string()
+}
+
+fn timestamp(micros: i64) -> String {
+    text(DateTime::from_timestamp_micros(micros).expect("validation bounds timestamps"))
+}
+
+/// A time as text of one width, so that texts sort as times do.
+fn text(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+fn outcome(row: &SqliteRow, first: usize) -> Outcome {
+    let count = |at: usize| row.get::<i64, _>(first + at).cast_unsigned();
+    Outcome {
+        read: count(0),
+        inserted: count(1),
+        changed: count(2),
+        unchanged: count(3),
+        superseded: count(4),
+        dead_lettered: count(5),
+    }
+}
+
+async fn connect(address: &Secret) -> Result<SqliteConnection, StoreError> {
+    let shown = without_credentials(address.expose());
+    let options = SqliteConnectOptions::from_str(address.expose())
+        .map_err(|_| StoreError::Halt(format!("`{shown}` is not a database address")))?
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // Rows and positions are lost together, if a power cut takes the last of them, and Kafka still has the records.
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(BUSY_TIMEOUT)
+        .disable_statement_logging();
+    options.connect().await.map_err(|error| StoreError::Retry(format!("cannot open database `{shown}`: {error}")))
+}
+
+/// What to do after an error, by SQLite's code.
+fn classify(error: sqlx::Error) -> StoreError {
+    let Some(database) = error.as_database_error() else {
+        return StoreError::Retry(error.to_string());
+    };
+    let code: u32 = database.code().and_then(|code| code.parse().ok()).unwrap_or_default();
+    let message = format!("{} (SQLite code {code})", database.message());
+    match code & 0xff {
+        // Busy, locked, out of memory, read-only, input/output, full, cannot open.
+        5 | 6 | 7 | 8 | 10 | 13 | 14 => StoreError::Retry(message),
+        _ => StoreError::Halt(format!("the database refuses what tapedeck sends: {message}")),
+    }
+}
+
+pub(super) async fn migrate(address: &Secret) -> Result<(), StoreError> {
+    let mut connection = connect(address).await?;
+    MIGRATOR.run(&mut connection).await.map_err(migration_failed)?;
+    connection.close().await.map_err(classify)
+}
+
+pub(super) async fn migrate_down(address: &Secret, to: i64) -> Result<(), StoreError> {
+    let mut connection = connect(address).await?;
+    MIGRATOR.undo(&mut connection, to).await.map_err(migration_failed)?;
+    connection.close().await.map_err(classify)
+}
+
+fn migration_failed(error: sqlx::migrate::MigrateError) -> StoreError {
+    match error {
+        sqlx::migrate::MigrateError::Execute(error) | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => {
+            classify(error)
+        }
+        other => StoreError::Halt(format!("cannot migrate the database: {other}")),
+    }
+}

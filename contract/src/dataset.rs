@@ -1,0 +1,232 @@
+//! A dataset, read from its declaration.
+
+use std::sync::LazyLock;
+
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::records::DECLARATIONS;
+use crate::rule::{Rule, RuleError};
+
+/// Columns that every dataset has: where a record came from and its version; the first three are never null.
+pub const SOURCE: &str = "source";
+/// When the provider made the value public: the first part of a record's version.
+pub const KNOWN_AT: &str = "known_at";
+/// When the record was received: the second part of a record's version.
+pub const OBSERVED_AT: &str = "observed_at";
+/// Names of the expectations that a record breaks.
+pub const FLAGS: &str = "flags";
+
+/// What a field holds. Nullability is the field's, not the kind's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// UTF-8 text without NUL.
+    Text,
+    /// Signed 64-bit integer.
+    Long,
+    /// Finite IEEE 754 double.
+    Double,
+    /// Days since 1970-01-01.
+    Date,
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    Timestamp,
+    /// Raw bytes.
+    Bytes,
+    /// List of texts, never null.
+    TextList,
+}
+
+/// One field of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Name, the same in Avro, JSON and SQL.
+    pub name: String,
+    /// What it holds.
+    pub kind: Kind,
+    /// Whether null is allowed.
+    pub nullable: bool,
+    /// Meaning and unit.
+    pub doc: String,
+}
+
+/// A dataset: one `.avsc` file.
+#[derive(Debug)]
+pub struct Dataset {
+    /// Singular token used everywhere: file, table, topic, route.
+    pub name: String,
+    /// One sentence.
+    pub doc: String,
+    /// Number at the end of the topic's name; grows with an incompatible change.
+    pub version: u32,
+    /// Id on the wire when no schema registry is configured.
+    pub schema_id: u32,
+    /// Fields in the order of the declaration.
+    pub fields: Vec<Field>,
+    /// Positions of the natural key's fields.
+    pub key: Vec<usize>,
+    /// Position of the field that a hypertable is split by.
+    pub time: Option<usize>,
+    /// What a record must satisfy.
+    pub rules: Vec<Rule>,
+    /// What a record should satisfy; a broken one is named in `flags`.
+    pub expectations: Vec<Rule>,
+    /// The declaration as written.
+    pub schema: String,
+    /// Positions of `known_at` and `observed_at`.
+    pub version_fields: [usize; 2],
+    /// Position of `flags`.
+    pub flags: usize,
+}
+
+/// Why a declaration is not one.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum DeclarationError {
+    /// Not JSON.
+    #[error("declaration is not JSON: {0}")]
+    Json(String),
+    /// An attribute is absent or of the wrong type.
+    #[error("`{0}` is missing or malformed")]
+    Attribute(String),
+    /// A type that tapedeck does not use.
+    #[error("field `{0}` has a type that is not supported")]
+    Type(String),
+    /// A key, time or version names no field.
+    #[error("`{0}` is not a field")]
+    NoField(String),
+    /// A rule cannot be read.
+    #[error("rule `{rule}`: {error}")]
+    Rule {
+        /// The rule's text.
+        rule: String,
+        /// What is wrong with it.
+        error: RuleError,
+    },
+}
+
+/// All datasets, in the order of their schema ids.
+pub fn datasets() -> &'static [Dataset] {
+    static DATASETS: LazyLock<Vec<Dataset>> = LazyLock::new(|| {
+        let mut all: Vec<Dataset> = DECLARATIONS
+            .iter()
+            .map(|text| Dataset::parse(text).expect("the test `declared` holds every declaration well-formed"))
+            .collect();
+        all.sort_by_key(|dataset| dataset.schema_id);
+        all
+    });
+    &DATASETS
+}
+
+/// The dataset of that name.
+pub fn dataset(name: &str) -> Option<&'static Dataset> {
+    datasets().iter().find(|dataset| dataset.name == name)
+}
+
+impl Dataset {
+    /// Reads a declaration.
+    pub fn parse(text: &str) -> Result<Dataset, DeclarationError> {
+        let json: Value = serde_json::from_str(text).map_err(|error| DeclarationError::Json(error.to_string()))?;
+        let fields = list(&json, "fields")?.iter().map(field).collect::<Result<Vec<_>, _>>()?;
+        let position = |name: &str| {
+            fields.iter().position(|field| field.name == name).ok_or_else(|| DeclarationError::NoField(name.to_owned()))
+        };
+        let rules = |attribute: &str| -> Result<Vec<Rule>, DeclarationError> {
+            texts(&json, attribute)?
+                .into_iter()
+                .map(|rule| Rule::parse(&rule, &fields).map_err(|error| DeclarationError::Rule { rule, error }))
+                .collect()
+        };
+        Ok(Dataset {
+            name: text_of(&json, "name")?,
+            doc: text_of(&json, "doc")?,
+            version: number(&json, "version")?,
+            schema_id: number(&json, "schema_id")?,
+            key: texts(&json, "key")?.iter().map(|name| position(name)).collect::<Result<_, _>>()?,
+            time: match json.get("time") {
+                None | Some(Value::Null) => None,
+                Some(_) => Some(position(&text_of(&json, "time")?)?),
+            },
+            rules: rules("rules")?,
+            expectations: rules("expectations")?,
+            schema: text.to_owned(),
+            version_fields: [position(KNOWN_AT)?, position(OBSERVED_AT)?],
+            flags: position(FLAGS)?,
+            fields,
+        })
+    }
+
+    /// Position of the field of that name.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|field| field.name == name)
+    }
+
+    /// Key fields but the time: what a Kafka message is keyed by, so that one series stays in one partition.
+    pub fn message_key(&self) -> impl Iterator<Item = usize> + '_ {
+        self.key.iter().copied().filter(|position| Some(*position) != self.time)
+    }
+
+    /// Positions of the fields that say something: neither key nor version nor flags.
+    pub fn values(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.fields.len())
+            .filter(|at| !self.key.contains(at) && !self.version_fields.contains(at) && *at != self.flags)
+    }
+}
+
+fn field(json: &Value) -> Result<Field, DeclarationError> {
+    let name = text_of(json, "name")?;
+    let avro = json.get("type").ok_or_else(|| DeclarationError::Type(name.clone()))?;
+    let (kind, nullable) = match avro {
+        Value::Array(branches) => match branches.as_slice() {
+            [Value::String(null), branch] if null == "null" => (kind(branch), true),
+            _ => (None, true),
+        },
+        plain => (kind(plain), false),
+    };
+    let kind = kind.filter(|kind| !(nullable && *kind == Kind::TextList));
+    Ok(Field {
+        kind: kind.ok_or_else(|| DeclarationError::Type(name.clone()))?,
+        nullable,
+        doc: text_of(json, "doc")?,
+        name,
+    })
+}
+
+fn kind(avro: &Value) -> Option<Kind> {
+    if let Some(primitive) = avro.as_str() {
+        return Some(match primitive {
+            "string" => Kind::Text,
+            "long" => Kind::Long,
+            "double" => Kind::Double,
+            "bytes" => Kind::Bytes,
+            _ => return None,
+        });
+    }
+    let attribute = |name: &str| avro.get(name).and_then(Value::as_str);
+    match (attribute("type")?, attribute("logicalType"), attribute("items")) {
+        ("int", Some("date"), _) => Some(Kind::Date),
+        ("long", Some("timestamp-micros"), _) => Some(Kind::Timestamp),
+        ("array", None, Some("string")) => Some(Kind::TextList),
+        _ => None,
+    }
+}
+
+fn list<'a>(json: &'a Value, name: &str) -> Result<&'a Vec<Value>, DeclarationError> {
+    json.get(name).and_then(Value::as_array).ok_or_else(|| DeclarationError::Attribute(name.to_owned()))
+}
+
+fn texts(json: &Value, name: &str) -> Result<Vec<String>, DeclarationError> {
+    list(json, name)?
+        .iter()
+        .map(|value| value.as_str().map(str::to_owned))
+        .collect::<Option<_>>()
+        .ok_or_else(|| DeclarationError::Attribute(name.to_owned()))
+}
+
+fn text_of(json: &Value, name: &str) -> Result<String, DeclarationError> {
+    let text = json.get(name).and_then(Value::as_str);
+    text.map(str::to_owned).ok_or_else(|| DeclarationError::Attribute(name.to_owned()))
+}
+
+fn number(json: &Value, name: &str) -> Result<u32, DeclarationError> {
+    let number = json.get(name).and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok());
+    number.ok_or_else(|| DeclarationError::Attribute(name.to_owned()))
+}

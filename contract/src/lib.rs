@@ -1,0 +1,17 @@
+//! What tapedeck's parts agree on: datasets, records, wire format, validation and SQL, all derived from `schemas/*.avsc`.
+//!
+//! Pure: no runtime, network or clock. See `schemas/README.md` for the grammar of a declaration.
+
+pub mod codec;
+pub mod dataset;
+pub mod records;
+pub mod rows;
+pub mod rule;
+pub mod sql;
+pub mod topic;
+pub mod validate;
+
+pub use codec::{DecodeError, Decoder};
+pub use dataset::{Dataset, Field, Kind, dataset, datasets};
+pub use records::Record;
+pub use rows::{Column, Rows};

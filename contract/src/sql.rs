@@ -1,0 +1,215 @@
+//! Statements derived from a declaration.
+//!
+//! A stored row is replaced only by one of a higher version `(known_at, observed_at, content_hash)`; all three are
+//! never null, because a row comparison that reaches a null would silently do nothing.
+
+use std::fmt::Write as _;
+
+use crate::dataset::{Dataset, Kind};
+
+/// Separates the items of a list on its way into PostgreSQL; declarations must not hold it.
+pub const LIST_SEPARATOR: char = '\u{1f}';
+/// Column with the hash of a row's values, see [`crate::Rows::content_hash`].
+pub const CONTENT_HASH: &str = "content_hash";
+/// Column with the time of the last write, set by the database.
+pub const UPDATED_AT: &str = "updated_at";
+
+/// The databases that tapedeck writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// PostgreSQL 15 and later, with or without TimescaleDB.
+    Postgres,
+    /// SQLite 3.37 and later (strict tables).
+    Sqlite,
+}
+
+/// A column as the migrated database must have it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ColumnDeclaration {
+    /// Name.
+    pub name: String,
+    /// The database's own name of the type.
+    pub sql_type: &'static str,
+    /// Whether null is allowed.
+    pub nullable: bool,
+}
+
+/// The columns of a dataset's table, in order.
+pub fn columns(dataset: &Dataset, dialect: Dialect) -> Vec<ColumnDeclaration> {
+    let declared = dataset.fields.iter().map(|field| (field.name.as_str(), field.kind, field.nullable));
+    let internal = [(CONTENT_HASH, Kind::Long, false), (UPDATED_AT, Kind::Timestamp, false)];
+    declared
+        .chain(internal)
+        .map(|(name, kind, nullable)| ColumnDeclaration {
+            name: name.to_owned(),
+            sql_type: sql_type(kind, dialect),
+            nullable,
+        })
+        .collect()
+}
+
+/// The conditions that a dataset's table checks.
+pub fn checks(dataset: &Dataset) -> Vec<&str> {
+    dataset.rules.iter().filter_map(|rule| rule.check()).collect()
+}
+
+/// Comments on the table and its columns: (what is commented, text).
+pub fn comments(dataset: &Dataset) -> Vec<(Option<&str>, String)> {
+    let internal = [
+        (CONTENT_HASH, "Hash of the values, the last part of the row's version."),
+        (UPDATED_AT, "When the row was last written here; says nothing about when it was known."),
+    ];
+    let fields = dataset.fields.iter().map(|field| (Some(field.name.as_str()), field.doc.clone()));
+    let internal = internal.into_iter().map(|(name, doc)| (Some(name), doc.to_owned()));
+    std::iter::once((None, dataset.doc.clone())).chain(fields).chain(internal).collect()
+}
+
+fn sql_type(kind: Kind, dialect: Dialect) -> &'static str {
+    match (dialect, kind) {
+        (Dialect::Postgres, Kind::Text) => "text",
+        (Dialect::Postgres, Kind::Long) => "bigint",
+        (Dialect::Postgres, Kind::Double) => "double precision",
+        (Dialect::Postgres, Kind::Date) => "date",
+        (Dialect::Postgres, Kind::Timestamp) => "timestamp with time zone",
+        (Dialect::Postgres, Kind::Bytes) => "bytea",
+        (Dialect::Postgres, Kind::TextList) => "text[]",
+        (Dialect::Sqlite, Kind::Text | Kind::Date | Kind::Timestamp | Kind::TextList) => "TEXT",
+        (Dialect::Sqlite, Kind::Long) => "INTEGER",
+        (Dialect::Sqlite, Kind::Double) => "REAL",
+        (Dialect::Sqlite, Kind::Bytes) => "BLOB",
+    }
+}
+
+/// PostgreSQL: upserts rows given as one array per column and answers how many were new, changed, unchanged and written.
+///
+/// Parameters: one array per field of the dataset (a list as text joined by [`LIST_SEPARATOR`]), the content hashes,
+/// and for a dataset with a time the least and the greatest, so that a hypertable reads only the chunks it must.
+/// The rows must be folded: one per key.
+pub fn postgres_upsert(dataset: &Dataset) -> String {
+    let table = &dataset.name;
+    let names = written(dataset);
+    let arrays = dataset.fields.iter().map(|field| field.kind).chain([Kind::Long]).enumerate();
+    let arrays = arrays.map(|(at, kind)| format!("${}::{}[]", at + 1, element_type(kind)));
+    let last = names.len();
+    let window = dataset.time.map(|time| {
+        let (name, element) = (&dataset.fields[time].name, element_type(dataset.fields[time].kind));
+        format!(" and stored.{name} between ${}::{element} and ${}::{element}", last + 1, last + 2)
+    });
+    let selected = dataset.fields.iter().map(|field| match field.kind {
+        Kind::TextList => format!("string_to_array({}, U&'\\001F')", field.name),
+        _ => field.name.clone(),
+    });
+    let selected: Vec<String> = selected.chain([CONTENT_HASH.to_owned()]).collect();
+    format!(
+        "with incoming as (select * from unnest({arrays}) as incoming({names})), \
+         newer as (select incoming.*, stored.{CONTENT_HASH} as stored_hash from incoming \
+         left join {table} as stored on {same_key}{window} \
+         where stored.{CONTENT_HASH} is null or {newer_than_stored}), \
+         written as (insert into {table} ({names}) select {selected} from newer order by {key} \
+         on conflict ({key}) do update set {updates}, {UPDATED_AT} = now() where {newer_than_table} returning 1) \
+         select count(*) filter (where stored_hash is null), \
+         count(*) filter (where stored_hash <> {CONTENT_HASH}), \
+         count(*) filter (where stored_hash = {CONTENT_HASH}), \
+         (select count(*) from written) from newer",
+        arrays = joined(arrays),
+        names = names.join(", "),
+        same_key = dataset
+            .key
+            .iter()
+            .map(|at| format!("stored.{0} = incoming.{0}", dataset.fields[*at].name))
+            .collect::<Vec<_>>()
+            .join(" and "),
+        window = window.unwrap_or_default(),
+        newer_than_stored = newer(dataset, "incoming", "stored"),
+        selected = selected.join(", "),
+        key = key(dataset),
+        updates = updates(dataset),
+        newer_than_table = newer(dataset, "excluded", table),
+    )
+}
+
+/// SQLite: which of `count` rows, given by key and version, would be written, with the hash of the row they would replace.
+///
+/// Parameters per row: its place, the key's fields, the version. Answers (place, stored hash or null).
+pub fn sqlite_newer(dataset: &Dataset, count: usize) -> String {
+    let table = &dataset.name;
+    let names: Vec<&str> = dataset.key.iter().map(|at| dataset.fields[*at].name.as_str()).collect();
+    let version = version(dataset);
+    format!(
+        "with incoming(place, {names}, {version}) as (values {values}) \
+         select incoming.place, stored.{CONTENT_HASH} from incoming \
+         left join {table} as stored on {same_key} \
+         where stored.{CONTENT_HASH} is null or {newer}",
+        values = values(1 + names.len() + 3, count),
+        same_key =
+            names.iter().map(|name| format!("stored.{name} = incoming.{name}")).collect::<Vec<_>>().join(" and "),
+        names = names.join(", "),
+        version = version.join(", "),
+        newer = newer(dataset, "incoming", "stored"),
+    )
+}
+
+/// SQLite: upserts `count` rows. Parameters per row: all fields of the dataset, the content hash, the time of the write.
+pub fn sqlite_upsert(dataset: &Dataset, count: usize) -> String {
+    let mut names = written(dataset);
+    names.push(UPDATED_AT.to_owned());
+    format!(
+        "insert into {table} ({columns}) values {values} on conflict ({key}) do update set {updates}, \
+         {UPDATED_AT} = excluded.{UPDATED_AT} where {newer}",
+        table = dataset.name,
+        columns = names.join(", "),
+        values = values(names.len(), count),
+        key = key(dataset),
+        updates = updates(dataset),
+        newer = newer(dataset, "excluded", &dataset.name),
+    )
+}
+
+fn written(dataset: &Dataset) -> Vec<String> {
+    dataset.fields.iter().map(|field| field.name.clone()).chain([CONTENT_HASH.to_owned()]).collect()
+}
+
+fn element_type(kind: Kind) -> &'static str {
+    match kind {
+        Kind::TextList => "text",
+        Kind::Timestamp => "timestamptz",
+        other => sql_type(other, Dialect::Postgres),
+    }
+}
+
+fn key(dataset: &Dataset) -> String {
+    joined(dataset.key.iter().map(|at| dataset.fields[*at].name.clone()))
+}
+
+fn updates(dataset: &Dataset) -> String {
+    let fields = dataset.fields.iter().enumerate().filter(|(at, _)| !dataset.key.contains(at));
+    joined(
+        fields
+            .map(|(_, field)| field.name.as_str())
+            .chain([CONTENT_HASH])
+            .map(|name| format!("{name} = excluded.{name}")),
+    )
+}
+
+fn version(dataset: &Dataset) -> [&str; 3] {
+    let [known_at, observed_at] = dataset.version_fields;
+    [&dataset.fields[known_at].name, &dataset.fields[observed_at].name, CONTENT_HASH]
+}
+
+fn newer(dataset: &Dataset, left: &str, right: &str) -> String {
+    let side = |table: &str| joined(version(dataset).iter().map(|name| format!("{table}.{name}")));
+    format!("({}) > ({})", side(left), side(right))
+}
+
+fn values(width: usize, count: usize) -> String {
+    let row = format!("({})", joined(std::iter::repeat_n("?".to_owned(), width)));
+    let mut all = String::with_capacity((row.len() + 1) * count);
+    for at in 0..count {
+        write!(all, "{}{row}", if at == 0 { "" } else { "," }).expect("writing to a string cannot fail");
+    }
+    all
+}
+
+fn joined(parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().join(", ")
+}

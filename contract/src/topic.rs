@@ -1,0 +1,34 @@
+//! Names on Kafka, and the key of a message.
+
+use std::fmt::Write as _;
+
+use crate::dataset::Dataset;
+
+/// Topic of a dataset, e.g. `tapedeck.ohlcv_bar.v1`; the namespace is `tapedeck` unless several share a cluster.
+pub fn topic(namespace: &str, dataset: &Dataset) -> String {
+    format!("{namespace}.{}.v{}", dataset.name, dataset.version)
+}
+
+/// Consumer group of a dataset and a sink, e.g. `tapedeck.ohlcv_bar.postgres`.
+pub fn group(namespace: &str, dataset: &Dataset, sink: &str) -> String {
+    format!("{namespace}.{}.{sink}", dataset.name)
+}
+
+/// Subject under which a schema registry keeps a topic's schema (Confluent's TopicNameStrategy).
+pub fn subject(topic: &str) -> String {
+    format!("{topic}-value")
+}
+
+/// Appends a part to a message key: parts are separated by `|`; a `|` or `\` inside one is preceded by `\`.
+pub fn put_key_part(part: impl std::fmt::Display, key: &mut String) {
+    if !key.is_empty() {
+        key.push('|');
+    }
+    let start = key.len();
+    write!(key, "{part}").expect("writing to a string cannot fail");
+    if key[start..].contains(['|', '\\']) {
+        let escaped = key[start..].replace('\\', "\\\\").replace('|', "\\|");
+        key.truncate(start);
+        key.push_str(&escaped);
+    }
+}

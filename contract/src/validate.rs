@@ -1,0 +1,116 @@
+//! What every record must satisfy before it may reach a database.
+
+use thiserror::Error;
+
+use crate::dataset::{Dataset, KNOWN_AT, OBSERVED_AT};
+use crate::rows::{Column, Rows};
+
+/// Longest text in a field that is part of the key, in bytes: databases bound the size of an index entry.
+pub const MAX_KEY_BYTES: usize = 512;
+/// Longest text in any other field, in bytes: the size of the largest message that Kafka takes by default.
+pub const MAX_TEXT_BYTES: usize = 1 << 20;
+/// First day that may be stored, 1677-09-22: what nanoseconds in 64 bits can say, as many readers use them.
+pub const MIN_DAY: i32 = -106_751;
+/// Last day that may be stored, 2262-04-10.
+pub const MAX_DAY: i32 = 106_750;
+/// How far `observed_at` may lie ahead of the consumer's clock, in microseconds: 5 minutes of clock skew.
+pub const OBSERVED_AHEAD_MICROS: i64 = 5 * 60 * 1_000_000;
+/// How far `known_at` may lie ahead of the consumer's clock, in microseconds: 48 hours, for dates of other time zones.
+pub const KNOWN_AHEAD_MICROS: i64 = 48 * 3600 * 1_000_000;
+/// Earliest version, 1900-01-01, in microseconds.
+pub const MIN_VERSION_MICROS: i64 = -25_567 * DAY_MICROS;
+
+const DAY_MICROS: i64 = 86_400_000_000;
+
+/// Why a record is refused.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum Refusal {
+    /// A rule of the declaration is broken.
+    #[error("breaks the rule `{0}`")]
+    Rule(String),
+    /// NaN or infinite.
+    #[error("`{0}` is not a finite number")]
+    NotFinite(String),
+    /// A text with a NUL character, which PostgreSQL cannot store.
+    #[error("`{0}` holds a NUL character")]
+    Nul(String),
+    /// A text over the limit.
+    #[error("`{0}` is longer than {1} bytes")]
+    TooLong(String, usize),
+    /// A date or timestamp outside 1677-09-22 to 2262-04-10.
+    #[error("`{0}` lies outside 1677-09-22 to 2262-04-10")]
+    DateRange(String),
+    /// `known_at` or `observed_at` before 1900 or in the future: it would win over every later correction.
+    #[error("`{0}` lies before 1900 or in the future")]
+    VersionBounds(&'static str),
+}
+
+impl Refusal {
+    /// Short token for counting by cause.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Refusal::Rule(_) => "rule",
+            Refusal::NotFinite(_) => "not_finite",
+            Refusal::Nul(_) => "nul",
+            Refusal::TooLong(..) => "too_long",
+            Refusal::DateRange(_) => "date_range",
+            Refusal::VersionBounds(_) => "version_bounds",
+        }
+    }
+}
+
+/// Checks the last row against the clock (microseconds since 1970) and the declaration, and sets its flags.
+///
+/// The row must be dropped when it is refused.
+pub fn validate_last(dataset: &Dataset, rows: &mut Rows, now_micros: i64) -> Result<(), Refusal> {
+    let row = rows.len() - 1;
+    for (position, field) in dataset.fields.iter().enumerate() {
+        let limit = if dataset.key.contains(&position) { MAX_KEY_BYTES } else { MAX_TEXT_BYTES };
+        bounds(rows.column(position), row, &field.name, limit)?;
+    }
+    versions(dataset, rows, row, now_micros)?;
+    if let Some(rule) = dataset.rules.iter().find(|rule| rule.is_broken(rows, row)) {
+        return Err(Refusal::Rule(rule.text.clone()));
+    }
+    let broken = dataset.expectations.iter().filter(|expectation| expectation.is_broken(rows, row));
+    let names = broken.map(|expectation| expectation.text.clone()).collect();
+    rows.set_flags(dataset.flags, row, names);
+    Ok(())
+}
+
+fn bounds(column: &Column, row: usize, name: &str, limit: usize) -> Result<(), Refusal> {
+    let name = || name.to_owned();
+    match column {
+        Column::Double(values) if values[row].is_some_and(|value| !value.is_finite()) => {
+            Err(Refusal::NotFinite(name()))
+        }
+        Column::Text(values) => match &values[row] {
+            Some(text) if text.len() > limit => Err(Refusal::TooLong(name(), limit)),
+            Some(text) if text.as_bytes().contains(&0) => Err(Refusal::Nul(name())),
+            _ => Ok(()),
+        },
+        Column::Date(values) => match values[row] {
+            Some(day) if !(MIN_DAY..=MAX_DAY).contains(&day) => Err(Refusal::DateRange(name())),
+            _ => Ok(()),
+        },
+        Column::Timestamp(values) => match values[row].map(|micros| micros.div_euclid(DAY_MICROS)) {
+            Some(day) if !(i64::from(MIN_DAY)..=i64::from(MAX_DAY)).contains(&day) => Err(Refusal::DateRange(name())),
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+fn versions(dataset: &Dataset, rows: &Rows, row: usize, now_micros: i64) -> Result<(), Refusal> {
+    let ahead = [(KNOWN_AT, KNOWN_AHEAD_MICROS), (OBSERVED_AT, OBSERVED_AHEAD_MICROS)];
+    for (position, (name, ahead)) in dataset.version_fields.into_iter().zip(ahead) {
+        let Column::Timestamp(values) = rows.column(position) else {
+            return Err(Refusal::VersionBounds(name));
+        };
+        match values[row] {
+            Some(micros) if (MIN_VERSION_MICROS..=now_micros.saturating_add(ahead)).contains(&micros) => {}
+            _ => return Err(Refusal::VersionBounds(name)),
+        }
+    }
+    Ok(())
+}

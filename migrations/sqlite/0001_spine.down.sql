@@ -1,0 +1,6 @@
+drop table dead_letter;
+drop table series;
+drop table observation;
+drop table ohlcv_bar;
+drop table sink_chunk;
+drop table sink_position;

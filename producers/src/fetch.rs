@@ -1,0 +1,338 @@
+//! Requests to the providers. Nothing else knows the HTTP client.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, bail};
+use chrono::{DateTime, SubsecRound as _, Utc};
+use reqwest::header::{HeaderMap, HeaderName, LAST_MODIFIED, RETRY_AFTER};
+use reqwest::{Client, Url, redirect};
+use service::registry::install_tls;
+use service::secret::{Secret, without_credentials};
+use service::{settings, telemetry};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::warn;
+
+use crate::source::{Auth, PageError, Source};
+
+/// Limits of one request: a provider that is slow, endless or hostile costs no more than this.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// To connect, TLS included.
+    pub connect: Duration,
+    /// Until the headers are there.
+    pub headers: Duration,
+    /// Between two pieces of the body.
+    pub idle: Duration,
+    /// For all of it.
+    pub total: Duration,
+    /// Bytes of the body, counted after decompression.
+    pub body: usize,
+}
+
+/// The largest known response, 100,000 observations, has 10 MB.
+pub const LIMITS: Limits = Limits {
+    connect: Duration::from_secs(5),
+    headers: Duration::from_secs(15),
+    idle: Duration::from_secs(10),
+    total: Duration::from_secs(120),
+    body: 64 << 20,
+};
+
+/// Shortest and longest wait that a `Retry-After` is taken at its word for.
+const RETRY_AFTER_BOUNDS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3600)];
+
+/// A response, whatever its status.
+#[derive(Debug)]
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// When the last byte was received, to the microsecond.
+    pub received_at: DateTime<Utc>,
+    /// `Last-Modified`.
+    pub last_modified: Option<DateTime<Utc>>,
+    /// `Retry-After`, within bounds.
+    pub retry_after: Option<Duration>,
+    /// Decompressed body.
+    pub body: Vec<u8>,
+}
+
+/// What asks one provider, one request at a time.
+#[derive(Debug)]
+pub struct Fetcher {
+    client: Client,
+    base: String,
+    key: Option<(&'static str, Secret)>,
+    limits: Limits,
+    pause: Duration,
+    /// When the next request may be made.
+    free_at: Mutex<Instant>,
+}
+
+impl Fetcher {
+    /// Prepares to ask a source, at the address and with the key that the environment gives.
+    pub fn from_settings(source: &Source) -> anyhow::Result<Fetcher> {
+        let base = settings::read(&source.base_url_variable()).unwrap_or_default();
+        let key = source.key_variable().and_then(|variable| settings::read(&variable)).map(Secret::new);
+        Fetcher::new(source, &base, key, LIMITS)
+    }
+
+    /// Prepares to ask a source at that address.
+    ///
+    /// An address other than the source's own may be plain HTTP; no pause is made for one on this machine.
+    pub fn new(source: &Source, base: &str, key: Option<Secret>, limits: Limits) -> anyhow::Result<Fetcher> {
+        let base = base.trim_end_matches('/');
+        let is_local = check_base(source, base)?;
+        let key = match (source.auth, key) {
+            (Auth::None, _) => None,
+            (Auth::Query { param, .. }, Some(key)) => Some((param, key)),
+            (Auth::Query { env, doc, .. }, None) => bail!("source `{}` needs `{env}`: {doc}", source.name),
+        };
+        if key.is_some() && !is_local && base.starts_with("http:") {
+            warn!(source = source.name, "the key is sent without encryption, as `{}` says", source.base_url_env);
+        }
+        let pause = if is_local { Duration::ZERO } else { source.pause };
+        let client = client(source, limits, base == source.base_url)?;
+        Ok(Fetcher { client, base: base.to_owned(), key, limits, pause, free_at: Mutex::new(Instant::now()) })
+    }
+
+    /// Asks for a path. A response is one whatever its status; an error holds no address, as it may hold the key.
+    pub async fn get(&self, path: &str) -> Result<Response, PageError> {
+        let mut url = Url::parse(&format!("{}{path}", self.base))
+            .map_err(|error| PageError::Skip(format!("its address cannot be built: {error}")))?;
+        if let Some((param, key)) = &self.key {
+            url.query_pairs_mut().append_pair(param, key.expose());
+        }
+        self.wait_for_turn().await;
+        let late = || PageError::Retry(format!("no answer within {} seconds", self.limits.headers.as_secs()));
+        let sent = timeout(self.limits.headers, self.client.get(url).send()).await;
+        let response = sent.map_err(|_| late())?.map_err(transport)?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = self.body(response).await?;
+        // What is published has microseconds.
+        let now = Utc::now().trunc_subsecs(6);
+        Ok(Response {
+            status,
+            received_at: now,
+            last_modified: text(&headers, LAST_MODIFIED).and_then(http_date).map(DateTime::from),
+            retry_after: text(&headers, RETRY_AFTER).and_then(|text| retry_after(text, now.into())),
+            body,
+        })
+    }
+
+    /// The words without the key, should a provider repeat it.
+    pub fn redacted(&self, words: &str) -> String {
+        match &self.key {
+            Some((_, key)) => words.replace(key.expose(), "***"),
+            None => words.to_owned(),
+        }
+    }
+
+    async fn wait_for_turn(&self) {
+        let mut free_at = self.free_at.lock().await;
+        sleep_until(*free_at).await;
+        *free_at = Instant::now() + self.pause;
+    }
+
+    /// Reads the body piece by piece, so that neither its size nor its pace is the provider's to choose.
+    async fn body(&self, mut response: reqwest::Response) -> Result<Vec<u8>, PageError> {
+        let mut body = Vec::new();
+        let stalled = || PageError::Retry(format!("the body stalled for {} seconds", self.limits.idle.as_secs()));
+        while let Some(chunk) =
+            timeout(self.limits.idle, response.chunk()).await.map_err(|_| stalled())?.map_err(transport)?
+        {
+            if body.len() + chunk.len() > self.limits.body {
+                return Err(PageError::Skip(format!("the body has more than {} bytes", self.limits.body)));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+/// Whether the address is on this machine; an error if it is none that may be asked.
+fn check_base(source: &Source, base: &str) -> anyhow::Result<bool> {
+    let shown = without_credentials(base);
+    let url = Url::parse(base);
+    let url = url.with_context(|| format!("`{}` is `{shown}`, which is not an address", source.base_url_env))?;
+    let is_own = base == source.base_url;
+    match url.scheme() {
+        "https" => {}
+        "http" if !is_own => {}
+        _ => bail!("`{}` is `{shown}`, which does not begin with `https://` or `http://`", source.base_url_env),
+    }
+    Ok(matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")))
+}
+
+fn client(source: &Source, limits: Limits, https_only: bool) -> anyhow::Result<Client> {
+    install_tls();
+    let client = Client::builder()
+        .user_agent(source.user_agent)
+        .https_only(https_only)
+        // A redirect could lead the key, or us, anywhere; no endpoint has one.
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        // A proxy from the environment would be handed the key without anyone having said so.
+        .no_proxy()
+        .connect_timeout(limits.connect)
+        .timeout(limits.total)
+        .build();
+    client.with_context(|| format!("cannot prepare requests to `{}`", source.name))
+}
+
+/// reqwest's errors hold the URL, and with it the key, unless told otherwise.
+fn transport(error: reqwest::Error) -> PageError {
+    PageError::Retry(telemetry::one_line(&anyhow::Error::new(error.without_url())))
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn http_date(text: &str) -> Option<SystemTime> {
+    httpdate::parse_http_date(text.trim()).ok()
+}
+
+/// Reads seconds or a date; what is neither says nothing.
+fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    let text = text.trim();
+    let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().map_or(Duration::MAX, Duration::from_secs)
+    } else {
+        http_date(text)?.duration_since(now).unwrap_or_default()
+    };
+    let [least, most] = RETRY_AFTER_BOUNDS;
+    Some(wait.clamp(least, most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::at;
+    use crate::source::source;
+    use crate::stub::{Stub, response};
+
+    const SHORT: Limits = Limits {
+        connect: Duration::from_millis(500),
+        headers: Duration::from_millis(300),
+        idle: Duration::from_millis(300),
+        total: Duration::from_secs(2),
+        body: 1 << 20,
+    };
+
+    const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+    fn fetcher(name: &str, base: &str) -> Fetcher {
+        Fetcher::new(source(name).unwrap(), base, Some(Secret::new(KEY.to_owned())), SHORT).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_response_has_its_status_its_times_and_its_body() {
+        let headers = ["Last-Modified: Wed, 30 Oct 2024 12:54:01 GMT", "Retry-After: 7"];
+        let stub = Stub::answering(&[response("503 Busy", &headers, b"later")]).await;
+        let response = fetcher("cboe", &stub.base).get("/a/b?c=d").await.unwrap();
+        assert_eq!((response.status, response.body.as_slice()), (503, b"later".as_slice()));
+        assert_eq!(response.last_modified, Some(at("2024-10-30T12:54:01Z")));
+        assert_eq!(response.retry_after, Some(Duration::from_secs(7)));
+        assert_eq!(response.received_at.timestamp_subsec_nanos() % 1000, 0);
+        assert!(stub.requests()[0].starts_with("GET /a/b?c=d HTTP/1.1\r\n"), "{}", stub.requests()[0]);
+    }
+
+    #[tokio::test]
+    async fn a_request_looks_as_its_source_wants_and_says_no_more() {
+        let stub = Stub::answering(&[response("200 OK", &[], b"")]).await;
+        fetcher("yahoo", &stub.base).get("/x").await.unwrap();
+        let request = stub.requests()[0].to_lowercase();
+        assert!(request.contains("user-agent: mozilla/5.0") && request.contains("accept-encoding: gzip"), "{request}");
+        assert!(!request.contains("referer") && !request.contains(KEY), "{request}");
+    }
+
+    #[tokio::test]
+    async fn the_key_is_sent_and_never_shown() {
+        let stub = Stub::answering(&[response("200 OK", &[], b"")]).await;
+        let fetcher_with_key = fetcher("fred", &stub.base);
+        fetcher_with_key.get("/x?a=b").await.unwrap();
+        assert!(stub.requests()[0].starts_with(&format!("GET /x?a=b&api_key={KEY} HTTP")));
+        assert!(!format!("{fetcher_with_key:?}").contains(KEY));
+        assert_eq!(fetcher_with_key.redacted(&format!("bad key {KEY}")), "bad key ***");
+        let refused = fetcher("fred", "http://127.0.0.1:1").get("/x").await.unwrap_err();
+        assert!(matches!(&refused, PageError::Retry(text) if !text.contains(KEY) && !text.is_empty()), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn a_body_is_measured_after_decompression() {
+        let bomb = include_bytes!("../fixtures/two_megabytes_of_zeros.gz");
+        let stub = Stub::answering(&[response("200 OK", &["Content-Encoding: gzip"], bomb)]).await;
+        let error = fetcher("cboe", &stub.base).get("/x").await.unwrap_err();
+        assert_eq!(error, PageError::Skip("the body has more than 1048576 bytes".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_body_without_end_is_cut_at_the_limit() {
+        let endless = [b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_vec(), vec![b'x'; 3 << 20]].concat();
+        let stub = Stub::start(vec![endless], Duration::from_secs(5)).await;
+        let error = fetcher("cboe", &stub.base).get("/x").await.unwrap_err();
+        assert!(matches!(error, PageError::Skip(_)), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_stalls_is_left() {
+        for partial in ["", "HTTP/1.1 200 OK\r\nX: ", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"] {
+            let stub = Stub::start(vec![partial.as_bytes().to_vec()], Duration::from_secs(10)).await;
+            let start = Instant::now();
+            let error = fetcher("cboe", &stub.base).get("/x").await.unwrap_err();
+            assert!(matches!(error, PageError::Retry(_)), "{partial}: {error:?}");
+            assert!(start.elapsed() < Duration::from_secs(2), "{partial}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_ends_early_is_an_error() {
+        let stub = Stub::answering(&[b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc".to_vec()]).await;
+        let error = fetcher("cboe", &stub.base).get("/x").await.unwrap_err();
+        assert!(matches!(error, PageError::Retry(_)), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_not_followed() {
+        let elsewhere = Stub::answering(&[response("200 OK", &[], b"")]).await;
+        let location = format!("Location: {}/y", elsewhere.base);
+        let stub = Stub::answering(&[response("302 Found", &[&location], b"")]).await;
+        assert_eq!(fetcher("fred", &stub.base).get("/x").await.unwrap().status, 302);
+        assert!(elsewhere.requests().is_empty());
+    }
+
+    #[test]
+    fn a_wait_that_a_provider_asks_for_is_taken_within_bounds() {
+        let now = SystemTime::from(at("2026-11-20T12:00:00Z"));
+        let seconds = |text| retry_after(text, now).map(|wait| wait.as_secs());
+        assert_eq!(seconds("30"), Some(30));
+        assert_eq!(seconds("Fri, 20 Nov 2026 12:00:45 GMT"), Some(45));
+        assert_eq!((seconds("0"), seconds("Fri, 20 Nov 2020 12:00:00 GMT")), (Some(1), Some(1)));
+        assert_eq!((seconds("315360000"), seconds("99999999999999999999")), (Some(3600), Some(3600)));
+        assert_eq!(seconds("Thu, 20 Nov 2036 12:00:00 GMT"), Some(3600));
+        assert_eq!((seconds("-5"), seconds("soon"), seconds("")), (None, None, None));
+    }
+
+    #[test]
+    fn an_address_is_https_or_was_chosen_on_purpose() {
+        let yahoo = source("yahoo").unwrap();
+        let fetcher = |base: &str| Fetcher::new(yahoo, base, None, SHORT);
+        assert_eq!(fetcher(yahoo.base_url).unwrap().pause, yahoo.pause);
+        assert_eq!(fetcher("http://127.0.0.1:8000/yahoo/").unwrap().pause, Duration::ZERO);
+        assert_eq!(fetcher("http://proxy.internal").unwrap().pause, yahoo.pause);
+        for base in ["", "yahoo", "ftp://yahoo", "file:///etc/passwd"] {
+            let error = fetcher(base).unwrap_err().to_string();
+            assert!(error.starts_with("`TAPEDECK_YAHOO_URL` is `"), "{error}");
+        }
+        let error = fetcher("ftp://me:hunter2@yahoo").unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_source_without_its_key_is_refused_with_the_name_of_the_variable() {
+        let fred = source("fred").unwrap();
+        let error = Fetcher::new(fred, fred.base_url, None, SHORT).unwrap_err().to_string();
+        assert!(error.starts_with("source `fred` needs `FRED_API_KEY`: "), "{error}");
+    }
+}

@@ -1,0 +1,504 @@
+//! The loop: every item of every endpoint of a source, round after round.
+
+use std::time::Duration;
+
+use contract::{Dataset, Record, dataset};
+use service::kafka::Cluster;
+use service::telemetry;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::ask::{self, DAEMON, ONCE, Page, Patience, Question};
+use crate::fetch::Fetcher;
+use crate::progress::{ItemDone, Progress, RoundDone};
+use crate::publish::{PublishError, Publisher};
+use crate::source::{Endpoint, PageError, Reject, Request, Source};
+use crate::watchlist::Watchlist;
+
+/// Most pages of one item: a provider that always has another page does not keep us for ever.
+const MAX_PAGES: usize = 1000;
+/// First and longest wait for a Kafka that cannot be reached.
+const KAFKA_WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
+
+/// How long a page that is being published may take to be acknowledged once the shutdown has begun.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// How long to poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// One round of everything.
+    Once,
+    /// Until the shutdown.
+    Daemon,
+}
+
+/// What a run needs to know.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// What to poll.
+    pub watchlist: Watchlist,
+    /// Where to publish.
+    pub cluster: Cluster,
+    /// How long.
+    pub mode: Mode,
+    /// What to tell.
+    pub progress: Progress,
+    /// Cancelled to end the run.
+    pub shutdown: CancellationToken,
+}
+
+/// How a run ended; what went wrong has been logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything that was asked for was published, or skipped because the provider does not have it.
+    Complete,
+    /// A source was stopped, or items were given up.
+    Incomplete,
+}
+
+/// Polls sources side by side, each in its own task: one that is stopped does not stop the others.
+///
+/// A source that cannot be asked, for want of a key, is one that is stopped.
+pub async fn run(sources: Vec<(&'static Source, anyhow::Result<Fetcher>)>, run: Run) -> Ending {
+    let mut tasks = JoinSet::new();
+    for (source, fetcher) in sources {
+        tasks.spawn(poll(source, fetcher, run.clone()));
+    }
+    let mut ending = Ending::Complete;
+    while let Some(outcome) = tasks.join_next().await {
+        let complete = outcome.unwrap_or_else(|error| {
+            error!(%error, "a source's task failed");
+            Ending::Incomplete
+        });
+        if complete == Ending::Incomplete {
+            ending = Ending::Incomplete;
+        }
+    }
+    ending
+}
+
+/// Why a source is no longer polled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stop {
+    /// The run is over.
+    Shutdown,
+    /// The source can give nothing more.
+    Source(String),
+    /// Nothing can be published: no source can go on.
+    Kafka(String),
+}
+
+async fn poll(source: &'static Source, fetcher: anyhow::Result<Fetcher>, run: Run) -> Ending {
+    let mut tally = Tally::default();
+    let outcome = poll_source(source, fetcher, &run, &mut tally).await;
+    let reason = match outcome {
+        Ok(()) | Err(Stop::Shutdown) => return tally.ending(run.mode),
+        Err(Stop::Source(reason)) => reason,
+        Err(Stop::Kafka(reason)) => {
+            run.shutdown.cancel();
+            reason
+        }
+    };
+    error!(source = source.name, "stopped: {reason}");
+    run.progress.tell(&tally.round_done(source, Some(&reason)));
+    Ending::Incomplete
+}
+
+async fn poll_source(
+    source: &'static Source,
+    fetcher: anyhow::Result<Fetcher>,
+    run: &Run,
+    tally: &mut Tally,
+) -> Result<(), Stop> {
+    let fetcher = fetcher.map_err(|error| Stop::Source(telemetry::one_line(&error)))?;
+    if source.endpoints.iter().all(|endpoint| run.watchlist.items(source, endpoint).is_empty()) {
+        return Err(Stop::Source(format!("the watchlist names nothing to poll from `{}`", source.name)));
+    }
+    let publisher = connect(source, run).await?;
+    let poller = Poller { source, run, fetcher, publisher, tally };
+    poller.rounds().await
+}
+
+/// Connects to Kafka; a daemon waits for it.
+async fn connect(source: &Source, run: &Run) -> Result<Publisher, Stop> {
+    let datasets = datasets(source);
+    let role = format!("producer-{}", source.name);
+    let mut wait = KAFKA_WAITS[0];
+    loop {
+        let reason = match Publisher::connect(&run.cluster, &role, &datasets).await {
+            Ok(publisher) => return Ok(publisher),
+            Err(error) => telemetry::one_line(&error),
+        };
+        if run.mode == Mode::Once {
+            return Err(Stop::Kafka(reason));
+        }
+        warn!(source = source.name, ?wait, "waiting for Kafka: {reason}");
+        wait = pause(run, wait).await?;
+    }
+}
+
+/// Waits, and gives the next wait.
+async fn pause(run: &Run, wait: Duration) -> Result<Duration, Stop> {
+    run.shutdown.run_until_cancelled(sleep(wait)).await.ok_or(Stop::Shutdown)?;
+    Ok((wait * 2).min(KAFKA_WAITS[1]))
+}
+
+/// The datasets that a source publishes, dead letters included.
+fn datasets(source: &Source) -> Vec<&'static Dataset> {
+    let names = source.endpoints.iter().flat_map(|endpoint| endpoint.datasets).chain(&["dead_letter"]);
+    let mut datasets: Vec<&'static Dataset> = names.filter_map(|name| dataset(name)).collect();
+    datasets.sort_by_key(|dataset| dataset.schema_id);
+    datasets.dedup_by_key(|dataset| dataset.schema_id);
+    datasets
+}
+
+/// What a run has done so far.
+#[derive(Debug, Default)]
+struct Tally {
+    published: u64,
+    rejected: u64,
+    failed_items: u64,
+}
+
+impl Tally {
+    fn round_done<'a>(&self, source: &'a Source, error: Option<&'a str>) -> RoundDone<'a> {
+        let Tally { published, rejected, failed_items } = *self;
+        RoundDone { source: source.name, done: true, published, rejected, failed_items, error }
+    }
+
+    /// A daemon makes up for an item that was given up in its next round.
+    fn ending(&self, mode: Mode) -> Ending {
+        if mode == Mode::Once && self.failed_items > 0 { Ending::Incomplete } else { Ending::Complete }
+    }
+}
+
+/// What has become of an item.
+#[derive(Debug, Default)]
+struct ItemTally {
+    published: u64,
+    rejected: u64,
+    holes: u64,
+    /// Why it was skipped or given up.
+    error: Option<String>,
+}
+
+/// The poller of one source.
+struct Poller<'a> {
+    source: &'static Source,
+    run: &'a Run,
+    fetcher: Fetcher,
+    publisher: Publisher,
+    tally: &'a mut Tally,
+}
+
+impl Poller<'_> {
+    async fn rounds(mut self) -> Result<(), Stop> {
+        let start = Instant::now();
+        let mut schedule: Vec<(Instant, &'static Endpoint)> =
+            self.source.endpoints.iter().map(|endpoint| (start, endpoint)).collect();
+        loop {
+            let now = Instant::now();
+            let mut due = Vec::new();
+            for (at, endpoint) in schedule.iter_mut().filter(|(at, _)| *at <= now) {
+                *at = now + endpoint.poll;
+                due.push(*endpoint);
+            }
+            self.round(&due).await?;
+            let next = schedule.iter().map(|(at, _)| *at).min();
+            let (Mode::Daemon, Some(next)) = (self.run.mode, next) else {
+                return Ok(());
+            };
+            self.run.shutdown.run_until_cancelled(sleep_until(next)).await.ok_or(Stop::Shutdown)?;
+        }
+    }
+
+    /// Asks once for every item of these endpoints.
+    async fn round(&mut self, endpoints: &[&'static Endpoint]) -> Result<(), Stop> {
+        let run = self.run;
+        for endpoint in endpoints {
+            let items = run.watchlist.items(self.source, endpoint);
+            for (index, item) in items.iter().enumerate() {
+                let item_tally = self.item(endpoint, item).await?;
+                self.finish(endpoint, item, item_tally, [index + 1, items.len()]);
+            }
+        }
+        let Tally { published, rejected, failed_items } = *self.tally;
+        info!(source = self.source.name, published, rejected, failed_items, "round complete");
+        run.progress.tell(&self.tally.round_done(self.source, None));
+        Ok(())
+    }
+
+    /// Notes what has become of an item.
+    fn finish(&mut self, endpoint: &Endpoint, item: &str, done: ItemTally, [items_done, items_total]: [usize; 2]) {
+        let (source, endpoint) = (self.source.name, endpoint.name);
+        let ItemTally { published, rejected, holes, error } = done;
+        info!(source, endpoint, item, published, rejected, holes, "polled");
+        self.tally.published += published;
+        self.tally.rejected += rejected;
+        let error = error.as_deref();
+        self.run.progress.tell(&ItemDone {
+            source,
+            endpoint,
+            item,
+            items_done,
+            items_total,
+            published,
+            rejected,
+            holes,
+            error,
+        });
+    }
+
+    /// Asks for all pages of an item and publishes them. Only what stops the source is an error.
+    async fn item(&mut self, endpoint: &'static Endpoint, item: &str) -> Result<ItemTally, Stop> {
+        let mut tally = ItemTally::default();
+        let mut question = Question { source: self.source, endpoint, item, offset: 0 };
+        for _ in 0..MAX_PAGES {
+            let page = match self.page(question).await? {
+                Ok(page) => page,
+                Err(reason) => {
+                    tally.error = Some(reason);
+                    break;
+                }
+            };
+            let [published, rejected] = self.deliver(question, &page).await?;
+            tally.published += published;
+            tally.rejected += rejected;
+            tally.holes += page.holes;
+            match page.next_offset {
+                Some(offset) if offset > question.offset => question.offset = offset,
+                _ => break,
+            }
+        }
+        Ok(tally)
+    }
+
+    /// A page, or why the item is left.
+    async fn page(&mut self, question: Question<'_>) -> Result<Result<Page, String>, Stop> {
+        let (source, endpoint, item) = (self.source.name, question.endpoint.name, question.item);
+        let asking = ask::page(&self.fetcher, question, self.patience());
+        match self.run.shutdown.run_until_cancelled(asking).await.ok_or(Stop::Shutdown)? {
+            Ok(page) => Ok(Ok(page)),
+            Err(PageError::Skip(reason)) => {
+                warn!(source, endpoint, item, "skipped: {reason}");
+                Ok(Err(reason))
+            }
+            Err(PageError::Retry(reason)) => {
+                warn!(source, endpoint, item, "given up until the next round: {reason}");
+                self.tally.failed_items += 1;
+                Ok(Err(reason))
+            }
+            Err(PageError::Halt(reason)) => Err(Stop::Source(reason)),
+        }
+    }
+
+    fn patience(&self) -> Patience {
+        match self.run.mode {
+            Mode::Once => ONCE,
+            Mode::Daemon => DAEMON,
+        }
+    }
+
+    /// Publishes a page until Kafka has acknowledged all of it; gives the numbers of records and of rejects.
+    ///
+    /// A daemon starts over with a new connection, as often as it takes; a shutdown leaves the page to the next start.
+    async fn deliver(&mut self, question: Question<'_>, page: &Page) -> Result<[u64; 2], Stop> {
+        loop {
+            let publishing = publish(&mut self.publisher, question, page);
+            let published = tokio::select! {
+                published = publishing => published,
+                () = grace(&self.run.shutdown) => return Err(Stop::Shutdown),
+            };
+            match published {
+                Ok(counts) => return Ok(counts),
+                Err(PublishError::Retry(reason)) if self.run.mode == Mode::Daemon => {
+                    warn!(source = self.source.name, "publishing the page again: {reason}");
+                }
+                Err(error) => return Err(Stop::Kafka(error.to_string())),
+            }
+            pause(self.run, KAFKA_WAITS[0]).await?;
+            self.publisher = connect(self.source, self.run).await?;
+        }
+    }
+}
+
+/// Ends some time after the shutdown has begun.
+async fn grace(shutdown: &CancellationToken) {
+    shutdown.cancelled().await;
+    sleep(SHUTDOWN_GRACE).await;
+}
+
+/// Publishes a page and waits for Kafka: a record that Kafka cannot take becomes a dead letter.
+async fn publish(publisher: &mut Publisher, question: Question<'_>, page: &Page) -> Result<[u64; 2], PublishError> {
+    let mut oversized_records = 0;
+    for record in &page.records {
+        match publisher.publish(record).await {
+            Err(PublishError::Record(reason)) => {
+                oversized_records += 1;
+                publisher.publish(&oversized(question, page, record, reason)).await?;
+            }
+            outcome => outcome?,
+        }
+    }
+    for letter in &page.dead_letters {
+        publisher.publish(&Record::from(letter.clone())).await?;
+    }
+    publisher.flush().await?;
+    let rejected = page.dead_letters.len() as u64 + oversized_records;
+    Ok([page.records.len() as u64 - oversized_records, rejected])
+}
+
+/// The dead letter of a record that does not fit into a message: its key tells which one it is.
+fn oversized(question: Question<'_>, page: &Page, record: &Record, reason: String) -> Record {
+    let Question { source, endpoint, item, offset } = question;
+    let request = Request { item, offset, received_at: page.received_at, last_modified: None };
+    let reject = Reject::new("too_large", reason, record.message_key().as_bytes());
+    reject.into_dead_letter(source, endpoint, &request).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::topic;
+    use rdkafka::consumer::{BaseConsumer, Consumer as _};
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::DefaultProducerContext;
+    use service::secret::Secret;
+    use simulator::{Config, FRED_API_KEY, Simulator};
+
+    use super::*;
+    use crate::fetch::LIMITS;
+    use crate::source::source;
+    use crate::stub::{Stub, response};
+
+    type Mock = MockCluster<'static, DefaultProducerContext>;
+
+    fn kafka() -> Mock {
+        let mock = MockCluster::new(1).unwrap();
+        for dataset in contract::datasets() {
+            mock.create_topic(&topic::topic("test", dataset), 2, 1).unwrap();
+        }
+        mock
+    }
+
+    /// Number of messages on a dataset's topic.
+    fn messages(mock: &Mock, name: &str) -> i64 {
+        let consumer: BaseConsumer =
+            Cluster::new(&mock.bootstrap_servers(), "test").client_config("reader").create().unwrap();
+        let topic = topic::topic("test", dataset(name).unwrap());
+        let end = |partition| consumer.fetch_watermarks(&topic, partition, Duration::from_secs(10)).unwrap().1;
+        (0..2).map(end).sum()
+    }
+
+    fn once(mock: &Mock, watchlist: &str) -> Run {
+        Run {
+            watchlist: Watchlist::parse(watchlist).unwrap(),
+            cluster: Cluster::new(&mock.bootstrap_servers(), "test"),
+            mode: Mode::Once,
+            progress: Progress::Silent,
+            shutdown: CancellationToken::new(),
+        }
+    }
+
+    fn asking(name: &str, base: &str) -> (&'static Source, anyhow::Result<Fetcher>) {
+        let source = source(name).unwrap();
+        let key = source.key_variable().map(|_| Secret::new(FRED_API_KEY.to_owned()));
+        (source, Fetcher::new(source, base, key, LIMITS))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn everything_the_providers_have_is_published_and_what_cannot_be_read_is_kept() {
+        let mock = kafka();
+        let simulator = Simulator::start(Config { symbols: 3, years: 1, seed: 7 }).await.unwrap();
+        let sources = ["cboe", "fred", "yahoo"].map(|name| asking(name, &simulator.url(name)));
+        let ending = run(sources.into(), once(&mock, &simulator.watchlist_toml())).await;
+        assert_eq!(ending, Ending::Complete);
+        // 9,341 days of VIX but for the garbled one, and of SKEW; 259 trading days twice and 365 days, less three halts each.
+        assert_eq!(messages(&mock, "ohlcv_bar"), 9340 + 9341 + 2 * (259 - 3) + (365 - 3));
+        assert_eq!(messages(&mock, "dead_letter"), 1);
+        assert_eq!(messages(&mock, "series"), 6);
+        assert!(messages(&mock, "observation") > 20_000);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_source_without_its_key_does_not_stop_the_others() {
+        let mock = kafka();
+        let fred = source("fred").unwrap();
+        let keyless = (fred, Fetcher::new(fred, fred.base_url, None, LIMITS));
+        let stub = Stub::answering(&[response("200 OK", &[], b"DATE,SKEW\n01/02/1990,126.09\n")]).await;
+        let run_once = once(&mock, "[cboe]\nindex_history = [\"SKEW\"]\n[fred]\nseries = [\"GDP\"]");
+        assert_eq!(run(vec![keyless, asking("cboe", &stub.base)], run_once).await, Ending::Incomplete);
+        assert_eq!(messages(&mock, "ohlcv_bar"), 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_item_that_the_provider_does_not_have_is_no_failure() {
+        let mock = kafka();
+        let simulator = Simulator::start(Config { symbols: 1, years: 1, seed: 7 }).await.unwrap();
+        let run_once = once(&mock, "[yahoo]\nchart = [\"NOSUCH\", \"SIM000\"]");
+        assert_eq!(run(vec![asking("yahoo", &simulator.url("yahoo"))], run_once).await, Ending::Complete);
+        assert_eq!(messages(&mock, "ohlcv_bar"), 259 - 3);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_item_that_cannot_be_had_is_a_failure_and_the_rest_goes_on() {
+        let mock = kafka();
+        // Five times for VIX, which has another header; then SKEW.
+        let skew = response("200 OK", &[], b"DATE,SKEW\n01/02/1990,126.09\n");
+        let stub = Stub::answering(&[skew]).await;
+        let run_once = once(&mock, "[cboe]\nindex_history = [\"VIX\", \"SKEW\"]");
+        assert_eq!(run(vec![asking("cboe", &stub.base)], run_once).await, Ending::Incomplete);
+        assert_eq!((messages(&mock, "ohlcv_bar"), stub.requests().len()), (1, ONCE.attempts + 1));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_page_of_an_item_is_published() {
+        let mock = kafka();
+        let page = |offset: u64, date: &str| {
+            let body = format!(r#"{{"count":3,"offset":{offset},"observations":[{{"date":"{date}","value":"1"}}]}}"#);
+            response("200 OK", &[], body.as_bytes())
+        };
+        let stub = Stub::answering(&[page(0, "2024-01-01"), page(1, "2024-01-02"), page(2, "2024-01-03")]).await;
+        let run_once = once(&mock, "[fred]\nobservations = [\"DGS10\"]");
+        assert_eq!(run(vec![asking("fred", &stub.base)], run_once).await, Ending::Complete);
+        assert_eq!(messages(&mock, "observation"), 3);
+        let offsets: Vec<bool> = stub
+            .requests()
+            .iter()
+            .enumerate()
+            .map(|(page, request)| request.contains(&format!("offset={page}&")))
+            .collect();
+        assert_eq!(offsets, [true; 3]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_daemon_ends_at_the_shutdown() {
+        let mock = kafka();
+        let stub = Stub::answering(&[response("200 OK", &[], b"DATE,SKEW\n01/02/1990,126.09\n")]).await;
+        let daemon = Run { mode: Mode::Daemon, ..once(&mock, "[cboe]\nindex_history = [\"SKEW\"]") };
+        let shutdown = daemon.shutdown.clone();
+        let running = tokio::spawn(run(vec![asking("cboe", &stub.base)], daemon));
+        while messages(&mock, "ohlcv_bar") == 0 {
+            sleep(Duration::from_millis(20)).await;
+        }
+        assert!(!running.is_finished());
+        shutdown.cancel();
+        assert_eq!(running.await.unwrap(), Ending::Complete);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn without_kafka_one_round_fails_and_a_daemon_waits() {
+        let mock = kafka();
+        let watchlist = "[cboe]\nindex_history = [\"SKEW\"]";
+        let nowhere = Run { cluster: Cluster::new("127.0.0.1:1", "test"), ..once(&mock, watchlist) };
+        let started = |run_nowhere| run(vec![asking("cboe", "http://127.0.0.1:1")], run_nowhere);
+        let daemon = Run { mode: Mode::Daemon, shutdown: CancellationToken::new(), ..nowhere.clone() };
+        let shutdown = daemon.shutdown.clone();
+        let running = tokio::spawn(started(daemon));
+        assert_eq!(started(nowhere).await, Ending::Incomplete);
+        assert!(!running.is_finished());
+        shutdown.cancel();
+        assert_eq!(running.await.unwrap(), Ending::Complete);
+    }
+}

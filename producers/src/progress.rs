@@ -1,0 +1,65 @@
+//! What a run tells the program that started it: one JSON line per item on standard output.
+
+use std::io::Write as _;
+
+use serde::Serialize;
+
+/// Whether to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Nobody reads it.
+    Silent,
+    /// One line per item, and one per round.
+    Lines,
+}
+
+/// An item is finished.
+#[derive(Debug, Serialize)]
+pub struct ItemDone<'a> {
+    /// Source.
+    pub source: &'a str,
+    /// Endpoint.
+    pub endpoint: &'a str,
+    /// Item.
+    pub item: &'a str,
+    /// Items of the endpoint that are finished in this round, this one included.
+    pub items_done: usize,
+    /// Items of the endpoint.
+    pub items_total: usize,
+    /// Records of the item that Kafka has acknowledged.
+    pub published: u64,
+    /// Rows of the item that could not be read.
+    pub rejected: u64,
+    /// Rows of the item that the provider sent without any value.
+    pub holes: u64,
+    /// Why the item was skipped or given up.
+    pub error: Option<&'a str>,
+}
+
+/// A round is finished, or the source was stopped.
+#[derive(Debug, Serialize)]
+pub struct RoundDone<'a> {
+    /// Source.
+    pub source: &'a str,
+    /// Always true: tells the line from that of an item.
+    pub done: bool,
+    /// Records since the start of the run.
+    pub published: u64,
+    /// Rows that could not be read, since the start of the run.
+    pub rejected: u64,
+    /// Items given up since the start of the run.
+    pub failed_items: u64,
+    /// Why the source was stopped.
+    pub error: Option<&'a str>,
+}
+
+impl Progress {
+    /// Writes a line, if anybody reads it.
+    pub fn tell(self, line: &impl Serialize) {
+        if self == Progress::Lines {
+            let text = serde_json::to_string(line).unwrap_or_default();
+            // A reader that has gone away is no reason to stop.
+            let _ = writeln!(std::io::stdout().lock(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! Records onto Kafka. Nothing else knows its producer.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use contract::{Dataset, Record, codec, topic};
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use service::kafka::Cluster;
+use service::registry::Registry;
+use thiserror::Error;
+use tokio::time::{Instant, sleep};
+use tracing::debug;
+
+/// How long Kafka may take to acknowledge a record, retries included.
+const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(120);
+/// By then every record has been acknowledged or given up.
+const FLUSH_TIMEOUT: Duration = ACKNOWLEDGE_TIMEOUT.saturating_add(Duration::from_secs(10));
+/// Wait before looking again whether everything is acknowledged.
+const FLUSH_WAIT: Duration = Duration::from_millis(1);
+/// Wait for room in the queue: a broker acknowledges several times in it.
+const QUEUE_WAIT: Duration = Duration::from_millis(5);
+
+/// What makes a record durable once and in order: every replica has it, a retry does not double it.
+const SETTINGS: &[(&str, &str)] = &[
+    ("enable.idempotence", "true"),
+    ("acks", "all"),
+    ("compression.type", "zstd"),
+    // The partitioner of Kafka's own clients, so that others can find a key's partition.
+    ("partitioner", "murmur2_random"),
+    // Fuller batches compress better; more than this would be felt at the end of every small page.
+    ("linger.ms", "10"),
+    ("batch.num.messages", "10000"),
+    ("message.timeout.ms", "120000"),
+    // Bounds the memory of a producer; a full queue makes `publish` wait.
+    ("queue.buffering.max.kbytes", "32768"),
+    ("queue.buffering.max.messages", "200000"),
+    ("message.max.bytes", "1000000"),
+    ("allow.auto.create.topics", "false"),
+];
+
+/// Why a record is not on Kafka.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PublishError {
+    /// Publish the page again later. That some of it is there already does no harm.
+    #[error("{0}")]
+    Retry(String),
+    /// This record cannot be published, others can.
+    #[error("{0}")]
+    Record(String),
+    /// This producer is finished: end the process and start another.
+    #[error("{0}")]
+    Halt(String),
+}
+
+/// Records that Kafka has acknowledged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Since the last flush.
+    pub records: u64,
+}
+
+/// Publishes records of some datasets, each under its key to its dataset's topic.
+///
+/// Not before [`Publisher::flush`] has succeeded is anything certain: dropping it without drops what is in its queue.
+pub struct Publisher {
+    producer: ThreadedProducer<Acknowledgements>,
+    brokers: String,
+    routes: HashMap<&'static str, Route>,
+    message: Vec<u8>,
+    /// Records put into the queue since the last flush.
+    queued: u64,
+    flushed: Counts,
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Publisher").field("brokers", &self.brokers).finish_non_exhaustive()
+    }
+}
+
+/// Where records of a dataset go.
+#[derive(Debug)]
+struct Route {
+    topic: String,
+    schema_id: u32,
+}
+
+impl Publisher {
+    /// Prepares to publish records of these datasets: creates missing topics, and learns the schemas' ids from the
+    /// registry if there is one. `role` tells clients apart in the broker's logs.
+    pub async fn connect(cluster: &Cluster, role: &str, datasets: &[&'static Dataset]) -> anyhow::Result<Publisher> {
+        let registry = Registry::from_settings()?;
+        let mut routes = HashMap::new();
+        for dataset in datasets {
+            let topic = topic::topic(cluster.namespace(), dataset);
+            let schema_id = match &registry {
+                Some(registry) => registry.register(&topic::subject(&topic), &dataset.schema).await?,
+                None => dataset.schema_id,
+            };
+            routes.insert(dataset.name.as_str(), Route { topic, schema_id });
+        }
+        let topics: Vec<String> = routes.values().map(|route| route.topic.clone()).collect();
+        cluster.ensure_topics(&topics).await?;
+        Publisher::new(cluster, role, routes)
+    }
+
+    fn new(cluster: &Cluster, role: &str, routes: HashMap<&'static str, Route>) -> anyhow::Result<Publisher> {
+        let mut config = cluster.client_config(role);
+        for (name, value) in SETTINGS {
+            config.set(*name, *value);
+        }
+        let producer = config.create_with_context(Acknowledgements::default());
+        let producer =
+            producer.with_context(|| format!("cannot prepare a producer for Kafka at `{}`", cluster.brokers()))?;
+        Ok(Publisher {
+            producer,
+            brokers: cluster.brokers().to_owned(),
+            routes,
+            message: Vec::new(),
+            queued: 0,
+            flushed: Counts::default(),
+        })
+    }
+
+    /// Puts a record into the queue; waits while the queue is full.
+    pub async fn publish(&mut self, record: &Record) -> Result<(), PublishError> {
+        let Some(route) = self.routes.get(record.dataset()) else {
+            return Err(PublishError::Record(format!("no topic for dataset `{}` was asked for", record.dataset())));
+        };
+        self.message.clear();
+        codec::put_header(route.schema_id, &mut self.message);
+        record.encode(&mut self.message);
+        let key = record.message_key();
+        let deadline = Instant::now() + ACKNOWLEDGE_TIMEOUT;
+        loop {
+            let message = BaseRecord::to(&route.topic).key(&key).payload(&self.message);
+            let Err((error, _)) = self.producer.send(message) else {
+                self.queued += 1;
+                return Ok(());
+            };
+            let is_full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
+            if !is_full || Instant::now() > deadline {
+                return Err(self.refused(&error));
+            }
+            sleep(QUEUE_WAIT).await;
+        }
+    }
+
+    /// Waits until Kafka has acknowledged every record published since the last flush.
+    pub async fn flush(&mut self) -> Result<Delivered, PublishError> {
+        let flushed = self.wait_for_all().await;
+        let counts = self.producer.context().counts();
+        let delivered = counts.delivered - self.flushed.delivered;
+        let failed = counts.failed - self.flushed.failed;
+        self.flushed = counts;
+        let queued = std::mem::take(&mut self.queued);
+        flushed?;
+        // Every record counts, also one that was lost without a word.
+        if delivered == queued && failed == 0 {
+            return Ok(Delivered { records: delivered });
+        }
+        let (brokers, reason) = (&self.brokers, self.producer.context().last_error());
+        Err(self.worst(format!("Kafka at `{brokers}` acknowledged {delivered} of {queued} records: {reason}")))
+    }
+
+    /// Looks again and again instead of blocking, so that it can be given up at any time.
+    async fn wait_for_all(&self) -> Result<(), PublishError> {
+        let deadline = Instant::now() + FLUSH_TIMEOUT;
+        loop {
+            match self.producer.flush(Duration::ZERO) {
+                Ok(()) => return Ok(()),
+                Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) if Instant::now() < deadline => {}
+                Err(error) => return Err(self.refused(&error)),
+            }
+            sleep(FLUSH_WAIT).await;
+        }
+    }
+
+    fn refused(&self, error: &KafkaError) -> PublishError {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
+                PublishError::Record(format!("the message has {} bytes, more than Kafka takes", self.message.len()))
+            }
+            _ => self.worst(format!("Kafka at `{}` did not take a record: {error}", self.brokers)),
+        }
+    }
+
+    /// An idempotent producer that has lost count of its records cannot go on.
+    fn worst(&self, text: String) -> PublishError {
+        match self.producer.client().fatal_error() {
+            Some((_, reason)) => PublishError::Halt(format!("{text}: {reason}")),
+            None => PublishError::Retry(text),
+        }
+    }
+}
+
+/// Counts what Kafka says about each record.
+#[derive(Debug, Default)]
+struct Acknowledgements {
+    delivered: AtomicU64,
+    failed: AtomicU64,
+    /// Code of the last failure: one stands for all of an outage.
+    last_error: std::sync::Mutex<Option<RDKafkaErrorCode>>,
+}
+
+/// Records since the start.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    delivered: u64,
+    failed: u64,
+}
+
+impl Acknowledgements {
+    fn counts(&self) -> Counts {
+        Counts { delivered: self.delivered.load(Ordering::Acquire), failed: self.failed.load(Ordering::Acquire) }
+    }
+
+    fn last_error(&self) -> String {
+        let last = self.last_error.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        last.map_or_else(|| "no reason given".to_owned(), |code| code.to_string())
+    }
+}
+
+impl ClientContext for Acknowledgements {
+    // What matters to an operator comes back through `publish` and `flush`, once.
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        debug!(facility, message, "kafka client");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!(%error, reason, "kafka client");
+    }
+}
+
+impl ProducerContext for Acknowledgements {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        match result {
+            Ok(_) => self.delivered.fetch_add(1, Ordering::Release),
+            Err((error, _)) => {
+                *self.last_error.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = error.rdkafka_error_code();
+                self.failed.fetch_add(1, Ordering::Release)
+            }
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::{Decoder, Rows, dataset};
+    use rdkafka::consumer::{BaseConsumer, Consumer as _};
+    use rdkafka::message::Message as _;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::DefaultProducerContext;
+    use rdkafka::types::RDKafkaRespErr;
+    use rdkafka::{Offset, TopicPartitionList};
+
+    use super::*;
+    use crate::fixture;
+
+    const TOPIC: &str = "test.ohlcv_bar.v1";
+
+    async fn publisher(mock: &MockCluster<'_, DefaultProducerContext>) -> Publisher {
+        mock.create_topic(TOPIC, 3, 1).unwrap();
+        let cluster = Cluster::new(&mock.bootstrap_servers(), "test");
+        Publisher::connect(&cluster, "test", &[dataset("ohlcv_bar").unwrap()]).await.unwrap()
+    }
+
+    fn records() -> Vec<Record> {
+        fixture::parse(&crate::sources::cboe::SOURCE, "index_history", "VIX.csv").unwrap().records
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_flushed_can_be_read_back_under_its_key() {
+        let mock = MockCluster::new(1).unwrap();
+        let mut publisher = publisher(&mock).await;
+        let records = records();
+        for record in &records {
+            publisher.publish(record).await.unwrap();
+        }
+        assert_eq!(publisher.flush().await, Ok(Delivered { records: records.len() as u64 }));
+        assert_eq!(publisher.flush().await, Ok(Delivered { records: 0 }));
+
+        let consumer: BaseConsumer = Cluster::new(&mock.bootstrap_servers(), "test")
+            .client_config("reader")
+            .set("group.id", "reader")
+            .create()
+            .unwrap();
+        let mut assignment = TopicPartitionList::new();
+        for partition in 0..3 {
+            assignment.add_partition_offset(TOPIC, partition, Offset::Beginning).unwrap();
+        }
+        consumer.assign(&assignment).unwrap();
+        let dataset = dataset("ohlcv_bar").unwrap();
+        let decoder = Decoder::new(dataset, &dataset.schema).unwrap();
+        let mut rows = Rows::new(dataset);
+        let mut partitions = std::collections::HashSet::new();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while rows.len() < records.len() {
+            assert!(Instant::now() < deadline, "{} of {} records came back", rows.len(), records.len());
+            let Some(message) = consumer.poll(Duration::from_secs(1)) else { continue };
+            let message = message.unwrap();
+            assert_eq!(message.key(), Some(b"cboe|VIX|1d".as_slice()));
+            partitions.insert(message.partition());
+            let (schema_id, body) = codec::split_header(message.payload().unwrap()).unwrap();
+            assert_eq!(schema_id, dataset.schema_id);
+            decoder.decode(body, &mut rows).unwrap();
+        }
+        assert_eq!(partitions.len(), 1, "one key, one partition");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_record_that_kafka_does_not_take_fails_the_flush_and_not_the_next() {
+        let mock = MockCluster::new(1).unwrap();
+        let mut publisher = publisher(&mock).await;
+        mock.topic_error(TOPIC, RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED).unwrap();
+        let record = &records()[0];
+        let outcome = match publisher.publish(record).await {
+            Ok(()) => publisher.flush().await.map(drop),
+            refused => refused,
+        };
+        assert!(
+            matches!(&outcome, Err(PublishError::Retry(text)) if text.contains("authorization failed")),
+            "{outcome:?}"
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_record_that_fits_into_no_message_is_told_apart() {
+        let mock = MockCluster::new(1).unwrap();
+        let mut publisher = publisher(&mock).await;
+        let Record::OhlcvBar(mut bar) = records().remove(0) else { panic!() };
+        bar.currency = Some("x".repeat(1_100_000));
+        let outcome = publisher.publish(&bar.into()).await;
+        assert!(
+            matches!(&outcome, Err(PublishError::Record(text)) if text.contains("more than Kafka takes")),
+            "{outcome:?}"
+        );
+        assert_eq!(publisher.flush().await, Ok(Delivered { records: 0 }));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_kafka_that_cannot_be_reached_is_named() {
+        let cluster = Cluster::new("127.0.0.1:1", "test");
+        let error = Publisher::connect(&cluster, "test", &[dataset("ohlcv_bar").unwrap()]).await.unwrap_err();
+        assert!(error.to_string().contains("`127.0.0.1:1`"), "{error:#}");
+    }
+}

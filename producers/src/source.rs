@@ -1,0 +1,267 @@
+//! What a source is: data, and one pure function per endpoint.
+//!
+//! Everything a source does not decide (loop, retry, pauses, encoding, delivery) exists once, elsewhere.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use contract::Record;
+use contract::records::DeadLetter;
+use service::settings::Variable;
+use thiserror::Error;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::sources::SOURCES;
+
+/// Longest fragment of a refused row that is kept: enough to see what was wrong with any row, however broken the page.
+pub const MAX_FRAGMENT_BYTES: usize = 4096;
+
+/// A provider.
+#[derive(Debug)]
+pub struct Source {
+    /// Short name: the first part of a message key, and what an operator types.
+    pub name: &'static str,
+    /// Who it is and what it offers.
+    pub doc: &'static str,
+    /// Where its endpoints are, without a slash at the end.
+    pub base_url: &'static str,
+    /// Environment variable that replaces `base_url`.
+    pub base_url_env: &'static str,
+    /// How it knows its callers.
+    pub auth: Auth,
+    /// What we call ourselves there.
+    pub user_agent: &'static str,
+    /// Least time between two requests.
+    pub pause: Duration,
+    /// What can be asked.
+    pub endpoints: &'static [Endpoint],
+}
+
+/// How a provider knows its callers.
+#[derive(Debug, Clone, Copy)]
+pub enum Auth {
+    /// It does not ask.
+    None,
+    /// A key in the query string.
+    Query {
+        /// Name of the parameter.
+        param: &'static str,
+        /// Environment variable that holds the key.
+        env: &'static str,
+        /// Where to get a key.
+        doc: &'static str,
+    },
+}
+
+/// One kind of request to a provider.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Name within the source.
+    pub name: &'static str,
+    /// What it answers.
+    pub doc: &'static str,
+    /// Datasets of its records; its rejects count for the first.
+    pub datasets: &'static [&'static str],
+    /// What one item of the watchlist is, e.g. `series id`.
+    pub item: &'static str,
+    /// How `known_at` is chosen.
+    pub known_at: &'static str,
+    /// Time from one round to the next.
+    pub poll: Duration,
+    /// Path and query for an item, from the row at that offset on; refuses what cannot be an item.
+    pub path: fn(item: &str, offset: u64) -> Result<String, PageError>,
+    /// Reads a response. Pure: the same bytes give the same result.
+    pub parse: fn(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError>,
+}
+
+/// What a response answers.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The item asked for.
+    pub item: &'a str,
+    /// Offset of the first row asked for; 0 where the endpoint has no pages.
+    pub offset: u64,
+    /// When the response was received.
+    pub received_at: DateTime<Utc>,
+    /// The response's `Last-Modified`.
+    pub last_modified: Option<DateTime<Utc>>,
+}
+
+impl Request<'_> {
+    /// `Last-Modified`, else the time of receipt.
+    ///
+    /// Never later than the receipt: a provider's clock that runs ahead would otherwise win over its own corrections.
+    pub fn last_modified_or_received(&self) -> DateTime<Utc> {
+        self.not_after_receipt(self.last_modified.unwrap_or(self.received_at))
+    }
+
+    /// That time, or the receipt if it lies later.
+    pub fn not_after_receipt(&self, known_at: DateTime<Utc>) -> DateTime<Utc> {
+        known_at.min(self.received_at)
+    }
+}
+
+/// What a response holds.
+#[derive(Debug, Default, PartialEq)]
+pub struct Parsed {
+    /// Its records; no two have the same key.
+    pub records: Vec<Record>,
+    /// Rows that could not be read. One odd row never stops a page.
+    pub rejects: Vec<Reject>,
+    /// Rows that the provider sent without any value.
+    pub holes: u64,
+    /// Offset of the next page, if there is one.
+    pub next_offset: Option<u64>,
+}
+
+/// A row that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// The row as received, cut at [`MAX_FRAGMENT_BYTES`].
+    pub fragment: Vec<u8>,
+    /// Short token for counting by cause.
+    pub class: &'static str,
+    /// One line for a person.
+    pub reason: String,
+}
+
+impl Reject {
+    /// Refuses a row.
+    pub fn new(class: &'static str, reason: impl Into<String>, fragment: &[u8]) -> Reject {
+        Reject { fragment: fragment[..fragment.len().min(MAX_FRAGMENT_BYTES)].to_vec(), class, reason: reason.into() }
+    }
+
+    /// The dead letter that keeps it; the same row again has the same id.
+    pub fn into_dead_letter(self, source: &Source, endpoint: &Endpoint, request: &Request<'_>) -> DeadLetter {
+        let hash = xxh3_64(&self.fragment);
+        DeadLetter {
+            source: source.name.to_owned(),
+            dead_letter_id: format!("{}/{}/{hash:016x}", endpoint.name, request.item),
+            stage: "parse".to_owned(),
+            error_class: self.class.to_owned(),
+            sqlstate: None,
+            reason: self.reason,
+            dataset: endpoint.datasets[0].to_owned(),
+            kafka_topic: None,
+            kafka_incarnation: None,
+            kafka_partition: None,
+            kafka_offset: None,
+            record_timestamp_ms: None,
+            record_key: None,
+            record_value: Some(self.fragment),
+            record_headers: None,
+            known_at: request.received_at,
+            observed_at: request.received_at,
+            flags: Vec::new(),
+        }
+    }
+}
+
+/// Why a response is not a page of records, named by what to do next; each holds the provider's own words.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PageError {
+    /// Ask again later.
+    #[error("{0}")]
+    Retry(String),
+    /// Go on with the next item: asking again for this one gives the same.
+    #[error("{0}")]
+    Skip(String),
+    /// Stop asking this source: no item can be had.
+    #[error("{0}")]
+    Halt(String),
+}
+
+/// The source of that name; the error lists the sources there are.
+pub fn source(name: &str) -> Result<&'static Source, String> {
+    SOURCES.iter().find(|source| source.name == name).ok_or_else(|| {
+        let names: Vec<&str> = SOURCES.iter().map(|source| source.name).collect();
+        format!("unknown source `{name}`; the sources are {}", list(&names))
+    })
+}
+
+impl Source {
+    /// The variable that replaces its address.
+    pub fn base_url_variable(&self) -> Variable {
+        Variable {
+            name: self.base_url_env,
+            default: Some(self.base_url),
+            doc: "Address of this source's endpoints, to put a proxy or the simulator in its place",
+            secret: false,
+        }
+    }
+
+    /// The variable that holds its key, if it wants one.
+    pub fn key_variable(&self) -> Option<Variable> {
+        match self.auth {
+            Auth::None => None,
+            Auth::Query { env, doc, .. } => Some(Variable { name: env, default: None, doc, secret: true }),
+        }
+    }
+
+    /// The endpoint of that name; the error lists the source's endpoints.
+    pub fn endpoint(&self, name: &str) -> Result<&'static Endpoint, String> {
+        self.endpoints.iter().find(|endpoint| endpoint.name == name).ok_or_else(|| {
+            let names: Vec<&str> = self.endpoints.iter().map(|endpoint| endpoint.name).collect();
+            format!("unknown endpoint `{name}` of source `{}`; its endpoints are {}", self.name, list(&names))
+        })
+    }
+}
+
+/// The environment variables of all sources, for `.env.example`.
+pub fn variables() -> Vec<Variable> {
+    SOURCES.iter().flat_map(|source| std::iter::once(source.base_url_variable()).chain(source.key_variable())).collect()
+}
+
+/// Names in backticks, with commas.
+fn list(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_names_there_are() {
+        let error = source("freddy").unwrap_err();
+        assert_eq!(error, "unknown source `freddy`; the sources are `cboe`, `fred`, `yahoo`");
+        let error = source("fred").unwrap().endpoint("x").unwrap_err();
+        assert_eq!(error, "unknown endpoint `x` of source `fred`; its endpoints are `observations`, `series`");
+    }
+
+    #[test]
+    fn every_variable_of_the_sources_is_listed_and_keys_are_secret() {
+        let variables = variables();
+        let names: Vec<(&str, bool)> = variables.iter().map(|variable| (variable.name, variable.secret)).collect();
+        let expected = [
+            ("TAPEDECK_CBOE_URL", false),
+            ("TAPEDECK_FRED_URL", false),
+            ("FRED_API_KEY", true),
+            ("TAPEDECK_YAHOO_URL", false),
+        ];
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn every_endpoint_names_datasets_that_exist() {
+        for endpoint in SOURCES.iter().flat_map(|source| source.endpoints) {
+            assert!(!endpoint.datasets.is_empty(), "{}", endpoint.name);
+            assert!(endpoint.datasets.iter().all(|name| contract::dataset(name).is_some()), "{}", endpoint.name);
+        }
+    }
+
+    #[test]
+    fn the_same_reject_has_the_same_dead_letter_however_long_its_row() {
+        let source = source("cboe").unwrap();
+        let request = crate::fixture::request("VIX");
+        let letter =
+            |row: &[u8]| Reject::new("date", "x", row).into_dead_letter(source, &source.endpoints[0], &request);
+        let long = letter(&[b'x'; 2 * MAX_FRAGMENT_BYTES]);
+        assert_eq!(long.record_value.as_ref().unwrap().len(), MAX_FRAGMENT_BYTES);
+        assert_eq!(long, letter(&[b'x'; 3 * MAX_FRAGMENT_BYTES]));
+        assert_ne!(long.dead_letter_id, letter(b"y").dead_letter_id);
+        assert!(long.dead_letter_id.starts_with("index_history/VIX/"), "{}", long.dead_letter_id);
+        assert_eq!((long.source.as_str(), long.stage.as_str(), long.dataset.as_str()), ("cboe", "parse", "ohlcv_bar"));
+        assert_eq!(long.known_at, request.received_at);
+    }
+}

@@ -1,0 +1,407 @@
+//! Yahoo Finance: the chart endpoint that its own pages use. It is not documented, so nothing about it is taken on trust.
+//!
+//! Prices are adjusted for splits as of the request, `adjclose` for dividends as well: both are rewritten in place.
+
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use serde::Deserialize;
+
+use crate::json::{Bounded, Cell};
+use crate::page::{excerpt, is_markup, without_bom};
+use crate::source::{Auth, Endpoint, PageError, Parsed, Request, Source};
+
+mod bars;
+
+use bars::Interval;
+
+/// Yahoo Finance.
+pub const SOURCE: Source = Source {
+    name: "yahoo",
+    doc: "Yahoo Finance: bars of shares, funds, indexes, currencies, futures and crypto (unofficial)",
+    base_url: "https://query1.finance.yahoo.com",
+    base_url_env: "TAPEDECK_YAHOO_URL",
+    auth: Auth::None,
+    // Anything that does not look like a browser is answered 429.
+    user_agent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+    // The limit is not published and lasts for a quarter of an hour when hit: two requests a second stay clear of it.
+    pause: Duration::from_millis(500),
+    endpoints: &[Endpoint {
+        name: "chart",
+        doc: "Bars of one symbol: ten years of daily and longer ones, 60 days within the day, 7 days of minutes",
+        datasets: &["ohlcv_bar"],
+        item: "symbol, e.g. `AAPL`, `^GSPC`; with an interval other than `1d`: `AAPL@1h`",
+        known_at: "the time of receipt: Yahoo does not say when it changed a value",
+        poll: Duration::from_secs(15 * 60),
+        path,
+        parse,
+    }],
+};
+
+/// Longest symbol that a bar's `symbol` can hold.
+const MAX_SYMBOL_BYTES: usize = 40;
+/// Interval of an item that names none.
+const DEFAULT_INTERVAL: &str = "1d";
+
+fn path(item: &str, _offset: u64) -> Result<String, PageError> {
+    let (symbol, interval) = item.rsplit_once('@').unwrap_or((item, DEFAULT_INTERVAL));
+    let interval = Interval::named(interval).map_err(PageError::Skip)?;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".^=_-&".contains(&byte);
+    let is_symbol = symbol.bytes().any(|byte| byte.is_ascii_alphanumeric()) && symbol.bytes().all(allowed);
+    if !is_symbol || symbol.len() > MAX_SYMBOL_BYTES {
+        return Err(PageError::Skip(format!("`{}` is not a symbol, such as `AAPL`", excerpt(item.as_bytes()))));
+    }
+    Ok(format!(
+        "/v8/finance/chart/{}?range={}&interval={}&events=div%7Csplit%7CcapitalGains&includePrePost=false",
+        percent_encoded(symbol),
+        interval.range(),
+        interval.name,
+    ))
+}
+
+/// As one segment of a URL's path.
+fn percent_encoded(symbol: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    symbol.bytes().map(encode).collect()
+}
+
+/// What Yahoo answers; refusals of its gateway come under `finance`.
+#[derive(Deserialize)]
+struct Envelope {
+    chart: Option<Answer>,
+    finance: Option<Answer>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    result: Option<Bounded<Chart>>,
+    error: Option<ProviderError>,
+}
+
+#[derive(Deserialize)]
+struct ProviderError {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    description: String,
+}
+
+#[derive(Deserialize)]
+struct Chart {
+    meta: Meta,
+    timestamp: Option<Bounded<Cell>>,
+    indicators: Indicators,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Meta {
+    symbol: String,
+    currency: Option<String>,
+    exchange_timezone_name: String,
+    data_granularity: String,
+    regular_market_time: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct Indicators {
+    quote: Bounded<Quote>,
+    adjclose: Option<Bounded<AdjustedClose>>,
+}
+
+#[derive(Deserialize)]
+struct Quote {
+    open: Option<Bounded<Cell>>,
+    high: Option<Bounded<Cell>>,
+    low: Option<Bounded<Cell>>,
+    close: Option<Bounded<Cell>>,
+    volume: Option<Bounded<Cell>>,
+}
+
+#[derive(Deserialize)]
+struct AdjustedClose {
+    adjclose: Option<Bounded<Cell>>,
+}
+
+fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
+    let chart = chart(request, body)?;
+    let (symbol, _) = request.item.rsplit_once('@').unwrap_or((request.item, DEFAULT_INTERVAL));
+    if !chart.meta.symbol.eq_ignore_ascii_case(symbol) {
+        let other = excerpt(chart.meta.symbol.as_bytes());
+        return Err(PageError::Skip(format!("asked for `{symbol}`, the provider answered for `{other}`")));
+    }
+    let zone = chart.meta.exchange_timezone_name.parse::<Tz>();
+    let zone = zone.map_err(|_| {
+        let name = excerpt(chart.meta.exchange_timezone_name.as_bytes());
+        PageError::Skip(format!("the exchange's time zone `{name}` is not known, so no trading date can be told"))
+    })?;
+    let interval = Interval::named(&chart.meta.data_granularity).map_err(PageError::Skip)?;
+    bars::parse(request, &chart, zone, interval)
+}
+
+/// The one chart of a response that is one.
+fn chart(request: &Request<'_>, body: &[u8]) -> Result<Chart, PageError> {
+    if is_markup(body) {
+        let words = excerpt(body);
+        return Err(PageError::Retry(format!("expected JSON, received a page (consent or error): `{words}`")));
+    }
+    let envelope: Envelope = serde_json::from_slice(without_bom(body)).map_err(|error| not_json(body, &error))?;
+    let Some(answer) = envelope.chart.or(envelope.finance) else {
+        return Err(PageError::Retry(format!("the response has no `chart`: `{}`", excerpt(body))));
+    };
+    if let Some(error) = answer.error {
+        return Err(provider_error(&error));
+    }
+    let result = answer.result.map(|Bounded(charts)| charts).unwrap_or_default();
+    let chart = result.into_iter().next();
+    chart.ok_or_else(|| PageError::Skip(format!("the provider has no chart of `{}`", request.item)))
+}
+
+fn not_json(body: &[u8], error: &serde_json::Error) -> PageError {
+    // The error may quote the body at any length.
+    let error = excerpt(error.to_string().as_bytes());
+    PageError::Retry(format!("not the JSON that Yahoo sends: {error}: `{}`", excerpt(body)))
+}
+
+fn provider_error(error: &ProviderError) -> PageError {
+    let words = format!("{}: {}", excerpt(error.code.as_bytes()), excerpt(error.description.as_bytes()));
+    let text = format!("the provider says `{words}`");
+    match error.code.as_str() {
+        // Delisted or never listed; no data for the window; a window too long for the interval.
+        "Not Found" | "Bad Request" | "Unprocessable Entity" => PageError::Skip(text),
+        // A crumb that has run out, a limit, an outage.
+        _ => PageError::Retry(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, NaiveDate, Utc};
+
+    use super::*;
+    use crate::fixture::{RECEIVED, at, bars, date, parse as parse_file, rejects, request};
+
+    fn chart_of(file: &str) -> Parsed {
+        parse_file(&SOURCE, "chart", file).unwrap()
+    }
+
+    fn times(parsed: &Parsed) -> Vec<(NaiveDate, DateTime<Utc>)> {
+        bars(parsed).iter().map(|bar| (bar.trading_date, bar.ts_start)).collect()
+    }
+
+    #[test]
+    fn a_daily_bar_starts_at_midnight_of_its_trading_date_on_the_exchange() {
+        let parsed = chart_of("AAPL.json");
+        let expected = [
+            (date("2024-10-31"), at("2024-10-31T04:00:00Z")),
+            (date("2024-11-01"), at("2024-11-01T04:00:00Z")),
+            (date("2024-11-05"), at("2024-11-05T05:00:00Z")),
+            (date("2024-11-06"), at("2024-11-06T05:00:00Z")),
+        ];
+        assert_eq!(times(&parsed), expected);
+        let first = bars(&parsed)[0];
+        assert_eq!(
+            (first.source.as_str(), first.symbol.as_str(), first.bar_interval.as_str()),
+            ("yahoo", "AAPL", "1d")
+        );
+        assert_eq!((first.open, first.high, first.low, first.close), (Some(100.0), Some(102.5), Some(99.5), 101.25));
+        assert_eq!((first.volume, first.adjusted_close), (Some(1_200_300.0), Some(100.75)));
+        assert_eq!(first.currency.as_deref(), Some("USD"));
+        assert_eq!((first.known_at, first.observed_at), (at(RECEIVED), at(RECEIVED)));
+    }
+
+    #[test]
+    fn a_row_without_any_value_is_a_hole() {
+        let parsed = chart_of("AAPL.json");
+        assert_eq!((parsed.records.len(), parsed.rejects.len(), parsed.holes), (4, 0, 1));
+    }
+
+    #[test]
+    fn the_trading_date_is_the_exchanges_and_not_that_of_utc() {
+        // Midnight in London is 23:00 of the day before in UTC.
+        let london =
+            [(date("2024-07-01"), at("2024-06-30T23:00:00Z")), (date("2024-07-02"), at("2024-07-01T23:00:00Z"))];
+        assert_eq!(times(&chart_of("EURUSD=X.json")), london);
+        assert_eq!(times(&chart_of("BTC-USD.json"))[1], (date("2020-01-04"), at("2020-01-04T00:00:00Z")));
+    }
+
+    #[test]
+    fn a_day_without_midnight_starts_when_the_clocks_change() {
+        let parsed = chart_of("VALE3.SA~no_midnight.json");
+        assert_eq!(times(&parsed)[1], (date("2018-11-04"), at("2018-11-04T03:00:00Z")));
+    }
+
+    #[test]
+    fn pence_stay_pence() {
+        assert_eq!(bars(&chart_of("OCDO.L~pence.json"))[0].currency.as_deref(), Some("GBp"));
+    }
+
+    #[test]
+    fn of_two_rows_of_one_day_the_later_one_is_kept() {
+        let parsed = chart_of("GS2C.DE~running_day_twice.json");
+        assert_eq!(bars(&parsed).iter().map(|bar| bar.close).collect::<Vec<_>>(), [20.25, 20.75]);
+        assert_eq!(rejects(&parsed), [("duplicate", "row 1: row 2 is the same bar, and later")]);
+        let fragment =
+            r#"{"timestamp":1761724800,"open":20.25,"high":20.5,"low":20,"close":20.5,"volume":100,"adjclose":20.5}"#;
+        assert_eq!(String::from_utf8_lossy(&parsed.rejects[0].fragment), fragment);
+    }
+
+    #[test]
+    fn a_live_quote_among_minutes_is_not_a_bar() {
+        let parsed = chart_of("AAPL@1m~live_quote.json");
+        assert_eq!(times(&parsed)[2], (date("2024-10-02"), at("2024-10-02T19:59:00Z")));
+        assert_eq!((parsed.records.len(), parsed.holes), (3, 1));
+        assert_eq!(rejects(&parsed), [("live_quote", "row 4: a live quote of 2024-10-03, not a bar of 1m")]);
+        assert_eq!(bars(&parsed)[0].adjusted_close, None);
+    }
+
+    #[test]
+    fn a_last_bar_off_the_grid_of_its_day_is_a_live_quote() {
+        let parsed = chart_of("AAPL@1h~off_grid.json");
+        assert_eq!(parsed.records.len(), 3);
+        assert_eq!(rejects(&parsed)[0].0, "live_quote");
+    }
+
+    #[test]
+    fn a_live_quote_within_a_longer_bar_is_not_one_of_its_own() {
+        for (file, kept) in [("AAPL@1wk", "2024-11-04"), ("AAPL@1mo", "2024-11-01"), ("VFINX@3mo", "2024-10-01")] {
+            let parsed = chart_of(&format!("{file}~live_quote.json"));
+            assert_eq!(parsed.records.len(), 2, "{file}");
+            assert_eq!(bars(&parsed)[1].trading_date, date(kept));
+            assert_eq!(rejects(&parsed)[0].0, "live_quote", "{file}");
+        }
+    }
+
+    #[test]
+    fn each_odd_row_is_refused_and_the_rest_goes_on() {
+        let parsed = chart_of("MSFT~odd_rows.json");
+        let expected = [
+            ("no_close", "row 1: has values but no close"),
+            ("number", "row 2: `low` `\"416.5\"` is not a number"),
+            ("timestamp", "row 3: `timestamp` `9007199254740993` is not a time in seconds since 1970"),
+            ("timestamp", "row 4: `timestamp` `null` is not a time in seconds since 1970"),
+        ];
+        assert_eq!(rejects(&parsed), expected);
+        let bars = bars(&parsed);
+        assert_eq!((bars.len(), bars[1].close, bars[1].open, bars[1].volume), (2, 415.25, None, None));
+    }
+
+    #[test]
+    fn a_chart_without_rows_is_an_empty_page() {
+        assert_eq!(chart_of("^VXAPL~empty.json"), Parsed::default());
+    }
+
+    #[test]
+    fn an_error_of_the_provider_says_what_to_do_next() {
+        let error = |file| parse_file(&SOURCE, "chart", file).unwrap_err();
+        let delisted = error("SI~error_not_found.json");
+        assert!(matches!(&delisted, PageError::Skip(text) if text.contains("symbol may be delisted")), "{delisted:?}");
+        let early = error("BEKE~error_bad_request.json");
+        assert!(
+            matches!(&early, PageError::Skip(text) if text.contains("Data doesn't exist for startDate")),
+            "{early:?}"
+        );
+        for (file, words) in [
+            ("AAPL~error_invalid_crumb.json", "Unauthorized: Invalid Crumb"),
+            ("AAPL~error_too_many_requests.txt", "Edge: Too Many Requests"),
+            ("AAPL~error_consent.html", "Yahoo Markenfamilie"),
+        ] {
+            let error = error(file);
+            assert!(matches!(&error, PageError::Retry(text) if text.contains(words)), "{error:?}");
+        }
+    }
+
+    fn parse_chart(meta: &str, columns: &str) -> Result<Parsed, PageError> {
+        let meta = format!(r#"{{"symbol":"AAPL","exchangeTimezoneName":"UTC","dataGranularity":"1d"{meta}}}"#);
+        let body = format!(r#"{{"chart":{{"result":[{{"meta":{meta},{columns}}}],"error":null}}}}"#);
+        parse(&request("AAPL"), body.as_bytes())
+    }
+
+    #[test]
+    fn columns_that_do_not_fit_the_timestamps_are_asked_for_again() {
+        let error = |columns: &str| match parse_chart("", columns) {
+            Err(PageError::Retry(text)) => text,
+            other => panic!("{columns}: {other:?}"),
+        };
+        let missing = error(r#""timestamp":[0],"indicators":{"quote":[{"open":[1]}]}"#);
+        assert_eq!(missing, "the chart has no `high`");
+        let short = error(r#""timestamp":[0,86400],"indicators":{"quote":[{"open":[1]}]}"#);
+        assert_eq!(short, "the chart has 1 values of `open` for 2 timestamps");
+        error(r#""timestamp":[0],"indicators":{"quote":[{}]}"#);
+        error(r#""indicators":{"quote":[{"open":[1],"high":[1],"low":[1],"close":[1],"volume":[1]}]}"#);
+        error(
+            r#""timestamp":[0],"indicators":{"quote":[{"open":[1],"high":[1],"low":[1],"close":[1],"volume":[1]}],"adjclose":[{"adjclose":[]}]}"#,
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_chart_is_asked_for_again() {
+        for text in [
+            "",
+            "{",
+            "{}",
+            "null",
+            "[1]",
+            r#"{"chart":{"result":[{}]}}"#,
+            r#"{"chart":{"result":[{"meta":{}}],"error":null}}"#,
+        ] {
+            let outcome = parse(&request("AAPL"), text.as_bytes());
+            assert!(matches!(outcome, Err(PageError::Retry(_))), "{text}: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_chart_that_cannot_be_placed_is_skipped() {
+        let body = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/yahoo/chart/AAPL.json")).unwrap();
+        let other = parse(&request("MSFT"), &body).unwrap_err();
+        assert_eq!(other, PageError::Skip("asked for `MSFT`, the provider answered for `AAPL`".to_owned()));
+        assert_eq!(bars(&parse(&request("aapl@1d"), &body).unwrap())[0].symbol, "AAPL");
+        let nowhere = String::from_utf8_lossy(&body).replace("America/New_York", "America/Atlantis");
+        let nowhere = parse(&request("AAPL"), nowhere.as_bytes()).unwrap_err();
+        assert!(
+            matches!(&nowhere, PageError::Skip(text) if text.contains("`America/Atlantis` is not known")),
+            "{nowhere:?}"
+        );
+        let strange = String::from_utf8_lossy(&body).replace(r#""dataGranularity":"1d""#, r#""dataGranularity":"4h""#);
+        let strange = parse(&request("AAPL"), strange.as_bytes()).unwrap_err();
+        assert!(matches!(&strange, PageError::Skip(text) if text.contains("unknown interval `4h`")), "{strange:?}");
+    }
+
+    #[test]
+    fn a_break_at_noon_does_not_make_a_live_quote_of_the_last_hour() {
+        let hours = [0, 1, 2, 3].map(|hour| hour * 3600).into_iter().chain([4 * 3600 + 1800, 5 * 3600 + 1800]);
+        let hours: Vec<String> = hours.map(|time: i64| time.to_string()).collect();
+        let column = vec!["1"; hours.len()].join(",");
+        let columns = format!(
+            r#""timestamp":[{}],"indicators":{{"quote":[{{"open":[{column}],"high":[{column}],"low":[{column}],"close":[{column}],"volume":[{column}]}}]}}"#,
+            hours.join(",")
+        );
+        let body = format!(
+            r#"{{"chart":{{"result":[{{"meta":{{"symbol":"7203.T","exchangeTimezoneName":"Asia/Tokyo","dataGranularity":"1h"}},{columns}}}],"error":null}}}}"#
+        );
+        let parsed = parse(&request("7203.T@1h"), body.as_bytes()).unwrap();
+        assert_eq!((parsed.records.len(), parsed.rejects.len()), (6, 0));
+    }
+
+    #[test]
+    fn an_item_is_a_symbol_and_perhaps_an_interval() {
+        let index = path("^GSPC", 0).unwrap();
+        assert_eq!(
+            index,
+            "/v8/finance/chart/%5EGSPC?range=10y&interval=1d&events=div%7Csplit%7CcapitalGains&includePrePost=false"
+        );
+        assert!(path("EURUSD=X@1h", 0).unwrap().starts_with("/v8/finance/chart/EURUSD%3DX?range=60d&interval=1h&"));
+        assert!(path("AAPL@1m", 0).unwrap().contains("range=7d&interval=1m"));
+        let error = path("AAPL@7h", 0).unwrap_err();
+        assert!(
+            matches!(&error, PageError::Skip(text) if text.contains("unknown interval `7h`; the intervals are 1m")),
+            "{error:?}"
+        );
+        for item in ["", "@1d", "..", "../x", "A B", "AAPL/x", "AAPL?x"] {
+            assert!(matches!(path(item, 0), Err(PageError::Skip(_))), "{item}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! A provider for tests that answers byte for byte what it is told to.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+pub(crate) struct Stub {
+    pub(crate) base: String,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Stub {
+    /// Answers each request with the next response, and the last one from then on; then keeps silent for `linger`.
+    pub(crate) async fn start(responses: Vec<Vec<u8>>, linger: Duration) -> Stub {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        tokio::spawn(async move {
+            loop {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(socket.read_u8().await.unwrap());
+                }
+                let index = {
+                    let mut seen = seen.lock().unwrap();
+                    seen.push(String::from_utf8(head).unwrap());
+                    seen.len() - 1
+                };
+                let response = responses[index.min(responses.len() - 1)].clone();
+                // The client may hang up early: that is what some tests are about.
+                let _ = socket.write_all(&response).await;
+                tokio::time::sleep(linger).await;
+            }
+        });
+        Stub { base, requests }
+    }
+
+    pub(crate) async fn answering(responses: &[Vec<u8>]) -> Stub {
+        Stub::start(responses.to_vec(), Duration::ZERO).await
+    }
+
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+/// A response with that status and these header lines.
+pub(crate) fn response(status: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
+    let mut text = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    for header in headers {
+        text.push_str(header);
+        text.push_str("\r\n");
+    }
+    [text.as_bytes(), b"\r\n", body].concat()
+}

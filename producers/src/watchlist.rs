@@ -1,0 +1,137 @@
+//! What to poll: for each source and endpoint a list of items, in one TOML file.
+
+use std::collections::BTreeMap;
+
+use service::settings;
+use thiserror::Error;
+
+use crate::source::{Endpoint, Source, source};
+
+/// What to poll.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Watchlist {
+    /// Items by source and endpoint.
+    lists: BTreeMap<String, BTreeMap<String, Vec<String>>>,
+}
+
+/// Why there is no watchlist.
+#[derive(Debug, Error)]
+pub enum WatchlistError {
+    /// The file cannot be read.
+    #[error("cannot read watchlist `{path}`: {error}; write one, or name another by `{}`", settings::WATCHLIST.name)]
+    Unreadable {
+        /// Its path.
+        path: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// Not TOML, or not lists of texts.
+    #[error("watchlist, line {line}: {message}; expected `[source]`, then `endpoint = [\"item\", ..]`")]
+    Malformed {
+        /// Where.
+        line: usize,
+        /// What is wrong there.
+        message: String,
+    },
+    /// No such source or endpoint, or an item that cannot be one.
+    #[error("watchlist: {0}")]
+    Unknown(String),
+}
+
+impl Watchlist {
+    /// Reads the file that the environment names.
+    pub fn load() -> Result<Watchlist, WatchlistError> {
+        let path = settings::read(&settings::WATCHLIST).unwrap_or_default();
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Watchlist::parse(&text),
+            Err(error) => Err(WatchlistError::Unreadable { path, error }),
+        }
+    }
+
+    /// Reads a watchlist, and checks that all of it can be asked for.
+    pub fn parse(text: &str) -> Result<Watchlist, WatchlistError> {
+        let lists = toml::from_str(text).map_err(|error| malformed(text, &error))?;
+        let mut watchlist = Watchlist { lists };
+        for (source_name, endpoints) in &mut watchlist.lists {
+            let source = source(source_name).map_err(WatchlistError::Unknown)?;
+            for (endpoint_name, items) in endpoints {
+                let endpoint = source.endpoint(endpoint_name).map_err(WatchlistError::Unknown)?;
+                check(source, endpoint, items)?;
+            }
+        }
+        Ok(watchlist)
+    }
+
+    /// The items of an endpoint.
+    pub fn items(&self, source: &Source, endpoint: &Endpoint) -> &[String] {
+        let items = self.lists.get(source.name).and_then(|endpoints| endpoints.get(endpoint.name));
+        items.map_or(&[], Vec::as_slice)
+    }
+}
+
+/// An item that cannot be asked for or is there twice is a slip of the pen, better told now than in every round.
+fn check(source: &Source, endpoint: &Endpoint, items: &[String]) -> Result<(), WatchlistError> {
+    let place = format!("`{}.{}`", source.name, endpoint.name);
+    for (index, item) in items.iter().enumerate() {
+        (endpoint.path)(item, 0).map_err(|error| WatchlistError::Unknown(format!("{place}: {error}")))?;
+        if items[..index].contains(item) {
+            return Err(WatchlistError::Unknown(format!("{place}: `{item}` is listed twice")));
+        }
+    }
+    Ok(())
+}
+
+fn malformed(text: &str, error: &toml::de::Error) -> WatchlistError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = 1 + before.matches('\n').count();
+    WatchlistError::Malformed { line, message: error.message().replace('\n', " ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items<'a>(watchlist: &'a Watchlist, source_name: &str, endpoint: &str) -> &'a [String] {
+        let source = source(source_name).unwrap();
+        watchlist.items(source, source.endpoint(endpoint).unwrap())
+    }
+
+    #[test]
+    fn a_watchlist_gives_the_items_of_each_endpoint() {
+        let watchlist = Watchlist::parse("[yahoo]\nchart = [\"AAPL\", \"^GSPC@1wk\"]\n[fred]\nseries = []\n").unwrap();
+        assert_eq!(items(&watchlist, "yahoo", "chart"), ["AAPL", "^GSPC@1wk"]);
+        assert!(items(&watchlist, "fred", "series").is_empty());
+        assert!(items(&watchlist, "cboe", "index_history").is_empty());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_on_one_line() {
+        for (text, expected) in [
+            ("[freddy]\nseries = []", "watchlist: unknown source `freddy`; the sources are `cboe`, `fred`, `yahoo`"),
+            (
+                "[fred]\nvintages = []",
+                "watchlist: unknown endpoint `vintages` of source `fred`; its endpoints are `observations`, `series`",
+            ),
+            ("[yahoo]\nchart = [\"A B\"]", "watchlist: `yahoo.chart`: `A B` is not a symbol, such as `AAPL`"),
+            ("[yahoo]\nchart = [\"X\", \"X\"]", "watchlist: `yahoo.chart`: `X` is listed twice"),
+            (
+                "[yahoo]\n\nchart = \"AAPL\"",
+                "watchlist, line 3: invalid type: string \"AAPL\", expected a sequence; expected `[source]`, then `endpoint = [\"item\", ..]`",
+            ),
+        ] {
+            assert_eq!(Watchlist::parse(text).unwrap_err().to_string(), expected);
+        }
+        let error = Watchlist::parse("[yahoo\nchart = []").unwrap_err().to_string();
+        assert!(error.starts_with("watchlist, line 1: ") && !error.contains('\n'), "{error}");
+    }
+
+    #[test]
+    fn the_watchlist_that_comes_with_tapedeck_can_be_polled() {
+        let watchlist = Watchlist::parse(include_str!("../../watchlist.toml")).unwrap();
+        for source in crate::SOURCES {
+            for endpoint in source.endpoints {
+                assert!(!watchlist.items(source, endpoint).is_empty(), "{}.{}", source.name, endpoint.name);
+            }
+        }
+    }
+}

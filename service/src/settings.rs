@@ -1,0 +1,138 @@
+//! The environment variables that configure tapedeck, declared once: `.env.example` is written from this list.
+
+use std::env;
+
+use thiserror::Error;
+
+/// An environment variable.
+#[derive(Debug, Clone)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is when it is not set; None: there is no such thing then.
+    pub default: Option<&'static str>,
+    /// One line on what it does.
+    pub doc: &'static str,
+    /// Whether its value must never be shown.
+    pub secret: bool,
+}
+
+/// A value that cannot be used.
+#[derive(Debug, Error)]
+#[error("`{name}` is `{value}`, which is not {expected}")]
+pub struct SettingError {
+    name: &'static str,
+    value: String,
+    expected: &'static str,
+}
+
+const fn variable(name: &'static str, default: Option<&'static str>, doc: &'static str) -> Variable {
+    Variable { name, default, doc, secret: false }
+}
+
+/// Addresses of the Kafka brokers.
+pub const KAFKA_BROKERS: Variable =
+    variable("TAPEDECK_KAFKA_BROKERS", Some("127.0.0.1:9092"), "Kafka brokers, `host:port`, separated by commas");
+/// First part of the names of topics and consumer groups.
+pub const NAMESPACE: Variable = variable(
+    "TAPEDECK_NAMESPACE",
+    Some("tapedeck"),
+    "First part of the names of topics and consumer groups, so that several installations can share a cluster",
+);
+/// Address of the database.
+pub const DATABASE_URL: Variable = Variable {
+    secret: true,
+    ..variable(
+        "TAPEDECK_DATABASE_URL",
+        None,
+        "Database to store in: `postgres://user:password@host/database` or `sqlite:/path/to/file`",
+    )
+};
+/// Address of a schema registry.
+pub const SCHEMA_REGISTRY_URL: Variable = Variable {
+    secret: true,
+    ..variable(
+        "TAPEDECK_SCHEMA_REGISTRY_URL",
+        None,
+        "Confluent-compatible schema registry; without one, schema ids come from the declarations",
+    )
+};
+/// Partitions of a new topic.
+pub const TOPIC_PARTITIONS: Variable =
+    variable("TAPEDECK_TOPIC_PARTITIONS", Some("4"), "Partitions of a topic that tapedeck creates");
+/// Replicas of a new topic.
+pub const TOPIC_REPLICATION: Variable = variable(
+    "TAPEDECK_TOPIC_REPLICATION",
+    Some("-1"),
+    "Replicas of a topic that tapedeck creates; -1: the broker's default",
+);
+/// Name of the sink.
+pub const SINK: Variable = variable(
+    "TAPEDECK_SINK",
+    None,
+    "Last part of the consumer groups' names; by default `postgres` or `sqlite`. Two databases fed from one Kafka need two names",
+);
+/// Most rows in a chunk.
+pub const CHUNK_ROWS: Variable =
+    variable("TAPEDECK_CHUNK_ROWS", Some("10000"), "Most records that a consumer commits at once");
+/// Most bytes in a chunk.
+pub const CHUNK_BYTES: Variable =
+    variable("TAPEDECK_CHUNK_BYTES", Some("4194304"), "Most bytes of messages that a consumer commits at once");
+/// Age at which a chunk is committed however small.
+pub const CHUNK_AGE_MS: Variable = variable(
+    "TAPEDECK_CHUNK_AGE_MS",
+    Some("500"),
+    "Milliseconds after which a consumer commits a chunk that is not full",
+);
+/// Connections that write at the same time.
+pub const WRITERS: Variable = variable(
+    "TAPEDECK_WRITERS",
+    Some("2"),
+    "PostgreSQL connections on which one dataset's chunks are written side by side",
+);
+/// What to poll.
+pub const WATCHLIST: Variable = variable("TAPEDECK_WATCHLIST", Some("watchlist.toml"), "File that lists what to poll");
+/// What to log.
+pub const LOG: Variable = variable(
+    "TAPEDECK_LOG",
+    Some("info"),
+    "What to log: `error`, `warn`, `info`, `debug`, or a filter such as `consumers=debug`",
+);
+
+/// Whether to stop when standard input ends.
+pub const STOP_AT_EOF: Variable = variable(
+    "TAPEDECK_STOP_AT_EOF",
+    None,
+    "When set, a daemon stops in good order when its standard input ends: with the process that started it",
+);
+
+/// All variables but those of the sources, which `producers::source::variables` lists.
+pub const ALL: &[&Variable] = &[
+    &KAFKA_BROKERS,
+    &NAMESPACE,
+    &DATABASE_URL,
+    &SCHEMA_REGISTRY_URL,
+    &TOPIC_PARTITIONS,
+    &TOPIC_REPLICATION,
+    &SINK,
+    &CHUNK_ROWS,
+    &CHUNK_BYTES,
+    &CHUNK_AGE_MS,
+    &WRITERS,
+    &WATCHLIST,
+    &LOG,
+    &STOP_AT_EOF,
+];
+
+/// Value of a variable, or its default; an empty value counts as not set.
+pub fn read(variable: &Variable) -> Option<String> {
+    let value = env::var(variable.name).ok().filter(|value| !value.is_empty());
+    value.or_else(|| variable.default.map(str::to_owned))
+}
+
+/// Value of a variable that is a number within bounds.
+pub fn read_number(variable: &Variable, bounds: std::ops::RangeInclusive<i64>) -> Result<i64, SettingError> {
+    let value = read(variable).unwrap_or_default();
+    let number = value.trim().parse().ok().filter(|number| bounds.contains(number));
+    number.ok_or(SettingError { name: variable.name, value, expected: "a number within its bounds" })
+}

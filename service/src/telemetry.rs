@@ -1,0 +1,48 @@
+//! Logging: one line per event on standard error.
+
+use std::io::{self, IsTerminal as _};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::settings;
+
+/// Libraries whose output shows addresses with keys in them, or repeats a broker that is away many times a second:
+/// the clients that we wrap say so once.
+const QUIET: &str = "hyper=warn,reqwest=warn,rustls=warn,sqlx=warn,librdkafka=off,rdkafka=off";
+
+/// Starts logging as `TAPEDECK_LOG` says.
+pub fn init() {
+    let wanted = settings::read(&settings::LOG).unwrap_or_default();
+    let filter =
+        EnvFilter::try_new(format!("{wanted},{QUIET}")).unwrap_or_else(|_| EnvFilter::new(format!("info,{QUIET}")));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}
+
+/// Runs a command's body, prints its error as one line, and gives the exit code.
+pub fn report(outcome: anyhow::Result<()>) -> std::process::ExitCode {
+    match outcome {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", one_line(&error));
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error and its causes on one line.
+pub fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        // Some libraries repeat their cause in their own message.
+        if !line.contains(&cause) {
+            line.push_str(if line.is_empty() { "" } else { ": " });
+            line.push_str(&cause);
+        }
+    }
+    line.replace(['\n', '\r'], " ")
+}

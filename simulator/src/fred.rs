@@ -1,0 +1,255 @@
+//! FRED's API: observations and descriptions of a few series.
+
+use std::fmt::Write as _;
+
+use chrono::NaiveDate;
+use serde_json::json;
+
+use crate::calendar::{END, day, days, is_trading_day, months};
+use crate::random::Random;
+use crate::reply::Reply;
+
+/// The key that the demo uses; any other of 32 lower-case letters and digits will do.
+pub const FRED_API_KEY: &str = "simulatedsimulatedsimulated00000";
+
+const LAST_MODIFIED: &str = "Wed, 31 Dec 2025 13:16:02 GMT";
+/// Most rows FRED gives at once.
+const MAX_LIMIT: usize = 100_000;
+
+/// A series of the simulated world.
+struct Series {
+    id: &'static str,
+    title: &'static str,
+    frequency: Frequency,
+    units: &'static str,
+    seasonal_adjustment: &'static str,
+    start: (i32, u32, u32),
+    popularity: i64,
+    first_value: f64,
+    /// Growth of a period, and how far a value strays from it, both relative.
+    growth: f64,
+    noise: f64,
+}
+
+#[derive(Clone, Copy)]
+enum Frequency {
+    Daily,
+    Monthly,
+    Quarterly,
+}
+
+impl Frequency {
+    fn name(self) -> &'static str {
+        match self {
+            Frequency::Daily => "Daily",
+            Frequency::Monthly => "Monthly",
+            Frequency::Quarterly => "Quarterly",
+        }
+    }
+
+    /// First days of the periods; daily series have weekdays, holidays included.
+    fn dates(self, start: NaiveDate) -> Vec<NaiveDate> {
+        use chrono::{Datelike as _, Weekday};
+        match self {
+            Frequency::Daily => {
+                days(start).filter(|date| !matches!(date.weekday(), Weekday::Sat | Weekday::Sun)).collect()
+            }
+            Frequency::Monthly => months(start, 1).collect(),
+            Frequency::Quarterly => months(start, 3).collect(),
+        }
+    }
+}
+
+const SERIES: &[Series] = &[
+    Series {
+        id: "GDP",
+        title: "Gross Domestic Product",
+        frequency: Frequency::Quarterly,
+        units: "Billions of Dollars",
+        seasonal_adjustment: "Seasonally Adjusted Annual Rate",
+        start: (1947, 1, 1),
+        popularity: 93,
+        first_value: 243.164,
+        growth: 0.0155,
+        noise: 0.01,
+    },
+    Series {
+        id: "CPIAUCSL",
+        title: "Consumer Price Index for All Urban Consumers: All Items in U.S. City Average",
+        frequency: Frequency::Monthly,
+        units: "Index 1982-1984=100",
+        seasonal_adjustment: "Seasonally Adjusted",
+        start: (1947, 1, 1),
+        popularity: 95,
+        first_value: 21.48,
+        growth: 0.0029,
+        noise: 0.002,
+    },
+    Series {
+        id: "UNRATE",
+        title: "Unemployment Rate",
+        frequency: Frequency::Monthly,
+        units: "Percent",
+        seasonal_adjustment: "Seasonally Adjusted",
+        start: (1948, 1, 1),
+        popularity: 94,
+        first_value: 3.4,
+        growth: 0.0002,
+        noise: 0.03,
+    },
+    Series {
+        id: "FEDFUNDS",
+        title: "Federal Funds Effective Rate",
+        frequency: Frequency::Monthly,
+        units: "Percent",
+        seasonal_adjustment: "Not Seasonally Adjusted",
+        start: (1954, 7, 1),
+        popularity: 97,
+        first_value: 0.8,
+        growth: 0.001,
+        noise: 0.05,
+    },
+    Series {
+        id: "DGS10",
+        title: "Market Yield on U.S. Treasury Securities at 10-Year Constant Maturity",
+        frequency: Frequency::Daily,
+        units: "Percent",
+        seasonal_adjustment: "Not Seasonally Adjusted",
+        start: (1962, 1, 2),
+        popularity: 94,
+        first_value: 4.06,
+        growth: 0.0,
+        noise: 0.01,
+    },
+    Series {
+        id: "SP500",
+        title: "S&P 500",
+        frequency: Frequency::Daily,
+        units: "Index",
+        seasonal_adjustment: "Not Seasonally Adjusted",
+        start: (2016, 1, 4),
+        popularity: 84,
+        first_value: 2012.66,
+        growth: 0.0003,
+        noise: 0.012,
+    },
+];
+
+/// Ids of the series that there are.
+pub(crate) fn ids() -> impl Iterator<Item = &'static str> {
+    SERIES.iter().map(|series| series.id)
+}
+
+/// What is asked for, as in the query string.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Query {
+    pub(crate) api_key: Option<String>,
+    pub(crate) file_type: Option<String>,
+    pub(crate) series_id: Option<String>,
+    pub(crate) limit: Option<String>,
+    pub(crate) offset: Option<String>,
+}
+
+impl Query {
+    /// The series, if the key and the rest are right.
+    fn series(&self) -> Result<&'static Series, Reply> {
+        let key = self.api_key.as_deref().unwrap_or_default();
+        if key.is_empty() {
+            return Err(bad_request(
+                "Variable api_key is not set.  Read https://fred.stlouisfed.org/docs/api/api_key.html for more information.",
+            ));
+        }
+        if key.len() != 32 || !key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
+            return Err(bad_request(
+                "The value for variable api_key is not a 32 character alpha-numeric lower-case string.  Read https://fred.stlouisfed.org/docs/api/api_key.html for more information.",
+            ));
+        }
+        let id = self.series_id.as_deref().unwrap_or_default();
+        let series = SERIES.iter().find(|series| series.id == id);
+        let series = series.ok_or_else(|| bad_request("The series does not exist."))?;
+        match self.file_type.as_deref() {
+            Some("json") => Ok(series),
+            // The default format, which nobody here reads.
+            _ => Err(Reply::ok(
+                "text/xml",
+                "<?xml version=\"1.0\" encoding=\"utf-8\" ?>\n<observations></observations>\n".to_owned(),
+            )),
+        }
+    }
+}
+
+fn bad_request(message: &str) -> Reply {
+    let body = json!({ "error_code": 400, "error_message": format!("Bad Request.  {message}") });
+    Reply::json(400, body.to_string())
+}
+
+/// Answers `fred/series`.
+pub(crate) fn series(query: &Query) -> Reply {
+    let series = match query.series() {
+        Ok(series) => series,
+        Err(reply) => return reply,
+    };
+    let (year, month, start_day) = series.start;
+    let body = json!({
+        "realtime_start": END, "realtime_end": END,
+        "seriess": [{
+            "id": series.id, "realtime_start": END, "realtime_end": END, "title": series.title,
+            "observation_start": day(year, month, start_day),
+            "observation_end": series.frequency.dates(day(year, month, start_day)).last(),
+            "frequency": series.frequency.name(), "frequency_short": &series.frequency.name()[..1],
+            "units": series.units, "units_short": series.units,
+            "seasonal_adjustment": series.seasonal_adjustment, "seasonal_adjustment_short": series.seasonal_adjustment,
+            "last_updated": "2025-12-31 07:16:02-06", "popularity": series.popularity,
+            "notes": "Made by tapedeck's simulator.\n\nThe \"values\" are not real.",
+        }],
+    });
+    Reply::json(200, body.to_string()).last_modified(LAST_MODIFIED)
+}
+
+/// Answers `fred/series/observations`.
+pub(crate) fn observations(seed: u64, query: &Query) -> Reply {
+    let series = match query.series() {
+        Ok(series) => series,
+        Err(reply) => return reply,
+    };
+    let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<usize>().ok());
+    let limit = number(&query.limit).unwrap_or(MAX_LIMIT).clamp(1, MAX_LIMIT);
+    let offset = number(&query.offset).unwrap_or(0);
+    let values = values(seed, series);
+    let mut rows = String::new();
+    for (date, value) in values.iter().skip(offset).take(limit) {
+        if !rows.is_empty() {
+            rows.push(',');
+        }
+        write!(
+            rows,
+            "{{\"realtime_start\":\"{END}\",\"realtime_end\":\"{END}\",\"date\":\"{date}\",\"value\":\"{value}\"}}"
+        )
+        .expect("writing to a string cannot fail");
+    }
+    let body = format!(
+        "{{\"realtime_start\":\"{END}\",\"realtime_end\":\"{END}\",\"observation_start\":\"1600-01-01\",\
+         \"observation_end\":\"9999-12-31\",\"units\":\"lin\",\"output_type\":1,\"file_type\":\"json\",\
+         \"order_by\":\"observation_date\",\"sort_order\":\"asc\",\"count\":{},\"offset\":{offset},\"limit\":{limit},\
+         \"observations\":[{rows}]}}",
+        values.len()
+    );
+    Reply::json(200, body).last_modified(LAST_MODIFIED)
+}
+
+/// All values of a series: `.` on days without trade, and for the four quarters of 1946 that FRED serves of GDP.
+fn values(seed: u64, series: &Series) -> Vec<(NaiveDate, String)> {
+    let mut random = Random::new(seed, series.id);
+    let (year, month, start_day) = series.start;
+    let mut values = Vec::new();
+    if let Frequency::Quarterly = series.frequency {
+        values.extend([1, 4, 7, 10].map(|month| (day(year - 1, month, 1), ".".to_owned())));
+    }
+    let mut level = series.first_value;
+    for date in series.frequency.dates(day(year, month, start_day)) {
+        let has_value = !matches!(series.frequency, Frequency::Daily) || is_trading_day(date) && random.below(40) != 0;
+        values.push((date, if has_value { format!("{level:.3}") } else { ".".to_owned() }));
+        level *= 1.0 + series.growth + series.noise * random.swing();
+    }
+    values
+}

@@ -1,0 +1,335 @@
+//! What every endpoint of every source promises, held over its fixtures: a new source inherits these tests.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use contract::validate::validate_last;
+use contract::{Column, Dataset, Decoder, Record, Rows, dataset};
+use producers::SOURCES;
+use producers::page::MAX_ROWS;
+use producers::source::{Endpoint, MAX_FRAGMENT_BYTES, PageError, Parsed, Request, Source};
+use proptest::prelude::*;
+use serde_json::Value;
+
+/// Longest reason or error: it goes into a log line.
+const MAX_MESSAGE_BYTES: usize = 2048;
+
+/// A file under `producers/fixtures/<source>/<endpoint>/`: `<item>[~what it shows].<extension>`.
+struct Fixture {
+    source: &'static Source,
+    endpoint: &'static Endpoint,
+    item: String,
+    path: PathBuf,
+    body: Vec<u8>,
+}
+
+impl Fixture {
+    fn parse(&self, body: &[u8]) -> Result<Parsed, PageError> {
+        (self.endpoint.parse)(&self.request(), body)
+    }
+
+    fn request(&self) -> Request<'_> {
+        let received_at = "2026-11-20T12:00:00.123456Z".parse().expect("a time");
+        let last_modified = Some("2026-11-19T21:00:00Z".parse().expect("a time"));
+        Request { item: &self.item, offset: 0, received_at, last_modified }
+    }
+
+    fn is_error(&self) -> bool {
+        self.path.to_string_lossy().contains("~error")
+    }
+}
+
+fn endpoints() -> impl Iterator<Item = (&'static Source, &'static Endpoint)> {
+    SOURCES.iter().flat_map(|source| source.endpoints.iter().map(move |endpoint| (source, endpoint)))
+}
+
+fn fixtures_of(source: &'static Source, endpoint: &'static Endpoint) -> Vec<Fixture> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../producers/fixtures");
+    let folder = root.join(source.name).join(endpoint.name);
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.expect("entry").path())
+        .collect();
+    paths.sort();
+    let fixture = |path: PathBuf| {
+        let stem = path.file_stem().expect("name").to_string_lossy();
+        let item = stem.split('~').next().expect("an item").to_owned();
+        let body = std::fs::read(&path).expect("fixture");
+        Fixture { source, endpoint, item, path, body }
+    };
+    paths.into_iter().map(fixture).collect()
+}
+
+fn fixtures() -> Vec<Fixture> {
+    endpoints().flat_map(|(source, endpoint)| fixtures_of(source, endpoint)).collect()
+}
+
+/// Every fixture that is a page, with what it holds.
+fn pages() -> Vec<(Fixture, Parsed)> {
+    let pages = fixtures().into_iter().filter(|fixture| !fixture.is_error());
+    let parsed = |fixture: Fixture| {
+        let parsed = fixture.parse(&fixture.body);
+        let parsed = parsed.unwrap_or_else(|error| panic!("{}: {error}", fixture.path.display()));
+        (fixture, parsed)
+    };
+    pages.map(parsed).collect()
+}
+
+/// A record as a consumer gets it: encoded, and decoded into the last of the rows.
+fn round_trip(record: &Record, dataset: &Dataset, rows: &mut Rows) {
+    let mut body = Vec::new();
+    record.encode(&mut body);
+    let decoder = Decoder::new(dataset, &dataset.schema).expect("the dataset's own schema");
+    decoder.decode(&body, rows).unwrap_or_else(|error| panic!("{record:?}: {error}"));
+}
+
+/// One value of a row, as the record's JSON says it.
+fn column_value(column: &Column, row: usize) -> Value {
+    let date = |days: i32| NaiveDate::from_epoch_days(days).expect("a date").to_string();
+    match column {
+        Column::Text(values) => values[row].clone().into(),
+        Column::Long(values) => values[row].into(),
+        Column::Double(values) => values[row].into(),
+        Column::Date(values) => values[row].map(date).into(),
+        Column::Timestamp(values) => serde_json::to_value(values[row].map(instant)).expect("JSON"),
+        Column::Bytes(values) => serde_json::to_value(values[row].as_ref()).expect("JSON"),
+        Column::TextList(values) => values[row].clone().into(),
+    }
+}
+
+fn instant(micros: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(micros).expect("a time")
+}
+
+#[test]
+fn every_endpoint_has_a_fixture_with_records_and_one_of_an_error() {
+    for (source, endpoint) in endpoints() {
+        let fixtures = fixtures_of(source, endpoint);
+        let place = format!("{}/{}", source.name, endpoint.name);
+        let has_records = |fixture: &Fixture| fixture.parse(&fixture.body).is_ok_and(|page| !page.records.is_empty());
+        assert!(fixtures.iter().any(has_records), "{place} has no fixture with records");
+        assert!(fixtures.iter().any(Fixture::is_error), "{place} has no fixture of an error");
+    }
+}
+
+#[test]
+fn every_error_of_a_provider_is_a_page_error() {
+    for fixture in fixtures().into_iter().filter(Fixture::is_error) {
+        let outcome = fixture.parse(&fixture.body);
+        assert!(outcome.is_err(), "{}: {outcome:?}", fixture.path.display());
+        let message = outcome.expect_err("asserted").to_string();
+        assert!(!message.is_empty() && !message.contains('\n'), "{}: {message}", fixture.path.display());
+    }
+}
+
+#[test]
+fn every_record_is_of_a_dataset_that_its_endpoint_names() {
+    for (fixture, parsed) in pages() {
+        for record in &parsed.records {
+            assert!(fixture.endpoint.datasets.contains(&record.dataset()), "{}", fixture.path.display());
+            let json = serde_json::to_value(record).expect("JSON");
+            assert_eq!(json["source"], fixture.source.name);
+            assert_eq!(json["flags"], Value::Array(Vec::new()), "flags are the consumer's to set");
+        }
+    }
+}
+
+#[test]
+fn every_record_passes_validation_and_comes_back_as_it_was() {
+    for (fixture, parsed) in pages() {
+        for record in &parsed.records {
+            let dataset = dataset(record.dataset()).expect("a dataset");
+            let mut rows = Rows::new(dataset);
+            round_trip(record, dataset, &mut rows);
+            let json = serde_json::to_value(record).expect("JSON");
+            for (position, field) in dataset.fields.iter().enumerate() {
+                let value = column_value(rows.column(position), 0);
+                assert_eq!(value, json[&field.name], "{}: {}", fixture.path.display(), field.name);
+            }
+            let now = fixture.request().received_at.timestamp_micros();
+            let valid = validate_last(dataset, &mut rows, now);
+            assert_eq!(valid, Ok(()), "{}: {record:?}", fixture.path.display());
+        }
+    }
+}
+
+#[test]
+fn every_reject_becomes_a_dead_letter_that_passes_validation() {
+    let dataset = dataset("dead_letter").expect("a dataset");
+    for (fixture, parsed) in pages() {
+        let request = fixture.request();
+        for reject in parsed.rejects {
+            let fragment = reject.fragment.clone();
+            let letter = reject.into_dead_letter(fixture.source, fixture.endpoint, &request);
+            assert_eq!(letter.record_value.as_ref(), Some(&fragment));
+            let mut rows = Rows::new(dataset);
+            round_trip(&letter.into(), dataset, &mut rows);
+            let valid = validate_last(dataset, &mut rows, request.received_at.timestamp_micros());
+            assert_eq!(valid, Ok(()), "{}", fixture.path.display());
+        }
+    }
+}
+
+/// What holds for every page, whatever the provider sends.
+fn assert_page(request: &Request<'_>, page: &Parsed) {
+    for name in page.records.iter().map(Record::dataset).collect::<HashSet<_>>() {
+        let dataset = dataset(name).expect("a dataset");
+        let keys: Vec<String> =
+            page.records.iter().filter(|record| record.dataset() == name).map(|r| key(dataset, r)).collect();
+        let distinct: HashSet<&String> = keys.iter().collect();
+        assert_eq!(keys.len(), distinct.len(), "two records of one page have the same key");
+    }
+    assert!(page.records.len() <= MAX_ROWS);
+    assert!(page.rejects.iter().all(|reject| reject.fragment.len() <= MAX_FRAGMENT_BYTES));
+    assert!(
+        page.rejects
+            .iter()
+            .all(|reject| reject.reason.len() < MAX_MESSAGE_BYTES && !reject.reason.contains(['\n', '\0']))
+    );
+    for record in &page.records {
+        let json = serde_json::to_value(record).expect("JSON");
+        let known_at: DateTime<Utc> = json["known_at"].as_str().expect("a time").parse().expect("a time");
+        assert!(known_at <= request.received_at, "nothing is known before it is received");
+        record.encode(&mut Vec::new());
+    }
+}
+
+fn assert_outcome(request: &Request<'_>, outcome: &Result<Parsed, PageError>) {
+    match outcome {
+        Ok(page) => assert_page(request, page),
+        Err(error) => {
+            let message = error.to_string();
+            assert!(message.len() < MAX_MESSAGE_BYTES && !message.contains(['\n', '\0']), "{message}");
+        }
+    }
+}
+
+/// The natural key, from the record's JSON.
+fn key(dataset: &Dataset, record: &Record) -> String {
+    let json = serde_json::to_value(record).expect("JSON");
+    let parts = dataset.key.iter().map(|position| json[&dataset.fields[*position].name].to_string());
+    parts.collect::<Vec<_>>().join("|")
+}
+
+#[test]
+fn an_error_is_one_short_line_however_long_the_body() {
+    let long = "x\n".repeat(100_000);
+    for (source, endpoint) in endpoints() {
+        let fixture = &fixtures_of(source, endpoint)[0];
+        for body in [
+            long.clone(),
+            format!("<html>{long}"),
+            serde_json::json!({ "chart": { "result": long } }).to_string(),
+            serde_json::json!({ "chart": { "result": null, "error": { "code": long, "description": long } } })
+                .to_string(),
+            serde_json::json!({ "error_code": 400, "error_message": long }).to_string(),
+            serde_json::json!({ "seriess": [{ "id": long }], "observations": long }).to_string(),
+        ] {
+            let outcome = fixture.parse(body.as_bytes());
+            assert_outcome(&fixture.request(), &outcome);
+        }
+    }
+}
+
+#[test]
+fn keys_are_unique_within_a_page() {
+    for (fixture, parsed) in pages() {
+        assert_page(&fixture.request(), &parsed);
+    }
+}
+
+#[test]
+fn the_same_bytes_give_the_same_page() {
+    for fixture in fixtures() {
+        assert_eq!(fixture.parse(&fixture.body), fixture.parse(&fixture.body), "{}", fixture.path.display());
+    }
+}
+
+#[test]
+fn a_page_cut_off_anywhere_gives_no_record_that_the_whole_has_not() {
+    for fixture in fixtures() {
+        let whole = fixture.parse(&fixture.body).unwrap_or_default().records;
+        for end in 0..fixture.body.len() {
+            if let Ok(part) = fixture.parse(&fixture.body[..end]) {
+                assert_page(&fixture.request(), &part);
+                let strange = part.records.iter().find(|record| !whole.contains(record));
+                assert_eq!(strange, None, "{} cut off at byte {end}", fixture.path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn nesting_without_end_is_refused() {
+    for (source, endpoint) in endpoints() {
+        let fixture = &fixtures_of(source, endpoint)[0];
+        for head in ["[", "{\"a\":", "{\"chart\":{\"result\":[", "{\"observations\":[", "{\"seriess\":["] {
+            let body = [head.as_bytes(), "[".repeat(200_000).as_bytes()].concat();
+            let outcome = fixture.parse(&body);
+            assert!(matches!(outcome, Err(PageError::Retry(_))), "{}: {outcome:?}", fixture.path.display());
+        }
+    }
+}
+
+/// A fixture's body with some bytes replaced, removed or put in.
+fn mangled(body: &[u8], edits: &[(usize, u8, Vec<u8>)]) -> Vec<u8> {
+    let mut body = body.to_vec();
+    for (at, removed, inserted) in edits {
+        let at = at % (body.len() + 1);
+        let end = (at + usize::from(*removed)).min(body.len());
+        body.splice(at..end, inserted.iter().copied());
+    }
+    body
+}
+
+/// Bytes that mean something to one format or another.
+fn token() -> impl Strategy<Value = Vec<u8>> {
+    let tokens: Vec<&[u8]> = vec![
+        b"\n",
+        b"\r\n",
+        b",",
+        b"\"",
+        b"null",
+        b"-1",
+        b"1e308",
+        b"1e999",
+        b"9223372036854775807",
+        b"-62135596801",
+        b"[",
+        b"]",
+        b"{",
+        b"}",
+        b"NaN",
+        b".",
+        b"\\u0000",
+        b"\xff",
+        b"\xef\xbb\xbf",
+        b"0000-00-00",
+        b"<html>",
+        b"12/31/9999",
+        b"\0",
+    ];
+    prop_oneof![prop::sample::select(tokens).prop_map(<[u8]>::to_vec), prop::collection::vec(any::<u8>(), 0..8)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+    #[test]
+    fn any_bytes_give_a_page_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+        for (source, endpoint) in endpoints() {
+            let fixture = &fixtures_of(source, endpoint)[0];
+            assert_outcome(&fixture.request(), &fixture.parse(&bytes));
+        }
+    }
+
+    #[test]
+    fn a_mangled_page_gives_a_page_or_an_error(
+        edits in prop::collection::vec((any::<usize>(), 0u8..12, token()), 1..6)
+    ) {
+        for fixture in fixtures() {
+            assert_outcome(&fixture.request(), &fixture.parse(&mangled(&fixture.body, &edits)));
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The migrated databases are what the declarations say.
+
+use std::collections::HashSet;
+
+use consumers::store::Database;
+use contract::sql::{self, Dialect};
+use contract::{Dataset, datasets};
+use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
+use tests::broker::{ScratchDatabase, block_on};
+use tests::table::{self, Table};
+use tests::{service, unique};
+
+/// Both kinds of PostgreSQL that this run has, each with an empty database.
+fn postgres_databases() -> Vec<(&'static str, ScratchDatabase)> {
+    let variables = ["TAPEDECK_TEST_POSTGRES", "TAPEDECK_TEST_TIMESCALE"];
+    let address = |variable| service(variable).map(|address| (variable, ScratchDatabase::create(&address)));
+    variables.into_iter().filter_map(address).collect()
+}
+
+fn declared(dataset: &Dataset, dialect: Dialect, checks: Vec<String>) -> Table {
+    let column = |column: sql::ColumnDeclaration| (column.name, column.sql_type.to_owned(), column.nullable);
+    Table {
+        columns: sql::columns(dataset, dialect).into_iter().map(column).collect(),
+        key: dataset.key.iter().map(|at| dataset.fields[*at].name.clone()).collect(),
+        checks,
+    }
+}
+
+/// The declared checks as PostgreSQL writes them, by asking it to check them on a table without any.
+async fn checks_as_written(address: &str, dataset: &Dataset) -> Vec<String> {
+    let mut connection = PgConnection::connect(address).await.unwrap();
+    let (table, plain) = (&dataset.name, unique("plain"));
+    connection.execute(sqlx::AssertSqlSafe(format!("create table {plain} (like {table})"))).await.unwrap();
+    for check in sql::checks(dataset) {
+        connection.execute(sqlx::AssertSqlSafe(format!("alter table {plain} add check ({check})"))).await.unwrap();
+    }
+    let checks = table::postgres(address, &plain).await.checks;
+    connection.execute(sqlx::AssertSqlSafe(format!("drop table {plain}"))).await.unwrap();
+    checks
+}
+
+#[test]
+fn the_migrated_postgres_tables_are_the_declared_ones_column_by_column() {
+    for (name, scratch) in postgres_databases() {
+        block_on(async {
+            scratch.database.migrate().await.unwrap();
+            let address = scratch.database.address().expose();
+            for dataset in datasets() {
+                let migrated = table::postgres(address, &dataset.name).await;
+                let checks = checks_as_written(address, dataset).await;
+                assert_eq!(migrated, declared(dataset, Dialect::Postgres, checks), "{} on {name}", dataset.name);
+            }
+        });
+    }
+}
+
+#[test]
+fn the_migrated_sqlite_tables_are_the_declared_ones_column_by_column() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = format!("sqlite:{}", folder.path().join("declared.db").display());
+    block_on(async {
+        Database::new(&address).unwrap().migrate().await.unwrap();
+        for dataset in datasets() {
+            let mut checks: Vec<String> = sql::checks(dataset).into_iter().map(str::to_owned).collect();
+            checks.sort_unstable();
+            let migrated = table::sqlite(&address, &dataset.name).await;
+            assert_eq!(migrated, declared(dataset, Dialect::Sqlite, checks), "{}", dataset.name);
+        }
+    });
+}
+
+#[test]
+fn tables_and_columns_are_commented_with_the_declarations_texts() {
+    for (name, scratch) in postgres_databases() {
+        block_on(async {
+            scratch.database.migrate().await.unwrap();
+            let mut connection = PgConnection::connect(scratch.database.address().expose()).await.unwrap();
+            for dataset in datasets() {
+                for (column, text) in sql::comments(dataset) {
+                    let query = "select coalesce((select col_description(attrelid, attnum) from pg_attribute \
+                        where attrelid = $1::regclass and attname = $2), obj_description($1::regclass, 'pg_class'))";
+                    let row = sqlx::query(query).bind(&dataset.name).bind(column).fetch_one(&mut connection).await;
+                    assert_eq!(row.unwrap().get::<String, _>(0), text, "{}.{column:?} on {name}", dataset.name);
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn migrations_go_all_the_way_back_and_up_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let sqlite = Database::new(&format!("sqlite:{}", folder.path().join("back.db").display())).unwrap();
+    let databases = postgres_databases();
+    for database in databases.iter().map(|(_, scratch)| &scratch.database).chain([&sqlite]) {
+        block_on(async {
+            database.migrate().await.unwrap();
+            database.migrate_down(0).await.unwrap();
+            assert!(database.query("select 1 from ohlcv_bar").await.is_err(), "the table is still there");
+            database.migrate().await.unwrap();
+            // A second time changes nothing.
+            database.migrate().await.unwrap();
+            assert!(database.query("select 1 from ohlcv_bar").await.unwrap().rows.is_empty());
+        });
+    }
+}
+
+#[test]
+fn datasets_with_a_time_are_hypertables_where_timescaledb_is() {
+    let Some(address) = service("TAPEDECK_TEST_TIMESCALE") else { return };
+    let scratch = ScratchDatabase::create(&address);
+    block_on(scratch.database.migrate()).unwrap();
+    let query = "select hypertable_name from timescaledb_information.hypertables";
+    let found = block_on(scratch.database.query(query)).unwrap().rows;
+    let found: HashSet<String> = found.into_iter().map(|row| row[0].clone().unwrap()).collect();
+    let with_time = datasets().iter().filter(|dataset| dataset.time.is_some()).map(|dataset| dataset.name.clone());
+    assert_eq!(found, with_time.collect());
+}
+
+#[test]
+fn every_dataset_has_a_source_and_a_version_that_are_never_null() {
+    for dataset in datasets() {
+        for name in ["source", "known_at", "observed_at", "flags"] {
+            let position = dataset.position(name).unwrap_or_else(|| panic!("{} has no {name}", dataset.name));
+            assert!(!dataset.fields[position].nullable, "{}.{name}", dataset.name);
+        }
+        assert!(dataset.key.contains(&dataset.position("source").unwrap()), "{}", dataset.name);
+        assert!(dataset.time.is_none_or(|time| dataset.key.contains(&time)), "{}", dataset.name);
+        assert!(dataset.key.iter().all(|at| !dataset.fields[*at].nullable), "{}", dataset.name);
+    }
+}
+
+#[test]
+fn names_and_schema_ids_are_unique_and_files_bear_the_names() {
+    let ids: HashSet<u32> = datasets().iter().map(|dataset| dataset.schema_id).collect();
+    assert_eq!(ids.len(), datasets().len());
+    for dataset in datasets() {
+        assert!(tests::root().join("schemas").join(format!("{}.avsc", dataset.name)).is_file(), "{}", dataset.name);
+        assert!(dataset.fields.iter().all(|field| !field.doc.is_empty()), "{}", dataset.name);
+    }
+}

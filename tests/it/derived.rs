@@ -1,0 +1,91 @@
+//! What is derived from the declarations and committed is what they give today.
+
+use std::path::PathBuf;
+
+use contract::Dataset;
+use tests::{generate, root};
+
+fn declarations() -> Vec<(String, Dataset)> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(root().join("schemas"))
+        .expect("schemas")
+        .map(|entry| entry.expect("entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "avsc"))
+        .collect();
+    files.sort();
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).expect("declaration");
+        let dataset = Dataset::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        (path.file_name().expect("name").to_string_lossy().into_owned(), dataset)
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// Compares a committed file with what it must be; with `UPDATE=1` writes it.
+fn assert_derived(path: &str, expected: &str) {
+    let path = root().join(path);
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, expected).expect("write");
+    }
+    let actual = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(actual == expected, "{} is not what the declarations give: run `UPDATE=1 ./test derived`", path.display());
+}
+
+#[test]
+fn records_are_what_the_declarations_give() {
+    assert_derived("contract/src/records.rs", &generate::formatted(&generate::records(&declarations())));
+}
+
+/// The README with a generated part replaced.
+fn with_part(readme: &str, name: &str, part: &str) -> String {
+    let (head, rest) = readme.split_once(&format!("<!-- {name}: generated")).expect("the beginning is marked");
+    let (mark, rest) = rest.split_once("-->\n").expect("the mark ends");
+    let (_, tail) = rest.split_once(&format!("<!-- end of {name} -->")).expect("the end is marked");
+    format!("{head}<!-- {name}: generated{mark}-->\n{part}<!-- end of {name} -->{tail}")
+}
+
+fn sources_table() -> String {
+    let mut out =
+        String::from("| source | endpoint | records | an item is | known at | needs |\n|---|---|---|---|---|---|\n");
+    for source in producers::SOURCES {
+        let needs = source.key_variable().map_or("nothing".to_owned(), |key| format!("`{}`", key.name));
+        for endpoint in source.endpoints {
+            let datasets: Vec<String> = endpoint.datasets.iter().map(|dataset| format!("`{dataset}`")).collect();
+            let (name, item) = (endpoint.name, endpoint.item);
+            let (datasets, known_at) = (datasets.join(", "), endpoint.known_at);
+            out += &format!("| `{}` | `{name}` | {datasets} | {item} | {known_at} | {needs} |\n", source.name);
+        }
+    }
+    out
+}
+
+fn datasets_table() -> String {
+    let mut out = String::from("| dataset | what | key | topic |\n|---|---|---|---|\n");
+    for dataset in contract::datasets() {
+        let key: Vec<String> = dataset.key.iter().map(|at| format!("`{}`", dataset.fields[*at].name)).collect();
+        let topic = contract::topic::topic("tapedeck", dataset);
+        out += &format!("| `{}` | {} | {} | `{topic}` |\n", dataset.name, dataset.doc, key.join(", "));
+    }
+    out
+}
+
+#[test]
+fn the_readmes_tables_are_what_sources_and_datasets_declare() {
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("README");
+    let readme = with_part(&readme, "sources", &sources_table());
+    assert_derived("README.md", &with_part(&readme, "datasets", &datasets_table()));
+}
+
+#[test]
+fn the_example_environment_lists_every_variable() {
+    let mut out = String::from(
+        "# Copy to `.env` and set what you need; each line shows the default, or is empty where there is none.\n\
+         # For docker compose also POSTGRES_PASSWORD. Written by `UPDATE=1 ./test derived`.\n",
+    );
+    let own = service::settings::ALL.iter().map(|variable| (*variable).clone());
+    for variable in own.chain(producers::source::variables()) {
+        let secret = if variable.secret { " (secret)" } else { "" };
+        let default = variable.default.unwrap_or_default();
+        out += &format!("\n# {}{secret}\n#{}={default}\n", variable.doc, variable.name);
+    }
+    assert_derived(".env.example", &out);
+}

@@ -1,0 +1,119 @@
+//! Others' tools read our topics, and a schema registry is used where there is one.
+
+use std::process::Command;
+
+use contract::Record;
+use tests::broker::postgres;
+use tests::message::{bar, encode, send, send_records};
+use tests::process::{Running, command, succeed};
+use tests::{pages::Pages, service};
+
+/// Reads a topic with confluent-kafka's own Avro deserializer and prints the records as JSON.
+const READER: &str = r#"
+import json, sys
+from confluent_kafka import Consumer
+from confluent_kafka.schema_registry import SchemaRegistryClient, Schema
+from confluent_kafka.schema_registry.avro import AvroDeserializer
+from confluent_kafka.serialization import SerializationContext, MessageField
+brokers, topic, registry, schema_file, count = sys.argv[1:6]
+client = SchemaRegistryClient({'url': registry})
+deserialize = AvroDeserializer(client, open(schema_file).read() if schema_file else None)
+consumer = Consumer({'bootstrap.servers': brokers, 'group.id': topic + '.python', 'auto.offset.reset': 'earliest'})
+consumer.subscribe([topic])
+left = int(count)
+while left:
+    message = consumer.poll(30)
+    assert message is not None, 'no message came'
+    assert not message.error(), message.error()
+    record = deserialize(message.value(), SerializationContext(topic, MessageField.VALUE))
+    print(json.dumps({'key': message.key().decode(), 'record': record}, default=str))
+    left -= 1
+consumer.close()
+"#;
+
+fn read_with_python(arguments: &[&str]) -> Option<Vec<serde_json::Value>> {
+    let python = service("TAPEDECK_TEST_PYTHON")?;
+    let output = Command::new(python).arg("-c").arg(READER).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    Some(lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
+/// A page of two bars and what becomes of them.
+const PAGE: &str = "DATE,OPEN,HIGH,LOW,CLOSE\n01/02/2024,13.210000,14.230000,13.100000,13.200000\n\
+    01/03/2024,13.380000,14.220000,13.330000,14.040000\n";
+
+#[test]
+fn confluents_avro_deserializer_reads_what_a_producer_registered_and_published() {
+    let (Some(bench), Some(registry)) = (postgres(), service("TAPEDECK_TEST_REGISTRY")) else { return };
+    let path = "/api/global/us_indices/daily_prices/VIX_History.csv".to_owned();
+    let pages = Pages::serve([(path, (200, PAGE.as_bytes().to_vec()))].into());
+    let watchlist = bench.folder.path().join("watchlist.toml");
+    std::fs::write(&watchlist, "[cboe]\nindex_history = [\"VIX\"]\n").unwrap();
+    let environment = bench.with(&[
+        ("TAPEDECK_WATCHLIST", watchlist.to_str().unwrap()),
+        ("TAPEDECK_CBOE_URL", &pages.url),
+        ("TAPEDECK_SCHEMA_REGISTRY_URL", &registry),
+    ]);
+    succeed("producer", &["run", "cboe", "--once"], &environment);
+    let topic = bench.topic("ohlcv_bar");
+    let Some(read) = read_with_python(&[&bench.brokers, &topic, &registry, "", "2"]) else { return };
+    assert_eq!(read[0]["key"], "cboe|VIX|1d");
+    assert_eq!(read[0]["record"]["close"], 13.2);
+    assert_eq!(read[1]["record"]["trading_date"], "2024-01-03");
+    assert_eq!(read[1]["record"]["high"], 14.22);
+    assert_eq!(read[1]["record"]["volume"], serde_json::Value::Null);
+
+    // The consumer finds the schema by the registry's id; ours by declaration would be another.
+    succeed("consumer", &["run", "--once"], &environment);
+    assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), 2);
+    assert_eq!(bench.number("select count(*) as n from dead_letter"), 0);
+}
+
+#[test]
+fn with_a_registry_an_id_that_it_does_not_know_is_a_dead_letter() {
+    let (Some(bench), Some(registry)) = (postgres(), service("TAPEDECK_TEST_REGISTRY")) else { return };
+    let environment = bench.with(&[("TAPEDECK_SCHEMA_REGISTRY_URL", &registry)]);
+    let unknown = encode(u32::MAX >> 1, &Record::from(bar("AAPL", 0, 1.0, 0, 0)));
+    send(&bench, "ohlcv_bar", &[(None, None, Some(unknown))]);
+    succeed("consumer", &["run", "ohlcv_bar", "--once"], &environment);
+    let found = bench.query("select error_class, reason from dead_letter");
+    assert_eq!(found[0][0].as_deref(), Some("unknown_schema"));
+    assert!(found[0][1].as_deref().unwrap().contains("knows no schema of id 2147483647"), "{found:?}");
+}
+
+#[test]
+fn while_the_registry_is_away_nothing_is_lost_and_nothing_is_a_dead_letter() {
+    let (Some(bench), Some(registry)) = (postgres(), service("TAPEDECK_TEST_REGISTRY")) else { return };
+    let dataset = contract::dataset("ohlcv_bar").unwrap();
+    let away = format!("http://{}", tests::broker::free_address());
+    let id = tests::broker::block_on(async {
+        let registry = service::registry::Registry::new(&registry).unwrap();
+        registry.register(&format!("{}-value", bench.topic("ohlcv_bar")), &dataset.schema).await.unwrap()
+    });
+    let message = encode(id, &Record::from(bar("AAPL", 0, 1.0, 0, 0)));
+    send(&bench, "ohlcv_bar", &[(None, None, Some(message))]);
+    let log = bench.folder.path().join("log");
+    let environment = bench.with(&[("TAPEDECK_SCHEMA_REGISTRY_URL", &away)]);
+    let mut waiting = command("consumer", &["run", "ohlcv_bar"], &environment);
+    waiting.stderr(std::fs::File::create(&log).unwrap());
+    let mut waiting = Running::start(waiting);
+    tests::process::until("the consumer says that the registry is away", || {
+        std::fs::read_to_string(&log).unwrap().contains("is not available")
+    });
+    waiting.signal("TERM");
+    assert!(waiting.wait());
+    assert_eq!(bench.number("select count(*) as n from sink_chunk"), 0);
+    succeed("consumer", &["run", "ohlcv_bar", "--once"], &bench.with(&[("TAPEDECK_SCHEMA_REGISTRY_URL", &registry)]));
+    assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), 1);
+    assert_eq!(bench.number("select count(*) as n from dead_letter"), 0);
+}
+
+#[test]
+fn records_of_one_series_are_in_one_partition_by_the_key_that_kafkas_own_clients_compute() {
+    let Some(bench) = postgres() else { return };
+    let records: Vec<Record> = (0..20).map(|day| bar("AAPL", day, 1.0, 0, 0).into()).collect();
+    send_records(&bench, "ohlcv_bar", &records);
+    succeed("consumer", &["run", "ohlcv_bar", "--once"], &bench.environment);
+    assert_eq!(bench.number("select count(distinct kafka_partition) as n from sink_chunk"), 1);
+}

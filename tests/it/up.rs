@@ -1,0 +1,170 @@
+//! `tapedeck up --demo`: the main job, whole, and with its parts killed.
+
+use std::path::Path;
+
+use consumers::store::Database;
+use serde_json::Value;
+use tempfile::TempDir;
+use tests::broker::block_on;
+use tests::process::{Environment, Running, command, fail, signal_process, succeed, until};
+
+/// What is the same in every run: all but the times of receipt and writing.
+const CONTENT: &[(&str, &str)] = &[
+    ("ohlcv_bar", "source, symbol, bar_interval, ts_start"),
+    ("observation", "source, series_id, observation_date"),
+    ("series", "source, series_id"),
+    ("dead_letter", "source, dead_letter_id"),
+];
+
+fn demo(folder: &Path) -> [&str; 6] {
+    ["up", "--demo", "--once", "--json", "--data-dir", folder.to_str().unwrap()]
+}
+
+fn database(folder: &Path) -> Database {
+    Database::new(&format!("sqlite:{}", folder.join("tapedeck.db").display())).unwrap()
+}
+
+fn query(folder: &Path, sql: &str) -> Vec<Vec<Option<String>>> {
+    block_on(database(folder).query(sql)).unwrap().rows
+}
+
+/// All keys and values of a run, in order.
+fn content(folder: &Path) -> Vec<Vec<Option<String>>> {
+    let rows = |(table, key): &(&str, &str)| {
+        query(folder, &format!("select {key}, content_hash, flags from {table} order by {key}"))
+    };
+    CONTENT.iter().flat_map(rows).collect()
+}
+
+fn count(summary: &Value, name: &str) -> u64 {
+    summary[name].as_u64().unwrap_or_else(|| panic!("no {name} in {summary}"))
+}
+
+fn summary(printed: &str) -> Value {
+    let summary: Value = serde_json::from_str(printed).unwrap();
+    let parts = ["stored", "unchanged", "superseded", "dead_lettered"];
+    let sum: u64 = parts.iter().map(|part| count(&summary, part)).sum();
+    assert_eq!(count(&summary, "published"), sum, "{summary}");
+    summary
+}
+
+#[test]
+fn the_demo_stores_every_record_of_all_sources_and_nothing_when_it_is_run_again() {
+    let folder = TempDir::new().unwrap();
+    let nothing = Environment::new();
+    let first = summary(&succeed("tapedeck", &demo(folder.path()), &nothing));
+    assert!(count(&first, "published") >= 100_000, "{first}");
+    assert_eq!(count(&first, "dead_lettered"), 1, "the demo has one odd row: {first}");
+    assert_eq!(count(&first, "unchanged") + count(&first, "superseded"), 0, "{first}");
+    let sources =
+        query(folder.path(), "select distinct source from ohlcv_bar union select distinct source from observation");
+    assert_eq!(sources.len(), 3, "{sources:?}");
+    let before = content(folder.path());
+    assert_eq!(before.len() as u64, count(&first, "published"));
+    let second = summary(&succeed("tapedeck", &demo(folder.path()), &nothing));
+    assert_eq!(count(&second, "stored"), 0, "{second}");
+    assert_eq!(count(&second, "published"), count(&first, "published"), "{second}");
+    assert_eq!(content(folder.path()), before, "a row was changed or doubled");
+}
+
+/// The process of that name, once it runs.
+fn process(folder: &Path, name: &str) -> u32 {
+    let file = folder.join("run").join(format!("{name}.pid"));
+    let mut id = None;
+    until(&format!("{name} runs"), || {
+        id = std::fs::read_to_string(&file).ok().and_then(|text| text.parse().ok());
+        id.is_some()
+    });
+    id.unwrap()
+}
+
+fn stored(folder: &Path) -> u64 {
+    let found = block_on(database(folder).query("select coalesce(sum(records_read), 0) as n from sink_chunk"));
+    found.map_or(0, |found| found.rows[0][0].as_deref().unwrap().parse().unwrap())
+}
+
+#[test]
+fn consumer_producer_and_broker_killed_during_the_demo_leave_the_same_table() {
+    let (undisturbed, disturbed) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    succeed("tapedeck", &demo(undisturbed.path()), &Environment::new());
+    let folder = disturbed.path();
+    let mut up = command("tapedeck", &demo(folder), &Environment::new());
+    up.stdout(std::fs::File::create(folder.join("summary")).unwrap());
+    let mut up = Running::start(up);
+    for (name, at_least) in [("producer-yahoo", 500), ("broker", 5_000), ("consumer", 10_000), ("broker", 15_000)] {
+        until("more is stored", || stored(folder) >= at_least);
+        let killed = process(folder, name);
+        signal_process(killed, "KILL");
+        until(&format!("{name} is started again"), || process(folder, name) != killed);
+    }
+    assert!(up.wait(), "the demo did not end well");
+    let printed = std::fs::read_to_string(folder.join("summary")).unwrap();
+    summary(&printed);
+    assert!(content(folder) == content(undisturbed.path()), "the tables differ");
+}
+
+#[test]
+fn interrupted_in_the_middle_it_ends_in_good_order_and_loses_nothing() {
+    let (undisturbed, interrupted) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    succeed("tapedeck", &demo(undisturbed.path()), &Environment::new());
+    let folder = interrupted.path();
+    let mut up = Running::start(command("tapedeck", &demo(folder), &Environment::new()));
+    until("something is stored", || stored(folder) > 5_000);
+    up.signal("INT");
+    assert!(up.wait(), "Ctrl-C did not end with success");
+    for name in ["broker", "consumer", "producer-yahoo", "producer-cboe", "producer-fred"] {
+        assert!(!folder.join("run").join(format!("{name}.pid")).exists(), "{name} still runs");
+    }
+    let rest = summary(&succeed("tapedeck", &demo(folder), &Environment::new()));
+    assert!(count(&rest, "unchanged") > 0, "{rest}");
+    assert!(content(folder) == content(undisturbed.path()), "the tables differ");
+}
+
+#[test]
+fn when_it_is_killed_itself_its_processes_end_too() {
+    let folder = TempDir::new().unwrap();
+    let up = Running::start(command("tapedeck", &demo(folder.path()), &Environment::new()));
+    until("something is stored", || stored(folder.path()) > 1_000);
+    let processes = ["broker", "consumer"].map(|name| process(folder.path(), name));
+    up.signal("KILL");
+    for id in processes {
+        until("the process ends", || !Path::new(&format!("/proc/{id}/exe")).exists());
+    }
+}
+
+#[test]
+fn a_second_one_on_the_same_folder_is_refused_in_one_line() {
+    let folder = TempDir::new().unwrap();
+    let first = Running::start(command("tapedeck", &demo(folder.path()), &Environment::new()));
+    process(folder.path(), "broker");
+    let said = fail("tapedeck", &demo(folder.path()), &Environment::new());
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("another tapedeck uses data folder"), "{said}");
+    drop(first);
+}
+
+#[test]
+fn without_a_key_fred_is_left_out_and_it_says_why() {
+    let folder = TempDir::new().unwrap();
+    let watchlist = folder.path().join("watchlist.toml");
+    std::fs::write(&watchlist, "[fred]\nseries = [\"GDP\"]\n").unwrap();
+    let environment = Environment::from([("TAPEDECK_WATCHLIST", watchlist.display().to_string())]);
+    let arguments = ["up", "--once", "--data-dir", folder.path().to_str().unwrap()];
+    let said = fail("tapedeck", &arguments, &environment);
+    assert!(said.contains("fred: left out, `FRED_API_KEY` is not set"), "{said}");
+    assert!(said.contains("yahoo: left out, the watchlist has no item of it"), "{said}");
+}
+
+#[test]
+fn a_query_is_shown_as_a_table_and_cannot_write() {
+    let folder = TempDir::new().unwrap();
+    block_on(database(folder.path()).migrate()).unwrap();
+    let ask =
+        |sql: &str| ["query".to_owned(), "--data-dir".to_owned(), folder.path().display().to_string(), sql.to_owned()];
+    let found = ask("select 1 as one, 'two' as other, null as missing");
+    let shown = succeed("tapedeck", &found.each_ref().map(String::as_str), &Environment::new());
+    assert_eq!(shown, "one  other  missing\n1    two\n(1 rows)\n");
+    let write = ask("delete from ohlcv_bar");
+    let said = fail("tapedeck", &write.each_ref().map(String::as_str), &Environment::new());
+    assert!(said.contains("readonly"), "{said}");
+}

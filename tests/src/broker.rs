@@ -1,0 +1,154 @@
+//! Brokers and databases to test with: the real ones that `./test` starts, and the embedded ones.
+
+use std::net::TcpListener;
+
+use consumers::store::Database;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::process::{Environment, Running, command, until};
+use crate::{service, unique};
+
+/// A broker and a database, both empty, for one test.
+#[expect(missing_debug_implementations, reason = "only the test harness holds it")]
+pub struct Bench {
+    /// The environment in which our executables use them.
+    pub environment: Environment,
+    /// The brokers' addresses.
+    pub brokers: String,
+    /// First part of the names of topics and groups.
+    pub namespace: String,
+    /// The database.
+    pub database: Database,
+    /// A folder for whatever the test needs.
+    pub folder: TempDir,
+    beside: Option<Database>,
+    _broker: Option<Running>,
+}
+
+/// Every combination of broker and database that this run has, each with its name.
+pub fn benches() -> Vec<(&'static str, Bench)> {
+    let mut all = vec![("embedded broker and SQLite", embedded())];
+    all.extend(postgres().map(|bench| ("Kafka and PostgreSQL", bench)));
+    all.extend(timescale().map(|bench| ("Kafka and TimescaleDB", bench)));
+    all
+}
+
+/// The laptop: embedded broker and SQLite.
+pub fn embedded() -> Bench {
+    let folder = TempDir::new().unwrap();
+    let address = free_address();
+    let data = folder.path().join("broker");
+    let data = data.to_str().unwrap();
+    let arguments = ["--data-dir", data, "--listen", &address];
+    let broker = Running::start(command("tapedeck-broker", &arguments, &Environment::new()));
+    until("the embedded broker listens", || std::net::TcpStream::connect(&address).is_ok());
+    let database = format!("sqlite:{}", folder.path().join("tapedeck.db").display());
+    Bench::new(address, database, folder, Some(broker))
+}
+
+/// Real Kafka and PostgreSQL 15.
+pub fn postgres() -> Option<Bench> {
+    real("TAPEDECK_TEST_POSTGRES")
+}
+
+/// Real Kafka and TimescaleDB.
+pub fn timescale() -> Option<Bench> {
+    real("TAPEDECK_TEST_TIMESCALE")
+}
+
+fn real(database: &str) -> Option<Bench> {
+    let brokers = service("TAPEDECK_TEST_KAFKA")?;
+    let scratch = ScratchDatabase::create(&service(database)?);
+    let mut bench = Bench::new(brokers, scratch.database.address().expose().to_owned(), TempDir::new().unwrap(), None);
+    bench.beside = Some(scratch.into_beside());
+    Some(bench)
+}
+
+/// An address on loopback that nobody listens on.
+pub fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+impl Bench {
+    fn new(brokers: String, database: String, folder: TempDir, broker: Option<Running>) -> Bench {
+        let namespace = unique("tape");
+        let environment = Environment::from([
+            ("TAPEDECK_KAFKA_BROKERS", brokers.clone()),
+            ("TAPEDECK_NAMESPACE", namespace.clone()),
+            ("TAPEDECK_DATABASE_URL", database.clone()),
+            ("TAPEDECK_CHUNK_AGE_MS", "50".to_owned()),
+        ]);
+        let database = Database::new(&database).unwrap();
+        Bench { environment, brokers, namespace, database, folder, beside: None, _broker: broker }
+    }
+
+    /// The environment with more in it.
+    pub fn with(&self, more: &[(&'static str, &str)]) -> Environment {
+        let mut environment = self.environment.clone();
+        environment.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        environment
+    }
+
+    /// Name of a dataset's topic.
+    pub fn topic(&self, dataset: &str) -> String {
+        format!("{}.{dataset}.v1", self.namespace)
+    }
+
+    /// What a query finds in the database, as texts; None is null.
+    pub fn query(&self, sql: &str) -> Vec<Vec<Option<String>>> {
+        block_on(self.database.query(sql)).unwrap().rows
+    }
+
+    /// A single number from the database.
+    pub fn number(&self, sql: &str) -> i64 {
+        self.query(sql)[0][0].as_deref().unwrap_or("0").parse().unwrap()
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if let Some(beside) = &self.beside {
+            let address = self.database.address().expose();
+            let name = address.rsplit_once('/').unwrap().1.to_owned();
+            // What is left behind goes with the server's data folder.
+            let _ = block_on(self.database.drop_scratch(beside, &name));
+        }
+    }
+}
+
+/// An empty database on a real server, for tests without a broker.
+#[expect(missing_debug_implementations, reason = "only the test harness holds it")]
+pub struct ScratchDatabase {
+    /// The database.
+    pub database: Database,
+    beside: Option<Database>,
+    name: String,
+}
+
+impl ScratchDatabase {
+    /// Beside the one at that address.
+    pub fn create(address: &str) -> ScratchDatabase {
+        let beside = Database::new(address).unwrap();
+        let name = unique("db");
+        let database = block_on(beside.scratch(&name)).unwrap();
+        ScratchDatabase { database, beside: Some(beside), name }
+    }
+
+    fn into_beside(mut self) -> Database {
+        self.beside.take().unwrap()
+    }
+}
+
+impl Drop for ScratchDatabase {
+    fn drop(&mut self) {
+        if let Some(beside) = &self.beside {
+            let _ = block_on(self.database.drop_scratch(beside, &self.name));
+        }
+    }
+}
+
+/// Runs a future to its end on a runtime of its own.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    Runtime::new().unwrap().block_on(future)
+}

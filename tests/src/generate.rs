@@ -1,0 +1,154 @@
+//! Writes `contract/src/records.rs` from the declarations.
+
+use std::fmt::Write as _;
+
+use contract::{Dataset, Field, Kind};
+
+/// Rust source of the record types of these datasets; `files` are the names of their declarations.
+pub fn records(datasets: &[(String, Dataset)]) -> String {
+    let mut out = String::from(HEAD);
+    out.push_str("/// The declarations, as in `schemas/`.\npub(crate) const DECLARATIONS: &[&str] = &[\n");
+    for (file, _) in datasets {
+        writeln!(out, "    include_str!(\"../../schemas/{file}\"),").expect("string");
+    }
+    out.push_str("];\n\n");
+    enumeration(datasets, &mut out);
+    for (_, dataset) in datasets {
+        structure(dataset, &mut out);
+    }
+    out
+}
+
+const HEAD: &str = "\
+// Generated from schemas/*.avsc: `UPDATE=1 cargo test --release` writes it anew. Do not edit.
+
+//! The record type of each dataset.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+
+use crate::codec::{put_bytes, put_double, put_long, put_optional, put_texts};
+use crate::topic::put_key_part;
+
+/// Day 0 of Avro's dates.
+const EPOCH: NaiveDate = NaiveDate::from_ymd_opt(1970, 1, 1).expect(\"a date\");
+
+fn put_date(date: NaiveDate, out: &mut Vec<u8>) {
+    put_long(date.signed_duration_since(EPOCH).num_days(), out);
+}
+
+fn put_timestamp(timestamp: DateTime<Utc>, out: &mut Vec<u8>) {
+    put_long(timestamp.timestamp_micros(), out);
+}
+
+";
+
+fn enumeration(datasets: &[(String, Dataset)], out: &mut String) {
+    out.push_str("/// A record of any dataset.\n#[derive(Debug, Clone, PartialEq, Serialize)]\n#[serde(untagged)]\npub enum Record {\n");
+    for (_, dataset) in datasets {
+        let name = type_name(dataset);
+        writeln!(out, "    /// A record of `{}`.\n    {name}({name}),", dataset.name).expect("string");
+    }
+    out.push_str("}\n\nimpl Record {\n");
+    for (method, signature, doc) in [
+        ("dataset", "(&self) -> &'static str", "Name of its dataset."),
+        ("encode", "(&self, out: &mut Vec<u8>)", "Appends its Avro body."),
+        ("message_key", "(&self) -> String", "Key of its message: the natural key without the time."),
+    ] {
+        writeln!(out, "    /// {doc}\n    pub fn {method}{signature} {{\n        match self {{").expect("string");
+        for (_, dataset) in datasets {
+            let name = type_name(dataset);
+            match method {
+                "dataset" => writeln!(out, "            Record::{name}(_) => \"{}\",", dataset.name),
+                "encode" => writeln!(out, "            Record::{name}(record) => record.encode(out),"),
+                _ => writeln!(out, "            Record::{name}(record) => record.message_key(),"),
+            }
+            .expect("string");
+        }
+        out.push_str("        }\n    }\n\n");
+    }
+    out.truncate(out.len() - 1);
+    out.push_str("}\n\n");
+}
+
+fn structure(dataset: &Dataset, out: &mut String) {
+    let name = type_name(dataset);
+    writeln!(out, "/// {}\n#[derive(Debug, Clone, PartialEq, Serialize)]\npub struct {name} {{", dataset.doc)
+        .expect("string");
+    for field in &dataset.fields {
+        writeln!(out, "    /// {}\n    pub {}: {},", field.doc, field.name, rust_type(field)).expect("string");
+    }
+    writeln!(out, "}}\n\nimpl From<{name}> for Record {{\n    fn from(record: {name}) -> Record {{\n        Record::{name}(record)\n    }}\n}}\n").expect("string");
+    writeln!(out, "impl {name} {{\n    /// Appends its Avro body.\n    pub fn encode(&self, out: &mut Vec<u8>) {{")
+        .expect("string");
+    for field in &dataset.fields {
+        writeln!(out, "        {};", put(field)).expect("string");
+    }
+    out.push_str("    }\n\n    /// Key of its message: the natural key without the time.\n    pub fn message_key(&self) -> String {\n        let mut key = String::new();\n");
+    for position in dataset.message_key() {
+        writeln!(out, "        put_key_part(&self.{}, &mut key);", dataset.fields[position].name).expect("string");
+    }
+    out.push_str("        key\n    }\n}\n\n");
+}
+
+/// Name of the record type: `OhlcvBar` for `ohlcv_bar`.
+fn type_name(dataset: &Dataset) -> String {
+    dataset.name.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect()
+}
+
+fn rust_type(field: &Field) -> String {
+    let plain = match field.kind {
+        Kind::Text => "String",
+        Kind::Long => "i64",
+        Kind::Double => "f64",
+        Kind::Date => "NaiveDate",
+        Kind::Timestamp => "DateTime<Utc>",
+        Kind::Bytes => "Vec<u8>",
+        Kind::TextList => "Vec<String>",
+    };
+    if field.nullable { format!("Option<{plain}>") } else { plain.to_owned() }
+}
+
+fn put(field: &Field) -> String {
+    let name = &field.name;
+    match (field.kind, field.nullable) {
+        (Kind::Text, false) => format!("put_bytes(self.{name}.as_bytes(), out)"),
+        (Kind::Text, true) => {
+            format!("put_optional(self.{name}.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out))")
+        }
+        (Kind::Bytes, false) => format!("put_bytes(&self.{name}, out)"),
+        (Kind::Bytes, true) => format!("put_optional(self.{name}.as_deref(), out, put_bytes)"),
+        (Kind::TextList, _) => format!("put_texts(&self.{name}, out)"),
+        (kind, nullable) => {
+            let function = match kind {
+                Kind::Long => "put_long",
+                Kind::Double => "put_double",
+                Kind::Date => "put_date",
+                _ => "put_timestamp",
+            };
+            if nullable {
+                format!("put_optional(self.{name}, out, {function})")
+            } else {
+                format!("{function}(self.{name}, out)")
+            }
+        }
+    }
+}
+
+/// The source as rustfmt writes it.
+pub fn formatted(source: &str) -> String {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let mut rustfmt = Command::new("rustfmt")
+        .args(["--edition", "2024", "--emit", "stdout", "--config-path", root])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("rustfmt, which comes with Rust, runs");
+    rustfmt.stdin.take().expect("piped").write_all(source.as_bytes()).expect("rustfmt reads");
+    let output = rustfmt.wait_with_output().expect("rustfmt ends");
+    assert!(output.status.success(), "rustfmt refused the generated source");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}

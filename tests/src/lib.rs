@@ -1,0 +1,39 @@
+//! Harness of the integration tests: what they share, never what they check.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up should say so and stop")]
+
+pub mod broker;
+pub mod generate;
+pub mod message;
+pub mod pages;
+pub mod process;
+pub mod table;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The top of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The folder of recorded provider responses, where there is one beside the repository.
+pub fn samples() -> Option<PathBuf> {
+    let folder = root().join("../shared/providers/samples");
+    folder.is_dir().then_some(folder)
+}
+
+/// A service that `./test` has started, by the variable that says where; None, and a line about it, when it is absent.
+pub fn service(variable: &str) -> Option<String> {
+    let address = std::env::var(variable).ok().filter(|address| !address.is_empty());
+    if address.is_none() {
+        eprintln!("left out: `{variable}` is not set");
+    }
+    address
+}
+
+/// A name that no other test and no other run uses.
+pub fn unique(what: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("test_{what}_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}

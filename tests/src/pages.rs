@@ -1,0 +1,35 @@
+//! A provider on loopback that answers with given bytes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{StatusCode, Uri};
+use tokio::runtime::Runtime;
+
+/// Serves pages by path until it is dropped.
+#[expect(missing_debug_implementations, reason = "only the test harness holds it")]
+pub struct Pages {
+    /// Its address, for `TAPEDECK_<SOURCE>_URL`.
+    pub url: String,
+    _runtime: Runtime,
+}
+
+impl Pages {
+    /// Pages by path, each with its status; any other path is 404.
+    pub fn serve(pages: HashMap<String, (u16, Vec<u8>)>) -> Pages {
+        let runtime = Runtime::new().unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let pages = Arc::new(pages);
+        let router = Router::new().fallback(move |uri: Uri| {
+            let page = pages.get(uri.path()).cloned();
+            async move {
+                let (status, body) = page.unwrap_or((404, Vec::new()));
+                (StatusCode::from_u16(status).unwrap(), body)
+            }
+        });
+        runtime.spawn(async { axum::serve(listener, router).await });
+        Pages { url, _runtime: runtime }
+    }
+}

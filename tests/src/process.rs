@@ -1,0 +1,101 @@
+//! Our executables, run as a person runs them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up on it.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// An executable of ours, beside the test's own.
+pub fn executable(name: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let folder = own.parent().unwrap().parent().unwrap();
+    let path = folder.join(name);
+    assert!(path.exists(), "{} is not built: run `./test`", path.display());
+    path
+}
+
+/// The environment of an executable; nothing of tapedeck's is inherited.
+pub type Environment = BTreeMap<&'static str, String>;
+
+/// A command of ours with that environment.
+pub fn command(name: &str, arguments: &[&str], environment: &Environment) -> Command {
+    let mut command = Command::new(executable(name));
+    for (variable, _) in std::env::vars().filter(|(name, _)| name.starts_with("TAPEDECK_")) {
+        command.env_remove(variable);
+    }
+    command.args(arguments).envs(environment).env_remove("FRED_API_KEY").envs(environment);
+    command.current_dir(crate::root()).stdin(Stdio::null());
+    command
+}
+
+/// Runs a command to its end.
+pub fn run(name: &str, arguments: &[&str], environment: &Environment) -> Output {
+    command(name, arguments, environment).output().unwrap()
+}
+
+/// Runs a command to its end, which must be a success; gives what it printed.
+pub fn succeed(name: &str, arguments: &[&str], environment: &Environment) -> String {
+    let output = run(name, arguments, environment);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name} {arguments:?} ended with {}: {errors}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs a command to its end, which must be a failure; gives what it said on standard error.
+pub fn fail(name: &str, arguments: &[&str], environment: &Environment) -> String {
+    let output = run(name, arguments, environment);
+    assert!(!output.status.success(), "{name} {arguments:?} succeeded");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// A process that is killed when the test is done with it.
+#[derive(Debug)]
+pub struct Running(pub Child);
+
+impl Running {
+    /// Starts a command.
+    pub fn start(mut command: Command) -> Running {
+        Running(command.spawn().unwrap())
+    }
+
+    /// Sends it a signal by name, e.g. `KILL`.
+    pub fn signal(&self, signal: &str) {
+        signal_process(self.0.id(), signal);
+    }
+
+    /// Waits until it ends; gives whether that was a success.
+    pub fn wait(&mut self) -> bool {
+        let mut status = None;
+        until("the process ends", || {
+            status = self.0.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap().success()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Sends a process a signal by name.
+pub fn signal_process(id: u32, signal: &str) {
+    let status = Command::new("kill").arg(format!("-{signal}")).arg(id.to_string()).status().unwrap();
+    assert!(status.success(), "cannot send {signal} to {id}");
+}
+
+/// Waits until something is so.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
