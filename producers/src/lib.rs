@@ -6,6 +6,7 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod ask;
+mod deliver;
 pub mod fetch;
 #[cfg(test)]
 mod fixture;

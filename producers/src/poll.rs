@@ -2,28 +2,27 @@
 
 use std::time::Duration;
 
-use contract::{Dataset, Record, dataset};
+use contract::{Dataset, dataset};
 use service::kafka::Cluster;
 use service::telemetry;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use crate::ask::{self, DAEMON, ONCE, Page, Patience, Question};
+use crate::deliver::{Answer, Delivery, Left, PAGES_AHEAD, Sender, Tally};
 use crate::fetch::Fetcher;
-use crate::progress::{ItemDone, Progress, RoundDone};
-use crate::publish::{PublishError, Publisher};
-use crate::source::{Endpoint, PageError, Reject, Request, Source};
+use crate::progress::Progress;
+use crate::publish::Publisher;
+use crate::source::{Endpoint, PageError, Source};
 use crate::watchlist::Watchlist;
 
 /// Most pages of one item: a provider that always has another page does not keep us for ever.
 const MAX_PAGES: usize = 1000;
 /// First and longest wait for a Kafka that cannot be reached.
-const KAFKA_WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
-
-/// How long a page that is being published may take to be acknowledged once the shutdown has begun.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+pub(crate) const KAFKA_WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 
 /// How long to poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +80,7 @@ pub async fn run(sources: Vec<(&'static Source, anyhow::Result<Fetcher>)>, run: 
 
 /// Why a source is no longer polled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Stop {
+pub(crate) enum Stop {
     /// The run is over.
     Shutdown,
     /// The source can give nothing more.
@@ -117,12 +116,13 @@ async fn poll_source(
         return Err(Stop::Source(format!("the watchlist names nothing to poll from `{}`", source.name)));
     }
     let publisher = connect(source, run).await?;
-    let poller = Poller { source, run, fetcher, publisher, tally };
+    let poller =
+        Poller { asker: Asker { source, run, fetcher }, delivery: Delivery::new(source, run, publisher, tally) };
     poller.rounds().await
 }
 
 /// Connects to Kafka; a daemon waits for it.
-async fn connect(source: &Source, run: &Run) -> Result<Publisher, Stop> {
+pub(crate) async fn connect(source: &Source, run: &Run) -> Result<Publisher, Stop> {
     let datasets = datasets(source);
     let role = format!("producer-{}", source.name);
     let mut wait = KAFKA_WAITS[0];
@@ -140,7 +140,7 @@ async fn connect(source: &Source, run: &Run) -> Result<Publisher, Stop> {
 }
 
 /// Waits, and gives the next wait.
-async fn pause(run: &Run, wait: Duration) -> Result<Duration, Stop> {
+pub(crate) async fn pause(run: &Run, wait: Duration) -> Result<Duration, Stop> {
     run.shutdown.run_until_cancelled(sleep(wait)).await.ok_or(Stop::Shutdown)?;
     Ok((wait * 2).min(KAFKA_WAITS[1]))
 }
@@ -154,50 +154,18 @@ fn datasets(source: &Source) -> Vec<&'static Dataset> {
     datasets
 }
 
-/// What a run has done so far.
-#[derive(Debug, Default)]
-struct Tally {
-    published: u64,
-    rejected: u64,
-    failed_items: u64,
-}
-
-impl Tally {
-    fn round_done<'a>(&self, source: &'a Source, error: Option<&'a str>) -> RoundDone<'a> {
-        let Tally { published, rejected, failed_items } = *self;
-        RoundDone { source: source.name, done: true, published, rejected, failed_items, error }
-    }
-
-    /// A daemon makes up for an item that was given up in its next round.
-    fn ending(&self, mode: Mode) -> Ending {
-        if mode == Mode::Once && self.failed_items > 0 { Ending::Incomplete } else { Ending::Complete }
-    }
-}
-
-/// What has become of an item.
-#[derive(Debug, Default)]
-struct ItemTally {
-    published: u64,
-    rejected: u64,
-    holes: u64,
-    /// Why it was skipped or given up.
-    error: Option<String>,
-}
-
-/// The poller of one source.
+/// The poller of one source: asking and delivering go on side by side, so that neither waits for the other.
 struct Poller<'a> {
-    source: &'static Source,
-    run: &'a Run,
-    fetcher: Fetcher,
-    publisher: Publisher,
-    tally: &'a mut Tally,
+    asker: Asker<'a>,
+    delivery: Delivery<'a>,
 }
 
 impl Poller<'_> {
     async fn rounds(mut self) -> Result<(), Stop> {
+        let (source, run) = (self.asker.source, self.asker.run);
         let start = Instant::now();
         let mut schedule: Vec<(Instant, &'static Endpoint)> =
-            self.source.endpoints.iter().map(|endpoint| (start, endpoint)).collect();
+            source.endpoints.iter().map(|endpoint| (start, endpoint)).collect();
         loop {
             let now = Instant::now();
             let mut due = Vec::new();
@@ -207,88 +175,70 @@ impl Poller<'_> {
             }
             self.round(&due).await?;
             let next = schedule.iter().map(|(at, _)| *at).min();
-            let (Mode::Daemon, Some(next)) = (self.run.mode, next) else {
+            let (Mode::Daemon, Some(next)) = (run.mode, next) else {
                 return Ok(());
             };
-            self.run.shutdown.run_until_cancelled(sleep_until(next)).await.ok_or(Stop::Shutdown)?;
+            run.shutdown.run_until_cancelled(sleep_until(next)).await.ok_or(Stop::Shutdown)?;
         }
     }
 
     /// Asks once for every item of these endpoints.
     async fn round(&mut self, endpoints: &[&'static Endpoint]) -> Result<(), Stop> {
-        let run = self.run;
-        for endpoint in endpoints {
-            let items = run.watchlist.items(self.source, endpoint);
-            for (index, item) in items.iter().enumerate() {
-                let item_tally = self.item(endpoint, item).await?;
-                self.finish(endpoint, item, item_tally, [index + 1, items.len()]);
+        let (source, run) = (self.asker.source, self.asker.run);
+        let items = |endpoint| run.watchlist.items(source, endpoint).iter().map(move |item| (endpoint, item));
+        let items: Vec<(&'static Endpoint, &String)> = endpoints.iter().copied().flat_map(items).collect();
+        let (sender, receiver) = mpsc::channel(PAGES_AHEAD);
+        let (asked, delivered) =
+            tokio::join!(self.asker.ask_all(&items, sender), self.delivery.deliver_all(items.len(), receiver));
+        delivered?;
+        asked?;
+        self.delivery.round_done(items.len());
+        Ok(())
+    }
+}
+
+/// Asks the provider.
+struct Asker<'a> {
+    source: &'static Source,
+    run: &'a Run,
+    fetcher: Fetcher,
+}
+
+impl Asker<'_> {
+    /// Asks for all items, and sends on what is answered. Only what stops the source is an error.
+    async fn ask_all(&self, items: &[(&'static Endpoint, &String)], sender: Sender) -> Result<(), Stop> {
+        for (endpoint, item) in items {
+            let mut question = Question { source: self.source, endpoint, item: item.as_str(), offset: 0 };
+            for page_number in 1..=MAX_PAGES {
+                let page = self.page(question).await?;
+                let next = page.as_ref().ok().and_then(|page| page.next_offset).filter(|next| *next > question.offset);
+                let next = next.filter(|_| page_number < MAX_PAGES);
+                let (endpoint, item) = (question.endpoint, question.item.to_owned());
+                let answer = Answer { endpoint, item, offset: question.offset, page, is_last: next.is_none() };
+                // The other end is gone only when delivering has failed, and that says why.
+                sender.send(answer).await.map_err(|_| Stop::Shutdown)?;
+                match next {
+                    Some(next) => question.offset = next,
+                    None => break,
+                }
             }
         }
-        let Tally { published, rejected, failed_items } = *self.tally;
-        info!(source = self.source.name, published, rejected, failed_items, "round complete");
-        run.progress.tell(&self.tally.round_done(self.source, None));
         Ok(())
     }
 
-    /// Notes what has become of an item.
-    fn finish(&mut self, endpoint: &Endpoint, item: &str, done: ItemTally, [items_done, items_total]: [usize; 2]) {
-        let (source, endpoint) = (self.source.name, endpoint.name);
-        let ItemTally { published, rejected, holes, error } = done;
-        info!(source, endpoint, item, published, rejected, holes, "polled");
-        self.tally.published += published;
-        self.tally.rejected += rejected;
-        let error = error.as_deref();
-        self.run.progress.tell(&ItemDone {
-            source,
-            endpoint,
-            item,
-            items_done,
-            items_total,
-            published,
-            rejected,
-            holes,
-            error,
-        });
-    }
-
-    /// Asks for all pages of an item and publishes them. Only what stops the source is an error.
-    async fn item(&mut self, endpoint: &'static Endpoint, item: &str) -> Result<ItemTally, Stop> {
-        let mut tally = ItemTally::default();
-        let mut question = Question { source: self.source, endpoint, item, offset: 0 };
-        for _ in 0..MAX_PAGES {
-            let page = match self.page(question).await? {
-                Ok(page) => page,
-                Err(reason) => {
-                    tally.error = Some(reason);
-                    break;
-                }
-            };
-            let [published, rejected] = self.deliver(question, &page).await?;
-            tally.published += published;
-            tally.rejected += rejected;
-            tally.holes += page.holes;
-            match page.next_offset {
-                Some(offset) if offset > question.offset => question.offset = offset,
-                _ => break,
-            }
-        }
-        Ok(tally)
-    }
-
     /// A page, or why the item is left.
-    async fn page(&mut self, question: Question<'_>) -> Result<Result<Page, String>, Stop> {
+    async fn page(&self, question: Question<'_>) -> Result<Result<Page, Left>, Stop> {
         let (source, endpoint, item) = (self.source.name, question.endpoint.name, question.item);
         let asking = ask::page(&self.fetcher, question, self.patience());
         match self.run.shutdown.run_until_cancelled(asking).await.ok_or(Stop::Shutdown)? {
             Ok(page) => Ok(Ok(page)),
             Err(PageError::Skip(reason)) => {
                 warn!(source, endpoint, item, "skipped: {reason}");
-                Ok(Err(reason))
+                Ok(Err(Left { reason, is_failure: false }))
             }
             Err(PageError::Retry(reason)) => {
                 warn!(source, endpoint, item, "given up until the next round: {reason}");
-                self.tally.failed_items += 1;
-                Ok(Err(reason))
+                Ok(Err(Left { reason, is_failure: true }))
             }
             Err(PageError::Halt(reason)) => Err(Stop::Source(reason)),
         }
@@ -300,62 +250,6 @@ impl Poller<'_> {
             Mode::Daemon => DAEMON,
         }
     }
-
-    /// Publishes a page until Kafka has acknowledged all of it; gives the numbers of records and of rejects.
-    ///
-    /// A daemon starts over with a new connection, as often as it takes; a shutdown leaves the page to the next start.
-    async fn deliver(&mut self, question: Question<'_>, page: &Page) -> Result<[u64; 2], Stop> {
-        loop {
-            let publishing = publish(&mut self.publisher, question, page);
-            let published = tokio::select! {
-                published = publishing => published,
-                () = grace(&self.run.shutdown) => return Err(Stop::Shutdown),
-            };
-            match published {
-                Ok(counts) => return Ok(counts),
-                Err(PublishError::Retry(reason)) if self.run.mode == Mode::Daemon => {
-                    warn!(source = self.source.name, "publishing the page again: {reason}");
-                }
-                Err(error) => return Err(Stop::Kafka(error.to_string())),
-            }
-            pause(self.run, KAFKA_WAITS[0]).await?;
-            self.publisher = connect(self.source, self.run).await?;
-        }
-    }
-}
-
-/// Ends some time after the shutdown has begun.
-async fn grace(shutdown: &CancellationToken) {
-    shutdown.cancelled().await;
-    sleep(SHUTDOWN_GRACE).await;
-}
-
-/// Publishes a page and waits for Kafka: a record that Kafka cannot take becomes a dead letter.
-async fn publish(publisher: &mut Publisher, question: Question<'_>, page: &Page) -> Result<[u64; 2], PublishError> {
-    let mut oversized_records = 0;
-    for record in &page.records {
-        match publisher.publish(record).await {
-            Err(PublishError::Record(reason)) => {
-                oversized_records += 1;
-                publisher.publish(&oversized(question, page, record, reason)).await?;
-            }
-            outcome => outcome?,
-        }
-    }
-    for letter in &page.dead_letters {
-        publisher.publish(&Record::from(letter.clone())).await?;
-    }
-    publisher.flush().await?;
-    let rejected = page.dead_letters.len() as u64 + oversized_records;
-    Ok([page.records.len() as u64 - oversized_records, rejected])
-}
-
-/// The dead letter of a record that does not fit into a message: its key tells which one it is.
-fn oversized(question: Question<'_>, page: &Page, record: &Record, reason: String) -> Record {
-    let Question { source, endpoint, item, offset } = question;
-    let request = Request { item, offset, received_at: page.received_at, last_modified: None };
-    let reject = Reject::new("too_large", reason, record.message_key().as_bytes());
-    reject.into_dead_letter(source, endpoint, &request).into()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! One integration binary; each module is a family of promises.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod codec;
 mod conformance;
 mod declared;

@@ -1,0 +1,241 @@
+//! What was answered, onto Kafka: several pages at a time, each done when Kafka has acknowledged all of it.
+
+use std::time::Duration;
+
+use contract::Record;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::ask::{Page, Question};
+use crate::poll::{Ending, KAFKA_WAITS, Mode, Run, Stop, connect, pause};
+use crate::progress::{ItemDone, RoundDone};
+use crate::publish::{PublishError, Publisher};
+use crate::source::{Endpoint, Reject, Request, Source};
+
+/// Pages that may wait to be published: enough to fetch while Kafka acknowledges, few enough to hold in memory.
+pub(crate) const PAGES_AHEAD: usize = 8;
+/// Records after which no more pages are taken together: what is acknowledged together is published again together.
+const BATCH_RECORDS: usize = 20_000;
+/// How long pages that are being published may take to be acknowledged once the shutdown has begun.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// Where answers are sent.
+pub(crate) type Sender = mpsc::Sender<Answer>;
+
+/// What a provider answered for one page of an item.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) endpoint: &'static Endpoint,
+    pub(crate) item: String,
+    pub(crate) offset: u64,
+    pub(crate) page: Result<Page, Left>,
+    /// Whether nothing more comes for this item.
+    pub(crate) is_last: bool,
+}
+
+/// Why an item is left.
+#[derive(Debug)]
+pub(crate) struct Left {
+    pub(crate) reason: String,
+    /// Whether the provider has it and could not give it.
+    pub(crate) is_failure: bool,
+}
+
+/// What a run has done so far.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    published: u64,
+    rejected: u64,
+    failed_items: u64,
+}
+
+impl Tally {
+    pub(crate) fn round_done<'a>(&self, source: &'a Source, error: Option<&'a str>) -> RoundDone<'a> {
+        let Tally { published, rejected, failed_items } = *self;
+        RoundDone { source: source.name, done: true, published, rejected, failed_items, error }
+    }
+
+    /// A daemon makes up for an item that was given up in its next round.
+    pub(crate) fn ending(&self, mode: Mode) -> Ending {
+        if mode == Mode::Once && self.failed_items > 0 { Ending::Incomplete } else { Ending::Complete }
+    }
+}
+
+/// What has become of an item.
+#[derive(Debug, Default)]
+struct ItemTally {
+    published: u64,
+    rejected: u64,
+    holes: u64,
+    /// Why it was skipped or given up.
+    error: Option<String>,
+}
+
+/// Publishes what a source answers.
+pub(crate) struct Delivery<'a> {
+    source: &'static Source,
+    run: &'a Run,
+    publisher: Publisher,
+    tally: &'a mut Tally,
+    item: ItemTally,
+}
+
+impl<'a> Delivery<'a> {
+    pub(crate) fn new(
+        source: &'static Source,
+        run: &'a Run,
+        publisher: Publisher,
+        tally: &'a mut Tally,
+    ) -> Delivery<'a> {
+        Delivery { source, run, publisher, tally, item: ItemTally::default() }
+    }
+
+    /// Publishes answers until no more come; what has come meanwhile is acknowledged together.
+    pub(crate) async fn deliver_all(&mut self, items: usize, mut answers: mpsc::Receiver<Answer>) -> Result<(), Stop> {
+        let mut items_done = 0;
+        while let Some(first) = answers.recv().await {
+            let mut records = first.records();
+            let mut batch = vec![first];
+            while records < BATCH_RECORDS
+                && let Ok(more) = answers.try_recv()
+            {
+                records += more.records();
+                batch.push(more);
+            }
+            let counts = self.deliver(&batch).await?;
+            for (answer, counts) in batch.into_iter().zip(counts) {
+                let is_last = answer.is_last;
+                items_done += usize::from(is_last);
+                self.note(answer, counts, [items_done, items]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells that a round is over.
+    pub(crate) fn round_done(&self, items: usize) {
+        let Tally { published, rejected, failed_items } = *self.tally;
+        info!(source = self.source.name, items, published, rejected, failed_items, "round complete");
+        self.run.progress.tell(&self.tally.round_done(self.source, None));
+    }
+
+    /// Publishes pages until Kafka has acknowledged all of them; gives each one's numbers of records and of rejects.
+    ///
+    /// A daemon starts over with a new connection, as often as it takes; a shutdown leaves them to the next start.
+    async fn deliver(&mut self, batch: &[Answer]) -> Result<Vec<[u64; 2]>, Stop> {
+        loop {
+            let publishing = publish(&mut self.publisher, self.source, batch);
+            let published = tokio::select! {
+                published = publishing => published,
+                () = grace(&self.run.shutdown) => return Err(Stop::Shutdown),
+            };
+            match published {
+                Ok(counts) => return Ok(counts),
+                Err(PublishError::Retry(reason)) if self.run.mode == Mode::Daemon => {
+                    warn!(source = self.source.name, pages = batch.len(), "publishing again: {reason}");
+                }
+                Err(error) => return Err(Stop::Kafka(error.to_string())),
+            }
+            pause(self.run, KAFKA_WAITS[0]).await?;
+            self.publisher = connect(self.source, self.run).await?;
+        }
+    }
+
+    /// Notes what has become of a page, and of its item when it was the last.
+    fn note(&mut self, answer: Answer, [published, rejected]: [u64; 2], [items_done, items_total]: [usize; 2]) {
+        self.item.published += published;
+        self.item.rejected += rejected;
+        match answer.page {
+            Ok(page) => self.item.holes += page.holes,
+            Err(left) => {
+                self.tally.failed_items += u64::from(left.is_failure);
+                self.item.error = Some(left.reason);
+            }
+        }
+        if !answer.is_last {
+            return;
+        }
+        let (source, endpoint, item) = (self.source.name, answer.endpoint.name, answer.item.as_str());
+        let ItemTally { published, rejected, holes, error } = std::mem::take(&mut self.item);
+        info!(source, endpoint, item, published, rejected, holes, "polled");
+        self.tally.published += published;
+        self.tally.rejected += rejected;
+        let error = error.as_deref();
+        self.run.progress.tell(&ItemDone {
+            source,
+            endpoint,
+            item,
+            items_done,
+            items_total,
+            published,
+            rejected,
+            holes,
+            error,
+        });
+    }
+}
+
+impl Answer {
+    fn records(&self) -> usize {
+        self.page.as_ref().map_or(0, |page| page.records.len() + page.dead_letters.len())
+    }
+
+    fn question(&self, source: &'static Source) -> Question<'_> {
+        Question { source, endpoint: self.endpoint, item: &self.item, offset: self.offset }
+    }
+}
+
+/// Ends some time after the shutdown has begun.
+async fn grace(shutdown: &CancellationToken) {
+    shutdown.cancelled().await;
+    sleep(SHUTDOWN_GRACE).await;
+}
+
+/// Publishes pages and waits for Kafka: a record that Kafka cannot take becomes a dead letter.
+async fn publish(
+    publisher: &mut Publisher,
+    source: &'static Source,
+    batch: &[Answer],
+) -> Result<Vec<[u64; 2]>, PublishError> {
+    let mut counts = Vec::with_capacity(batch.len());
+    for answer in batch {
+        counts.push(match &answer.page {
+            Ok(page) => publish_page(publisher, answer.question(source), page).await?,
+            Err(_) => [0, 0],
+        });
+    }
+    publisher.flush().await?;
+    Ok(counts)
+}
+
+async fn publish_page(
+    publisher: &mut Publisher,
+    question: Question<'_>,
+    page: &Page,
+) -> Result<[u64; 2], PublishError> {
+    let mut oversized_records = 0;
+    for record in &page.records {
+        match publisher.publish(record).await {
+            Err(PublishError::Record(reason)) => {
+                oversized_records += 1;
+                publisher.publish(&oversized(question, page, record, reason)).await?;
+            }
+            outcome => outcome?,
+        }
+    }
+    for letter in &page.dead_letters {
+        publisher.publish(&Record::from(letter.clone())).await?;
+    }
+    let rejected = page.dead_letters.len() as u64 + oversized_records;
+    Ok([page.records.len() as u64 - oversized_records, rejected])
+}
+
+/// The dead letter of a record that does not fit into a message: its key tells which one it is.
+fn oversized(question: Question<'_>, page: &Page, record: &Record, reason: String) -> Record {
+    let Question { source, endpoint, item, offset } = question;
+    let request = Request { item, offset, received_at: page.received_at, last_modified: None };
+    let reject = Reject::new("too_large", reason, record.message_key().as_bytes());
+    reject.into_dead_letter(source, endpoint, &request).into()
+}
