@@ -39,7 +39,6 @@ pub(crate) struct Progress {
 #[derive(Default)]
 struct Shown {
     bar: Option<ProgressBar>,
-    items: HashMap<String, (u64, u64)>,
     published: u64,
     rejected: u64,
 }
@@ -89,12 +88,11 @@ impl Progress {
             }
             return;
         }
-        shown.items.insert(report.endpoint.clone(), (report.items_done, report.items_total));
         shown.published += report.published;
         shown.rejected += report.rejected;
         if let Some(bar) = &shown.bar {
-            bar.set_length(shown.items.values().map(|(_, total)| total).sum());
-            bar.set_position(shown.items.values().map(|(done, _)| done).sum());
+            bar.set_length(report.items_total);
+            bar.set_position(report.items_done);
             bar.set_message(format!("{} published, {} refused", shown.published, shown.rejected));
         }
     }

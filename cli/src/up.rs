@@ -65,10 +65,10 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let stopped = deck.stop().await;
     let summary = outcome?;
     stopped?;
-    finish(arguments, folder, summary)
+    finish(arguments, &deck.database().shown(), summary)
 }
 
-fn finish(arguments: &Arguments, folder: &Path, summary: Option<Finished>) -> anyhow::Result<()> {
+fn finish(arguments: &Arguments, database: &str, summary: Option<Finished>) -> anyhow::Result<()> {
     let Some(Finished { summary, failed }) = summary else {
         return Ok(());
     };
@@ -76,7 +76,7 @@ fn finish(arguments: &Arguments, folder: &Path, summary: Option<Finished>) -> an
         println!("{}", serde_json::to_string(&summary)?);
     } else {
         println!("{summary}");
-        println!("\ndata: {}", folder.display());
+        println!("\ndata: {database}");
         println!("{}", hint(arguments));
     }
     if !summary.adds_up() {

@@ -210,12 +210,15 @@ impl Asker<'_> {
         for (endpoint, item) in items {
             let mut question = Question { source: self.source, endpoint, item: item.as_str(), offset: 0 };
             for page_number in 1..=MAX_PAGES {
-                let page = self.page(question).await?;
+                let page = tokio::select! {
+                    page = self.page(question) => page?,
+                    // Delivering has failed, and says why.
+                    () = sender.closed() => return Err(Stop::Shutdown),
+                };
                 let next = page.as_ref().ok().and_then(|page| page.next_offset).filter(|next| *next > question.offset);
                 let next = next.filter(|_| page_number < MAX_PAGES);
                 let (endpoint, item) = (question.endpoint, question.item.to_owned());
                 let answer = Answer { endpoint, item, offset: question.offset, page, is_last: next.is_none() };
-                // The other end is gone only when delivering has failed, and that says why.
                 sender.send(answer).await.map_err(|_| Stop::Shutdown)?;
                 match next {
                     Some(next) => question.offset = next,
@@ -258,6 +261,7 @@ mod tests {
     use rdkafka::consumer::{BaseConsumer, Consumer as _};
     use rdkafka::mocking::MockCluster;
     use rdkafka::producer::DefaultProducerContext;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
     use service::secret::Secret;
     use simulator::{Config, FRED_API_KEY, Simulator};
 
@@ -394,5 +398,22 @@ mod tests {
         assert!(!running.is_finished());
         shutdown.cancel();
         assert_eq!(running.await.unwrap(), Ending::Complete);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_kafka_that_refuses_ends_the_asking_at_once() {
+        let mock = kafka();
+        mock.request_errors(
+            RDKafkaApiKey::Produce,
+            &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 20],
+        );
+        // After the first page nothing but errors, which are asked for again and again.
+        let good = response("200 OK", &[], b"DATE,SKEW\n01/02/1990,126.09\n");
+        let stub = Stub::answering(&[good, response("500 Oops", &[], b"<html>oops</html>")]).await;
+        let run_once = once(&mock, "[cboe]\nindex_history = [\"SKEW\", \"VIX\"]");
+        let start = Instant::now();
+        assert_eq!(run(vec![asking("cboe", &stub.base)], run_once).await, Ending::Incomplete);
+        let patience = ONCE.first_wait * 15;
+        assert!(start.elapsed() < patience, "went on asking for {:?}", start.elapsed());
     }
 }

@@ -22,9 +22,9 @@ pub struct ItemDone<'a> {
     pub endpoint: &'a str,
     /// Item.
     pub item: &'a str,
-    /// Items of the endpoint that are finished in this round, this one included.
+    /// Items of this round that are finished, this one included.
     pub items_done: usize,
-    /// Items of the endpoint.
+    /// Items of this round.
     pub items_total: usize,
     /// Records of the item that Kafka has acknowledged.
     pub published: u64,

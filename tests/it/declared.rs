@@ -88,6 +88,19 @@ fn tables_and_columns_are_commented_with_the_declarations_texts() {
 }
 
 #[test]
+fn consumers_that_start_together_migrate_an_empty_database_once() {
+    for (name, scratch) in postgres_databases() {
+        std::thread::scope(|scope| {
+            let migrate = || block_on(scratch.database.migrate());
+            let all: Vec<_> = (0..6).map(|_| scope.spawn(migrate)).collect();
+            for one in all {
+                one.join().unwrap().unwrap_or_else(|error| panic!("on {name}: {error}"));
+            }
+        });
+    }
+}
+
+#[test]
 fn migrations_go_all_the_way_back_and_up_again() {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = Database::new(&format!("sqlite:{}", folder.path().join("back.db").display())).unwrap();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod codec;
+mod compose;
 mod conformance;
 mod declared;
 mod derived;

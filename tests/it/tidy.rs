@@ -112,14 +112,3 @@ fn nothing_is_left_to_be_done_and_nothing_is_unbounded() {
         }
     }
 }
-
-#[test]
-fn compose_runs_every_source_and_every_dataset() {
-    let compose = std::fs::read_to_string(root().join("docker-compose.yml")).unwrap();
-    for source in producers::SOURCES {
-        assert!(compose.contains(&format!("producer, run, {}", source.name)), "no producer of `{}`", source.name);
-    }
-    for dataset in contract::datasets() {
-        assert!(compose.contains(&format!("consumer, run, {}", dataset.name)), "no consumer of `{}`", dataset.name);
-    }
-}

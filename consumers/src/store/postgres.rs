@@ -30,6 +30,9 @@ const SESSION: &[(&str, &str)] = &[
     ("synchronous_commit", "on"),
 ];
 
+/// Names the lock under which comments are written; any number that nobody else uses.
+const COMMENT_LOCK: i64 = 0x7461_7065_6465_636b;
+
 /// One connection, opened when it is needed.
 pub(super) struct Postgres {
     address: Secret,
@@ -302,9 +305,14 @@ fn classify(error: sqlx::Error) -> StoreError {
 pub(super) async fn migrate(address: &Secret) -> Result<(), StoreError> {
     let mut connection = connect(address, "migrate").await?;
     MIGRATOR.run(&mut connection).await.map_err(migration_failed)?;
+    // One after the other: two that comment on one table at the same time would fail.
+    let mut transaction = connection.begin().await.map_err(classify)?;
+    let lock = sqlx::query("select pg_advisory_xact_lock($1)").bind(COMMENT_LOCK);
+    lock.execute(&mut *transaction).await.map_err(classify)?;
     for dataset in datasets() {
-        comment(&mut connection, dataset).await.map_err(classify)?;
+        comment(&mut transaction, dataset).await.map_err(classify)?;
     }
+    transaction.commit().await.map_err(classify)?;
     connection.close().await.map_err(classify)
 }
 
