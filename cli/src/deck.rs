@@ -16,8 +16,6 @@ use tokio_util::sync::CancellationToken;
 use crate::child::{Child, Recipe};
 use crate::progress::Report;
 
-/// Port of the embedded broker when nobody else has it: Kafka's usual one, so that Kafka tools find it.
-const USUAL_PORT: u16 = 9092;
 /// How long the embedded broker may take to answer.
 const BROKER_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -45,12 +43,12 @@ pub(crate) enum Who {
 
 impl Deck {
     /// Starts the embedded broker unless the environment names one, and prepares the database.
-    pub(crate) async fn start(folder: &Path, stop: &CancellationToken) -> anyhow::Result<Deck> {
+    pub(crate) async fn start(folder: &Path, port: u16, stop: &CancellationToken) -> anyhow::Result<Deck> {
         let given = std::env::var(settings::KAFKA_BROKERS.name).ok().filter(|brokers| !brokers.is_empty());
         let (brokers, broker) = match given {
             Some(brokers) => (brokers, None),
             None => {
-                let address = free_address()?;
+                let address = free_address(port)?;
                 (address.to_string(), Some(start_broker(folder, address)?))
             }
         };
@@ -254,8 +252,9 @@ fn start_broker(folder: &Path, address: SocketAddr) -> anyhow::Result<Child> {
     Child::start(recipe, folder)
 }
 
-fn free_address() -> anyhow::Result<SocketAddr> {
-    let usual = TcpListener::bind(("127.0.0.1", USUAL_PORT));
-    let listener = usual.or_else(|_| TcpListener::bind(("127.0.0.1", 0))).context("cannot find a free port")?;
+/// That port, or another if somebody has it.
+fn free_address(port: u16) -> anyhow::Result<SocketAddr> {
+    let wanted = TcpListener::bind(("127.0.0.1", port));
+    let listener = wanted.or_else(|_| TcpListener::bind(("127.0.0.1", 0))).context("cannot find a free port")?;
     Ok(listener.local_addr()?)
 }

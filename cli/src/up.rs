@@ -18,6 +18,8 @@ use crate::summary::{Meter, Summary};
 
 /// Where data goes unless said otherwise.
 pub(crate) const DATA_DIR: &str = ".tapedeck";
+/// Kafka's usual port, so that Kafka tools find the embedded broker.
+const USUAL_PORT: u16 = 9092;
 /// Reports of producers that may wait to be shown.
 const REPORTS: usize = 256;
 /// How long Kafka or the database may be away while we wait for the last rows.
@@ -43,6 +45,9 @@ pub(crate) struct Arguments {
     /// Folder of all data and logs, created when missing
     #[arg(long, default_value = DATA_DIR)]
     data_dir: PathBuf,
+    /// Port of the embedded broker; another free one when it is taken, or for 0
+    #[arg(long, default_value_t = USUAL_PORT)]
+    kafka_port: u16,
 }
 
 /// Address of the embedded database in a data folder.
@@ -60,7 +65,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let _lock = lock(folder)?;
     let simulator = if arguments.demo { Some(Simulator::start(simulator::Config::default()).await?) } else { None };
     let polled = Polled::choose(simulator.as_ref(), folder)?;
-    let mut deck = Deck::start(folder, &stop).await?;
+    let mut deck = Deck::start(folder, arguments.kafka_port, &stop).await?;
     let outcome = play(&mut deck, arguments, &polled, began, &stop).await;
     let stopped = deck.stop().await;
     let summary = outcome?;

@@ -13,6 +13,7 @@ mod postgres;
 mod query;
 mod scratch;
 mod sqlite;
+mod statements;
 
 pub use query::Found;
 

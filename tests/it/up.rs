@@ -16,8 +16,9 @@ const CONTENT: &[(&str, &str)] = &[
     ("dead_letter", "source, dead_letter_id"),
 ];
 
-fn demo(folder: &Path) -> [&str; 6] {
-    ["up", "--demo", "--once", "--json", "--data-dir", folder.to_str().unwrap()]
+/// Demos run side by side here: with the usual port, one could take it while another's broker has just been killed.
+fn demo(folder: &Path) -> [&str; 8] {
+    ["up", "--demo", "--once", "--json", "--kafka-port", "0", "--data-dir", folder.to_str().unwrap()]
 }
 
 fn database(folder: &Path) -> Database {

@@ -9,11 +9,12 @@ use contract::{Column, Dataset, Rows, datasets, sql};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use service::secret::{Secret, without_credentials};
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgDatabaseError, PgRow};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgDatabaseError};
 use sqlx::{
     Arguments as _, AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, Row as _,
 };
 
+use super::statements::{POSTGRES, about, ledger_row, outcome, position, total};
 use super::{Outcome, Position, Store, StoreError, Total};
 use crate::chunk::Chunk;
 
@@ -85,13 +86,9 @@ impl Store for Postgres {
     fn positions<'a>(&'a mut self, sink: &'a str, topic: &'a str) -> BoxFuture<'a, Result<Vec<Position>, StoreError>> {
         async move {
             let mut connection = self.take().await?;
-            let query = "select distinct on (kafka_partition) kafka_incarnation, kafka_partition, next_offset \
-                from sink_position where sink = $1 and kafka_topic = $2 \
-                order by kafka_partition, kafka_incarnation desc";
-            let rows = sqlx::query(query).bind(sink).bind(topic).fetch_all(&mut connection).await.map_err(classify)?;
+            let query = sqlx::query(POSTGRES.positions.as_str()).bind(sink).bind(topic);
+            let rows = query.fetch_all(&mut connection).await.map_err(classify)?;
             self.connection = Some(connection);
-            let position =
-                |row: &PgRow| Position { incarnation: row.get(0), partition: row.get(1), next_offset: row.get(2) };
             Ok(rows.iter().map(position).collect())
         }
         .boxed()
@@ -104,12 +101,9 @@ impl Store for Postgres {
     fn totals(&mut self) -> BoxFuture<'_, Result<Vec<Total>, StoreError>> {
         async move {
             let mut connection = self.take().await?;
-            let query = "select sink, sum(records_read)::bigint, sum(records_inserted)::bigint, \
-                sum(records_changed)::bigint, sum(records_unchanged)::bigint, sum(records_superseded)::bigint, \
-                sum(records_dead_lettered)::bigint from sink_chunk group by sink order by sink";
-            let rows = sqlx::query(query).fetch_all(&mut connection).await.map_err(classify)?;
+            let rows = sqlx::query(POSTGRES.totals.as_str()).fetch_all(&mut connection).await.map_err(classify)?;
             self.connection = Some(connection);
-            Ok(rows.iter().map(|row| Total { sink: row.get(0), outcome: outcome(row, 1) }).collect())
+            Ok(rows.iter().map(total).collect())
         }
         .boxed()
     }
@@ -117,69 +111,21 @@ impl Store for Postgres {
 
 /// Moves the position from the chunk's beginning to its end; false when it is somewhere else.
 async fn move_position(connection: &mut PgConnection, chunk: &Chunk) -> sqlx::Result<bool> {
-    let statement = "update sink_position set next_offset = $1, updated_at = now() where sink = $2 and kafka_topic = $3 \
-        and kafka_incarnation = $4 and kafka_partition = $5 and next_offset = $6";
-    let partition = &chunk.partition;
-    let moved = sqlx::query(statement)
-        .bind(chunk.to_offset)
-        .bind(&*partition.sink)
-        .bind(&*partition.topic)
-        .bind(partition.incarnation)
-        .bind(partition.number)
-        .bind(chunk.from_offset)
-        .execute(&mut *connection)
-        .await?;
+    let moved = about(&POSTGRES.move_position, chunk).execute(&mut *connection).await?;
     if moved.rows_affected() == 1 {
         return Ok(true);
     }
-    // The first chunk of a partition: there is no position yet, and of two writers one gets to make it.
-    let statement = "insert into sink_position (sink, kafka_topic, kafka_incarnation, kafka_partition, next_offset) \
-        values ($1, $2, $3, $4, $5) on conflict do nothing";
-    let inserted = sqlx::query(statement)
-        .bind(&*partition.sink)
-        .bind(&*partition.topic)
-        .bind(partition.incarnation)
-        .bind(partition.number)
-        .bind(chunk.to_offset)
-        .execute(connection)
-        .await?;
-    Ok(inserted.rows_affected() == 1)
+    Ok(about(&POSTGRES.first_position, chunk).execute(connection).await?.rows_affected() == 1)
 }
 
 /// The outcome in the ledger, when this very chunk was committed by an attempt whose answer was lost.
 async fn committed_before(connection: &mut PgConnection, chunk: &Chunk) -> sqlx::Result<Option<Outcome>> {
-    let query = "select records_read::bigint, records_inserted::bigint, records_changed::bigint, \
-        records_unchanged::bigint, records_superseded::bigint, records_dead_lettered::bigint from sink_chunk \
-        where sink = $1 and kafka_topic = $2 and kafka_incarnation = $3 and kafka_partition = $4 \
-        and from_offset = $5 and to_offset = $6";
-    let partition = &chunk.partition;
-    let row = sqlx::query(query)
-        .bind(&*partition.sink)
-        .bind(&*partition.topic)
-        .bind(partition.incarnation)
-        .bind(partition.number)
-        .bind(chunk.from_offset)
-        .bind(chunk.to_offset)
-        .fetch_optional(connection)
-        .await?;
+    let row = about(&POSTGRES.committed, chunk).fetch_optional(connection).await?;
     Ok(row.map(|row| outcome(&row, 0)))
 }
 
 async fn insert_ledger(connection: &mut PgConnection, chunk: &Chunk, outcome: &Outcome) -> sqlx::Result<()> {
-    let statement = "insert into sink_chunk (sink, kafka_topic, kafka_incarnation, kafka_partition, from_offset, \
-        to_offset, records_read, records_inserted, records_changed, records_unchanged, records_superseded, \
-        records_dead_lettered) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
-    let partition = &chunk.partition;
-    let counts =
-        [outcome.read, outcome.inserted, outcome.changed, outcome.unchanged, outcome.superseded, outcome.dead_lettered];
-    let query = sqlx::query(statement)
-        .bind(&*partition.sink)
-        .bind(&*partition.topic)
-        .bind(partition.incarnation)
-        .bind(partition.number)
-        .bind(chunk.from_offset)
-        .bind(chunk.to_offset);
-    counts.iter().fold(query, |query, count| query.bind(*count as i32)).execute(connection).await?;
+    ledger_row(&POSTGRES.insert_ledger, chunk, outcome).execute(connection).await?;
     Ok(())
 }
 
@@ -255,18 +201,6 @@ pub(super) fn date(days: i32) -> NaiveDate {
 
 pub(super) fn timestamp(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).expect("validation bounds timestamps")
-}
-
-fn outcome(row: &PgRow, first: usize) -> Outcome {
-    let count = |at: usize| row.get::<i64, _>(first + at).cast_unsigned();
-    Outcome {
-        read: count(0),
-        inserted: count(1),
-        changed: count(2),
-        unchanged: count(3),
-        superseded: count(4),
-        dead_lettered: count(5),
-    }
 }
 
 pub(super) async fn connect(address: &Secret, role: &str) -> Result<PgConnection, StoreError> {

@@ -10,10 +10,11 @@ use contract::{Column, Dataset, Rows, sql};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use service::secret::{Secret, without_credentials};
-use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Arguments as _, AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 use tokio::sync::Mutex;
 
+use super::statements::{SQLITE, about, ledger_row, outcome, position, total};
 use super::{Outcome, Position, Store, StoreError, Total};
 use crate::chunk::Chunk;
 
@@ -73,12 +74,9 @@ impl Store for Sqlite {
         async move {
             let mut slot = self.shared.lock().await;
             let mut connection = take(&mut slot, &self.address).await?;
-            let query = "select max(kafka_incarnation), kafka_partition, next_offset from sink_position \
-                where sink = ? and kafka_topic = ? group by kafka_partition";
-            let rows = sqlx::query(query).bind(sink).bind(topic).fetch_all(&mut connection).await.map_err(classify)?;
+            let query = sqlx::query(SQLITE.positions.as_str()).bind(sink).bind(topic);
+            let rows = query.fetch_all(&mut connection).await.map_err(classify)?;
             *slot = Some(connection);
-            let position =
-                |row: &SqliteRow| Position { incarnation: row.get(0), partition: row.get(1), next_offset: row.get(2) };
             Ok(rows.iter().map(position).collect())
         }
         .boxed()
@@ -92,12 +90,9 @@ impl Store for Sqlite {
         async move {
             let mut slot = self.shared.lock().await;
             let mut connection = take(&mut slot, &self.address).await?;
-            let query = "select sink, sum(records_read), sum(records_inserted), sum(records_changed), \
-                sum(records_unchanged), sum(records_superseded), sum(records_dead_lettered) \
-                from sink_chunk group by sink order by sink";
-            let rows = sqlx::query(query).fetch_all(&mut connection).await.map_err(classify)?;
+            let rows = sqlx::query(SQLITE.totals.as_str()).fetch_all(&mut connection).await.map_err(classify)?;
             *slot = Some(connection);
-            Ok(rows.iter().map(|row| Total { sink: row.get(0), outcome: outcome(row, 1) }).collect())
+            Ok(rows.iter().map(total).collect())
         }
         .boxed()
     }
@@ -105,71 +100,21 @@ impl Store for Sqlite {
 
 /// Moves the position from the chunk's beginning to its end; false when it is somewhere else.
 async fn move_position(connection: &mut SqliteConnection, chunk: &Chunk) -> sqlx::Result<bool> {
-    let now = text(Utc::now());
-    let statement = "update sink_position set next_offset = ?, updated_at = ? where sink = ? and kafka_topic = ? \
-        and kafka_incarnation = ? and kafka_partition = ? and next_offset = ?";
-    let partition = &chunk.partition;
-    let moved = sqlx::query(statement)
-        .bind(chunk.to_offset)
-        .bind(&now)
-        .bind(&*partition.sink)
-        .bind(&*partition.topic)
-        .bind(partition.incarnation)
-        .bind(partition.number)
-        .bind(chunk.from_offset)
-        .execute(&mut *connection)
-        .await?;
+    let moved = about(&SQLITE.move_position, chunk).execute(&mut *connection).await?;
     if moved.rows_affected() == 1 {
         return Ok(true);
     }
-    let statement = "insert into sink_position (sink, kafka_topic, kafka_incarnation, kafka_partition, next_offset, \
-        updated_at) values (?, ?, ?, ?, ?, ?) on conflict do nothing";
-    let inserted = sqlx::query(statement)
-        .bind(&*partition.sink)
-        .bind(&*partition.topic)
-        .bind(partition.incarnation)
-        .bind(partition.number)
-        .bind(chunk.to_offset)
-        .bind(now)
-        .execute(connection)
-        .await?;
-    Ok(inserted.rows_affected() == 1)
+    Ok(about(&SQLITE.first_position, chunk).execute(connection).await?.rows_affected() == 1)
 }
 
 /// The outcome in the ledger, when this very chunk was committed by an attempt whose answer was lost.
 async fn committed_before(connection: &mut SqliteConnection, chunk: &Chunk) -> sqlx::Result<Option<Outcome>> {
-    let query = "select records_read, records_inserted, records_changed, records_unchanged, records_superseded, \
-        records_dead_lettered from sink_chunk where sink = ? and kafka_topic = ? and kafka_incarnation = ? \
-        and kafka_partition = ? and from_offset = ? and to_offset = ?";
-    let partition = &chunk.partition;
-    let row = sqlx::query(query)
-        .bind(&*partition.sink)
-        .bind(&*partition.topic)
-        .bind(partition.incarnation)
-        .bind(partition.number)
-        .bind(chunk.from_offset)
-        .bind(chunk.to_offset)
-        .fetch_optional(connection)
-        .await?;
+    let row = about(&SQLITE.committed, chunk).fetch_optional(connection).await?;
     Ok(row.map(|row| outcome(&row, 0)))
 }
 
 async fn insert_ledger(connection: &mut SqliteConnection, chunk: &Chunk, outcome: &Outcome) -> sqlx::Result<()> {
-    let statement = "insert into sink_chunk (sink, kafka_topic, kafka_incarnation, kafka_partition, from_offset, \
-        to_offset, records_read, records_inserted, records_changed, records_unchanged, records_superseded, \
-        records_dead_lettered, committed_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    let partition = &chunk.partition;
-    let counts =
-        [outcome.read, outcome.inserted, outcome.changed, outcome.unchanged, outcome.superseded, outcome.dead_lettered];
-    let query = sqlx::query(statement)
-        .bind(&*partition.sink)
-        .bind(&*partition.topic)
-        .bind(partition.incarnation)
-        .bind(partition.number)
-        .bind(chunk.from_offset)
-        .bind(chunk.to_offset);
-    let query = counts.iter().fold(query, |query, count| query.bind(count.cast_signed()));
-    query.bind(text(Utc::now())).execute(connection).await?;
+    ledger_row(&SQLITE.insert_ledger, chunk, outcome).execute(connection).await?;
     Ok(())
 }
 
@@ -255,18 +200,6 @@ fn timestamp(micros: i64) -> String {
 /// A time as text of one width, so that texts sort as times do.
 fn text(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
-}
-
-fn outcome(row: &SqliteRow, first: usize) -> Outcome {
-    let count = |at: usize| row.get::<i64, _>(first + at).cast_unsigned();
-    Outcome {
-        read: count(0),
-        inserted: count(1),
-        changed: count(2),
-        unchanged: count(3),
-        superseded: count(4),
-        dead_lettered: count(5),
-    }
 }
 
 async fn connect(address: &Secret) -> Result<SqliteConnection, StoreError> {
