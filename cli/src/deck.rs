@@ -19,6 +19,10 @@ use crate::progress::Report;
 /// How long the embedded broker may take to answer.
 const BROKER_PATIENCE: Duration = Duration::from_secs(15);
 
+/// Bytes fetched at once from the embedded broker: it looks through all that is left of a partition at each fetch, and
+/// sends nothing compressed.
+const EMBEDDED_FETCH_BYTES: &str = "1048576";
+
 /// The processes, and where they are.
 pub(crate) struct Deck {
     folder: PathBuf,
@@ -55,10 +59,13 @@ impl Deck {
         let address = settings::read(&settings::DATABASE_URL).unwrap_or_else(|| crate::up::sqlite_address(folder));
         let database = Database::new(&address)?;
         database.migrate().await?;
-        let environment = vec![
+        let mut environment = vec![
             (settings::KAFKA_BROKERS.name.to_owned(), brokers.clone()),
             (settings::DATABASE_URL.name.to_owned(), address),
         ];
+        if broker.is_some() && std::env::var_os(settings::FETCH_BYTES.name).is_none() {
+            environment.push((settings::FETCH_BYTES.name.to_owned(), EMBEDDED_FETCH_BYTES.to_owned()));
+        }
         let (consumer, producers) = (None, Vec::new());
         let mut deck = Deck { folder: folder.to_owned(), broker, consumer, producers, brokers, database, environment };
         let ready = deck.await_broker(stop).await;

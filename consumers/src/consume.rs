@@ -11,6 +11,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use service::kafka::{Cluster, REQUEST_TIMEOUT};
+use service::settings;
 use tokio::runtime::Handle;
 
 use crate::sink::{REMINDER, SinkError};
@@ -19,6 +20,12 @@ use crate::store::{Database, StoreError};
 /// How long a partition that is taken from us waits for its chunk that is being written: whoever gets it reads the
 /// position, and would be fenced by our commit.
 const REVOKE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Largest message that Kafka takes by default, with its frame.
+const MAX_MESSAGE_BYTES: i64 = 1_048_588;
+
+/// Most that librdkafka fetches at once.
+const MAX_FETCH_BYTES: i64 = 2_147_483_135;
 
 /// Settings of the consumer; each is a choice for the guarantees, not a preference.
 const SETTINGS: &[(&str, &str)] = &[
@@ -37,8 +44,6 @@ const SETTINGS: &[(&str, &str)] = &[
     ("fetch.wait.max.ms", "100"),
     // What is fetched ahead is most of the memory that a consumer needs: fetches come compressed and are kept
     // unpacked, and a small message takes five times its size in the queue. Enough for the writers never to wait.
-    ("fetch.max.bytes", "4194304"),
-    ("fetch.message.max.bytes", "1048576"),
     ("queued.min.messages", "5000"),
     ("queued.max.messages.kbytes", "2048"),
     // A full queue is looked at again after this, by default a second: the writers would wait for most of it.
@@ -140,7 +145,14 @@ impl Consumption {
         for (name, value) in SETTINGS {
             config.set(*name, *value);
         }
-        config.set("group.id", sink).set("enable.partition.eof", until_end.to_string());
+        let fetch_bytes = settings::read_number(&settings::FETCH_BYTES, 1 << 10..=1 << 30);
+        let fetch_bytes = fetch_bytes.map_err(|error| SinkError::Halt(error.to_string()))?;
+        config
+            .set("group.id", sink)
+            .set("enable.partition.eof", until_end.to_string())
+            .set("fetch.message.max.bytes", fetch_bytes.to_string())
+            // Some partitions' worth; librdkafka wants it to be no less than the largest message.
+            .set("fetch.max.bytes", (8 * fetch_bytes).clamp(MAX_MESSAGE_BYTES, MAX_FETCH_BYTES).to_string());
         let group = Group {
             sink: sink.to_owned(),
             topic: topic.to_owned(),

@@ -84,6 +84,12 @@ pub const CHUNK_AGE_MS: Variable = variable(
     Some("500"),
     "Milliseconds after which a consumer commits a chunk that is not full",
 );
+/// Bytes fetched from a partition at once.
+pub const FETCH_BYTES: Variable = variable(
+    "TAPEDECK_FETCH_BYTES",
+    Some("131072"),
+    "Bytes, compressed, that a consumer fetches from a partition at once; most of its memory goes into what they unpack to",
+);
 /// Connections that write at the same time.
 pub const WRITERS: Variable = variable(
     "TAPEDECK_WRITERS",
@@ -118,6 +124,7 @@ pub const ALL: &[&Variable] = &[
     &CHUNK_ROWS,
     &CHUNK_BYTES,
     &CHUNK_AGE_MS,
+    &FETCH_BYTES,
     &WRITERS,
     &WATCHLIST,
     &LOG,
