@@ -1,4 +1,5 @@
-//! Rules and expectations: a small subset of SQL, so that one text is the consumer's check and the table's `CHECK`.
+//! Rules and expectations: a small subset of SQL, so that one text is the consumer's check and, but for patterns, the
+//! table's `CHECK`.
 //!
 //! `column op column`, `column op literal` (number, or text in single quotes), `column ~ 'pattern'`.
 //! As in SQL, a comparison with null is unknown, and what is unknown does not break a rule.
