@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use consumers::consume::end_offsets;
+use consumers::reader::end_offsets;
 use consumers::store::{Database, Outcome, Store};
 use contract::{Dataset, datasets, topic};
 use serde::Serialize;

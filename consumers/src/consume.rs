@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, DefaultConsumerContext};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
@@ -14,8 +14,11 @@ use service::kafka::{Cluster, REQUEST_TIMEOUT};
 use service::settings;
 use tokio::runtime::Handle;
 
-use crate::sink::{REMINDER, SinkError};
-use crate::store::{Database, StoreError};
+use crate::chunk::{Fingerprint, Partition};
+use crate::reader::fingerprints;
+use crate::sink::SinkError;
+use crate::store::{Database, Gap, Position, StoreError};
+use crate::writer::REMINDER;
 
 /// How long a partition that is taken from us waits for its chunk that is being written: whoever gets it reads the
 /// position, and would be fenced by our commit.
@@ -28,7 +31,7 @@ const MAX_MESSAGE_BYTES: i64 = 1_048_588;
 const MAX_FETCH_BYTES: i64 = 2_147_483_135;
 
 /// Settings of the consumer; each is a choice for the guarantees, not a preference.
-const SETTINGS: &[(&str, &str)] = &[
+pub(crate) const SETTINGS: &[(&str, &str)] = &[
     // The database knows how far we are; the group's offsets are for dashboards and never read back.
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
@@ -49,6 +52,30 @@ const SETTINGS: &[(&str, &str)] = &[
     // A full queue is looked at again after this, by default a second: the writers would wait for most of it.
     ("fetch.queue.backoff.ms", "10"),
 ];
+
+/// What to do when records are gone unread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnGap {
+    /// Halt: an operator decides.
+    Halt,
+    /// Write it down and go on.
+    Record,
+}
+
+impl OnGap {
+    /// As the environment says.
+    pub fn from_settings() -> anyhow::Result<OnGap> {
+        match settings::read(&settings::ON_GAP).as_deref() {
+            Some("halt") => Ok(OnGap::Halt),
+            Some("record") => Ok(OnGap::Record),
+            other => anyhow::bail!(
+                "`{}` is `{}`, which is neither `halt` nor `record`",
+                settings::ON_GAP.name,
+                other.unwrap_or_default()
+            ),
+        }
+    }
+}
 
 /// A change of what is assigned to us.
 #[derive(Debug)]
@@ -123,9 +150,11 @@ pub(crate) struct Consumption {
 
 /// What the rebalance callback needs; it runs on the thread that polls.
 struct Group {
+    cluster: Cluster,
     sink: String,
     topic: String,
     database: Database,
+    on_gap: OnGap,
     runtime: Handle,
     in_flight: Arc<InFlight>,
     changes: Mutex<Vec<Change>>,
@@ -136,7 +165,7 @@ impl Consumption {
     pub(crate) fn join(
         cluster: &Cluster,
         (sink, topic): (&str, &str),
-        database: &Database,
+        (database, on_gap): (&Database, OnGap),
         in_flight: Arc<InFlight>,
         runtime: &Handle,
         until_end: bool,
@@ -154,6 +183,8 @@ impl Consumption {
             // Some partitions' worth; librdkafka wants it to be no less than the largest message.
             .set("fetch.max.bytes", (8 * fetch_bytes).clamp(MAX_MESSAGE_BYTES, MAX_FETCH_BYTES).to_string());
         let group = Group {
+            cluster: cluster.clone(),
+            on_gap,
             sink: sink.to_owned(),
             topic: topic.to_owned(),
             database: database.clone(),
@@ -230,6 +261,14 @@ impl Consumption {
         outcome.map_err(|error| SinkError::Retry(format!("cannot resume {}[{partition}]: {error}", self.topic)))
     }
 
+    /// Stops fetching a partition, and goes on with the message at that offset when it is resumed.
+    pub(crate) fn hold_at(&self, partition: i32, offset: i64) -> Result<(), SinkError> {
+        // In this order: a seek before the pause would be undone by it.
+        self.pause(partition)?;
+        let outcome = self.consumer.seek(&self.topic, partition, Offset::Offset(offset), REQUEST_TIMEOUT);
+        outcome.map_err(|error| SinkError::Retry(format!("cannot go back in {}[{partition}]: {error}", self.topic)))
+    }
+
     fn one(&self, partition: i32) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         list.add_partition(&self.topic, partition);
@@ -288,36 +327,81 @@ impl Group {
     fn starts(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) -> Result<Vec<Start>, SinkError> {
         let mut store = self.database.store("positions");
         let positions = self.runtime.block_on(store.positions(&self.sink, &self.topic)).map_err(SinkError::from)?;
-        let known: HashMap<i32, _> = positions.iter().map(|position| (position.partition, position)).collect();
+        let positions = positions.into_iter().filter(|position| partitions.contains(&position.partition));
+        let known: HashMap<i32, Position> = positions.map(|position| (position.partition, position)).collect();
+        let mut watermarks = HashMap::new();
+        for &partition in partitions {
+            let answer = consumer.fetch_watermarks(&self.topic, partition, REQUEST_TIMEOUT);
+            watermarks.insert(partition, answer.map_err(|error| self.unreadable(partition, &error))?);
+        }
+        let same = self.recognised(&known, &watermarks)?;
         let start = |&partition: &i32| {
-            let (low, high) = consumer.fetch_watermarks(&self.topic, partition, REQUEST_TIMEOUT).map_err(|error| {
-                SinkError::Retry(format!("cannot read offsets of {}[{partition}]: {error}", self.topic))
-            })?;
-            let (incarnation, offset) =
-                known.get(&partition).map_or((0, low), |position| (position.incarnation, position.next_offset));
-            self.check(partition, offset, low, high)?;
-            Ok(Start { partition, incarnation, offset })
+            let (low, high) = watermarks[&partition];
+            let Some(position) = known.get(&partition) else {
+                return Ok(Start { partition, incarnation: 0, offset: low });
+            };
+            let Position { incarnation, next_offset: offset, .. } = *position;
+            let reason = match () {
+                () if offset > high => "truncated",
+                () if !same.get(&partition).copied().unwrap_or(true) => "recreated",
+                () if offset < low => "retention",
+                () => return Ok(Start { partition, incarnation, offset }),
+            };
+            self.gap(&mut *store, position, (low, high), reason)
         };
         partitions.iter().map(start).collect()
     }
 
-    /// Going on elsewhere than where we were would skip records silently.
-    fn check(&self, partition: i32, offset: i64, low: i64, high: i64) -> Result<(), SinkError> {
-        let Group { sink, topic, .. } = self;
-        if offset < low {
+    /// Of each partition whose last record is still there, whether it is the one that we took.
+    fn recognised(
+        &self,
+        known: &HashMap<i32, Position>,
+        watermarks: &HashMap<i32, (i64, i64)>,
+    ) -> Result<HashMap<i32, bool>, SinkError> {
+        let there = |position: &&Position| {
+            let (low, high) = watermarks[&position.partition];
+            position.last.is_some_and(|last| (low..high).contains(&last.offset))
+        };
+        let last: HashMap<i32, Fingerprint> =
+            known.values().filter(there).filter_map(|position| Some((position.partition, position.last?))).collect();
+        let offsets: Vec<(i32, i64)> = last.iter().map(|(partition, last)| (*partition, last.offset)).collect();
+        let found = fingerprints(&self.cluster, &self.topic, &offsets)?;
+        Ok(last.iter().map(|(partition, last)| (*partition, found[partition] == *last)).collect())
+    }
+
+    /// Going on elsewhere than where we were would skip records silently: halts, or writes it down.
+    fn gap(
+        &self,
+        store: &mut dyn crate::store::Store,
+        position: &Position,
+        (low, high): (i64, i64),
+        reason: &'static str,
+    ) -> Result<Start, SinkError> {
+        let Position { partition, incarnation, next_offset, .. } = *position;
+        let (sink, topic) = (&self.sink, &self.topic);
+        let what = match reason {
+            "retention" => format!("begins at offset {low}: {} records are gone unread", low - next_offset),
+            "truncated" => format!("ends at offset {high}: the topic was truncated or made anew"),
+            _ => "holds another record before that: the topic was made anew".to_owned(),
+        };
+        let what = format!("`{sink}` is at offset {next_offset} of {topic}[{partition}], which {what}");
+        if self.on_gap == OnGap::Halt {
             return Err(SinkError::Halt(format!(
-                "{topic}[{partition}] begins at offset {low}, but `{sink}` is at {offset}: {} records are gone \
-                 unread; restore them, or delete the row of `sink_position` to begin anew",
-                low - offset
+                "{what}; to write that down in `sink_gap` and go on at offset {low}, start with `{}=record`",
+                settings::ON_GAP.name
             )));
         }
-        if offset > high {
-            return Err(SinkError::Halt(format!(
-                "{topic}[{partition}] ends at offset {high}, but `{sink}` is at {offset}: the topic was recreated or \
-                 truncated; delete the row of `sink_position` to begin anew"
-            )));
-        }
-        Ok(())
+        tracing::warn!(what, "gap");
+        let old =
+            Partition { sink: sink.as_str().into(), topic: topic.as_str().into(), incarnation, number: partition };
+        let next = if reason == "retention" { incarnation } else { incarnation + 1 };
+        let gap = Gap { partition: old, from_offset: next_offset, next: (next, low), reason };
+        self.runtime.block_on(store.record_gap(&gap)).map_err(SinkError::from)?;
+        Ok(Start { partition, incarnation: next, offset: low })
+    }
+
+    fn unreadable(&self, partition: i32, error: &KafkaError) -> SinkError {
+        SinkError::Retry(format!("cannot read offsets of {}[{partition}]: {error}", self.topic))
     }
 }
 
@@ -328,17 +412,4 @@ impl From<StoreError> for SinkError {
             other => SinkError::Retry(other.to_string()),
         }
     }
-}
-
-/// The end of each partition of a topic, as Kafka has it now.
-pub fn end_offsets(cluster: &Cluster, topic: &str) -> anyhow::Result<Vec<(i32, i64, i64)>> {
-    let consumer: BaseConsumer<DefaultConsumerContext> = cluster.client_config("offsets").create()?;
-    let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
-    let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
-    partitions
-        .map(|partition| {
-            let (low, high) = consumer.fetch_watermarks(topic, partition.id(), REQUEST_TIMEOUT)?;
-            Ok((partition.id(), low, high))
-        })
-        .collect()
 }

@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use backon::{ExponentialBuilder, Retryable as _};
 use clap::{Parser, Subcommand};
 use consumers::chunk::Limits;
+use consumers::consume::OnGap;
 use consumers::sink::Sink;
 use consumers::store::{Database, StoreError};
 use contract::{Dataset, datasets};
@@ -92,6 +93,11 @@ async fn consume(datasets: &[&'static Dataset], once: bool) -> anyhow::Result<()
             limits,
             writers: database.writers()?,
             database: database.clone(),
+            on_gap: OnGap::from_settings()?,
+            breaker_percent: settings::read_number(&settings::BREAKER_PERCENT, 0..=100)? as usize,
+            schema_patience: Duration::from_secs(
+                settings::read_number(&settings::SCHEMA_PATIENCE, 0..=86_400)?.cast_unsigned(),
+            ),
             once,
         })
     };

@@ -5,13 +5,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use chrono::Utc;
-use contract::codec::split_header;
-use contract::validate::validate_last;
 use contract::{Dataset, topic};
 use rdkafka::Message;
 use service::kafka::Cluster;
@@ -21,11 +18,14 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::chunk::{Chunk, ChunkBuilder, Limits, Partition};
-use crate::consume::{Change, Consumption, InFlight, Polled, Start};
-use crate::dead_letter::{Cause, DeadLetters};
-use crate::schemas::Schemas;
-use crate::store::{Database, Outcome, Store, StoreError};
+use crate::admit::Admission;
+use crate::breaker::Breaker;
+use crate::chunk::{Chunk, ChunkBuilder, Limits, Partition, Target};
+use crate::consume::{Change, Consumption, InFlight, OnGap, Polled, Start};
+use crate::original::Original;
+use crate::schemas::{Missing, RETRY_INTERVAL, Schemas};
+use crate::store::{Commit, Database, Outcome, StoreError};
+use crate::writer::{MAX_WAIT, Writer, Written, backoff};
 
 /// How long one poll waits; also how often ages are looked at.
 const POLL_PATIENCE: Duration = Duration::from_millis(20);
@@ -39,8 +39,6 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 const COMMAND_PATIENCE: Duration = Duration::from_secs(60);
 /// Records held in memory by a sink, built and being written, whatever the number of its partitions: some 25 MB.
 const MAX_RECORDS_HELD: usize = 64_000;
-/// How often a failure that lasts is logged again.
-pub(crate) const REMINDER: Duration = Duration::from_secs(60);
 /// Answers of writers that may wait to be taken: one per partition is the most there can be; more partitions wait.
 const ANSWERS: usize = 1024;
 
@@ -70,6 +68,12 @@ pub struct Sink {
     pub limits: Limits,
     /// Chunks written side by side.
     pub writers: usize,
+    /// What to do when records are gone unread.
+    pub on_gap: OnGap,
+    /// Share of refused records at which the sink halts, in percent.
+    pub breaker_percent: usize,
+    /// How long a partition waits for a schema that the registry does not know.
+    pub schema_patience: Duration,
     /// Whether to end at the end of the topic.
     pub once: bool,
 }
@@ -110,31 +114,22 @@ impl Sink {
     }
 }
 
-/// Longest wait between two attempts.
-const MAX_WAIT: Duration = Duration::from_secs(15);
-
-fn backoff() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::default()
-        .with_jitter()
-        .with_min_delay(Duration::from_millis(250))
-        .with_max_delay(MAX_WAIT)
-        .without_max_times()
-        .build()
-}
-
-/// What a writer answers.
-struct Written {
-    partition: i32,
-    to_offset: i64,
-    result: Result<Outcome, StoreError>,
-}
-
 /// A partition that is ours.
 struct Assigned {
     builder: ChunkBuilder,
+    breaker: Breaker,
     writing: bool,
     paused: bool,
     at_end: bool,
+    /// Waiting for a schema.
+    parked: Option<Parked>,
+}
+
+/// A partition whose next message cannot be read yet.
+struct Parked {
+    offset: i64,
+    since: Instant,
+    try_at: Instant,
 }
 
 /// What the group has given us.
@@ -154,9 +149,9 @@ struct Session<'a> {
     runtime: &'a Handle,
     group: Arc<str>,
     topic: Arc<str>,
-    dead_letter: &'static Dataset,
-    dead_letters: DeadLetters,
-    schemas: Schemas,
+    target: Target,
+    admission: Admission,
+    headers: Vec<u8>,
     limits: Limits,
     partitions: HashMap<i32, Assigned>,
     assignment: Assignment,
@@ -183,7 +178,7 @@ impl<'a> Session<'a> {
         let consumption = Consumption::join(
             &sink.cluster,
             (&session.group, &session.topic),
-            &sink.database,
+            (&sink.database, sink.on_gap),
             session.in_flight.clone(),
             runtime,
             sink.once,
@@ -195,7 +190,6 @@ impl<'a> Session<'a> {
     }
 
     fn new(sink: &'a Sink, runtime: &'a Handle, cancelled: &CancellationToken) -> Session<'a> {
-        let dead_letter = contract::dataset("dead_letter").expect("it is declared");
         let group: Arc<str> = topic::group(sink.cluster.namespace(), sink.dataset, &sink.database.sink()).into();
         let in_flight = Arc::<InFlight>::default();
         let (answer, answers) = sync_channel(ANSWERS);
@@ -216,9 +210,9 @@ impl<'a> Session<'a> {
             sink,
             runtime,
             topic: topic::topic(sink.cluster.namespace(), sink.dataset).into(),
-            dead_letter,
-            dead_letters: DeadLetters::new(dead_letter),
-            schemas: Schemas::new(sink.dataset, sink.registry.clone()),
+            target: Target::live(sink.dataset, group.clone()),
+            admission: Admission::new(sink.dataset, Schemas::new(sink.dataset, sink.registry.clone()), Vec::new()),
+            headers: Vec::new(),
             limits: sink.limits,
             partitions: HashMap::new(),
             assignment: Assignment::Awaited,
@@ -253,7 +247,7 @@ impl<'a> Session<'a> {
             self.change(change)?;
         }
         match polled {
-            Polled::Message(message) => self.take(&message)?,
+            Polled::Message(message) => self.take(&message, consumption)?,
             Polled::End(partition) => {
                 if let Some(assigned) = self.partitions.get_mut(&partition) {
                     assigned.at_end = true;
@@ -264,9 +258,10 @@ impl<'a> Session<'a> {
         let now = Instant::now();
         if now.duration_since(self.looked_at) >= POLL_PATIENCE {
             self.looked_at = now;
-            self.partitions.values_mut().for_each(|assigned| {
-                dispatch(assigned, &self.limits, now, &self.writers, &self.in_flight, self.dead_letter)
-            });
+            self.partitions
+                .values_mut()
+                .for_each(|assigned| dispatch(assigned, &self.limits, now, &self.writers, &self.in_flight));
+            self.unpark(consumption, now)?;
         }
         Ok(())
     }
@@ -284,7 +279,7 @@ impl<'a> Session<'a> {
         let now = Instant::now();
         self.partitions
             .values_mut()
-            .for_each(|assigned| dispatch(assigned, limits, now, &self.writers, &self.in_flight, self.dead_letter));
+            .for_each(|assigned| dispatch(assigned, limits, now, &self.writers, &self.in_flight));
         if now.duration_since(*self.blocked_since.get_or_insert(now)) < BLOCKED_PATIENCE {
             return Ok(self.partitions.values().any(full));
         }
@@ -333,43 +328,112 @@ impl<'a> Session<'a> {
             incarnation: start.incarnation,
             number: start.partition,
         };
-        let builder = ChunkBuilder::new(self.sink.dataset, self.dead_letter, partition, start.offset);
-        Assigned { builder, writing: false, paused: false, at_end: false }
+        let builder = ChunkBuilder::new(partition, self.target.clone(), start.offset);
+        let breaker = Breaker::new(self.sink.breaker_percent);
+        Assigned { builder, breaker, writing: false, paused: false, at_end: false, parked: None }
     }
 
     /// Decodes and validates a message into its partition's chunk, as a row or as a dead letter.
-    fn take<M: Message>(&mut self, message: &M) -> Result<(), SinkError> {
-        let dataset = self.sink.dataset;
+    fn take<M: Message>(&mut self, message: &M, consumption: &Consumption) -> Result<(), SinkError> {
         let Some(assigned) = self.partitions.get_mut(&message.partition()) else {
             return Ok(());
         };
         assigned.at_end = false;
-        let builder = &mut assigned.builder;
-        if message.offset() < builder.next_offset() {
+        let Assigned { builder, breaker, parked, .. } = assigned;
+        let skipped = parked.as_ref().is_some_and(|parked| parked.offset != message.offset());
+        if message.offset() < builder.next_offset() || skipped {
             return Ok(());
         }
-        let now = Utc::now();
-        if let Some(cause) = refuse(message, dataset, &mut self.schemas, self.runtime, builder, now.timestamp_micros())?
-        {
-            let partition = builder.partition().clone();
-            tracing::debug!(%partition, offset = message.offset(), reason = cause.reason, "dead letter");
-            self.dead_letters.append(message, &partition, dataset, cause, now, builder.dead_letters());
+        let original = Original::of(message, &mut self.headers);
+        let now = Utc::now().timestamp_micros();
+        let refused = match self.admission.admit(&original, self.runtime, builder.rows(), now) {
+            Ok(refused) => refused,
+            Err(missing) => return self.park(message.partition(), message.offset(), &missing, consumption),
+        };
+        *parked = None;
+        breaker.note(refused.is_some());
+        if let Some(cause) = &refused {
+            let partition = builder.partition();
+            tracing::debug!(%partition, offset = original.offset, reason = cause.reason, "dead letter");
+            if let Some((refused, seen)) = breaker.tripped() {
+                return Err(SinkError::Halt(format!(
+                    "{refused} of the last {seen} records of {partition} are refused, the last one at offset {}: {}; \
+                     mend the cause, or raise `TAPEDECK_BREAKER_PERCENT` to let them become dead letters",
+                    original.offset, cause.reason
+                )));
+            }
         }
-        let bytes = message.payload().map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len);
-        builder.took(message.offset(), bytes, Instant::now());
+        builder.took(&original, refused, Instant::now());
+        Ok(())
+    }
+
+    /// Stops reading a partition until the schema of its next message is there; the others go on.
+    fn park(
+        &mut self,
+        partition: i32,
+        offset: i64,
+        missing: &Missing,
+        consumption: &Consumption,
+    ) -> Result<(), SinkError> {
+        let patience = self.sink.schema_patience;
+        let Some(assigned) = self.partitions.get_mut(&partition) else {
+            return Ok(());
+        };
+        let now = Instant::now();
+        let known = assigned.builder.partition().clone();
+        if assigned.parked.is_none() {
+            tracing::warn!(partition = %known, offset, reason = %missing, "waiting for a schema");
+        }
+        let since = assigned.parked.as_ref().map_or(now, |parked| parked.since);
+        let waited = now.duration_since(since);
+        if self.sink.once && waited >= COMMAND_PATIENCE {
+            return Err(SinkError::Halt(format!("{known} at offset {offset}: {missing}")));
+        }
+        if matches!(missing, Missing::Unknown(_)) && waited >= patience {
+            return Err(SinkError::Halt(format!(
+                "{known} at offset {offset}: {missing}, for {} s; register it, and the sink goes on from there",
+                patience.as_secs()
+            )));
+        }
+        assigned.parked = Some(Parked { offset, since, try_at: now + RETRY_INTERVAL });
+        consumption.hold_at(partition, offset)
+    }
+
+    /// Reads partitions again that have waited for long enough.
+    fn unpark(&mut self, consumption: &Consumption, now: Instant) -> Result<(), SinkError> {
+        for (number, assigned) in &mut self.partitions {
+            if let Some(parked) = assigned.parked.as_mut().filter(|parked| parked.try_at <= now) {
+                parked.try_at = now + RETRY_INTERVAL;
+                if !assigned.paused {
+                    consumption.resume(*number)?;
+                }
+            }
+        }
         Ok(())
     }
 
     fn written(&mut self, written: Written, consumption: &Consumption, total: &mut Outcome) -> Result<(), SinkError> {
-        let outcome = written.result.map_err(SinkError::from)?;
+        let Commit { outcome, already } = written.result.map_err(|error| {
+            if let StoreError::Fenced { partition } = &error {
+                tracing::warn!(%partition, "fenced: another consumer moved the partition on");
+            }
+            SinkError::from(error)
+        })?;
+        if already {
+            let partition = written.partition;
+            tracing::warn!(partition, "already committed: the answer to an earlier attempt was lost");
+        }
+        tracing::debug!(partition = written.partition, elapsed = ?written.elapsed, ?outcome, "committed");
         *total += outcome;
         consumption.report(written.partition, written.to_offset);
         if let Some(assigned) = self.partitions.get_mut(&written.partition) {
             assigned.writing = false;
-            dispatch(assigned, &self.limits, Instant::now(), &self.writers, &self.in_flight, self.dead_letter);
+            dispatch(assigned, &self.limits, Instant::now(), &self.writers, &self.in_flight);
             if assigned.paused && !assigned.builder.is_full(&self.limits) {
-                consumption.resume(written.partition)?;
                 assigned.paused = false;
+                if assigned.parked.is_none() {
+                    consumption.resume(written.partition)?;
+                }
             }
         }
         Ok(())
@@ -381,7 +445,7 @@ impl<'a> Session<'a> {
         let deadline = Instant::now() + DRAIN_PATIENCE;
         loop {
             for assigned in self.partitions.values_mut() {
-                dispatch(assigned, &at_once, Instant::now(), &self.writers, &self.in_flight, self.dead_letter);
+                dispatch(assigned, &at_once, Instant::now(), &self.writers, &self.in_flight);
             }
             if self.partitions.values().all(|assigned| !assigned.writing && assigned.builder.is_empty()) {
                 return Ok(());
@@ -397,35 +461,6 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Appends the message's record to the rows, or says why not; the outer error is an outage.
-fn refuse<M: Message>(
-    message: &M,
-    dataset: &Dataset,
-    schemas: &mut Schemas,
-    runtime: &Handle,
-    builder: &mut ChunkBuilder,
-    now_micros: i64,
-) -> Result<Option<Cause>, SinkError> {
-    let refused = |stage, class, reason: String| Ok(Some(Cause { stage, class, reason }));
-    let (id, body) = match split_header(message.payload().unwrap_or_default()) {
-        Ok(parts) => parts,
-        Err(error) => return refused("decode", error.class(), error.to_string()),
-    };
-    let decoder = match schemas.decoder(id, runtime).map_err(|error| SinkError::Retry(error.to_string()))? {
-        Ok(decoder) => decoder,
-        Err(reason) => return refused("decode", "unknown_schema", reason.to_owned()),
-    };
-    let rows = builder.rows();
-    if let Err(error) = decoder.decode(body, rows) {
-        return refused("decode", error.class(), error.to_string());
-    }
-    if let Err(refusal) = validate_last(dataset, rows, now_micros) {
-        rows.truncate(rows.len() - 1);
-        return refused("validate", refusal.class(), refusal.to_string());
-    }
-    Ok(None)
-}
-
 /// Hands a partition's chunk to its writer if it is due and the writer is free.
 fn dispatch(
     assigned: &mut Assigned,
@@ -433,7 +468,6 @@ fn dispatch(
     now: Instant,
     writers: &[mpsc::Sender<Chunk>],
     in_flight: &InFlight,
-    dead_letter: &'static Dataset,
 ) {
     let due = assigned.builder.is_due(limits, now) || (assigned.at_end && !assigned.builder.is_empty());
     if assigned.writing || !due {
@@ -443,49 +477,7 @@ fn dispatch(
     let writer = &writers[number.cast_unsigned() as usize % writers.len()];
     if let Ok(permit) = writer.try_reserve() {
         in_flight.begin();
-        permit.send(assigned.builder.take(dead_letter));
+        permit.send(assigned.builder.take());
         assigned.writing = true;
-    }
-}
-
-/// Writes chunks on one connection, one after the other.
-struct Writer {
-    store: Box<dyn Store>,
-    chunks: mpsc::Receiver<Chunk>,
-    answers: SyncSender<Written>,
-    in_flight: Arc<InFlight>,
-    cancelled: CancellationToken,
-}
-
-impl Writer {
-    async fn run(mut self) {
-        while let Some(chunk) = self.chunks.recv().await {
-            let result = self.commit(&chunk).await;
-            self.in_flight.end();
-            let written = Written { partition: chunk.partition.number, to_offset: chunk.to_offset, result };
-            if self.answers.send(written).is_err() {
-                return;
-            }
-        }
-    }
-
-    /// Commits a chunk, however long the database is away; gives up only when the session ends.
-    async fn commit(&mut self, chunk: &Chunk) -> Result<Outcome, StoreError> {
-        let mut waits = backoff();
-        let mut logged: Option<Instant> = None;
-        loop {
-            let error = match self.store.commit(chunk).await {
-                Err(StoreError::Retry(reason)) if !self.cancelled.is_cancelled() => reason,
-                result => return result,
-            };
-            if logged.is_none_or(|logged| logged.elapsed() > REMINDER) {
-                tracing::warn!(partition = %chunk.partition, reason = error, "cannot store, will go on trying");
-                logged = Some(Instant::now());
-            }
-            tokio::select! {
-                () = tokio::time::sleep(waits.next().unwrap_or(MAX_WAIT)) => {}
-                () = self.cancelled.cancelled() => return Err(StoreError::Retry(error)),
-            }
-        }
     }
 }

@@ -7,8 +7,9 @@ use service::secret::{Secret, without_credentials};
 use service::settings;
 use thiserror::Error;
 
-use crate::chunk::{Chunk, Partition};
+use crate::chunk::{Chunk, Fingerprint, Partition};
 
+mod isolate;
 mod postgres;
 mod query;
 mod scratch;
@@ -67,7 +68,7 @@ impl Outcome {
     ///
     /// Between that look and the write another partition's chunk can have written the same keys; what was then not
     /// written is superseded, so that the sum holds whatever happens.
-    fn of_upsert(chunk: &Chunk, seen: [u64; 3], written: u64) -> Outcome {
+    fn of_upsert(chunk: &Chunk, Upserted { seen, written }: Upserted) -> Outcome {
         let read = chunk.records() as u64;
         let dead_lettered = chunk.dead_letters.len() as u64;
         let mut lost = seen.iter().sum::<u64>().saturating_sub(written);
@@ -81,6 +82,42 @@ impl Outcome {
     }
 }
 
+/// What an upsert did: how many rows were seen as new, changed and unchanged beforehand, and how many were written.
+#[derive(Debug, Clone, Copy, Default)]
+struct Upserted {
+    seen: [u64; 3],
+    written: u64,
+}
+
+impl std::ops::AddAssign for Upserted {
+    fn add_assign(&mut self, other: Upserted) {
+        self.seen = std::array::from_fn(|at| self.seen[at] + other.seen[at]);
+        self.written += other.written;
+    }
+}
+
+/// A chunk that is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Commit {
+    /// What became of its records.
+    pub outcome: Outcome,
+    /// Whether an earlier attempt had committed it, whose answer was lost.
+    pub already: bool,
+}
+
+/// Records that were gone before a sink could read them.
+#[derive(Debug)]
+pub struct Gap {
+    /// Where.
+    pub partition: Partition,
+    /// The next offset that the sink wanted.
+    pub from_offset: i64,
+    /// Incarnation and offset at which it goes on.
+    pub next: (i32, i64),
+    /// `retention`, `truncated` or `recreated`.
+    pub reason: &'static str,
+}
+
 /// How far a sink has got in a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
@@ -90,6 +127,8 @@ pub struct Position {
     pub partition: i32,
     /// The next offset to take.
     pub next_offset: i64,
+    /// The last record that was taken; None before the first.
+    pub last: Option<Fingerprint>,
 }
 
 /// What became of all records of one dataset's sinks.
@@ -108,8 +147,12 @@ pub trait Store: Send {
 
     /// Commits a chunk: position, rows, dead letters and ledger in one transaction, or nothing of it.
     ///
-    /// A chunk that an earlier, interrupted attempt did commit is recognised, and its outcome is given again.
-    fn commit<'a>(&'a mut self, chunk: &'a Chunk) -> BoxFuture<'a, Result<Outcome, StoreError>>;
+    /// A chunk that an earlier, interrupted attempt did commit is recognised, and its outcome is given again. Rows that
+    /// the database refuses become dead letters of the chunk.
+    fn commit<'a>(&'a mut self, chunk: &'a mut Chunk) -> BoxFuture<'a, Result<Commit, StoreError>>;
+
+    /// Writes a gap down and moves the position to its end, unless somebody else has done so.
+    fn record_gap<'a>(&'a mut self, gap: &'a Gap) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// The sums of the ledger by sink.
     fn totals(&mut self) -> BoxFuture<'_, Result<Vec<Total>, StoreError>>;

@@ -240,7 +240,7 @@ impl Decoder {
         if !input.bytes.is_empty() {
             return Err(DecodeError::Trailing { count: input.bytes.len() });
         }
-        rows.finish_row();
+        rows.finish_row(false);
         Ok(())
     }
 }

@@ -8,10 +8,11 @@ pub mod records;
 pub mod rows;
 pub mod rule;
 pub mod sql;
+pub mod tombstone;
 pub mod topic;
 pub mod validate;
 
 pub use codec::{DecodeError, Decoder};
 pub use dataset::{Dataset, Field, Kind, dataset, datasets};
 pub use records::Record;
-pub use rows::{Column, Rows};
+pub use rows::{Column, Rows, Value};

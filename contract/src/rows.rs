@@ -25,12 +25,35 @@ pub enum Column {
     TextList(Vec<Vec<String>>),
 }
 
+/// One value, to be appended to a column of its kind.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Null, or an empty list.
+    Null,
+    /// [`Kind::Text`].
+    Text(String),
+    /// [`Kind::Long`], or [`Kind::Timestamp`] in microseconds.
+    Long(i64),
+    /// [`Kind::Double`].
+    Double(f64),
+    /// [`Kind::Date`].
+    Date(i32),
+    /// [`Kind::Bytes`].
+    Bytes(Vec<u8>),
+    /// [`Kind::TextList`].
+    TextList(Vec<String>),
+}
+
 /// Rows of one dataset.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rows {
     columns: Vec<Column>,
-    len: usize,
+    deleted: Vec<bool>,
 }
+
+/// Content hash of a deleted row: the highest, so that of a record and a deletion with the same `known_at` and
+/// `observed_at` the deletion wins.
+pub const DELETED_HASH: i64 = i64::MAX;
 
 /// Applies an expression to whatever vector a column holds.
 macro_rules! each {
@@ -91,6 +114,19 @@ impl Column {
         }
     }
 
+    /// Appends a value; one of another kind counts as null.
+    pub(crate) fn push(&mut self, value: Value) {
+        match (self, value) {
+            (Column::Text(values), Value::Text(value)) => values.push(Some(value)),
+            (Column::Long(values) | Column::Timestamp(values), Value::Long(value)) => values.push(Some(value)),
+            (Column::Double(values), Value::Double(value)) => values.push(Some(value)),
+            (Column::Date(values), Value::Date(value)) => values.push(Some(value)),
+            (Column::Bytes(values), Value::Bytes(value)) => values.push(Some(value)),
+            (Column::TextList(values), Value::TextList(value)) => values.push(value),
+            (column, _) => column.push_null(),
+        }
+    }
+
     fn compare(&self, left: usize, right: usize) -> Ordering {
         match self {
             Column::Text(values) => values[left].cmp(&values[right]),
@@ -132,17 +168,22 @@ impl Column {
 impl Rows {
     /// No rows of that dataset.
     pub fn new(dataset: &Dataset) -> Rows {
-        Rows { columns: dataset.fields.iter().map(|field| Column::new(field.kind)).collect(), len: 0 }
+        Rows { columns: dataset.fields.iter().map(|field| Column::new(field.kind)).collect(), deleted: Vec::new() }
     }
 
     /// Number of rows.
     pub fn len(&self) -> usize {
-        self.len
+        self.deleted.len()
     }
 
     /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.deleted.is_empty()
+    }
+
+    /// Of each row, whether it says that its key was deleted.
+    pub fn deleted(&self) -> &[bool] {
+        &self.deleted
     }
 
     /// The column at that position of the dataset's fields.
@@ -156,9 +197,17 @@ impl Rows {
     }
 
     /// Completes a row of which every column got its value.
-    pub(crate) fn finish_row(&mut self) {
-        self.len += 1;
-        debug_assert!(self.columns.iter().all(|column| each!(column, values => values.len()) == self.len));
+    pub(crate) fn finish_row(&mut self, deleted: bool) {
+        self.deleted.push(deleted);
+        debug_assert!(self.columns.iter().all(|column| each!(column, values => values.len()) == self.len()));
+    }
+
+    /// Appends a row with what `values` gives for each column: for rows that were read from a database.
+    pub fn push_row(&mut self, values: impl IntoIterator<Item = Value>, deleted: bool) {
+        for (column, value) in self.columns.iter_mut().zip(values) {
+            column.push(value);
+        }
+        self.finish_row(deleted);
     }
 
     /// Drops what a row left behind that did not get all its values, and rows from `len` on.
@@ -166,7 +215,7 @@ impl Rows {
         for column in &mut self.columns {
             each!(column, values => values.truncate(len));
         }
-        self.len = self.len.min(len);
+        self.deleted.truncate(len);
     }
 
     /// Sets the flags of a row.
@@ -178,8 +227,16 @@ impl Rows {
 
     /// Hash over what a row says: its values without key, version and flags; `0.0` and `-0.0` are the same.
     pub fn content_hash(&self, dataset: &Dataset, row: usize) -> i64 {
+        if self.deleted[row] {
+            return DELETED_HASH;
+        }
+        self.hash(dataset.values(), row).min(DELETED_HASH - 1)
+    }
+
+    /// Hash over a row's fields at those positions.
+    pub fn hash(&self, positions: impl Iterator<Item = usize>, row: usize) -> i64 {
         let mut state = Xxh3::new();
-        for position in dataset.values() {
+        for position in positions {
             self.columns[position].hash(row, &mut state);
         }
         state.digest().cast_signed()
@@ -207,10 +264,11 @@ impl Rows {
 
     /// The fold of a chunk: one row per key, the highest version, in the order of the keys.
     ///
-    /// The order is the same for every writer, so that concurrent writers cannot deadlock.
-    pub fn fold(&self, dataset: &Dataset) -> Vec<Folded> {
-        let mut rows: Vec<Folded> =
-            (0..self.len).map(|row| Folded { row, version: self.version(dataset, row) }).collect();
+    /// The order is the same for every writer, so that concurrent writers cannot deadlock. Rows for which `without`
+    /// is true do not count.
+    pub fn fold(&self, dataset: &Dataset, without: impl Fn(usize) -> bool) -> Vec<Folded> {
+        let rows = (0..self.len()).filter(|row| !without(*row));
+        let mut rows: Vec<Folded> = rows.map(|row| Folded { row, version: self.version(dataset, row) }).collect();
         rows.sort_unstable_by(|left, right| {
             self.compare_keys(dataset, left.row, right.row)
                 .then_with(|| right.version.cmp(&left.version))

@@ -14,6 +14,9 @@ pub const CONTENT_HASH: &str = "content_hash";
 /// Column with the time of the last write, set by the database.
 pub const UPDATED_AT: &str = "updated_at";
 
+/// Column that says that the key was deleted; such a row has null in all its values.
+pub const DELETED: &str = "deleted";
+
 /// The databases that tapedeck writes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
@@ -36,21 +39,32 @@ pub struct ColumnDeclaration {
 
 /// The columns of a dataset's table, in order.
 pub fn columns(dataset: &Dataset, dialect: Dialect) -> Vec<ColumnDeclaration> {
-    let declared = dataset.fields.iter().map(|field| (field.name.as_str(), field.kind, field.nullable));
-    let internal = [(CONTENT_HASH, Kind::Long, false), (UPDATED_AT, Kind::Timestamp, false)];
+    let values: Vec<usize> = dataset.values().collect();
+    let declared = dataset.fields.iter().enumerate().map(|(at, field)| {
+        (field.name.as_str(), sql_type(field.kind, dialect), field.nullable || values.contains(&at))
+    });
+    let boolean = match dialect {
+        Dialect::Postgres => "boolean",
+        Dialect::Sqlite => "INTEGER",
+    };
+    let internal = [
+        (CONTENT_HASH, sql_type(Kind::Long, dialect), false),
+        (UPDATED_AT, sql_type(Kind::Timestamp, dialect), false),
+        (DELETED, boolean, false),
+    ];
     declared
         .chain(internal)
-        .map(|(name, kind, nullable)| ColumnDeclaration {
-            name: name.to_owned(),
-            sql_type: sql_type(kind, dialect),
-            nullable,
-        })
+        .map(|(name, sql_type, nullable)| ColumnDeclaration { name: name.to_owned(), sql_type, nullable })
         .collect()
 }
 
-/// The conditions that a dataset's table checks.
-pub fn checks(dataset: &Dataset) -> Vec<&str> {
-    dataset.rules.iter().filter_map(|rule| rule.check()).collect()
+/// The conditions that a dataset's table checks: its rules, and that a row has its values unless it is deleted.
+pub fn checks(dataset: &Dataset) -> Vec<String> {
+    let rules = dataset.rules.iter().filter_map(|rule| rule.check()).map(str::to_owned);
+    let needed = dataset.values().map(|at| &dataset.fields[at]).filter(|field| !field.nullable);
+    let needed: Vec<String> = needed.map(|field| format!("{} is not null", field.name)).collect();
+    let present = (!needed.is_empty()).then(|| format!("{DELETED} or {}", needed.join(" and ")));
+    rules.chain(present).collect()
 }
 
 /// Comments on the table and its columns: (what is commented, text).
@@ -58,6 +72,7 @@ pub fn comments(dataset: &Dataset) -> Vec<(Option<&str>, String)> {
     let internal = [
         (CONTENT_HASH, "Hash of the values, the last part of the row's version."),
         (UPDATED_AT, "When the row was last written here; says nothing about when it was known."),
+        (DELETED, "Whether the key was deleted, as of `known_at`; then all values are null."),
     ];
     let fields = dataset.fields.iter().map(|field| (Some(field.name.as_str()), field.doc.clone()));
     let internal = internal.into_iter().map(|(name, doc)| (Some(name), doc.to_owned()));
@@ -83,13 +98,12 @@ fn sql_type(kind: Kind, dialect: Dialect) -> &'static str {
 /// PostgreSQL: upserts rows given as one array per column and answers how many were new, changed, unchanged and written.
 ///
 /// Parameters: one array per field of the dataset (a list as text joined by [`LIST_SEPARATOR`]), the content hashes,
-/// and for a dataset with a time the least and the greatest, so that a hypertable reads only the chunks it must.
+/// whether deleted, and for a dataset with a time the least and the greatest, so that a hypertable reads only the chunks it must.
 /// The rows must be folded: one per key.
-pub fn postgres_upsert(dataset: &Dataset) -> String {
-    let table = &dataset.name;
+pub fn postgres_upsert(dataset: &Dataset, table: &str) -> String {
     let names = written(dataset);
-    let arrays = dataset.fields.iter().map(|field| field.kind).chain([Kind::Long]).enumerate();
-    let arrays = arrays.map(|(at, kind)| format!("${}::{}[]", at + 1, element_type(kind)));
+    let elements = dataset.fields.iter().map(|field| element_type(field.kind)).chain(["bigint", "boolean"]);
+    let arrays = elements.enumerate().map(|(at, element)| format!("${}::{element}[]", at + 1));
     let last = names.len();
     let window = dataset.time.map(|time| {
         let (name, element) = (&dataset.fields[time].name, element_type(dataset.fields[time].kind));
@@ -99,7 +113,7 @@ pub fn postgres_upsert(dataset: &Dataset) -> String {
         Kind::TextList => format!("string_to_array({}, U&'\\001F')", field.name),
         _ => field.name.clone(),
     });
-    let selected: Vec<String> = selected.chain([CONTENT_HASH.to_owned()]).collect();
+    let selected: Vec<String> = selected.chain([CONTENT_HASH, DELETED].map(str::to_owned)).collect();
     format!(
         "with incoming as (select * from unnest({arrays}) as incoming({names})), \
          newer as (select incoming.*, stored.{CONTENT_HASH} as stored_hash from incoming \
@@ -131,8 +145,7 @@ pub fn postgres_upsert(dataset: &Dataset) -> String {
 /// SQLite: which of `count` rows, given by key and version, would be written, with the hash of the row they would replace.
 ///
 /// Parameters per row: its place, the key's fields, the version. Answers (place, stored hash or null).
-pub fn sqlite_newer(dataset: &Dataset, count: usize) -> String {
-    let table = &dataset.name;
+pub fn sqlite_newer(dataset: &Dataset, table: &str, count: usize) -> String {
     let names: Vec<&str> = dataset.key.iter().map(|at| dataset.fields[*at].name.as_str()).collect();
     let version = version(dataset);
     format!(
@@ -149,24 +162,24 @@ pub fn sqlite_newer(dataset: &Dataset, count: usize) -> String {
     )
 }
 
-/// SQLite: upserts `count` rows. Parameters per row: all fields of the dataset, the content hash, the time of the write.
-pub fn sqlite_upsert(dataset: &Dataset, count: usize) -> String {
+/// SQLite: upserts `count` rows. Parameters per row: all fields of the dataset, the content hash, whether deleted, the
+/// time of the write.
+pub fn sqlite_upsert(dataset: &Dataset, table: &str, count: usize) -> String {
     let mut names = written(dataset);
     names.push(UPDATED_AT.to_owned());
     format!(
         "insert into {table} ({columns}) values {values} on conflict ({key}) do update set {updates}, \
          {UPDATED_AT} = excluded.{UPDATED_AT} where {newer}",
-        table = dataset.name,
         columns = names.join(", "),
         values = values(names.len(), count),
         key = key(dataset),
         updates = updates(dataset),
-        newer = newer(dataset, "excluded", &dataset.name),
+        newer = newer(dataset, "excluded", table),
     )
 }
 
 fn written(dataset: &Dataset) -> Vec<String> {
-    dataset.fields.iter().map(|field| field.name.clone()).chain([CONTENT_HASH.to_owned()]).collect()
+    dataset.fields.iter().map(|field| field.name.clone()).chain([CONTENT_HASH, DELETED].map(str::to_owned)).collect()
 }
 
 fn element_type(kind: Kind) -> &'static str {
@@ -186,7 +199,7 @@ fn updates(dataset: &Dataset) -> String {
     joined(
         fields
             .map(|(_, field)| field.name.as_str())
-            .chain([CONTENT_HASH])
+            .chain([CONTENT_HASH, DELETED])
             .map(|name| format!("{name} = excluded.{name}")),
     )
 }

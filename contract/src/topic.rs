@@ -32,3 +32,20 @@ pub fn put_key_part(part: impl std::fmt::Display, key: &mut String) {
         key.push_str(&escaped);
     }
 }
+
+/// The parts of a message key, as [`put_key_part`] wrote them.
+pub fn key_parts(key: &str) -> Vec<String> {
+    let (mut parts, mut part, mut escaped) = (Vec::new(), String::new(), false);
+    for character in key.chars() {
+        match character {
+            '\\' if !escaped => escaped = true,
+            '|' if !escaped => parts.push(std::mem::take(&mut part)),
+            other => {
+                part.push(other);
+                escaped = false;
+            }
+        }
+    }
+    parts.push(part);
+    parts
+}

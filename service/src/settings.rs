@@ -96,6 +96,24 @@ pub const WRITERS: Variable = variable(
     Some("2"),
     "PostgreSQL connections on which one dataset's chunks are written side by side",
 );
+/// What to do when Kafka no longer has records that were never read.
+pub const ON_GAP: Variable = variable(
+    "TAPEDECK_ON_GAP",
+    Some("halt"),
+    "When records are gone unread (retention, a topic truncated or made anew): `halt`, or `record` them in `sink_gap` and go on",
+);
+/// Share of refused records at which a sink halts.
+pub const BREAKER_PERCENT: Variable = variable(
+    "TAPEDECK_BREAKER_PERCENT",
+    Some("5"),
+    "A sink halts when more than this share of a partition's last 2,000 records, and at least 50, are refused; 100: never",
+);
+/// How long to wait for a schema that the registry does not know.
+pub const SCHEMA_PATIENCE: Variable = variable(
+    "TAPEDECK_SCHEMA_PATIENCE_S",
+    Some("600"),
+    "Seconds that a partition waits for a schema id that the schema registry does not know, before its sink halts",
+);
 /// What to poll.
 pub const WATCHLIST: Variable = variable("TAPEDECK_WATCHLIST", Some("watchlist.toml"), "File that lists what to poll");
 /// What to log.
@@ -126,6 +144,9 @@ pub const ALL: &[&Variable] = &[
     &CHUNK_AGE_MS,
     &FETCH_BYTES,
     &WRITERS,
+    &ON_GAP,
+    &BREAKER_PERCENT,
+    &SCHEMA_PATIENCE,
     &WATCHLIST,
     &LOG,
     &STOP_AT_EOF,

@@ -61,7 +61,7 @@ fn the_migrated_sqlite_tables_are_the_declared_ones_column_by_column() {
     block_on(async {
         Database::new(&address).unwrap().migrate().await.unwrap();
         for dataset in datasets() {
-            let mut checks: Vec<String> = sql::checks(dataset).into_iter().map(str::to_owned).collect();
+            let mut checks = sql::checks(dataset);
             checks.sort_unstable();
             let migrated = table::sqlite(&address, &dataset.name).await;
             assert_eq!(migrated, declared(dataset, Dialect::Sqlite, checks), "{}", dataset.name);

@@ -34,7 +34,7 @@ proptest! {
             let best = model.entry(*day).or_insert(version);
             *best = version.max(*best);
         }
-        let folded: Vec<_> = rows.fold(dataset).iter().map(|folded| {
+        let folded: Vec<_> = rows.fold(dataset, |_| false).iter().map(|folded| {
             let (day, known_at, observed_at, _) = records[folded.row];
             (day, (known_at, observed_at, folded.version.2))
         }).collect();
@@ -48,7 +48,7 @@ proptest! {
         shuffled.sort_by_key(|record| (record.0, record.1, record.2, record.3).clone_hash(seed));
         let survivors = |records: &[(u32, i64, i64, u8)]| {
             let rows = rows(records);
-            rows.fold(dataset).iter().map(|folded| records[folded.row]).collect::<Vec<_>>()
+            rows.fold(dataset, |_| false).iter().map(|folded| records[folded.row]).collect::<Vec<_>>()
         };
         prop_assert_eq!(survivors(&records), survivors(&shuffled));
     }

@@ -71,15 +71,29 @@ fn confluents_avro_deserializer_reads_what_a_producer_registered_and_published()
 }
 
 #[test]
-fn with_a_registry_an_id_that_it_does_not_know_is_a_dead_letter() {
+fn an_id_that_the_registry_does_not_know_holds_its_partition_until_the_sink_halts_and_is_no_dead_letter() {
     let (Some(bench), Some(registry)) = (postgres(), service("TAPEDECK_TEST_REGISTRY")) else { return };
-    let environment = bench.with(&[("TAPEDECK_SCHEMA_REGISTRY_URL", &registry)]);
-    let unknown = encode(u32::MAX >> 1, &Record::from(bar("AAPL", 0, 1.0, 0, 0)));
-    send(&bench, "ohlcv_bar", &[(None, None, Some(unknown))]);
-    succeed("consumer", &["run", "ohlcv_bar", "--once"], &environment);
-    let found = bench.query("select error_class, reason from dead_letter");
-    assert_eq!(found[0][0].as_deref(), Some("unknown_schema"));
-    assert!(found[0][1].as_deref().unwrap().contains("knows no schema of id 2147483647"), "{found:?}");
+    let dataset = contract::dataset("ohlcv_bar").unwrap();
+    let id = tests::broker::block_on(async {
+        let registry = service::registry::Registry::new(&registry).unwrap();
+        registry.register(&format!("{}-value", bench.topic("ohlcv_bar")), &dataset.schema).await.unwrap()
+    });
+    let message =
+        |partition, id, day| (Some(partition), None, Some(encode(id, &Record::from(bar("AAPL", day, 1.0, 0, 0)))));
+    let messages = [(0, id, 0), (0, u32::MAX >> 1, 1), (0, id, 2), (1, id, 3)];
+    send(&bench, "ohlcv_bar", &messages.map(|(partition, id, day)| message(partition, id, day)));
+    let environment = bench.with(&[("TAPEDECK_SCHEMA_REGISTRY_URL", &registry), ("TAPEDECK_SCHEMA_PATIENCE_S", "3")]);
+    let said = tests::process::fail("consumer", &["run", "ohlcv_bar"], &environment);
+    let last = said.lines().last().unwrap();
+    assert!(last.starts_with("error: ") && last.contains("knows no schema of id 2147483647"), "{said}");
+    assert!(last.contains("[0] at offset 1"), "{said}");
+    let days = bench.query("select trading_date from ohlcv_bar order by 1");
+    assert_eq!(
+        days,
+        [[Some("2024-01-01".to_owned())], [Some("2024-01-04".to_owned())]],
+        "what was before and beside it"
+    );
+    assert_eq!(bench.number("select count(*) as n from dead_letter"), 0);
 }
 
 #[test]

@@ -175,7 +175,7 @@ fn refused() -> Vec<(&'static str, Option<Vec<u8>>)> {
     let future = || chrono::DateTime::from_timestamp(253_370_764_800, 0).unwrap();
     assert_eq!(future().date_naive().to_string(), "9999-01-01");
     vec![
-        ("empty", None),
+        ("tombstone", None),
         ("empty", Some(Vec::new())),
         ("header", Some(b"{\"close\": 1}".to_vec())),
         ("unknown_schema", Some(encode(99, &Record::from(good())))),

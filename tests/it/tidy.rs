@@ -24,7 +24,7 @@ const CRATES: &[(&str, &[&str], &[&str])] = &[
 const CONFINED: &[(&str, &[&str])] = &[
     ("reqwest::", &["producers/src/fetch.rs", "service/src/registry.rs"]),
     ("rdkafka::producer", &["producers/src/publish.rs"]),
-    ("rdkafka::consumer", &["consumers/src/consume.rs"]),
+    ("rdkafka::consumer", &["consumers/src/consume.rs", "consumers/src/reader.rs"]),
     ("AssertSqlSafe", &["consumers/src/store/"]),
     ("sqlx::", &["consumers/src/store/"]),
     ("env::var", &["service/src/settings.rs"]),

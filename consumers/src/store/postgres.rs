@@ -9,14 +9,16 @@ use contract::{Column, Dataset, Rows, datasets, sql};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use service::secret::{Secret, without_credentials};
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgDatabaseError};
+use sqlx::postgres::{PgArguments, PgConnectOptions};
 use sqlx::{
     Arguments as _, AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, Row as _,
 };
 
-use super::statements::{POSTGRES, about, ledger_row, outcome, position, total};
-use super::{Outcome, Position, Store, StoreError, Total};
+use super::isolate::{self, Isolation, class_of};
+use super::statements::{POSTGRES, about, about_gap, ledger_row, moving, outbox_names, outcome, position, total};
+use super::{Commit, Gap, Outcome, Position, Store, StoreError, Total, Upserted};
 use crate::chunk::Chunk;
+use crate::dead_letter::{self, Cause};
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/postgres");
 
@@ -25,7 +27,7 @@ static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/postgre
 const SESSION: &[(&str, &str)] = &[
     ("statement_timeout", "30s"),
     ("lock_timeout", "5s"),
-    ("idle_in_transaction_session_timeout", "30s"),
+    ("idle_in_transaction_session_timeout", "10s"),
     ("tcp_keepalives_idle", "10"),
     ("tcp_user_timeout", "15000"),
     ("synchronous_commit", "on"),
@@ -39,12 +41,30 @@ pub(super) struct Postgres {
     address: Secret,
     role: String,
     connection: Option<PgConnection>,
-    upserts: HashMap<&'static str, Arc<str>>,
+    upserts: HashMap<Arc<str>, Arc<str>>,
+    care: Care,
+}
+
+/// What earlier attempts have taught about the chunk at hand.
+#[derive(Debug, Clone, Copy)]
+struct Care {
+    /// Into how many statements the rows are divided: more after one took too long.
+    statements: usize,
+    /// Whether a row was refused, so that each statement needs a savepoint.
+    isolate: bool,
+    /// Whether TimescaleDB refused to unpack as many rows as the chunk needs.
+    unpack: bool,
+}
+
+impl Care {
+    const NONE: Care = Care { statements: 1, isolate: false, unpack: false };
+    /// Most statements that a chunk is divided into.
+    const MOST_STATEMENTS: usize = 64;
 }
 
 impl Postgres {
     pub(super) fn new(address: Secret, role: &str) -> Postgres {
-        Postgres { address, role: role.to_owned(), connection: None, upserts: HashMap::new() }
+        Postgres { address, role: role.to_owned(), connection: None, upserts: HashMap::new(), care: Care::NONE }
     }
 
     /// The connection, taken out: whoever does not put it back after an error has closed it. A connection on which
@@ -56,29 +76,99 @@ impl Postgres {
         }
     }
 
-    fn upsert(&mut self, dataset: &'static Dataset) -> Arc<str> {
-        self.upserts.entry(&dataset.name).or_insert_with(|| sql::postgres_upsert(dataset).into()).clone()
+    fn upsert(&mut self, dataset: &'static Dataset, table: &Arc<str>) -> Arc<str> {
+        let upsert = self.upserts.entry(table.clone());
+        upsert.or_insert_with(|| sql::postgres_upsert(dataset, table).into()).clone()
     }
 
-    async fn commit_chunk(&mut self, chunk: &Chunk) -> Result<Outcome, StoreError> {
-        let dead_letter = contract::dataset("dead_letter").expect("it is declared");
-        let (upsert, upsert_dead) = (self.upsert(chunk.dataset), self.upsert(dead_letter));
-        let mut connection = self.take().await?;
-        let mut transaction = connection.begin().await.map_err(classify)?;
-        if !move_position(&mut transaction, chunk).await.map_err(classify)? {
-            transaction.rollback().await.map_err(classify)?;
-            let outcome = committed_before(&mut connection, chunk).await.map_err(classify)?;
-            self.connection = Some(connection);
-            return outcome.ok_or_else(|| StoreError::Fenced { partition: chunk.partition.clone() });
+    /// Tries until the chunk is committed or something is wrong that care for its rows does not help.
+    async fn commit_chunk(&mut self, chunk: &mut Chunk) -> Result<Commit, StoreError> {
+        loop {
+            let fault = match self.attempt(chunk).await {
+                Ok(commit) => {
+                    self.care = Care::NONE;
+                    return Ok(commit);
+                }
+                Err(fault) => fault,
+            };
+            match fault {
+                Fault::Store(error) => return Err(error),
+                Fault::Record(_) if !self.care.isolate => self.care.isolate = true,
+                Fault::Unpack(_) if !self.care.unpack => self.care.unpack = true,
+                Fault::Slow(_) if self.care.statements < Care::MOST_STATEMENTS => {
+                    self.care.statements *= 2;
+                    return Err(fault.into());
+                }
+                Fault::Slow(_) => return Err(fault.into()),
+                Fault::Record(cause) => return Err(StoreError::Halt(refused(&cause.reason))),
+                Fault::Unpack(message) => return Err(StoreError::Halt(refused(&message))),
+            }
         }
-        let (seen, written) = write(&mut transaction, upsert, chunk.dataset, &chunk.rows).await.map_err(classify)?;
-        write(&mut transaction, upsert_dead, dead_letter, &chunk.dead_letters).await.map_err(classify)?;
-        let outcome = Outcome::of_upsert(chunk, seen, written);
+    }
+
+    async fn attempt(&mut self, chunk: &mut Chunk) -> Result<Commit, Fault> {
+        let upsert = self.upsert(chunk.target.dataset, &chunk.target.table);
+        let dead_letters = dead_letter::dataset();
+        let upsert_dead = self.upsert(dead_letters, &dead_letters.name.as_str().into());
+        let mut connection = self.take().await?;
+        let mut transaction = connection.begin().await?;
+        if !move_position(&mut transaction, chunk).await? {
+            transaction.rollback().await?;
+            let outcome = committed_before(&mut connection, chunk).await?;
+            self.connection = Some(connection);
+            let fenced = || StoreError::Fenced { partition: chunk.partition.clone() };
+            return Ok(Commit { outcome: outcome.ok_or_else(fenced)?, already: true });
+        }
+        let upserted = self.write_rows(&mut transaction, &upsert, chunk).await?;
+        if let Some(source) = chunk.target.dead_letters.clone() {
+            let letters = chunk.dead_letters.fold(dead_letters, |_| false);
+            write(&mut transaction, &upsert_dead, dead_letters, &chunk.dead_letters, &letters).await?;
+            fill_outbox(&mut transaction, &source, chunk).await?;
+        }
+        let outcome = Outcome::of_upsert(chunk, upserted);
         // Last before COMMIT: PostgreSQL answers the COMMIT of a failed transaction without an error, but this would fail.
-        insert_ledger(&mut transaction, chunk, &outcome).await.map_err(classify)?;
-        transaction.commit().await.map_err(classify)?;
+        insert_ledger(&mut transaction, chunk, &outcome).await?;
+        transaction.commit().await?;
         self.connection = Some(connection);
-        Ok(outcome)
+        Ok(Commit { outcome, already: false })
+    }
+
+    /// Upserts the chunk's rows; those that the database refuses become dead letters where `care` says so.
+    async fn write_rows(
+        &self,
+        connection: &mut PgConnection,
+        upsert: &Arc<str>,
+        chunk: &mut Chunk,
+    ) -> Result<Upserted, Fault> {
+        let (dataset, care) = (chunk.target.dataset, self.care);
+        let mut upserted = Upserted::default();
+        if care.unpack {
+            // There where TimescaleDB is, which has refused.
+            connection.execute("set local timescaledb.max_tuples_decompressed_per_dml_transaction = 0").await?;
+        }
+        if !care.isolate {
+            let folded = chunk.fold();
+            for part in folded.chunks(folded.len().div_ceil(care.statements).max(1)) {
+                upserted += write(connection, upsert, dataset, &chunk.rows, part).await?;
+            }
+            return Ok(upserted);
+        }
+        let mut isolation = Isolation::new(chunk);
+        while let Some(part) = isolation.next(chunk) {
+            let mut savepoint = connection.begin().await?;
+            match write(&mut savepoint, upsert, dataset, &chunk.rows, &part).await.map_err(Fault::from) {
+                Ok(done) => {
+                    savepoint.commit().await?;
+                    upserted += done;
+                }
+                Err(Fault::Record(cause)) => {
+                    savepoint.rollback().await?;
+                    isolation.refuse(part, cause, chunk, Utc::now())?;
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(upserted)
     }
 }
 
@@ -94,8 +184,25 @@ impl Store for Postgres {
         .boxed()
     }
 
-    fn commit<'a>(&'a mut self, chunk: &'a Chunk) -> BoxFuture<'a, Result<Outcome, StoreError>> {
+    fn commit<'a>(&'a mut self, chunk: &'a mut Chunk) -> BoxFuture<'a, Result<Commit, StoreError>> {
         self.commit_chunk(chunk).boxed()
+    }
+
+    fn record_gap<'a>(&'a mut self, gap: &'a Gap) -> BoxFuture<'a, Result<(), StoreError>> {
+        async move {
+            let mut connection = self.take().await?;
+            let mut transaction = connection.begin().await.map_err(classify)?;
+            let incarnation = gap.partition.incarnation;
+            let insert = about_gap(&POSTGRES.insert_gap, gap, incarnation).bind(gap.reason);
+            insert.execute(&mut *transaction).await.map_err(classify)?;
+            let new = gap.next.0 != incarnation;
+            let moving = if new { &POSTGRES.new_incarnation } else { &POSTGRES.pass_gap };
+            about_gap(moving, gap, gap.next.0).execute(&mut *transaction).await.map_err(classify)?;
+            transaction.commit().await.map_err(classify)?;
+            self.connection = Some(connection);
+            Ok(())
+        }
+        .boxed()
     }
 
     fn totals(&mut self) -> BoxFuture<'_, Result<Vec<Total>, StoreError>> {
@@ -111,11 +218,11 @@ impl Store for Postgres {
 
 /// Moves the position from the chunk's beginning to its end; false when it is somewhere else.
 async fn move_position(connection: &mut PgConnection, chunk: &Chunk) -> sqlx::Result<bool> {
-    let moved = about(&POSTGRES.move_position, chunk).execute(&mut *connection).await?;
+    let moved = moving(&POSTGRES.move_position, chunk).execute(&mut *connection).await?;
     if moved.rows_affected() == 1 {
         return Ok(true);
     }
-    Ok(about(&POSTGRES.first_position, chunk).execute(connection).await?.rows_affected() == 1)
+    Ok(moving(&POSTGRES.first_position, chunk).execute(connection).await?.rows_affected() == 1)
 }
 
 /// The outcome in the ledger, when this very chunk was committed by an attempt whose answer was lost.
@@ -129,20 +236,29 @@ async fn insert_ledger(connection: &mut PgConnection, chunk: &Chunk, outcome: &O
     Ok(())
 }
 
-/// Upserts rows; gives how many were seen as new, changed and unchanged, and how many were written.
+/// Notes that the chunk's dead letters are to be published.
+async fn fill_outbox(connection: &mut PgConnection, source: &str, chunk: &Chunk) -> sqlx::Result<()> {
+    if let Some(names) = outbox_names(chunk) {
+        sqlx::query(POSTGRES.outbox.as_str()).bind(source.to_owned()).bind(names).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// Upserts folded rows.
 async fn write(
     connection: &mut PgConnection,
-    upsert: Arc<str>,
+    upsert: &Arc<str>,
     dataset: &'static Dataset,
     rows: &Rows,
-) -> sqlx::Result<([u64; 3], u64)> {
-    if rows.is_empty() {
-        return Ok(([0; 3], 0));
+    folded: &[Folded],
+) -> sqlx::Result<Upserted> {
+    if folded.is_empty() {
+        return Ok(Upserted::default());
     }
-    let arguments = arguments(dataset, rows, &rows.fold(dataset)).map_err(sqlx::Error::Encode)?;
-    let row = sqlx::query_with(AssertSqlSafe(upsert), arguments).fetch_one(connection).await?;
+    let arguments = arguments(dataset, rows, folded).map_err(sqlx::Error::Encode)?;
+    let row = sqlx::query_with(AssertSqlSafe(upsert.clone()), arguments).fetch_one(connection).await?;
     let count = |at: usize| row.try_get::<i64, _>(at).map(i64::cast_unsigned);
-    Ok(([count(0)?, count(1)?, count(2)?], count(3)?))
+    Ok(Upserted { seen: [count(0)?, count(1)?, count(2)?], written: count(3)? })
 }
 
 fn arguments(dataset: &Dataset, rows: &Rows, folded: &[Folded]) -> Result<PgArguments, sqlx::error::BoxDynError> {
@@ -151,6 +267,7 @@ fn arguments(dataset: &Dataset, rows: &Rows, folded: &[Folded]) -> Result<PgArgu
         add(&mut arguments, rows.column(position), folded)?;
     }
     arguments.add(folded.iter().map(|row| row.version.2).collect::<Vec<i64>>())?;
+    arguments.add(folded.iter().map(|row| rows.deleted()[row.row]).collect::<Vec<bool>>())?;
     match dataset.time.map(|time| rows.column(time)) {
         Some(Column::Timestamp(values)) => {
             let (least, greatest) = span(folded.iter().filter_map(|row| values[row.row]));
@@ -218,21 +335,78 @@ pub(super) async fn connect(address: &Secret, role: &str) -> Result<PgConnection
     })
 }
 
+/// What an attempt to commit a chunk can end in.
+enum Fault {
+    /// A row is refused for what it holds.
+    Record(Cause),
+    /// A statement took too long: fewer rows at once.
+    Slow(String),
+    /// TimescaleDB would have to unpack more rows than it may.
+    Unpack(String),
+    /// Not to do with the rows.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Fault {
+        Fault::Store(error)
+    }
+}
+
+impl From<Fault> for StoreError {
+    fn from(fault: Fault) -> StoreError {
+        match fault {
+            Fault::Record(cause) => StoreError::Halt(refused(&cause.reason)),
+            Fault::Slow(message) | Fault::Unpack(message) => StoreError::Retry(message),
+            Fault::Store(error) => error,
+        }
+    }
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(error: sqlx::Error) -> Fault {
+        let Some(code) = error.as_database_error().and_then(|database| database.code()) else {
+            return Fault::Store(classify(error));
+        };
+        let code = code.into_owned();
+        if let Some(class) = class_of(&code) {
+            return Fault::Record(isolate::cause(class, Some(code), message(&error)));
+        }
+        match code.as_str() {
+            "57014" => Fault::Slow(message(&error)),
+            "53400" => Fault::Unpack(message(&error)),
+            _ => Fault::Store(classify(error)),
+        }
+    }
+}
+
+/// The database's message, without its detail, which can hold the row.
+fn message(error: &sqlx::Error) -> String {
+    match error.as_database_error() {
+        Some(database) => format!("{} (SQLSTATE {})", database.message(), database.code().unwrap_or_default()),
+        None => error.to_string(),
+    }
+}
+
+fn refused(message: &str) -> String {
+    format!("the database refuses what tapedeck sends: {message}")
+}
+
 /// What to do after an error, by SQLSTATE.
 fn classify(error: sqlx::Error) -> StoreError {
+    let message = message(&error);
     let Some(database) = error.as_database_error() else {
         return match &error {
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => StoreError::Retry(error.to_string()),
-            _ => StoreError::Halt(error.to_string()),
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => StoreError::Retry(message),
+            _ => StoreError::Halt(message),
         };
     };
     let code = database.code().unwrap_or_default();
-    // The message alone: the detail can hold the row.
-    let message = format!("{} (SQLSTATE {code})", database.message());
-    match database.try_downcast_ref::<PgDatabaseError>().map_or("", |_| code.get(..2).unwrap_or_default()) {
-        // Connection, resources, operator intervention, system, read-only, serialization, login refused.
-        "08" | "53" | "57" | "58" | "25" | "40" | "55" | "28" | "3D" => StoreError::Retry(message),
-        _ => StoreError::Halt(format!("the database refuses what tapedeck sends: {message}")),
+    match code.get(..2).unwrap_or_default() {
+        // Connection, resources, operator intervention, system, read-only or lost transaction, serialization, lock, login,
+        // database. A plan or statement that is no longer good (0A, 26) is gone with the connection.
+        "08" | "53" | "57" | "58" | "25" | "40" | "55" | "28" | "3D" | "0A" | "26" => StoreError::Retry(message),
+        _ => StoreError::Halt(refused(&message)),
     }
 }
 

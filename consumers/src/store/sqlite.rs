@@ -14,9 +14,11 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, Sql
 use sqlx::{Arguments as _, AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 use tokio::sync::Mutex;
 
-use super::statements::{SQLITE, about, ledger_row, outcome, position, total};
-use super::{Outcome, Position, Store, StoreError, Total};
+use super::isolate::{self, Isolation};
+use super::statements::{SQLITE, about, about_gap, ledger_row, moving, outbox_names, outcome, position, total};
+use super::{Commit, Gap, Outcome, Position, Store, StoreError, Total, Upserted};
 use crate::chunk::Chunk;
+use crate::dead_letter::{self, Cause};
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/sqlite");
 
@@ -39,25 +41,49 @@ impl Sqlite {
         Sqlite { address, shared }
     }
 
-    async fn commit_chunk(&self, chunk: &Chunk) -> Result<Outcome, StoreError> {
+    async fn commit_chunk(&self, chunk: &mut Chunk) -> Result<Commit, StoreError> {
         let mut slot = self.shared.lock().await;
         let mut connection = take(&mut slot, &self.address).await?;
-        let dead_letter = contract::dataset("dead_letter").expect("it is declared");
+        let dead_letters = dead_letter::dataset();
         // Take the write lock at once: a transaction that begins by reading cannot wait for it.
         let mut transaction = connection.begin_with("begin immediate").await.map_err(classify)?;
         if !move_position(&mut transaction, chunk).await.map_err(classify)? {
             let outcome = committed_before(&mut transaction, chunk).await.map_err(classify)?;
             transaction.rollback().await.map_err(classify)?;
             *slot = Some(connection);
-            return outcome.ok_or_else(|| StoreError::Fenced { partition: chunk.partition.clone() });
+            let fenced = || StoreError::Fenced { partition: chunk.partition.clone() };
+            return Ok(Commit { outcome: outcome.ok_or_else(fenced)?, already: true });
         }
-        let (seen, written) = write(&mut transaction, chunk.dataset, &chunk.rows).await.map_err(classify)?;
-        write(&mut transaction, dead_letter, &chunk.dead_letters).await.map_err(classify)?;
-        let outcome = Outcome::of_upsert(chunk, seen, written);
+        let upserted = write_rows(&mut transaction, chunk).await?;
+        if let Some(source) = chunk.target.dead_letters.clone() {
+            for letters in chunk.dead_letters.fold(dead_letters, |_| false).chunks(ROWS_PER_STATEMENT) {
+                let written = write(&mut transaction, (dead_letters, &dead_letters.name), &chunk.dead_letters, letters);
+                written.await.map_err(classify)?;
+            }
+            if let Some(names) = outbox_names(chunk) {
+                let outbox = sqlx::query(SQLITE.outbox.as_str()).bind(source.to_string()).bind(names);
+                outbox.execute(&mut *transaction).await.map_err(classify)?;
+            }
+        }
+        let outcome = Outcome::of_upsert(chunk, upserted);
         insert_ledger(&mut transaction, chunk, &outcome).await.map_err(classify)?;
         transaction.commit().await.map_err(classify)?;
         *slot = Some(connection);
-        Ok(outcome)
+        Ok(Commit { outcome, already: false })
+    }
+
+    async fn write_gap(&self, gap: &Gap) -> Result<(), StoreError> {
+        let mut slot = self.shared.lock().await;
+        let mut connection = take(&mut slot, &self.address).await?;
+        let mut transaction = connection.begin_with("begin immediate").await.map_err(classify)?;
+        let incarnation = gap.partition.incarnation;
+        let insert = about_gap(&SQLITE.insert_gap, gap, incarnation).bind(gap.reason);
+        insert.execute(&mut *transaction).await.map_err(classify)?;
+        let moving = if gap.next.0 == incarnation { &SQLITE.pass_gap } else { &SQLITE.new_incarnation };
+        about_gap(moving, gap, gap.next.0).execute(&mut *transaction).await.map_err(classify)?;
+        transaction.commit().await.map_err(classify)?;
+        *slot = Some(connection);
+        Ok(())
     }
 }
 
@@ -82,8 +108,12 @@ impl Store for Sqlite {
         .boxed()
     }
 
-    fn commit<'a>(&'a mut self, chunk: &'a Chunk) -> BoxFuture<'a, Result<Outcome, StoreError>> {
+    fn commit<'a>(&'a mut self, chunk: &'a mut Chunk) -> BoxFuture<'a, Result<Commit, StoreError>> {
         self.commit_chunk(chunk).boxed()
+    }
+
+    fn record_gap<'a>(&'a mut self, gap: &'a Gap) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.write_gap(gap).boxed()
     }
 
     fn totals(&mut self) -> BoxFuture<'_, Result<Vec<Total>, StoreError>> {
@@ -100,11 +130,11 @@ impl Store for Sqlite {
 
 /// Moves the position from the chunk's beginning to its end; false when it is somewhere else.
 async fn move_position(connection: &mut SqliteConnection, chunk: &Chunk) -> sqlx::Result<bool> {
-    let moved = about(&SQLITE.move_position, chunk).execute(&mut *connection).await?;
+    let moved = moving(&SQLITE.move_position, chunk).execute(&mut *connection).await?;
     if moved.rows_affected() == 1 {
         return Ok(true);
     }
-    Ok(about(&SQLITE.first_position, chunk).execute(connection).await?.rows_affected() == 1)
+    Ok(moving(&SQLITE.first_position, chunk).execute(connection).await?.rows_affected() == 1)
 }
 
 /// The outcome in the ledger, when this very chunk was committed by an attempt whose answer was lost.
@@ -118,44 +148,81 @@ async fn insert_ledger(connection: &mut SqliteConnection, chunk: &Chunk, outcome
     Ok(())
 }
 
-/// Upserts rows; gives how many were seen as new, changed and unchanged, and how many were written.
+/// Upserts the chunk's rows; those that the database refuses become dead letters.
+async fn write_rows(connection: &mut SqliteConnection, chunk: &mut Chunk) -> Result<Upserted, StoreError> {
+    let target = chunk.target.clone();
+    let mut upserted = Upserted::default();
+    let mut isolation = Isolation::new(chunk);
+    while let Some(rest) = isolation.next(chunk) {
+        for part in rest.chunks(ROWS_PER_STATEMENT) {
+            // A statement that is refused leaves the transaction as it was before it.
+            match write(connection, (target.dataset, &target.table), &chunk.rows, part).await {
+                Ok(done) => upserted += done,
+                Err(error) => {
+                    let cause = refusal(&error).ok_or_else(|| classify(error))?;
+                    isolation.refuse(part.to_vec(), cause, chunk, Utc::now())?;
+                }
+            }
+        }
+    }
+    Ok(upserted)
+}
+
+/// Why the database refuses a row; None when the row is not at fault.
+fn refusal(error: &sqlx::Error) -> Option<Cause> {
+    let database = error.as_database_error()?;
+    let code: u32 = database.code()?.parse().ok()?;
+    let class = match (code & 0xff, code >> 8) {
+        (19, 1) => "check",
+        (19, 3) => "foreign_key",
+        (19, 5) => "not_null",
+        (19, 7) => "raised",
+        (19, _) => "unique",
+        (18, _) => "too_large",
+        (20, _) => "data",
+        _ => return None,
+    };
+    Some(isolate::cause(class, None, format!("{} (SQLite code {code})", database.message())))
+}
+
+/// Upserts folded rows of a dataset into a table, at most [`ROWS_PER_STATEMENT`].
 async fn write(
     connection: &mut SqliteConnection,
-    dataset: &'static Dataset,
+    (dataset, table): (&'static Dataset, &str),
     rows: &Rows,
-) -> sqlx::Result<([u64; 3], u64)> {
-    let (mut seen, mut written) = ([0; 3], 0);
+    part: &[Folded],
+) -> sqlx::Result<Upserted> {
     let now = text(Utc::now());
-    for part in rows.fold(dataset).chunks(ROWS_PER_STATEMENT) {
-        let newer = newer(connection, dataset, rows, part).await?;
-        for (row, stored) in &newer {
-            seen[match stored {
-                None => 0,
-                Some(hash) if *hash != row.version.2 => 1,
-                Some(_) => 2,
-            }] += 1;
-        }
-        if newer.is_empty() {
-            continue;
-        }
-        let mut arguments = SqliteArguments::default();
-        for (row, _) in &newer {
-            for position in 0..dataset.fields.len() {
-                add(&mut arguments, rows.column(position), row.row).map_err(sqlx::Error::Encode)?;
-            }
-            arguments.add(row.version.2).map_err(sqlx::Error::Encode)?;
-            arguments.add(now.as_str()).map_err(sqlx::Error::Encode)?;
-        }
-        let statement = AssertSqlSafe(sql::sqlite_upsert(dataset, newer.len()));
-        written += sqlx::query_with(statement, arguments).execute(&mut *connection).await?.rows_affected();
+    let mut seen = [0; 3];
+    let newer = newer(connection, (dataset, table), rows, part).await?;
+    for (row, stored) in &newer {
+        seen[match stored {
+            None => 0,
+            Some(hash) if *hash != row.version.2 => 1,
+            Some(_) => 2,
+        }] += 1;
     }
-    Ok((seen, written))
+    if newer.is_empty() {
+        return Ok(Upserted::default());
+    }
+    let mut arguments = SqliteArguments::default();
+    for (row, _) in &newer {
+        for position in 0..dataset.fields.len() {
+            add(&mut arguments, rows.column(position), row.row).map_err(sqlx::Error::Encode)?;
+        }
+        arguments.add(row.version.2).map_err(sqlx::Error::Encode)?;
+        arguments.add(rows.deleted()[row.row]).map_err(sqlx::Error::Encode)?;
+        arguments.add(now.as_str()).map_err(sqlx::Error::Encode)?;
+    }
+    let statement = AssertSqlSafe(sql::sqlite_upsert(dataset, table, newer.len()));
+    let written = sqlx::query_with(statement, arguments).execute(&mut *connection).await?.rows_affected();
+    Ok(Upserted { seen, written })
 }
 
 /// The rows that are newer than what is stored, each with the hash of the row it replaces.
 async fn newer<'a>(
     connection: &mut SqliteConnection,
-    dataset: &'static Dataset,
+    (dataset, table): (&'static Dataset, &str),
     rows: &Rows,
     part: &'a [Folded],
 ) -> sqlx::Result<Vec<(&'a Folded, Option<i64>)>> {
@@ -167,7 +234,7 @@ async fn newer<'a>(
         }
         arguments.add(row.version.2).map_err(sqlx::Error::Encode)?;
     }
-    let query = AssertSqlSafe(sql::sqlite_newer(dataset, part.len()));
+    let query = AssertSqlSafe(sql::sqlite_newer(dataset, table, part.len()));
     let found = sqlx::query_with(query, arguments).fetch_all(connection).await?;
     Ok(found.iter().map(|row| (&part[row.get::<i64, _>(0) as usize], row.get(1))).collect())
 }
