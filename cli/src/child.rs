@@ -86,6 +86,7 @@ impl Child {
         }
         // It is only there to be read while the child runs.
         let _ = std::fs::remove_file(pid_file(&self.folder, &self.recipe.name));
+        let _ = std::fs::remove_file(health_file(&self.folder, &self.recipe.name));
         Ok(())
     }
 
@@ -106,6 +107,11 @@ fn log_file(folder: &Path, name: &str) -> PathBuf {
 
 fn pid_file(folder: &Path, name: &str) -> PathBuf {
     folder.join("run").join(format!("{name}.pid"))
+}
+
+/// Where a child writes the address of its health server.
+pub(crate) fn health_file(folder: &Path, name: &str) -> PathBuf {
+    folder.join("run").join(format!("{name}.health"))
 }
 
 fn spawn(recipe: &Recipe, folder: &Path) -> anyhow::Result<Process> {

@@ -86,6 +86,11 @@ impl Deck {
         &self.database
     }
 
+    /// Where the addresses of the daemons' health and metrics are written, for a person.
+    pub(crate) fn health_files(&self) -> String {
+        crate::child::health_file(&self.folder, "*").display().to_string()
+    }
+
     /// Where records are on their way, for a person.
     pub(crate) fn shown(&self) -> String {
         let kafka = if self.broker.is_some() { "embedded broker" } else { "Kafka" };
@@ -209,11 +214,15 @@ impl Deck {
         environment: &[(String, String)],
         piped: bool,
     ) -> anyhow::Result<Child> {
+        // Of one address only one of them could have the port; where each is, is written beside its process id.
+        let file = crate::child::health_file(&self.folder, name).display().to_string();
+        let health = [(settings::HEALTH_ADDRESS.name, "127.0.0.1:0".to_owned()), (settings::HEALTH_FILE.name, file)]
+            .map(|(name, value)| (name.to_owned(), value));
         let recipe = Recipe {
             name: name.to_owned(),
             program,
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
-            environment: self.environment.iter().chain(environment).cloned().collect(),
+            environment: self.environment.iter().chain(environment).chain(&health).cloned().collect(),
             piped,
         };
         Child::start(recipe, &self.folder)

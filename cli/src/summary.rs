@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use consumers::reader::end_offsets;
-use consumers::store::{Database, Outcome, Store};
+use consumers::store::{Database, DeadLetters, Outcome, Store};
 use contract::{Dataset, datasets, topic};
 use serde::Serialize;
 use service::kafka::Cluster;
 
 /// The dataset whose records are refused ones.
 const DEAD_LETTER: &str = "dead_letter";
+
+/// How often to look whether everything is stored.
+const STORED_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A run in numbers; `published` is the sum of the next four.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -25,6 +28,9 @@ pub(crate) struct Summary {
     pub(crate) superseded: u64,
     /// Refused, by a producer or a consumer.
     pub(crate) dead_lettered: u64,
+    /// Dead letters of consumers that were also published and read back: they are accounted for where they were refused.
+    #[serde(skip)]
+    relayed: u64,
     /// From the start of the producers to the last commit.
     pub(crate) seconds: f64,
     /// `published` by `seconds`.
@@ -36,6 +42,7 @@ pub(crate) struct Meter {
     cluster: Cluster,
     database: Database,
     store: Box<dyn Store>,
+    letters: Box<dyn DeadLetters>,
     positions: HashMap<(String, i32), i64>,
     outcomes: HashMap<String, Outcome>,
     started: Instant,
@@ -45,8 +52,9 @@ impl Meter {
     /// Begins where the database is now.
     pub(crate) async fn start(cluster: Cluster, database: Database) -> anyhow::Result<Meter> {
         let store = database.store("meter");
+        let letters = database.dead_letters("meter");
         let (positions, outcomes) = (HashMap::new(), HashMap::new());
-        let mut meter = Meter { cluster, database, store, positions, outcomes, started: Instant::now() };
+        let mut meter = Meter { cluster, database, store, letters, positions, outcomes, started: Instant::now() };
         meter.positions = meter.positions().await?;
         meter.outcomes = meter.outcomes().await?;
         Ok(meter)
@@ -58,7 +66,10 @@ impl Meter {
         for (sink, now) in self.outcomes().await? {
             let before = self.outcomes.get(&sink).copied().unwrap_or_default();
             if sink == self.group(contract::dataset(DEAD_LETTER).expect("it is declared")) {
-                summary.dead_lettered += now.read - before.read;
+                // What comes from the outbox is in the table already.
+                let relayed = now.superseded - before.superseded;
+                summary.relayed += relayed;
+                summary.dead_lettered += now.read - before.read - relayed;
                 continue;
             }
             summary.stored += now.inserted + now.changed - before.inserted - before.changed;
@@ -73,24 +84,44 @@ impl Meter {
 
     /// Waits until everything that is on the topics now is stored; gives the whole summary.
     pub(crate) async fn caught_up(&mut self) -> anyhow::Result<Summary> {
+        let mut ends = self.ends().await?;
+        loop {
+            self.stored(&ends).await?;
+            // In this order: then nothing can be on its way to the topics any more.
+            let waiting = self.letters.waiting(1).await?;
+            let now = self.ends().await?;
+            if waiting == 0 && now == ends {
+                break;
+            }
+            ends = now;
+            tokio::time::sleep(STORED_INTERVAL).await;
+        }
+        let begun = |(partition, (low, end)): (&(String, i32), &(i64, i64))| {
+            (end - self.positions.get(partition).unwrap_or(low)).cast_unsigned()
+        };
+        let published: u64 = ends.iter().map(begun).sum();
+        let summary = self.so_far().await?;
+        let published = published.saturating_sub(summary.relayed);
+        Ok(Summary { published, rows_per_second: published as f64 / summary.seconds.max(1e-9), ..summary })
+    }
+
+    async fn ends(&self) -> anyhow::Result<HashMap<(String, i32), (i64, i64)>> {
         let cluster = self.cluster.clone();
-        let ends = tokio::task::spawn_blocking(move || ends(&cluster)).await??;
+        tokio::task::spawn_blocking(move || ends(&cluster)).await?
+    }
+
+    /// Waits until the database has everything up to these offsets.
+    async fn stored(&mut self, ends: &HashMap<(String, i32), (i64, i64)>) -> anyhow::Result<()> {
         loop {
             let positions = self.positions().await?;
             let stored = |(partition, (low, end)): (&(String, i32), &(i64, i64))| {
                 low == end || positions.get(partition).is_some_and(|position| position >= end)
             };
             if ends.iter().all(stored) {
-                break;
+                return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(STORED_INTERVAL).await;
         }
-        let begun = |(partition, (low, end)): (&(String, i32), &(i64, i64))| {
-            (end - self.positions.get(partition).unwrap_or(low)).cast_unsigned()
-        };
-        let published = ends.iter().map(begun).sum();
-        let summary = self.so_far().await?;
-        Ok(Summary { published, rows_per_second: published as f64 / summary.seconds.max(1e-9), ..summary })
     }
 
     async fn positions(&mut self) -> anyhow::Result<HashMap<(String, i32), i64>> {

@@ -193,6 +193,7 @@ fn greet(deck: &Deck, arguments: &Arguments, progress: &Progress, polled: &Polle
     progress.say(&format!("ready in {seconds:.1} s: {} -> {}", polled.sources.join(", "), deck.shown()));
     if !arguments.once {
         progress.say(&hint(arguments));
+        progress.say(&format!("health and metrics: addresses in {}", deck.health_files()));
         progress.say("Ctrl-C stops in good order");
     }
 }

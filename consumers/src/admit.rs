@@ -50,7 +50,13 @@ impl Admission {
         }))
     }
 
-    fn decode(&mut self, original: &Original<'_>, runtime: &Handle, rows: &mut Rows) -> Result<Option<Cause>, Missing> {
+    /// Appends the message's record to the rows without asking whether it is good.
+    pub fn decode(
+        &mut self,
+        original: &Original<'_>,
+        runtime: &Handle,
+        rows: &mut Rows,
+    ) -> Result<Option<Cause>, Missing> {
         let Some(value) = original.value else {
             let read = tombstone::decode(self.dataset, original.key, |name| original.header(name), rows);
             return Ok(read.err().map(|error| cause("decode", error.class(), error.to_string())));

@@ -39,12 +39,14 @@ pub struct Target {
     pub table: Arc<str>,
     /// Under whose name dead letters are kept; None: they are only counted.
     pub dead_letters: Option<Arc<str>>,
+    /// Whether positions and ledger are kept; a trial run has none.
+    pub accounted: bool,
 }
 
 impl Target {
     /// The dataset's own table, fed by that sink.
     pub fn live(dataset: &'static Dataset, sink: Arc<str>) -> Target {
-        Target { dataset, table: dataset.name.as_str().into(), dead_letters: Some(sink) }
+        Target { dataset, table: dataset.name.as_str().into(), dead_letters: Some(sink), accounted: true }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The consumer group on Kafka: which partitions are ours, where to begin in them, and the messages.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,12 +9,13 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
-use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use rdkafka::{ClientContext, Message as _, Offset, TopicPartitionList};
 use service::kafka::{Cluster, REQUEST_TIMEOUT};
 use service::settings;
 use tokio::runtime::Handle;
 
 use crate::chunk::{Fingerprint, Partition};
+use crate::meters::{Meters, PartitionMeter};
 use crate::reader::fingerprints;
 use crate::sink::SinkError;
 use crate::store::{Database, Gap, Position, StoreError};
@@ -29,6 +30,9 @@ const MAX_MESSAGE_BYTES: i64 = 1_048_588;
 
 /// Most that librdkafka fetches at once.
 const MAX_FETCH_BYTES: i64 = 2_147_483_135;
+
+/// How often Kafka's client says how far the partitions go; it asks the brokers itself where it does not fetch.
+const STATISTICS_INTERVAL_MS: &str = "5000";
 
 /// Settings of the consumer; each is a choice for the guarantees, not a preference.
 pub(crate) const SETTINGS: &[(&str, &str)] = &[
@@ -146,6 +150,8 @@ pub(crate) struct Consumption {
     topic: String,
     brokers: String,
     away_logged: Cell<Option<Instant>>,
+    /// The meter of the partition of the last message.
+    metered: RefCell<Option<(i32, Arc<PartitionMeter>)>>,
 }
 
 /// What the rebalance callback needs; it runs on the thread that polls.
@@ -157,6 +163,7 @@ struct Group {
     on_gap: OnGap,
     runtime: Handle,
     in_flight: Arc<InFlight>,
+    meters: Meters,
     changes: Mutex<Vec<Change>>,
 }
 
@@ -166,7 +173,7 @@ impl Consumption {
         cluster: &Cluster,
         (sink, topic): (&str, &str),
         (database, on_gap): (&Database, OnGap),
-        in_flight: Arc<InFlight>,
+        (in_flight, meters): (Arc<InFlight>, Meters),
         runtime: &Handle,
         until_end: bool,
     ) -> Result<Consumption, SinkError> {
@@ -179,6 +186,7 @@ impl Consumption {
         config
             .set("group.id", sink)
             .set("enable.partition.eof", until_end.to_string())
+            .set("statistics.interval.ms", STATISTICS_INTERVAL_MS)
             .set("fetch.message.max.bytes", fetch_bytes.to_string())
             // Some partitions' worth; librdkafka wants it to be no less than the largest message.
             .set("fetch.max.bytes", (8 * fetch_bytes).clamp(MAX_MESSAGE_BYTES, MAX_FETCH_BYTES).to_string());
@@ -190,20 +198,26 @@ impl Consumption {
             database: database.clone(),
             runtime: runtime.clone(),
             in_flight,
+            meters,
             changes: Mutex::default(),
         };
         let consumer: BaseConsumer<Group> =
             config.create_with_context(group).map_err(|error| SinkError::Halt(error.to_string()))?;
         consumer.subscribe(&[topic]).map_err(|error| SinkError::Halt(error.to_string()))?;
         let brokers = cluster.brokers().to_owned();
-        Ok(Consumption { consumer, topic: topic.to_owned(), brokers, away_logged: Cell::new(None) })
+        let topic = topic.to_owned();
+        Ok(Consumption { consumer, topic, brokers, away_logged: Cell::new(None), metered: RefCell::default() })
     }
 
     /// The next message, if one comes within that time.
     pub(crate) fn poll(&self, patience: Duration) -> Result<Polled<'_>, SinkError> {
+        self.consumer.context().meters.beat();
         match self.consumer.poll(patience) {
             None => Ok(Polled::Nothing),
-            Some(Ok(message)) => Ok(Polled::Message(message)),
+            Some(Ok(message)) => {
+                self.meter(&message);
+                Ok(Polled::Message(message))
+            }
             Some(Err(KafkaError::PartitionEOF(partition))) => Ok(Polled::End(partition)),
             Some(Err(error)) => match error.rdkafka_error_code() {
                 // librdkafka goes on by itself once a broker answers again.
@@ -216,6 +230,16 @@ impl Consumption {
         }
     }
 
+    fn meter(&self, message: &BorrowedMessage<'_>) {
+        let (partition, mut metered) = (message.partition(), self.metered.borrow_mut());
+        if metered.as_ref().is_none_or(|(number, _)| *number != partition) {
+            *metered = self.consumer.context().meters.partition(partition).map(|meter| (partition, meter));
+        }
+        if let Some((_, meter)) = &*metered {
+            meter.took(message.offset(), message.timestamp().to_millis());
+        }
+    }
+
     fn log_away(&self) {
         if self.away_logged.get().is_none_or(|logged| logged.elapsed() > REMINDER) {
             tracing::warn!(topic = self.topic, brokers = self.brokers, "kafka does not answer, will go on trying");
@@ -225,7 +249,11 @@ impl Consumption {
 
     /// The changes of the assignment since the last call.
     pub(crate) fn changes(&self) -> Vec<Change> {
-        std::mem::take(&mut *self.consumer.context().changes())
+        let changes = std::mem::take(&mut *self.consumer.context().changes());
+        if !changes.is_empty() {
+            self.metered.take();
+        }
+        changes
     }
 
     /// Whether no member of the group has any partition, which is the group coordinator's mistake.
@@ -282,7 +310,11 @@ fn assigned_topics(assignment: Option<&[u8]>) -> i32 {
     count.and_then(|bytes| bytes.try_into().ok()).map_or(0, i32::from_be_bytes)
 }
 
-impl ClientContext for Group {}
+impl ClientContext for Group {
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.meters.statistics(&self.topic, statistics);
+    }
+}
 
 impl ConsumerContext for Group {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
@@ -295,7 +327,9 @@ impl ConsumerContext for Group {
                 consumer.unassign().map(|()| Change::Revoked).map_err(|error| SinkError::Retry(error.to_string()))
             }
         };
-        self.changes().push(change.unwrap_or_else(Change::Failed));
+        let change = change.unwrap_or_else(Change::Failed);
+        self.meters.assignment(&change);
+        self.changes().push(change);
     }
 }
 
@@ -320,17 +354,22 @@ impl Group {
                 .map_err(|error| SinkError::Halt(error.to_string()))?;
         }
         consumer.assign(&list).map_err(|error| SinkError::Retry(error.to_string()))?;
+        // librdkafka keeps a partition that we paused paused when it comes back to us, and we know nothing of it then.
+        consumer.resume(&list).map_err(|error| SinkError::Retry(error.to_string()))?;
         Ok(Change::Assigned(starts))
     }
 
     /// Where the database says that we are, checked against what Kafka has.
     fn starts(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) -> Result<Vec<Start>, SinkError> {
         let mut store = self.database.store("positions");
-        let positions = self.runtime.block_on(store.positions(&self.sink, &self.topic)).map_err(SinkError::from)?;
-        let positions = positions.into_iter().filter(|position| partitions.contains(&position.partition));
+        let positions = self.runtime.block_on(store.positions(&self.sink, &self.topic));
+        self.meters.answered(&positions);
+        let positions =
+            positions.map_err(SinkError::from)?.into_iter().filter(|position| partitions.contains(&position.partition));
         let known: HashMap<i32, Position> = positions.map(|position| (position.partition, position)).collect();
         let mut watermarks = HashMap::new();
         for &partition in partitions {
+            self.meters.beat();
             let answer = consumer.fetch_watermarks(&self.topic, partition, REQUEST_TIMEOUT);
             watermarks.insert(partition, answer.map_err(|error| self.unreadable(partition, &error))?);
         }
@@ -392,6 +431,7 @@ impl Group {
             )));
         }
         tracing::warn!(what, "gap");
+        self.meters.gap(if reason == "retention" { (low - next_offset).cast_unsigned() } else { 0 });
         let old =
             Partition { sink: sink.as_str().into(), topic: topic.as_str().into(), incarnation, number: partition };
         let next = if reason == "retention" { incarnation } else { incarnation + 1 };

@@ -6,11 +6,16 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use backon::{ExponentialBuilder, Retryable as _};
 use clap::{Parser, Subcommand};
-use consumers::chunk::Limits;
 use consumers::consume::OnGap;
+use consumers::dead_letters;
+use consumers::meters::SinkMetrics;
+use consumers::relay::Relay;
+use consumers::replay_command;
 use consumers::sink::Sink;
 use consumers::store::{Database, StoreError};
+use consumers::verify::Verification;
 use contract::{Dataset, datasets};
+use service::health::Health;
 use service::kafka::Cluster;
 use service::registry::Registry;
 use service::{settings, shutdown, telemetry};
@@ -39,12 +44,34 @@ enum Command {
         #[arg(long)]
         once: bool,
     },
+    /// Play a part of a dataset's topic again, into its table or one beside it
+    Replay {
+        /// Name of the dataset
+        dataset: String,
+        #[command(flatten)]
+        replay: replay_command::Arguments,
+    },
+    /// Prove that the database holds what the topics say; fails and says where when it does not
+    Verify {
+        /// Names of datasets; all when none is named
+        #[arg(value_name = "DATASET")]
+        datasets: Vec<String>,
+        /// Read the topics again and compare every row; takes about 100 bytes of memory per key
+        #[arg(long)]
+        deep: bool,
+        /// As one line of JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Bring the database's tables up to date, or back
     Migrate {
         /// Go back to this migration; 0 removes all tables with their data
         #[arg(long, value_name = "NUMBER")]
         down_to: Option<i64>,
     },
+    /// What was refused and why; try it again once the cause is mended
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
 }
 
 fn main() -> ExitCode {
@@ -61,30 +88,44 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run { datasets, once } => consume(&chosen(&datasets)?, once).await,
+        Command::Replay { dataset, replay } => {
+            let (dataset, limits, stop) = (one(&dataset)?, replay_command::limits()?, shutdown::token()?);
+            Database::from_settings()?.migrate().await?;
+            tokio::task::spawn_blocking(move || replay.run(dataset, limits, &Handle::current(), &stop)).await?
+        }
+        Command::Verify { datasets, deep, json } => verify(chosen(&datasets)?, deep, json).await,
         Command::Migrate { down_to: None } => Ok(Database::from_settings()?.migrate().await?),
         Command::Migrate { down_to: Some(number) } => Ok(Database::from_settings()?.migrate_down(number).await?),
+        Command::DeadLetters(command) => dead_letters::run(command).await,
     }
+}
+
+async fn verify(datasets: Vec<&'static Dataset>, deep: bool, json: bool) -> anyhow::Result<()> {
+    let (cluster, registry) = (Cluster::from_settings(), Registry::from_settings()?);
+    let verification = Verification { cluster, database: Database::from_settings()?, registry, datasets, deep };
+    let runtime = Handle::current();
+    let report = tokio::task::spawn_blocking(move || verification.run(&runtime)).await??;
+    report.print(json)
 }
 
 fn chosen(names: &[String]) -> anyhow::Result<Vec<&'static Dataset>> {
     if names.is_empty() {
         return Ok(datasets().iter().collect());
     }
-    let find = |name: &String| {
-        let known = || datasets().iter().map(|dataset| dataset.name.as_str()).collect::<Vec<_>>().join(", ");
-        contract::dataset(name).with_context(|| format!("there is no dataset `{name}`; there are: {}", known()))
-    };
-    names.iter().map(find).collect()
+    names.iter().map(|name| one(name)).collect()
+}
+
+fn one(name: &str) -> anyhow::Result<&'static Dataset> {
+    let known = || datasets().iter().map(|dataset| dataset.name.as_str()).collect::<Vec<_>>().join(", ");
+    contract::dataset(name).with_context(|| format!("there is no dataset `{name}`; there are: {}", known()))
 }
 
 async fn consume(datasets: &[&'static Dataset], once: bool) -> anyhow::Result<()> {
     let stop = shutdown::token()?;
     let database = Database::from_settings()?;
-    let limits = Limits {
-        rows: settings::read_number(&settings::CHUNK_ROWS, 1..=1_000_000)? as usize,
-        bytes: settings::read_number(&settings::CHUNK_BYTES, 1..=1 << 30)? as usize,
-        age: Duration::from_millis(settings::read_number(&settings::CHUNK_AGE_MS, 1..=3_600_000)?.cast_unsigned()),
-    };
+    let limits = replay_command::limits()?;
+    let health = Health::new();
+    let metrics = SinkMetrics::new(&health);
     let sink = |dataset: &&'static Dataset| -> anyhow::Result<Sink> {
         Ok(Sink {
             dataset,
@@ -99,14 +140,31 @@ async fn consume(datasets: &[&'static Dataset], once: bool) -> anyhow::Result<()
                 settings::read_number(&settings::SCHEMA_PATIENCE, 0..=86_400)?.cast_unsigned(),
             ),
             once,
+            meters: metrics.sink(dataset),
         })
     };
     let sinks = datasets.iter().map(sink).collect::<anyhow::Result<Vec<_>>>()?;
+    // A command ends by itself and says how.
+    if !once {
+        health.start()?;
+    }
     tokio::select! {
         migrated = migrate(&database, once) => migrated?,
         () = stop.cancelled() => return Ok(()),
     }
-    run_all(sinks, &stop).await
+    let relay = Relay { cluster: Cluster::from_settings(), registry: Registry::from_settings()?, database };
+    relay_beside(relay, sinks, &stop).await
+}
+
+/// Runs sinks, and beside them the relay of dead letters. A command also consumes what was relayed meanwhile.
+async fn relay_beside(relay: Relay, sinks: Vec<Sink>, stop: &CancellationToken) -> anyhow::Result<()> {
+    let is_again = |sink: &&Sink| sink.once && sink.dataset.name == consumers::dead_letter::dataset().name;
+    let again: Vec<Sink> = sinks.iter().filter(is_again).cloned().collect();
+    let relaying = relay.start();
+    let outcome = run_all(sinks, stop).await;
+    let relayed = relaying.end().await;
+    outcome?;
+    if relayed > 0 && !stop.is_cancelled() { run_all(again, stop).await } else { Ok(()) }
 }
 
 /// Brings the tables up to date; a daemon waits for a database that is away.
@@ -129,7 +187,9 @@ async fn run_all(sinks: Vec<Sink>, stop: &CancellationToken) -> anyhow::Result<(
         let (sender, stop, runtime) = (sender.clone(), stop.clone(), Handle::current());
         let name = format!("sink-{}", sink.dataset.name);
         std::thread::Builder::new().name(name).spawn(move || {
+            sink.meters.beat();
             let result = sink.run(&runtime, &stop);
+            sink.meters.ended();
             // The receiver is gone only when the process ends.
             let _ = sender.blocking_send((sink.dataset, result));
         })?;

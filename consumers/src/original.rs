@@ -70,6 +70,15 @@ impl<'a> Original<'a> {
     }
 }
 
+/// The headers as they are kept: names and values; None is null. What cannot be read is left out.
+pub fn parts(mut headers: &[u8]) -> Vec<(&[u8], Option<&[u8]>)> {
+    let mut all = Vec::new();
+    while let (Some(name), Some(value)) = (take_part(&mut headers), take_part(&mut headers)) {
+        all.push((name.unwrap_or_default(), value));
+    }
+    all
+}
+
 /// One part of the headers; the outer None: there is none.
 #[expect(clippy::option_option, reason = "a null value is not the same as no more bytes")]
 fn take_part<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {

@@ -1,6 +1,7 @@
 //! Reading topics outside of any group: what is at an offset, where a partition ends, which offset a time has.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
@@ -14,6 +15,9 @@ use crate::chunk::Fingerprint;
 use crate::consume::SETTINGS;
 use crate::original::Original;
 use crate::sink::SinkError;
+
+/// The beginning of 2200 in milliseconds.
+const YEAR_2200_MS: i64 = 7_258_118_400_000;
 
 /// The records that are at these offsets now, or at the next ones that hold a record.
 pub(crate) fn fingerprints(
@@ -46,6 +50,8 @@ pub(crate) fn fingerprints(
 pub struct Reader {
     consumer: BaseConsumer<DefaultConsumerContext>,
     topic: String,
+    /// Partitions that have been read to their end.
+    ended: RefCell<HashSet<i32>>,
 }
 
 impl Reader {
@@ -56,7 +62,7 @@ impl Reader {
             config.set(*name, *value);
         }
         // Without a group, but librdkafka wants a name.
-        config.set("group.id", "tapedeck-reader");
+        config.set("group.id", "tapedeck-reader").set("enable.partition.eof", "true");
         let halt = |error: KafkaError| SinkError::Halt(error.to_string());
         let consumer: BaseConsumer<DefaultConsumerContext> = config.create().map_err(halt)?;
         let mut list = TopicPartitionList::new();
@@ -64,20 +70,72 @@ impl Reader {
             list.add_partition_offset(topic, *partition, Offset::Offset(*offset)).map_err(halt)?;
         }
         consumer.assign(&list).map_err(halt)?;
-        Ok(Reader { consumer, topic: topic.to_owned() })
+        Ok(Reader { consumer, topic: topic.to_owned(), ended: RefCell::default() })
     }
 
     /// The next message, if one comes within that time.
     pub fn poll(&self, patience: Duration) -> Result<Option<BorrowedMessage<'_>>, SinkError> {
         match self.consumer.poll(patience) {
             None => Ok(None),
-            Some(Ok(message)) => Ok(Some(message)),
+            Some(Ok(message)) => {
+                self.ended.borrow_mut().remove(&rdkafka::Message::partition(&message));
+                Ok(Some(message))
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                self.ended.borrow_mut().insert(partition);
+                Ok(None)
+            }
             Some(Err(error)) => match error.rdkafka_error_code() {
                 Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown) => Ok(None),
                 _ => Err(SinkError::Retry(format!("cannot read topic `{}`: {error}", self.topic))),
             },
         }
     }
+
+    /// Whether a partition has been read to its end; not every offset before that need hold a record.
+    pub fn is_at_end(&self, partition: i32) -> bool {
+        self.ended.borrow().contains(&partition)
+    }
+}
+
+/// The first offset of each partition whose record Kafka got at that time or later; the end where there is none.
+///
+/// None when the broker does not find times: the embedded one answers a time after its last record with offset 0.
+pub fn offsets_at(
+    cluster: &Cluster,
+    topic: &str,
+    ends: &[(i32, i64, i64)],
+    millis: i64,
+) -> anyhow::Result<Option<Vec<(i32, i64)>>> {
+    let consumer: BaseConsumer<DefaultConsumerContext> = cluster.client_config("offsets").create()?;
+    // Every record came after the beginning of 1970 and before 2200: a broker that finds times says so.
+    let (first, last) = (offsets_of(&consumer, topic, ends, 1)?, offsets_of(&consumer, topic, ends, YEAR_2200_MS)?);
+    let right = |(((_, first), (_, last)), (_, low, end)): ((&(i32, i64), &(i32, i64)), &(i32, i64, i64))| {
+        low == end || (first == low && last == end)
+    };
+    if !first.iter().zip(&last).zip(ends).all(right) {
+        return Ok(None);
+    }
+    offsets_of(&consumer, topic, ends, millis).map(Some)
+}
+
+fn offsets_of(
+    consumer: &BaseConsumer<DefaultConsumerContext>,
+    topic: &str,
+    ends: &[(i32, i64, i64)],
+    millis: i64,
+) -> anyhow::Result<Vec<(i32, i64)>> {
+    let mut times = TopicPartitionList::new();
+    for (partition, _, _) in ends {
+        times.add_partition_offset(topic, *partition, Offset::Offset(millis))?;
+    }
+    let found = consumer.offsets_for_times(times, REQUEST_TIMEOUT)?;
+    let offset = |(partition, _, end): &(i32, i64, i64)| {
+        let element = found.find_partition(topic, *partition);
+        let offset = element.and_then(|element| element.offset().to_raw()).filter(|offset| *offset >= 0);
+        (*partition, offset.unwrap_or(*end))
+    };
+    Ok(ends.iter().map(offset).collect())
 }
 
 /// The end of each partition of a topic, as Kafka has it now.

@@ -22,6 +22,7 @@ use crate::admit::Admission;
 use crate::breaker::Breaker;
 use crate::chunk::{Chunk, ChunkBuilder, Limits, Partition, Target};
 use crate::consume::{Change, Consumption, InFlight, OnGap, Polled, Start};
+use crate::meters::Meters;
 use crate::original::Original;
 use crate::schemas::{Missing, RETRY_INTERVAL, Schemas};
 use crate::store::{Commit, Database, Outcome, StoreError};
@@ -76,6 +77,8 @@ pub struct Sink {
     pub schema_patience: Duration,
     /// Whether to end at the end of the topic.
     pub once: bool,
+    /// What is measured of it.
+    pub meters: Meters,
 }
 
 impl Sink {
@@ -101,6 +104,7 @@ impl Sink {
                         return Err(SinkError::Halt(reason));
                     }
                     tracing::warn!(dataset = self.dataset.name, reason, "sink begins again");
+                    self.meters.session_failed(&reason);
                 }
             }
             let wait = waits.next().unwrap_or(MAX_WAIT);
@@ -179,7 +183,7 @@ impl<'a> Session<'a> {
             &sink.cluster,
             (&session.group, &session.topic),
             (&sink.database, sink.on_gap),
-            session.in_flight.clone(),
+            (session.in_flight.clone(), sink.meters.clone()),
             runtime,
             sink.once,
         )?;
@@ -201,6 +205,7 @@ impl<'a> Session<'a> {
                 answers: answer.clone(),
                 in_flight: in_flight.clone(),
                 cancelled: cancelled.clone(),
+                meters: Some(sink.meters.clone()),
             };
             runtime.spawn(writer.run());
             sender
@@ -285,6 +290,7 @@ impl<'a> Session<'a> {
         }
         for (number, assigned) in self.partitions.iter_mut().filter(|(_, assigned)| full(assigned)) {
             consumption.pause(*number)?;
+            self.sink.meters.paused();
             assigned.paused = true;
         }
         Ok(false)
@@ -354,8 +360,10 @@ impl<'a> Session<'a> {
         breaker.note(refused.is_some());
         if let Some(cause) = &refused {
             let partition = builder.partition();
+            self.sink.meters.refused(cause);
             tracing::debug!(%partition, offset = original.offset, reason = cause.reason, "dead letter");
             if let Some((refused, seen)) = breaker.tripped() {
+                self.sink.meters.tripped();
                 return Err(SinkError::Halt(format!(
                     "{refused} of the last {seen} records of {partition} are refused, the last one at offset {}: {}; \
                      mend the cause, or raise `TAPEDECK_BREAKER_PERCENT` to let them become dead letters",

@@ -9,13 +9,22 @@ use thiserror::Error;
 
 use crate::chunk::{Chunk, Fingerprint, Partition};
 
+mod audit;
 mod isolate;
+mod letters;
 mod postgres;
 mod query;
 mod scratch;
+pub mod side;
 mod sqlite;
 mod statements;
 
+pub(crate) use audit::Line;
+pub use audit::{Audit, GapRow, LedgerSums, PositionRow};
+pub use contract::sql::Dialect;
+pub use letters::{
+    Batch, Count, DeadLetters, FORWARD_PATIENCE, Fate, Filter, Forward, Letter, MAX_LETTERS, Name, Relayed,
+};
 pub use query::Found;
 
 /// Why a store did not do it, named by what to do next.
@@ -36,7 +45,7 @@ pub enum StoreError {
 }
 
 /// What became of a chunk's records; the sum of the parts is `read`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Outcome {
     /// All.
     pub read: u64,
@@ -140,6 +149,9 @@ pub struct Total {
     pub outcome: Outcome,
 }
 
+/// Rows of texts; None is null.
+pub type Texts = Vec<Vec<Option<String>>>;
+
 /// A database connection that commits chunks.
 pub trait Store: Send {
     /// The positions of a sink in a topic, of the latest incarnation.
@@ -153,6 +165,15 @@ pub trait Store: Send {
 
     /// Writes a gap down and moves the position to its end, unless somebody else has done so.
     fn record_gap<'a>(&'a mut self, gap: &'a Gap) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// The language that the database speaks.
+    fn dialect(&self) -> Dialect;
+
+    /// Runs one statement, with texts as its parameters; gives the rows, of which every column must be a text.
+    ///
+    /// A transaction can be begun and committed by statements of its own; after an error it is rolled back.
+    fn rows<'a>(&'a mut self, statement: String, parameters: &'a [&'a str])
+    -> BoxFuture<'a, Result<Texts, StoreError>>;
 
     /// The sums of the ledger by sink.
     fn totals(&mut self) -> BoxFuture<'_, Result<Vec<Total>, StoreError>>;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::chunk::Chunk;
 use crate::consume::InFlight;
+use crate::meters::Meters;
 use crate::store::{Commit, Store, StoreError};
 
 /// Shortest wait before something is tried again.
@@ -46,33 +47,48 @@ pub(crate) struct Writer {
     pub(crate) answers: SyncSender<Written>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) cancelled: CancellationToken,
+    /// None: it is not a daemon's.
+    pub(crate) meters: Option<Meters>,
 }
 
 impl Writer {
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(self) {
+        self.run_and_return().await;
+    }
+
+    /// Runs until there are no more chunks; gives the store back.
+    pub(crate) async fn run_and_return(mut self) -> Box<dyn Store> {
         while let Some(mut chunk) = self.chunks.recv().await {
             let began = Instant::now();
             let result = self.commit(&mut chunk).await;
             self.in_flight.end();
             let (partition, to_offset) = (chunk.partition.number, chunk.to_offset);
             if self.answers.send(Written { partition, to_offset, elapsed: began.elapsed(), result }).is_err() {
-                return;
+                break;
             }
         }
+        self.store
     }
 
     /// Commits a chunk; gives up only when the session ends.
     async fn commit(&mut self, chunk: &mut Chunk) -> Result<Commit, StoreError> {
         let mut waits = backoff();
-        let mut logged: Option<Instant> = None;
+        let mut logged: Option<(Instant, String)> = None;
         loop {
-            let error = match self.store.commit(chunk).await {
+            let began = Instant::now();
+            let attempt = self.store.commit(chunk).await;
+            if let Some(meters) = &self.meters {
+                meters.attempted(chunk.partition.number, chunk.to_offset, &attempt, began.elapsed());
+            }
+            let error = match attempt {
                 Err(StoreError::Retry(reason)) if !self.cancelled.is_cancelled() => reason,
                 result => return result,
             };
-            if logged.is_none_or(|logged| logged.elapsed() > REMINDER) {
+            // Another reason is news; the same one is repeated now and then.
+            let known = |(since, reason): &(Instant, String)| since.elapsed() < REMINDER && *reason == error;
+            if !logged.as_ref().is_some_and(known) {
                 tracing::warn!(partition = %chunk.partition, reason = error, "cannot store, will go on trying");
-                logged = Some(Instant::now());
+                logged = Some((Instant::now(), error.clone()));
             }
             tokio::select! {
                 () = tokio::time::sleep(waits.next().unwrap_or(MAX_WAIT)) => {}

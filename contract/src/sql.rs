@@ -142,6 +142,24 @@ pub fn postgres_upsert(dataset: &Dataset, table: &str) -> String {
     )
 }
 
+/// PostgreSQL: a plain upsert of `count` rows that knows no versions, for comparison. Parameters per row: all fields of
+/// the dataset, the content hash.
+pub fn postgres_values(dataset: &Dataset, table: &str, count: usize) -> String {
+    let names: Vec<&str> = dataset.fields.iter().map(|field| field.name.as_str()).chain([CONTENT_HASH]).collect();
+    let row = |at: usize| {
+        let parameters = (1..=names.len()).map(|place| format!("${}", at * names.len() + place));
+        format!("({})", joined(parameters))
+    };
+    let updates = names.iter().map(|name| format!("{name} = excluded.{name}"));
+    format!(
+        "insert into {table} ({}) values {} on conflict ({}) do update set {}",
+        names.join(", "),
+        joined((0..count).map(row)),
+        key(dataset),
+        joined(updates)
+    )
+}
+
 /// SQLite: which of `count` rows, given by key and version, would be written, with the hash of the row they would replace.
 ///
 /// Parameters per row: its place, the key's fields, the version. Answers (place, stored hash or null).

@@ -9,9 +9,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::ask::{Page, Question};
+use crate::meters::SourceMeters;
 use crate::poll::{Ending, KAFKA_WAITS, Mode, Run, Stop, connect, pause};
 use crate::progress::{ItemDone, RoundDone};
-use crate::publish::{PublishError, Publisher};
+use crate::publish::{Delivered, PublishError, Publisher};
 use crate::source::{Endpoint, Reject, Request, Source};
 
 /// Pages that may wait to be published: enough to fetch while Kafka acknowledges, few enough to hold in memory.
@@ -78,6 +79,7 @@ pub(crate) struct Delivery<'a> {
     source: &'static Source,
     run: &'a Run,
     publisher: Publisher,
+    meters: &'a SourceMeters,
     tally: &'a mut Tally,
     item: ItemTally,
 }
@@ -87,9 +89,10 @@ impl<'a> Delivery<'a> {
         source: &'static Source,
         run: &'a Run,
         publisher: Publisher,
+        meters: &'a SourceMeters,
         tally: &'a mut Tally,
     ) -> Delivery<'a> {
-        Delivery { source, run, publisher, tally, item: ItemTally::default() }
+        Delivery { source, run, publisher, meters, tally, item: ItemTally::default() }
     }
 
     /// Publishes answers until no more come; what has come meanwhile is acknowledged together.
@@ -106,6 +109,7 @@ impl<'a> Delivery<'a> {
             }
             let counts = self.deliver(&batch).await?;
             for (answer, counts) in batch.into_iter().zip(counts) {
+                self.meters.published(answer.endpoint.name, counts);
                 let is_last = answer.is_last;
                 items_done += usize::from(is_last);
                 self.note(answer, counts, [items_done, items]);
@@ -116,6 +120,8 @@ impl<'a> Delivery<'a> {
 
     /// Tells that a round is over.
     pub(crate) fn round_done(&self, items: usize) {
+        // With nothing due, nothing speaks against it.
+        self.meters.delivered(0);
         let Tally { published, rejected, failed_items } = *self.tally;
         info!(source = self.source.name, items, published, rejected, failed_items, "round complete");
         self.run.progress.tell(&self.tally.round_done(self.source, None));
@@ -131,15 +137,21 @@ impl<'a> Delivery<'a> {
                 published = publishing => published,
                 () = grace(&self.run.shutdown) => return Err(Stop::Shutdown),
             };
+            if let Err(error) = &published {
+                self.meters.not_delivered(&error.to_string());
+            }
             match published {
-                Ok(counts) => return Ok(counts),
+                Ok((counts, delivered)) => {
+                    self.meters.delivered(delivered.bytes);
+                    return Ok(counts);
+                }
                 Err(PublishError::Retry(reason)) if self.run.mode == Mode::Daemon => {
                     warn!(source = self.source.name, pages = batch.len(), "publishing again: {reason}");
                 }
                 Err(error) => return Err(Stop::Kafka(error.to_string())),
             }
             pause(self.run, KAFKA_WAITS[0]).await?;
-            self.publisher = connect(self.source, self.run).await?;
+            self.publisher = connect(self.source, self.run, self.meters).await?;
         }
     }
 
@@ -198,7 +210,7 @@ async fn publish(
     publisher: &mut Publisher,
     source: &'static Source,
     batch: &[Answer],
-) -> Result<Vec<[u64; 2]>, PublishError> {
+) -> Result<(Vec<[u64; 2]>, Delivered), PublishError> {
     let mut counts = Vec::with_capacity(batch.len());
     for answer in batch {
         counts.push(match &answer.page {
@@ -206,8 +218,7 @@ async fn publish(
             Err(_) => [0, 0],
         });
     }
-    publisher.flush().await?;
-    Ok(counts)
+    Ok((counts, publisher.flush().await?))
 }
 
 async fn publish_page(

@@ -6,15 +6,18 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod ask;
+pub mod delete;
 mod deliver;
 pub mod fetch;
 #[cfg(test)]
 mod fixture;
 pub mod json;
+pub mod meters;
 pub mod page;
 pub mod poll;
 pub mod progress;
 pub mod publish;
+mod reread;
 pub mod source;
 pub mod sources;
 #[cfg(test)]

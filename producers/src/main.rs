@@ -11,11 +11,14 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use clap::{Parser, Subcommand};
+use producers::delete::Deletion;
 use producers::fetch::Fetcher;
+use producers::meters::Meters;
 use producers::poll::{self, Ending, Mode, Run};
 use producers::progress::Progress;
 use producers::source::{Source, source};
 use producers::watchlist::Watchlist;
+use service::health::Health;
 use service::kafka::Cluster;
 use service::{shutdown, telemetry};
 
@@ -46,6 +49,26 @@ enum Command {
         #[arg(long)]
         progress: bool,
     },
+    /// Publishes deletions of what is on a dataset's topic; without `--yes` it only says what it would delete.
+    Delete {
+        /// Name of the dataset.
+        dataset: String,
+        /// Only what holds this value in this field; several must all hold.
+        #[arg(long = "where", value_name = "FIELD=VALUE", required = true)]
+        conditions: Vec<String>,
+        /// Only what has this time or a later one: a date, or e.g. `2026-11-20T12:00:00Z`.
+        #[arg(long, value_name = "TIME")]
+        from: Option<String>,
+        /// Only what has an earlier time.
+        #[arg(long, value_name = "TIME")]
+        to: Option<String>,
+        /// When the deletion became known; by default now. It does nothing to what is known later.
+        #[arg(long, value_name = "TIME")]
+        known_at: Option<DateTime<Utc>>,
+        /// Publishes the deletions.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Reads saved responses and writes their records as JSON lines; needs neither network nor Kafka.
     Parse {
         /// Name of the source.
@@ -74,6 +97,12 @@ fn main() -> ExitCode {
                 Err(error) => telemetry::report(Err(error)),
             }
         }
+        Command::Delete { dataset, conditions, from, to, known_at, yes } => {
+            let now = Utc::now().trunc_subsecs(6);
+            let times = (from.as_deref(), to.as_deref());
+            let deletion = Deletion::new(&dataset, &conditions, times, known_at, now);
+            telemetry::report(deletion.and_then(|deletion| delete(deletion, yes)))
+        }
         Command::Run { sources, once, progress } => {
             let mode = if once { Mode::Once } else { Mode::Daemon };
             let progress = if progress { Progress::Lines } else { Progress::Silent };
@@ -94,10 +123,24 @@ fn run(names: &[String], mode: Mode, progress: Progress) -> anyhow::Result<Endin
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let shutdown = shutdown::token()?;
-        let run = Run { watchlist, cluster: Cluster::from_settings(), mode, progress, shutdown };
+        let health = Health::new();
+        // A command ends by itself and says how.
+        if mode == Mode::Daemon {
+            health.start()?;
+        }
+        let meters = Meters::new(&health);
+        let run = Run { watchlist, cluster: Cluster::from_settings(), mode, progress, shutdown, meters };
         let sources = sources.into_iter().map(|source| (source, Fetcher::from_settings(source))).collect();
         Ok(poll::run(sources, run).await)
     })
+}
+
+fn delete(deletion: Deletion, yes: bool) -> anyhow::Result<()> {
+    let cluster = Cluster::from_settings();
+    let runtime = tokio::runtime::Runtime::new()?;
+    let found = deletion.find(&cluster, runtime.handle())?;
+    let said = if yes { runtime.block_on(deletion.publish(&found, &cluster))? } else { deletion.preview(&found) };
+    list::print(&said)
 }
 
 /// The sources of these names, each once.

@@ -14,6 +14,7 @@ use tracing::{error, warn};
 use crate::ask::{self, DAEMON, ONCE, Page, Patience, Question};
 use crate::deliver::{Answer, Delivery, Left, PAGES_AHEAD, Sender, Tally};
 use crate::fetch::Fetcher;
+use crate::meters::{Meters, SourceMeters};
 use crate::progress::Progress;
 use crate::publish::Publisher;
 use crate::source::{Endpoint, PageError, Source};
@@ -46,6 +47,8 @@ pub struct Run {
     pub progress: Progress,
     /// Cancelled to end the run.
     pub shutdown: CancellationToken,
+    /// What is measured of it.
+    pub meters: Meters,
 }
 
 /// How a run ended; what went wrong has been logged.
@@ -91,7 +94,8 @@ pub(crate) enum Stop {
 
 async fn poll(source: &'static Source, fetcher: anyhow::Result<Fetcher>, run: Run) -> Ending {
     let mut tally = Tally::default();
-    let outcome = poll_source(source, fetcher, &run, &mut tally).await;
+    let meters = run.meters.source(source);
+    let outcome = run.meters.beating(source, poll_source(source, fetcher, &run, &meters, &mut tally)).await;
     let reason = match outcome {
         Ok(()) | Err(Stop::Shutdown) => return tally.ending(run.mode),
         Err(Stop::Source(reason)) => reason,
@@ -101,6 +105,7 @@ async fn poll(source: &'static Source, fetcher: anyhow::Result<Fetcher>, run: Ru
         }
     };
     error!(source = source.name, "stopped: {reason}");
+    meters.stopped(&reason);
     run.progress.tell(&tally.round_done(source, Some(&reason)));
     Ending::Incomplete
 }
@@ -109,20 +114,21 @@ async fn poll_source(
     source: &'static Source,
     fetcher: anyhow::Result<Fetcher>,
     run: &Run,
+    meters: &SourceMeters,
     tally: &mut Tally,
 ) -> Result<(), Stop> {
     let fetcher = fetcher.map_err(|error| Stop::Source(telemetry::one_line(&error)))?;
     if source.endpoints.iter().all(|endpoint| run.watchlist.items(source, endpoint).is_empty()) {
         return Err(Stop::Source(format!("the watchlist names nothing to poll from `{}`", source.name)));
     }
-    let publisher = connect(source, run).await?;
-    let poller =
-        Poller { asker: Asker { source, run, fetcher }, delivery: Delivery::new(source, run, publisher, tally) };
+    let publisher = connect(source, run, meters).await?;
+    let delivery = Delivery::new(source, run, publisher, meters, tally);
+    let poller = Poller { asker: Asker { source, run, fetcher, meters }, delivery };
     poller.rounds().await
 }
 
 /// Connects to Kafka; a daemon waits for it.
-pub(crate) async fn connect(source: &Source, run: &Run) -> Result<Publisher, Stop> {
+pub(crate) async fn connect(source: &Source, run: &Run, meters: &SourceMeters) -> Result<Publisher, Stop> {
     let datasets = datasets(source);
     let role = format!("producer-{}", source.name);
     let mut wait = KAFKA_WAITS[0];
@@ -131,6 +137,7 @@ pub(crate) async fn connect(source: &Source, run: &Run) -> Result<Publisher, Sto
             Ok(publisher) => return Ok(publisher),
             Err(error) => telemetry::one_line(&error),
         };
+        meters.not_delivered(&reason);
         if run.mode == Mode::Once {
             return Err(Stop::Kafka(reason));
         }
@@ -202,6 +209,7 @@ struct Asker<'a> {
     source: &'static Source,
     run: &'a Run,
     fetcher: Fetcher,
+    meters: &'a SourceMeters,
 }
 
 impl Asker<'_> {
@@ -233,7 +241,9 @@ impl Asker<'_> {
     async fn page(&self, question: Question<'_>) -> Result<Result<Page, Left>, Stop> {
         let (source, endpoint, item) = (self.source.name, question.endpoint.name, question.item);
         let asking = ask::page(&self.fetcher, question, self.patience());
-        match self.run.shutdown.run_until_cancelled(asking).await.ok_or(Stop::Shutdown)? {
+        let outcome = self.run.shutdown.run_until_cancelled(asking).await.ok_or(Stop::Shutdown)?;
+        self.meters.fetched(endpoint, &outcome);
+        match outcome {
             Ok(page) => Ok(Ok(page)),
             Err(PageError::Skip(reason)) => {
                 warn!(source, endpoint, item, "skipped: {reason}");
@@ -296,6 +306,7 @@ mod tests {
             mode: Mode::Once,
             progress: Progress::Silent,
             shutdown: CancellationToken::new(),
+            meters: Meters::new(&service::health::Health::new()),
         }
     }
 

@@ -9,7 +9,7 @@ use contract::{Dataset, Record, codec, topic};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders, ToBytes};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use service::kafka::Cluster;
 use service::registry::Registry;
@@ -63,6 +63,8 @@ pub enum PublishError {
 pub struct Delivered {
     /// Since the last flush.
     pub records: u64,
+    /// Bytes of their keys and values, before they were compressed.
+    pub bytes: u64,
 }
 
 /// Publishes records of some datasets, each under its key to its dataset's topic.
@@ -75,6 +77,7 @@ pub struct Publisher {
     message: Vec<u8>,
     /// Records put into the queue since the last flush.
     queued: u64,
+    queued_bytes: u64,
     flushed: Counts,
 }
 
@@ -124,6 +127,7 @@ impl Publisher {
             routes,
             message: Vec::new(),
             queued: 0,
+            queued_bytes: 0,
             flushed: Counts::default(),
         })
     }
@@ -133,20 +137,50 @@ impl Publisher {
         let Some(route) = self.routes.get(record.dataset()) else {
             return Err(PublishError::Record(format!("no topic for dataset `{}` was asked for", record.dataset())));
         };
-        self.message.clear();
-        codec::put_header(route.schema_id, &mut self.message);
-        record.encode(&mut self.message);
+        let (topic, schema_id) = (route.topic.clone(), route.schema_id);
+        let mut message = std::mem::take(&mut self.message);
+        message.clear();
+        codec::put_header(schema_id, &mut message);
+        record.encode(&mut message);
         let key = record.message_key();
+        let outcome = self.enqueue(BaseRecord::to(&topic).key(&key).payload(&message), key.len() + message.len()).await;
+        self.message = message;
+        outcome
+    }
+
+    /// Puts a deletion into the queue: a message without value, whose headers say what is deleted as of when.
+    pub async fn publish_deletion(
+        &mut self,
+        dataset: &Dataset,
+        key: &str,
+        headers: &[(&'static str, String)],
+    ) -> Result<(), PublishError> {
+        let Some(route) = self.routes.get(dataset.name.as_str()) else {
+            return Err(PublishError::Record(format!("no topic for dataset `{}` was asked for", dataset.name)));
+        };
+        let topic = route.topic.clone();
+        let headers = headers.iter().fold(OwnedHeaders::new(), |headers, (name, value)| {
+            headers.insert(Header { key: name, value: Some(value) })
+        });
+        self.enqueue(BaseRecord::<_, [u8]>::to(&topic).key(key).headers(headers), key.len()).await
+    }
+
+    async fn enqueue<K: ToBytes + ?Sized, V: ToBytes + ?Sized>(
+        &mut self,
+        mut message: BaseRecord<'_, K, V>,
+        size: usize,
+    ) -> Result<(), PublishError> {
         let deadline = Instant::now() + ACKNOWLEDGE_TIMEOUT;
         loop {
-            let message = BaseRecord::to(&route.topic).key(&key).payload(&self.message);
-            let Err((error, _)) = self.producer.send(message) else {
+            let Err((error, back)) = self.producer.send(message) else {
                 self.queued += 1;
+                self.queued_bytes += size as u64;
                 return Ok(());
             };
+            message = back;
             let is_full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
             if !is_full || Instant::now() > deadline {
-                return Err(self.refused(&error));
+                return Err(self.refused(&error, size));
             }
             sleep(QUEUE_WAIT).await;
         }
@@ -159,11 +193,11 @@ impl Publisher {
         let delivered = counts.delivered - self.flushed.delivered;
         let failed = counts.failed - self.flushed.failed;
         self.flushed = counts;
-        let queued = std::mem::take(&mut self.queued);
+        let (queued, bytes) = (std::mem::take(&mut self.queued), std::mem::take(&mut self.queued_bytes));
         flushed?;
         // Every record counts, also one that was lost without a word.
         if delivered == queued && failed == 0 {
-            return Ok(Delivered { records: delivered });
+            return Ok(Delivered { records: delivered, bytes });
         }
         let (brokers, reason) = (&self.brokers, self.producer.context().last_error());
         Err(self.worst(format!("Kafka at `{brokers}` acknowledged {delivered} of {queued} records: {reason}")))
@@ -176,16 +210,16 @@ impl Publisher {
             match self.producer.flush(Duration::ZERO) {
                 Ok(()) => return Ok(()),
                 Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) if Instant::now() < deadline => {}
-                Err(error) => return Err(self.refused(&error)),
+                Err(error) => return Err(self.refused(&error, 0)),
             }
             sleep(FLUSH_WAIT).await;
         }
     }
 
-    fn refused(&self, error: &KafkaError) -> PublishError {
+    fn refused(&self, error: &KafkaError, size: usize) -> PublishError {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
-                PublishError::Record(format!("the message has {} bytes, more than Kafka takes", self.message.len()))
+                PublishError::Record(format!("the message has {size} bytes, more than Kafka takes"))
             }
             _ => self.worst(format!("Kafka at `{}` did not take a record: {error}", self.brokers)),
         }
@@ -285,8 +319,10 @@ mod tests {
         for record in &records {
             publisher.publish(record).await.unwrap();
         }
-        assert_eq!(publisher.flush().await, Ok(Delivered { records: records.len() as u64 }));
-        assert_eq!(publisher.flush().await, Ok(Delivered { records: 0 }));
+        let delivered = publisher.flush().await.unwrap();
+        assert_eq!(delivered.records, records.len() as u64);
+        assert!(delivered.bytes > 50 * delivered.records, "{delivered:?}");
+        assert_eq!(publisher.flush().await, Ok(Delivered::default()));
 
         let consumer: BaseConsumer = Cluster::new(&mock.bootstrap_servers(), "test")
             .client_config("reader")
@@ -343,7 +379,7 @@ mod tests {
             matches!(&outcome, Err(PublishError::Record(text)) if text.contains("more than Kafka takes")),
             "{outcome:?}"
         );
-        assert_eq!(publisher.flush().await, Ok(Delivered { records: 0 }));
+        assert_eq!(publisher.flush().await, Ok(Delivered::default()));
     }
 
     #[tokio::test(flavor = "multi_thread")]

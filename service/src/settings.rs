@@ -123,6 +123,24 @@ pub const LOG: Variable = variable(
     "What to log: `error`, `warn`, `info`, `debug`, or a filter such as `consumers=debug`",
 );
 
+/// Where health and metrics are served.
+pub const HEALTH_ADDRESS: Variable = variable(
+    "TAPEDECK_HEALTH_ADDRESS",
+    Some("127.0.0.1:0"),
+    "Where a daemon serves `/livez`, `/readyz` and `/metrics`, `host:port`; port 0: a free one, which is logged",
+);
+/// Where to write the address of the health server.
+pub const HEALTH_FILE: Variable = variable(
+    "TAPEDECK_HEALTH_FILE",
+    None,
+    "When set, a daemon writes the address of its health server into this file; `tapedeck up` sets it: `run/*.health`",
+);
+/// When a process whose loop hangs is ended.
+pub const WATCHDOG: Variable = variable(
+    "TAPEDECK_WATCHDOG_S",
+    Some("120"),
+    "Seconds after which a daemon whose loop hangs ends with exit code 70, to be started again; 0: never",
+);
 /// Whether to stop when standard input ends.
 pub const STOP_AT_EOF: Variable = variable(
     "TAPEDECK_STOP_AT_EOF",
@@ -149,6 +167,9 @@ pub const ALL: &[&Variable] = &[
     &SCHEMA_PATIENCE,
     &WATCHLIST,
     &LOG,
+    &HEALTH_ADDRESS,
+    &HEALTH_FILE,
+    &WATCHDOG,
     &STOP_AT_EOF,
 ];
 

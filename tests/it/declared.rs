@@ -89,9 +89,16 @@ fn tables_and_columns_are_commented_with_the_declarations_texts() {
 
 #[test]
 fn consumers_that_start_together_migrate_an_empty_database_once() {
-    for (name, scratch) in postgres_databases() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = format!("sqlite:{}", folder.path().join("together.db").display());
+    // Each an own one, as of a process of its own.
+    let sqlite = || Database::new(&address).unwrap();
+    let postgres = postgres_databases();
+    let databases = postgres.iter().map(|(name, scratch)| (*name, scratch.database.clone()));
+    for (name, database) in databases.chain([("SQLite", sqlite())]) {
+        let own = || if name == "SQLite" { sqlite() } else { database.clone() };
+        let migrate = || block_on(own().migrate());
         std::thread::scope(|scope| {
-            let migrate = || block_on(scratch.database.migrate());
             let all: Vec<_> = (0..6).map(|_| scope.spawn(migrate)).collect();
             for one in all {
                 one.join().unwrap().unwrap_or_else(|error| panic!("on {name}: {error}"));

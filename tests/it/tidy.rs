@@ -23,8 +23,13 @@ const CRATES: &[(&str, &[&str], &[&str])] = &[
 /// Words that only these files may hold: what knows a library is in one place.
 const CONFINED: &[(&str, &[&str])] = &[
     ("reqwest::", &["producers/src/fetch.rs", "service/src/registry.rs"]),
-    ("rdkafka::producer", &["producers/src/publish.rs"]),
-    ("rdkafka::consumer", &["consumers/src/consume.rs", "consumers/src/reader.rs"]),
+    ("hyper::", &["service/src/server.rs"]),
+    ("prometheus_client::", &["service/src/metrics.rs"]),
+    ("rdkafka::producer", &["producers/src/publish.rs", "consumers/src/relay.rs"]),
+    (
+        "rdkafka::consumer",
+        &["consumers/src/consume.rs", "consumers/src/offsets.rs", "consumers/src/reader.rs", "producers/src/reread.rs"],
+    ),
     ("AssertSqlSafe", &["consumers/src/store/"]),
     ("sqlx::", &["consumers/src/store/"]),
     ("env::var", &["service/src/settings.rs"]),

@@ -100,6 +100,16 @@ impl Bench {
         block_on(self.database.query(sql)).unwrap().rows
     }
 
+    /// Changes the database by hand.
+    pub fn execute(&self, sql: &str) {
+        self.try_execute(sql).unwrap();
+    }
+
+    /// Tries to change the database by hand.
+    pub fn try_execute(&self, sql: &str) -> Result<(), consumers::store::StoreError> {
+        block_on(self.database.store("test").rows(sql.to_owned(), &[])).map(drop)
+    }
+
     /// A single number from the database.
     pub fn number(&self, sql: &str) -> i64 {
         self.query(sql)[0][0].as_deref().unwrap_or("0").parse().unwrap()

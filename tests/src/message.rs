@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use contract::records::OhlcvBar;
 use contract::{Record, codec};
 use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use service::kafka::Cluster;
 
@@ -56,12 +57,7 @@ pub type Message = (Option<i32>, Option<Vec<u8>>, Option<Vec<u8>>);
 pub fn send(bench: &Bench, dataset: &str, messages: &[Message]) {
     let topic = bench.topic(dataset);
     block_on(Cluster::new(&bench.brokers, &bench.namespace).ensure_topics(std::slice::from_ref(&topic))).unwrap();
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", &bench.brokers)
-        .set("enable.idempotence", "true")
-        .set("partitioner", "murmur2_random")
-        .create()
-        .unwrap();
+    let producer = producer(bench);
     for (partition, key, value) in messages {
         let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&topic);
         record.partition = *partition;
@@ -78,4 +74,46 @@ pub fn send_records(bench: &Bench, dataset: &str, records: &[Record]) {
     let message =
         |record: &Record| (None, Some(record.message_key().into_bytes()), Some(encode(BAR_SCHEMA_ID, record)));
     send(bench, dataset, &records.iter().map(message).collect::<Vec<_>>());
+}
+
+/// A message of ours: key, value, and the headers of a deletion.
+pub type Published = (String, Option<Vec<u8>>, Vec<(&'static str, String)>);
+
+/// A bar as a producer publishes it.
+pub fn insertion(bar: &OhlcvBar) -> Published {
+    (bar.message_key(), Some(encode(BAR_SCHEMA_ID, &Record::from(bar.clone()))), Vec::new())
+}
+
+/// The deletion of a bar's key, as of the bar's version.
+pub fn deletion(bar: &OhlcvBar) -> Published {
+    let dataset = contract::dataset("ohlcv_bar").unwrap();
+    let mut body = Vec::new();
+    bar.encode(&mut body);
+    let mut rows = contract::Rows::new(dataset);
+    contract::Decoder::new(dataset, &dataset.schema).unwrap().decode(&body, &mut rows).unwrap();
+    let (key, headers) = contract::tombstone::encode(dataset, &rows, 0, bar.known_at, bar.observed_at);
+    (key, None, headers)
+}
+
+/// Publishes in that order and waits until all is acknowledged.
+pub fn publish(bench: &Bench, dataset: &str, messages: &[Published]) {
+    let topic = bench.topic(dataset);
+    block_on(Cluster::new(&bench.brokers, &bench.namespace).ensure_topics(std::slice::from_ref(&topic))).unwrap();
+    let producer = producer(bench);
+    for (key, value, headers) in messages {
+        let headers = headers.iter().fold(OwnedHeaders::new(), |headers, (name, value)| {
+            headers.insert(Header { key: name, value: Some(value) })
+        });
+        let mut record: BaseRecord<'_, str, [u8]> = BaseRecord::to(&topic).key(key.as_str()).headers(headers);
+        record.payload = value.as_deref();
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+        producer.poll(Duration::ZERO);
+    }
+    producer.flush(Duration::from_secs(60)).unwrap();
+}
+
+fn producer(bench: &Bench) -> BaseProducer {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &bench.brokers).set("enable.idempotence", "true");
+    config.set("partitioner", "murmur2_random").create().unwrap()
 }

@@ -2,23 +2,32 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono::Utc;
 use contract::rows::Folded;
-use contract::{Column, Dataset, Rows, datasets, sql};
+use contract::{Dataset, Rows, datasets, sql};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use service::secret::{Secret, without_credentials};
-use sqlx::postgres::{PgArguments, PgConnectOptions};
-use sqlx::{
-    Arguments as _, AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, Row as _,
-};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, Row as _};
 
-use super::isolate::{self, Isolation, class_of};
+use super::isolate::Isolation;
 use super::statements::{POSTGRES, about, about_gap, ledger_row, moving, outbox_names, outcome, position, total};
-use super::{Commit, Gap, Outcome, Position, Store, StoreError, Total, Upserted};
+use super::{Commit, Dialect, Gap, Outcome, Position, Store, StoreError, Texts, Total, Upserted};
 use crate::chunk::Chunk;
-use crate::dead_letter::{self, Cause};
+use crate::dead_letter;
+
+mod bind;
+mod fault;
+
+pub(super) use bind::{date, insert_values, timestamp};
+
+use bind::arguments;
+use fault::{Fault, classify, refused};
+
+mod letters;
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/postgres");
 
@@ -32,6 +41,13 @@ const SESSION: &[(&str, &str)] = &[
     ("tcp_user_timeout", "15000"),
     ("synchronous_commit", "on"),
 ];
+
+/// How long the network may take to open a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a transaction may go without an end: longer than the longest statement that the server allows.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(35);
+/// How long the positions may take to be read: Kafka is not polled meanwhile.
+const POSITIONS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Names the lock under which comments are written; any number that nobody else uses.
 const COMMENT_LOCK: i64 = 0x7461_7065_6465_636b;
@@ -84,7 +100,10 @@ impl Postgres {
     /// Tries until the chunk is committed or something is wrong that care for its rows does not help.
     async fn commit_chunk(&mut self, chunk: &mut Chunk) -> Result<Commit, StoreError> {
         loop {
-            let fault = match self.attempt(chunk).await {
+            // The server ends what takes too long, but cannot tell us so when the network is gone. The connection is dropped
+            // with the attempt, and what became of it is read from the position.
+            let attempt = tokio::time::timeout(ATTEMPT_TIMEOUT, self.attempt(chunk)).await;
+            let fault = match attempt.unwrap_or_else(|_| Err(StoreError::Retry(silent(ATTEMPT_TIMEOUT)).into())) {
                 Ok(commit) => {
                     self.care = Care::NONE;
                     return Ok(commit);
@@ -112,7 +131,7 @@ impl Postgres {
         let upsert_dead = self.upsert(dead_letters, &dead_letters.name.as_str().into());
         let mut connection = self.take().await?;
         let mut transaction = connection.begin().await?;
-        if !move_position(&mut transaction, chunk).await? {
+        if chunk.target.accounted && !move_position(&mut transaction, chunk).await? {
             transaction.rollback().await?;
             let outcome = committed_before(&mut connection, chunk).await?;
             self.connection = Some(connection);
@@ -127,7 +146,9 @@ impl Postgres {
         }
         let outcome = Outcome::of_upsert(chunk, upserted);
         // Last before COMMIT: PostgreSQL answers the COMMIT of a failed transaction without an error, but this would fail.
-        insert_ledger(&mut transaction, chunk, &outcome).await?;
+        if chunk.target.accounted {
+            insert_ledger(&mut transaction, chunk, &outcome).await?;
+        }
         transaction.commit().await?;
         self.connection = Some(connection);
         Ok(Commit { outcome, already: false })
@@ -174,14 +195,16 @@ impl Postgres {
 
 impl Store for Postgres {
     fn positions<'a>(&'a mut self, sink: &'a str, topic: &'a str) -> BoxFuture<'a, Result<Vec<Position>, StoreError>> {
-        async move {
+        let read = async move {
             let mut connection = self.take().await?;
             let query = sqlx::query(POSTGRES.positions.as_str()).bind(sink).bind(topic);
             let rows = query.fetch_all(&mut connection).await.map_err(classify)?;
             self.connection = Some(connection);
             Ok(rows.iter().map(position).collect())
-        }
-        .boxed()
+        };
+        let silence = |_| Err(StoreError::Retry(silent(POSITIONS_TIMEOUT)));
+        // The clock is asked for when the future runs, which is on the runtime.
+        async move { tokio::time::timeout(POSITIONS_TIMEOUT, read).await.unwrap_or_else(silence) }.boxed()
     }
 
     fn commit<'a>(&'a mut self, chunk: &'a mut Chunk) -> BoxFuture<'a, Result<Commit, StoreError>> {
@@ -205,6 +228,26 @@ impl Store for Postgres {
         .boxed()
     }
 
+    fn dialect(&self) -> Dialect {
+        Dialect::Postgres
+    }
+
+    fn rows<'a>(
+        &'a mut self,
+        statement: String,
+        parameters: &'a [&'a str],
+    ) -> BoxFuture<'a, Result<Texts, StoreError>> {
+        async move {
+            let mut connection = self.take().await?;
+            let query = sqlx::query(AssertSqlSafe(statement)).persistent(false);
+            let query = parameters.iter().fold(query, |query, parameter| query.bind(*parameter));
+            let rows = query.fetch_all(&mut connection).await.map_err(classify)?;
+            self.connection = Some(connection);
+            Ok(rows.iter().map(|row| (0..row.len()).map(|at| row.get_unchecked(at)).collect()).collect())
+        }
+        .boxed()
+    }
+
     fn totals(&mut self) -> BoxFuture<'_, Result<Vec<Total>, StoreError>> {
         async move {
             let mut connection = self.take().await?;
@@ -214,6 +257,10 @@ impl Store for Postgres {
         }
         .boxed()
     }
+}
+
+fn silent(time: Duration) -> String {
+    format!("the database has been silent for {} s", time.as_secs())
 }
 
 /// Moves the position from the chunk's beginning to its end; false when it is somewhere else.
@@ -261,153 +308,22 @@ async fn write(
     Ok(Upserted { seen: [count(0)?, count(1)?, count(2)?], written: count(3)? })
 }
 
-fn arguments(dataset: &Dataset, rows: &Rows, folded: &[Folded]) -> Result<PgArguments, sqlx::error::BoxDynError> {
-    let mut arguments = PgArguments::default();
-    for position in 0..dataset.fields.len() {
-        add(&mut arguments, rows.column(position), folded)?;
-    }
-    arguments.add(folded.iter().map(|row| row.version.2).collect::<Vec<i64>>())?;
-    arguments.add(folded.iter().map(|row| rows.deleted()[row.row]).collect::<Vec<bool>>())?;
-    match dataset.time.map(|time| rows.column(time)) {
-        Some(Column::Timestamp(values)) => {
-            let (least, greatest) = span(folded.iter().filter_map(|row| values[row.row]));
-            arguments.add(timestamp(least))?;
-            arguments.add(timestamp(greatest))?;
-        }
-        Some(Column::Date(values)) => {
-            let (least, greatest) = span(folded.iter().filter_map(|row| values[row.row]));
-            arguments.add(date(least))?;
-            arguments.add(date(greatest))?;
-        }
-        _ => {}
-    }
-    Ok(arguments)
-}
-
-fn span<T: Ord + Copy + Default>(values: impl Iterator<Item = T>) -> (T, T) {
-    values
-        .fold(None, |span: Option<(T, T)>, value| {
-            let (least, greatest) = span.unwrap_or((value, value));
-            Some((least.min(value), greatest.max(value)))
-        })
-        .unwrap_or_default()
-}
-
-fn add(arguments: &mut PgArguments, column: &Column, folded: &[Folded]) -> Result<(), sqlx::error::BoxDynError> {
-    let rows = folded.iter().map(|row| row.row);
-    match column {
-        Column::Text(values) => arguments.add(rows.map(|row| values[row].as_deref()).collect::<Vec<_>>()),
-        Column::Long(values) => arguments.add(rows.map(|row| values[row]).collect::<Vec<_>>()),
-        Column::Double(values) => arguments.add(rows.map(|row| values[row]).collect::<Vec<_>>()),
-        Column::Bytes(values) => arguments.add(rows.map(|row| values[row].as_deref()).collect::<Vec<_>>()),
-        Column::Date(values) => arguments.add(rows.map(|row| values[row].map(date)).collect::<Vec<_>>()),
-        Column::Timestamp(values) => arguments.add(rows.map(|row| values[row].map(timestamp)).collect::<Vec<_>>()),
-        Column::TextList(values) => {
-            let separator = sql::LIST_SEPARATOR.to_string();
-            arguments.add(rows.map(|row| values[row].join(&separator)).collect::<Vec<_>>())
-        }
-    }
-}
-
-pub(super) fn date(days: i32) -> NaiveDate {
-    let epoch = DateTime::UNIX_EPOCH.date_naive();
-    let distance = Days::new(days.unsigned_abs().into());
-    let date = if days < 0 { epoch.checked_sub_days(distance) } else { epoch.checked_add_days(distance) };
-    date.expect("validation bounds dates")
-}
-
-pub(super) fn timestamp(micros: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_micros(micros).expect("validation bounds timestamps")
-}
-
 pub(super) async fn connect(address: &Secret, role: &str) -> Result<PgConnection, StoreError> {
     let options: PgConnectOptions = address.expose().parse().map_err(|_| {
         StoreError::Halt(format!("`{}` is not a database address", without_credentials(address.expose())))
     })?;
     service::registry::install_tls();
     let options = options.application_name(&format!("tapedeck/{role}")).options(SESSION.iter().copied());
-    options.disable_statement_logging().connect().await.map_err(|error| match classify(error) {
+    let options = options.disable_statement_logging();
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await;
+    let connected = connected.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())));
+    connected.map_err(|error| match classify(error) {
         StoreError::Retry(reason) => StoreError::Retry(format!(
             "cannot connect to database `{}`: {reason}",
             without_credentials(address.expose())
         )),
         other => other,
     })
-}
-
-/// What an attempt to commit a chunk can end in.
-enum Fault {
-    /// A row is refused for what it holds.
-    Record(Cause),
-    /// A statement took too long: fewer rows at once.
-    Slow(String),
-    /// TimescaleDB would have to unpack more rows than it may.
-    Unpack(String),
-    /// Not to do with the rows.
-    Store(StoreError),
-}
-
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Fault {
-        Fault::Store(error)
-    }
-}
-
-impl From<Fault> for StoreError {
-    fn from(fault: Fault) -> StoreError {
-        match fault {
-            Fault::Record(cause) => StoreError::Halt(refused(&cause.reason)),
-            Fault::Slow(message) | Fault::Unpack(message) => StoreError::Retry(message),
-            Fault::Store(error) => error,
-        }
-    }
-}
-
-impl From<sqlx::Error> for Fault {
-    fn from(error: sqlx::Error) -> Fault {
-        let Some(code) = error.as_database_error().and_then(|database| database.code()) else {
-            return Fault::Store(classify(error));
-        };
-        let code = code.into_owned();
-        if let Some(class) = class_of(&code) {
-            return Fault::Record(isolate::cause(class, Some(code), message(&error)));
-        }
-        match code.as_str() {
-            "57014" => Fault::Slow(message(&error)),
-            "53400" => Fault::Unpack(message(&error)),
-            _ => Fault::Store(classify(error)),
-        }
-    }
-}
-
-/// The database's message, without its detail, which can hold the row.
-fn message(error: &sqlx::Error) -> String {
-    match error.as_database_error() {
-        Some(database) => format!("{} (SQLSTATE {})", database.message(), database.code().unwrap_or_default()),
-        None => error.to_string(),
-    }
-}
-
-fn refused(message: &str) -> String {
-    format!("the database refuses what tapedeck sends: {message}")
-}
-
-/// What to do after an error, by SQLSTATE.
-fn classify(error: sqlx::Error) -> StoreError {
-    let message = message(&error);
-    let Some(database) = error.as_database_error() else {
-        return match &error {
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => StoreError::Retry(message),
-            _ => StoreError::Halt(message),
-        };
-    };
-    let code = database.code().unwrap_or_default();
-    match code.get(..2).unwrap_or_default() {
-        // Connection, resources, operator intervention, system, read-only or lost transaction, serialization, lock, login,
-        // database. A plan or statement that is no longer good (0A, 26) is gone with the connection.
-        "08" | "53" | "57" | "58" | "25" | "40" | "55" | "28" | "3D" | "0A" | "26" => StoreError::Retry(message),
-        _ => StoreError::Halt(refused(&message)),
-    }
 }
 
 pub(super) async fn migrate(address: &Secret) -> Result<(), StoreError> {

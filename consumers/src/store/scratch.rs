@@ -9,6 +9,9 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 use super::{Database, Kind, StoreError, postgres};
 
+/// Rows in one `insert .. values`.
+const VALUES_ROWS: usize = 500;
+
 impl Database {
     /// A new, empty database of that name on the same server, or in the same folder.
     pub async fn scratch(&self, name: &str) -> anyhow::Result<Database> {
@@ -69,6 +72,29 @@ impl Database {
         Ok(Some(rate))
     }
 
+    /// Rows per second of 500-row `insert .. values .. on conflict` into a table like the dataset's: what a plain client
+    /// does.
+    ///
+    /// None for SQLite.
+    pub async fn values_rate(&self, dataset: &'static Dataset, records: &[Record]) -> anyhow::Result<Option<f64>> {
+        if !matches!(self.kind, Kind::Postgres) {
+            return Ok(None);
+        }
+        let mut connection = postgres::connect(&self.address, "bench").await?;
+        let create = format!("create table values_limit (like {} including all)", dataset.name);
+        connection.execute(AssertSqlSafe(create)).await?;
+        let rows = decoded(dataset, records)?;
+        let began = Instant::now();
+        for from in (0..rows.len()).step_by(VALUES_ROWS) {
+            let part = from..(from + VALUES_ROWS).min(rows.len());
+            postgres::insert_values(&mut connection, "values_limit", dataset, &rows, part).await?;
+        }
+        let rate = rows.len() as f64 / began.elapsed().as_secs_f64();
+        connection.execute("drop table values_limit").await?;
+        connection.close().await?;
+        Ok(Some(rate))
+    }
+
     async fn execute(&self, statement: &str) -> Result<(), StoreError> {
         let mut connection = postgres::connect(&self.address, "scratch").await?;
         let outcome = connection.execute(AssertSqlSafe(statement.to_owned())).await;
@@ -79,13 +105,8 @@ impl Database {
 
 /// The records as `COPY` reads them; for generated ones, whose texts need no escape.
 fn copy_text(dataset: &Dataset, records: &[Record]) -> anyhow::Result<String> {
-    let decoder = Decoder::new(dataset, &dataset.schema)?;
-    let (mut rows, mut body, mut out) = (Rows::new(dataset), Vec::new(), String::new());
-    for record in records {
-        body.clear();
-        record.encode(&mut body);
-        decoder.decode(&body, &mut rows)?;
-    }
+    let rows = decoded(dataset, records)?;
+    let mut out = String::new();
     for row in 0..rows.len() {
         for position in 0..dataset.fields.len() {
             copy_value(rows.column(position), row, &mut out);
@@ -94,6 +115,17 @@ fn copy_text(dataset: &Dataset, records: &[Record]) -> anyhow::Result<String> {
         writeln!(out, "{}", rows.content_hash(dataset, row))?;
     }
     Ok(out)
+}
+
+fn decoded(dataset: &Dataset, records: &[Record]) -> anyhow::Result<Rows> {
+    let decoder = Decoder::new(dataset, &dataset.schema)?;
+    let (mut rows, mut body) = (Rows::new(dataset), Vec::new());
+    for record in records {
+        body.clear();
+        record.encode(&mut body);
+        decoder.decode(&body, &mut rows)?;
+    }
+    Ok(rows)
 }
 
 fn copy_value(column: &Column, row: usize, out: &mut String) {

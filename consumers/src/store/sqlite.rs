@@ -16,14 +16,16 @@ use tokio::sync::Mutex;
 
 use super::isolate::{self, Isolation};
 use super::statements::{SQLITE, about, about_gap, ledger_row, moving, outbox_names, outcome, position, total};
-use super::{Commit, Gap, Outcome, Position, Store, StoreError, Total, Upserted};
+use super::{Commit, Dialect, Gap, Outcome, Position, Store, StoreError, Texts, Total, Upserted};
 use crate::chunk::Chunk;
 use crate::dead_letter::{self, Cause};
+
+mod letters;
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/sqlite");
 
 /// How long to wait for another process that writes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Rows written by one statement: enough that its fixed cost does not count, few enough for SQLite's 32,766 parameters.
 const ROWS_PER_STATEMENT: usize = 250;
 
@@ -47,7 +49,7 @@ impl Sqlite {
         let dead_letters = dead_letter::dataset();
         // Take the write lock at once: a transaction that begins by reading cannot wait for it.
         let mut transaction = connection.begin_with("begin immediate").await.map_err(classify)?;
-        if !move_position(&mut transaction, chunk).await.map_err(classify)? {
+        if chunk.target.accounted && !move_position(&mut transaction, chunk).await.map_err(classify)? {
             let outcome = committed_before(&mut transaction, chunk).await.map_err(classify)?;
             transaction.rollback().await.map_err(classify)?;
             *slot = Some(connection);
@@ -66,7 +68,9 @@ impl Sqlite {
             }
         }
         let outcome = Outcome::of_upsert(chunk, upserted);
-        insert_ledger(&mut transaction, chunk, &outcome).await.map_err(classify)?;
+        if chunk.target.accounted {
+            insert_ledger(&mut transaction, chunk, &outcome).await.map_err(classify)?;
+        }
         transaction.commit().await.map_err(classify)?;
         *slot = Some(connection);
         Ok(Commit { outcome, already: false })
@@ -114,6 +118,27 @@ impl Store for Sqlite {
 
     fn record_gap<'a>(&'a mut self, gap: &'a Gap) -> BoxFuture<'a, Result<(), StoreError>> {
         self.write_gap(gap).boxed()
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
+    }
+
+    fn rows<'a>(
+        &'a mut self,
+        statement: String,
+        parameters: &'a [&'a str],
+    ) -> BoxFuture<'a, Result<Texts, StoreError>> {
+        async move {
+            let mut slot = self.shared.lock().await;
+            let mut connection = take(&mut slot, &self.address).await?;
+            let query = sqlx::query(AssertSqlSafe(statement)).persistent(false);
+            let query = parameters.iter().fold(query, |query, parameter| query.bind(*parameter));
+            let rows = query.fetch_all(&mut connection).await.map_err(classify)?;
+            *slot = Some(connection);
+            Ok(rows.iter().map(|row| (0..row.len()).map(|at| row.get_unchecked(at)).collect()).collect())
+        }
+        .boxed()
     }
 
     fn totals(&mut self) -> BoxFuture<'_, Result<Vec<Total>, StoreError>> {
@@ -298,7 +323,10 @@ fn classify(error: sqlx::Error) -> StoreError {
 
 pub(super) async fn migrate(address: &Secret) -> Result<(), StoreError> {
     let mut connection = connect(address).await?;
-    MIGRATOR.run(&mut connection).await.map_err(migration_failed)?;
+    // In one transaction that holds the write lock: two processes that migrate at the same time would fail.
+    let mut transaction = connection.begin_with("begin immediate").await.map_err(classify)?;
+    MIGRATOR.run(&mut *transaction).await.map_err(migration_failed)?;
+    transaction.commit().await.map_err(classify)?;
     connection.close().await.map_err(classify)
 }
 

@@ -15,6 +15,8 @@ use service::settings;
 
 use crate::child::{Child, Recipe};
 
+mod upsert;
+
 /// Symbols in the generated bars: enough that all partitions have some.
 const SYMBOLS: u64 = 500;
 /// How long the consumer may take to store what was published.
@@ -29,6 +31,17 @@ pub(crate) enum Command {
     /// beside the one named; both are removed afterwards.
     Pipeline {
         /// Bars to publish
+        #[arg(long, default_value_t = 1_000_000)]
+        rows: u64,
+        /// Print one line of JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Topic -> consumer -> PostgreSQL, from a filled topic, beside plain `COPY` and 500-row upserts of the same rows
+    ///
+    /// Uses and removes the same things as `pipeline`.
+    Upsert {
+        /// Bars in the topic
         #[arg(long, default_value_t = 1_000_000)]
         rows: u64,
         /// Print one line of JSON
@@ -59,46 +72,69 @@ struct Report {
 
 /// Runs a benchmark and prints it.
 pub(crate) async fn run(command: &Command) -> anyhow::Result<()> {
-    let Command::Pipeline { rows, json } = command;
-    let report = pipeline(*rows).await?;
-    if *json {
-        println!("{}", serde_json::to_string(&report)?);
+    match command {
+        Command::Pipeline { rows, json } => {
+            let bench = Bench::new().await?;
+            let measured = bench.pipeline(*rows).await;
+            bench.remove().await?;
+            print(&measured?, *json)
+        }
+        Command::Upsert { rows, json } => {
+            let bench = Bench::new().await?;
+            let measured = bench.upsert(*rows).await;
+            bench.remove().await?;
+            print(&measured?, *json)
+        }
+    }
+}
+
+fn print(report: &(impl Serialize + std::fmt::Debug), json: bool) -> anyhow::Result<()> {
+    if json {
+        println!("{}", serde_json::to_string(report)?);
     } else {
         println!("{report:#?}");
     }
     Ok(())
 }
 
-async fn pipeline(rows: u64) -> anyhow::Result<Report> {
-    let namespace = format!("tapedeck_bench_{}", std::process::id());
-    let brokers = settings::read(&settings::KAFKA_BROKERS).unwrap_or_default();
-    let cluster = Cluster::new(&brokers, &namespace);
-    let dataset = contract::dataset("ohlcv_bar").expect("it is declared");
-    let beside = Database::from_settings()?;
-    let database = beside.scratch(&namespace).await?;
-    let folder = std::env::temp_dir().join(&namespace);
-    let bench = Bench { cluster, dataset, database, folder };
-    let measured = bench.measure(rows).await;
-    bench.database.drop_scratch(&beside, &namespace).await?;
-    bench.cluster.delete_topics(&[topic::topic(&namespace, dataset)]).await?;
-    std::fs::remove_dir_all(&bench.folder).ok();
-    measured
-}
-
+/// A topic and a database of its own.
 struct Bench {
     cluster: Cluster,
     dataset: &'static Dataset,
+    beside: Database,
     database: Database,
     folder: std::path::PathBuf,
 }
 
 impl Bench {
-    async fn measure(&self, rows: u64) -> anyhow::Result<Report> {
-        self.database.migrate().await?;
+    async fn new() -> anyhow::Result<Bench> {
+        let namespace = format!("tapedeck_bench_{}", std::process::id());
+        let brokers = settings::read(&settings::KAFKA_BROKERS).unwrap_or_default();
+        let beside = Database::from_settings()?;
+        let database = beside.scratch(&namespace).await?;
+        database.migrate().await?;
+        Ok(Bench {
+            cluster: Cluster::new(&brokers, &namespace),
+            dataset: contract::dataset("ohlcv_bar").expect("it is declared"),
+            folder: std::env::temp_dir().join(&namespace),
+            beside,
+            database,
+        })
+    }
+
+    async fn remove(&self) -> anyhow::Result<()> {
+        let namespace = self.cluster.namespace();
+        self.database.drop_scratch(&self.beside, namespace).await?;
+        self.cluster.delete_topics(&[topic::topic(namespace, self.dataset)]).await?;
+        std::fs::remove_dir_all(&self.folder).ok();
+        Ok(())
+    }
+
+    async fn pipeline(&self, rows: u64) -> anyhow::Result<Report> {
         let mut publisher = Publisher::connect(&self.cluster, "bench", &[self.dataset]).await?;
         let consumer = self.consumer("live", &[])?;
         let began = Instant::now();
-        publish(&mut publisher, rows).await?;
+        publish(&mut publisher, rows, 0).await?;
         let publish_seconds = began.elapsed().as_secs_f64();
         self.await_rows(rows, began).await?;
         let seconds = began.elapsed().as_secs_f64();
@@ -166,9 +202,9 @@ impl Bench {
     }
 }
 
-async fn publish(publisher: &mut Publisher, rows: u64) -> anyhow::Result<()> {
+async fn publish(publisher: &mut Publisher, rows: u64, edition: i64) -> anyhow::Result<()> {
     for at in 0..rows {
-        publisher.publish(&bar(at)).await?;
+        publisher.publish(&bar(at, edition)).await?;
     }
     let delivered = publisher.flush().await?;
     if delivered.records != rows {
@@ -178,15 +214,16 @@ async fn publish(publisher: &mut Publisher, rows: u64) -> anyhow::Result<()> {
 }
 
 fn generated(rows: u64) -> Vec<Record> {
-    (0..rows).map(bar).collect()
+    (0..rows).map(|at| bar(at, 0)).collect()
 }
 
-/// Day after day, all symbols of a day one after the other, as a poll of many symbols gives them.
-fn bar(at: u64) -> Record {
+/// Day after day, all symbols of a day one after the other, as a poll of many symbols gives them; a later edition has
+/// the same keys and other values.
+fn bar(at: u64, edition: i64) -> Record {
     let (day, symbol) = ((at / SYMBOLS).cast_signed(), at % SYMBOLS);
     let ts_start = DateTime::UNIX_EPOCH + TimeDelta::days(day);
-    let observed_at: DateTime<Utc> = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
-    let price = 50.0 + symbol as f64 + (day % 100) as f64 / 8.0;
+    let observed_at: DateTime<Utc> = DateTime::UNIX_EPOCH + TimeDelta::days(20_000 + edition);
+    let price = 50.0 + edition as f64 + symbol as f64 + (day % 100) as f64 / 8.0;
     Record::OhlcvBar(OhlcvBar {
         source: "bench".to_owned(),
         symbol: format!("SYM{symbol:04}"),

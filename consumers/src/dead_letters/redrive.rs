@@ -1,0 +1,153 @@
+//! Trying dead letters again: the original bytes, today's rules, the same guarded upsert.
+//!
+//! Nothing is published and no dead letter is written, so that this cannot go in circles. Each batch is a transaction;
+//! whoever starts it again goes on with what is still open.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::bail;
+use chrono::Utc;
+use contract::{Dataset, Rows};
+use service::registry::Registry;
+use tokio::runtime::Handle;
+
+use super::show::original;
+use crate::admit::Admission;
+use crate::chunk::Target;
+use crate::schemas::{Missing, Schemas};
+use crate::store::{Batch, Database, DeadLetters, Fate, Filter, Letter, Name, StoreError};
+use crate::writer::backoff;
+
+/// How often a batch is tried while the database is away, before the command gives up.
+const MAX_ATTEMPTS: usize = 10;
+
+/// What became of them.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    /// Whether nothing was written.
+    dry_run: bool,
+    /// All that were tried.
+    pub(super) read: u64,
+    /// Those that are in the table now, by outcome.
+    applied: BTreeMap<&'static str, u64>,
+    /// Those that are still refused, by class.
+    refused: BTreeMap<String, u64>,
+    /// Those that somebody else has redriven meanwhile.
+    resolved: u64,
+}
+
+/// Tries all of the filter again.
+pub(super) async fn run(
+    database: &Database,
+    registry: Option<Registry>,
+    filter: &Filter,
+    dry_run: bool,
+) -> anyhow::Result<Report> {
+    let mut store = database.dead_letters("redrive");
+    let mut report = Report { dry_run, ..Report::default() };
+    let mut after = Name { source: String::new(), id: String::new() };
+    let mut admissions = HashMap::new();
+    loop {
+        let letters = store.next(filter, &after).await?;
+        let Some(last) = letters.last() else {
+            return Ok(report);
+        };
+        after = name(last);
+        report.read += letters.len() as u64;
+        // Schemas are asked for from a thread that may block.
+        let (runtime, registry) = (Handle::current(), registry.clone());
+        let read = move || {
+            let batches = admit(&letters, registry.as_ref(), &mut admissions, &runtime);
+            (batches, admissions)
+        };
+        let (read, known) = tokio::task::spawn_blocking(read).await?;
+        admissions = known;
+        let (batches, refused) = read?;
+        for class in refused {
+            *report.refused.entry(class).or_default() += 1;
+        }
+        for (dataset, rows, names) in batches {
+            let target = Target { dataset, table: dataset.name.as_str().into(), dead_letters: None, accounted: false };
+            let batch = Batch { target: &target, rows: &rows, names: &names, dry_run };
+            apply(&mut *store, &batch, &mut report).await?;
+        }
+    }
+}
+
+fn name(letter: &Letter) -> Name {
+    Name { source: letter.record.source.clone(), id: letter.record.dead_letter_id.clone() }
+}
+
+/// Good records of one dataset, and the dead letter of each.
+type Admitted = (&'static Dataset, Rows, Vec<Name>);
+
+/// Decodes and validates; gives the good ones by dataset, and the classes of those that are still refused.
+fn admit(
+    letters: &[Letter],
+    registry: Option<&Registry>,
+    admissions: &mut HashMap<&'static str, Admission>,
+    runtime: &Handle,
+) -> anyhow::Result<(Vec<Admitted>, Vec<String>)> {
+    let (mut admitted, mut refused) = (Vec::<Admitted>::new(), Vec::new());
+    for letter in letters {
+        let Some(dataset) = contract::dataset(&letter.record.dataset) else {
+            refused.push("unknown_dataset".to_owned());
+            continue;
+        };
+        let admission = admissions
+            .entry(&dataset.name)
+            .or_insert_with(|| Admission::new(dataset, Schemas::new(dataset, registry.cloned()), Vec::new()));
+        let at = admitted.iter().position(|(own, ..)| own.name == dataset.name).unwrap_or_else(|| {
+            admitted.push((dataset, Rows::new(dataset), Vec::new()));
+            admitted.len() - 1
+        });
+        let (_, rows, names) = &mut admitted[at];
+        match admission.admit(&original(&letter.record), runtime, rows, Utc::now().timestamp_micros()) {
+            Ok(None) => names.push(name(letter)),
+            Ok(Some(cause)) => refused.push(cause.class.to_owned()),
+            Err(Missing::Unknown(_)) => refused.push("unknown_schema".to_owned()),
+            Err(Missing::Away(reason)) => bail!("{reason}; say the same again to go on with what is still open"),
+        }
+    }
+    Ok((admitted, refused))
+}
+
+async fn apply(store: &mut dyn DeadLetters, batch: &Batch<'_>, report: &mut Report) -> anyhow::Result<()> {
+    let mut waits = backoff().take(MAX_ATTEMPTS);
+    let fates = loop {
+        match (store.redrive(batch).await, waits.next()) {
+            (Ok(fates), _) => break fates,
+            (Err(StoreError::Retry(_)), Some(wait)) => tokio::time::sleep(wait).await,
+            (Err(error), _) => bail!("{error}; what was redriven before that stays"),
+        }
+    };
+    for fate in fates {
+        match fate {
+            Fate::Applied(resolution) => *report.applied.entry(resolution).or_default() += 1,
+            Fate::Resolved => report.resolved += 1,
+            Fate::Refused(cause) => {
+                let class = cause.sqlstate.map_or(cause.class.to_owned(), |code| format!("{} {code}", cause.class));
+                *report.refused.entry(class).or_default() += 1;
+            }
+        }
+    }
+    Ok(())
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [done, be] = if self.dry_run { ["would be tried again", "would be "] } else { ["tried again", ""] };
+        writeln!(formatter, "{} dead letters {done}", self.read)?;
+        for outcome in ["inserted", "changed", "unchanged", "superseded"] {
+            let count = self.applied.get(outcome).copied().unwrap_or_default();
+            writeln!(formatter, "{count:>8}  {be}{outcome}")?;
+        }
+        for (class, count) in &self.refused {
+            writeln!(formatter, "{count:>8}  still refused: {class}")?;
+        }
+        if self.resolved > 0 {
+            writeln!(formatter, "{:>8}  done meanwhile by somebody else", self.resolved)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,316 @@
+//! The relay: publishes the dead letters of consumers on the topic of dead letters.
+//!
+//! A chunk writes its dead letters and their names in the outbox in one transaction; the relay publishes what is in the
+//! outbox and removes what Kafka has acknowledged. So each is on the topic at least once, and nobody waits for it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use contract::records::DeadLetter;
+use contract::{Decoder, Rows, codec, topic};
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, join_all};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use service::kafka::Cluster;
+use service::registry::Registry;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::dead_letter::dataset;
+use crate::store::{Database, DeadLetters, FORWARD_PATIENCE, Forward};
+use crate::writer::REMINDER;
+
+/// How often the outbox is looked at.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long Kafka or the database is left alone after it failed.
+const FAILURE_INTERVAL: Duration = Duration::from_secs(5);
+/// More dead letters than this in the outbox are worth a warning: nobody sees them on the topic.
+pub const BACKLOG_WARNING: i64 = 10_000;
+/// How long the end of a process waits for the outbox to be emptied; what is left is published by the next one.
+const END_PATIENCE: Duration = Duration::from_secs(10);
+/// Most bytes of a message key that is kept where the whole dead letter does not fit into a message.
+const MAX_CUT_KEY_BYTES: usize = 64 << 10;
+
+/// What makes a dead letter durable: every replica has it. Whatever goes wrong, it stays in the outbox.
+const SETTINGS: &[(&str, &str)] = &[
+    ("enable.idempotence", "true"),
+    ("acks", "all"),
+    ("compression.type", "zstd"),
+    ("partitioner", "murmur2_random"),
+    ("linger.ms", "0"),
+    // A broker refuses a batch as a whole when it is too large: each by itself, so that only that one is cut.
+    ("batch.num.messages", "1"),
+    // A database transaction is open meanwhile, and ends after 10 seconds.
+    ("message.timeout.ms", "5000"),
+    ("queue.buffering.max.kbytes", "16384"),
+    ("message.max.bytes", "1000000"),
+    ("allow.auto.create.topics", "false"),
+];
+
+/// What the relay needs.
+#[derive(Debug, Clone)]
+pub struct Relay {
+    /// Where the topic is.
+    pub cluster: Cluster,
+    /// Where its schema is to be registered.
+    pub registry: Option<Registry>,
+    /// Where the outbox is.
+    pub database: Database,
+}
+
+/// A relay at work.
+#[derive(Debug)]
+pub struct Relaying {
+    ending: CancellationToken,
+    task: JoinHandle<u64>,
+}
+
+impl Relay {
+    /// Goes to work, on a thread of its own: asking Kafka for topics blocks.
+    pub fn start(self) -> Relaying {
+        let ending = CancellationToken::new();
+        let (ended, runtime) = (ending.clone(), Handle::current());
+        Relaying { ending, task: tokio::task::spawn_blocking(move || runtime.block_on(self.run(&ended))) }
+    }
+
+    /// Publishes until it is told to end and the outbox is empty, or cannot be emptied; gives how many were published.
+    async fn run(self, ending: &CancellationToken) -> u64 {
+        let mut store = self.database.dead_letters("relay");
+        let mut publisher = None;
+        let mut published = 0;
+        let (mut of_failure, mut of_backlog) = (Reminder::default(), Reminder::default());
+        loop {
+            // Asked before the turn: what was written before the end is published by this turn.
+            let is_last = ending.is_cancelled();
+            let turn = self.turn(&mut *store, &mut publisher).await;
+            published += turn.published;
+            if turn.waiting > BACKLOG_WARNING && of_backlog.is_due() {
+                tracing::warn!("more than {BACKLOG_WARNING} dead letters wait to be published");
+            }
+            let wait = match turn.failure {
+                None if turn.waiting > 0 => continue,
+                None => INTERVAL,
+                Some(reason) => {
+                    publisher = None;
+                    if of_failure.is_due() {
+                        tracing::warn!(reason, "cannot publish dead letters, will go on trying");
+                    }
+                    FAILURE_INTERVAL
+                }
+            };
+            if is_last {
+                return published;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = ending.cancelled() => {}
+            }
+        }
+    }
+
+    /// Publishes some of the outbox, if there is anything in it.
+    async fn turn(&self, store: &mut dyn DeadLetters, publisher: &mut Option<Publisher>) -> Turn {
+        let mut turn = Turn::default();
+        let outcome: anyhow::Result<()> = async {
+            turn.waiting = store.waiting(BACKLOG_WARNING + 1).await?;
+            if turn.waiting == 0 {
+                return Ok(());
+            }
+            let publisher = match publisher {
+                Some(publisher) => publisher,
+                None => publisher.insert(Publisher::connect(&self.cluster, self.registry.as_ref()).await?),
+            };
+            let relayed = store.relay(publisher).await?;
+            turn.published = std::mem::take(&mut publisher.published);
+            if relayed.taken == 0 {
+                // Others have it in hand.
+                turn.waiting = 0;
+            }
+            publisher.failure.take().map_or(Ok(()), |reason| Err(anyhow::anyhow!(reason)))
+        }
+        .await;
+        turn.failure = outcome.err().map(|error| service::telemetry::one_line(&error));
+        turn
+    }
+}
+
+impl Relaying {
+    /// Empties the outbox as far as Kafka lets us, and ends; gives how many were published in all.
+    pub async fn end(self) -> u64 {
+        self.ending.cancel();
+        match tokio::time::timeout(END_PATIENCE, self.task).await {
+            Ok(Ok(published)) => published,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the relay of dead letters ended by accident; what is left is published by the next consumer");
+                0
+            }
+            Err(_) => {
+                tracing::warn!(
+                    "not all dead letters could be published; what is left is published by the next consumer"
+                );
+                0
+            }
+        }
+    }
+}
+
+/// When a warning was last given.
+#[derive(Debug, Default)]
+struct Reminder(Option<Instant>);
+
+impl Reminder {
+    /// Whether it is time to give it again; if so, it counts as given.
+    fn is_due(&mut self) -> bool {
+        let is_due = self.0.is_none_or(|given| given.elapsed() > REMINDER);
+        if is_due {
+            self.0 = Some(Instant::now());
+        }
+        is_due
+    }
+}
+
+/// What a turn did.
+#[derive(Debug, Default)]
+struct Turn {
+    /// Were in the outbox before it.
+    waiting: i64,
+    published: u64,
+    failure: Option<String>,
+}
+
+/// Publishes dead letters, each under its key.
+struct Publisher {
+    producer: FutureProducer,
+    topic: String,
+    schema_id: u32,
+    decoder: Decoder,
+    published: u64,
+    /// Why some of the last ones are not on Kafka; one reason stands for all of an outage.
+    failure: Option<String>,
+}
+
+impl Publisher {
+    async fn connect(cluster: &Cluster, registry: Option<&Registry>) -> anyhow::Result<Publisher> {
+        let topic = topic::topic(cluster.namespace(), dataset());
+        let schema_id = match registry {
+            Some(registry) => registry.register(&topic::subject(&topic), &dataset().schema).await?,
+            None => dataset().schema_id,
+        };
+        cluster.ensure_topics(std::slice::from_ref(&topic)).await?;
+        let mut config = cluster.client_config("relay");
+        for (name, value) in SETTINGS {
+            config.set(*name, *value);
+        }
+        let producer = config.create();
+        let producer =
+            producer.with_context(|| format!("cannot prepare a producer for Kafka at `{}`", cluster.brokers()))?;
+        let decoder = Decoder::new(dataset(), &dataset().schema)?;
+        Ok(Publisher { producer, topic, schema_id, decoder, published: 0, failure: None })
+    }
+
+    /// Publishes a dead letter, without its message where it is too large.
+    async fn publish(&self, letter: &DeadLetter) -> Result<Sent, KafkaError> {
+        if letter.dataset == dataset().name {
+            // Its message is on that very topic. Were it published there, a sink that refuses it would never end.
+            return Ok(Sent::Kept);
+        }
+        if let Some(rule) = self.broken_rule(letter) {
+            // The sink would refuse it.
+            tracing::warn!(id = letter.dead_letter_id, rule, "a dead letter stays in the table alone");
+            return Ok(Sent::Kept);
+        }
+        match self.send(letter).await {
+            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
+                self.send(&cut(letter)).await
+            }
+            sent => sent,
+        }
+    }
+
+    fn broken_rule(&self, letter: &DeadLetter) -> Option<&'static str> {
+        let (mut body, mut rows) = (Vec::new(), Rows::new(dataset()));
+        letter.encode(&mut body);
+        if self.decoder.decode(&body, &mut rows).is_err() {
+            return Some("it cannot be read back");
+        }
+        dataset().rules.iter().find(|rule| rule.is_broken(&rows, 0)).map(|rule| rule.text.as_str())
+    }
+
+    async fn send(&self, letter: &DeadLetter) -> Result<Sent, KafkaError> {
+        let mut message = Vec::new();
+        codec::put_header(self.schema_id, &mut message);
+        letter.encode(&mut message);
+        let key = letter.message_key();
+        let record = FutureRecord::to(&self.topic).key(&key).payload(&message).headers(headers(letter));
+        let delivery = self.producer.send_result(record).map_err(|(error, _)| error)?;
+        match delivery.await {
+            Ok(Ok(_)) => Ok(Sent::Published),
+            Ok(Err((error, _))) => Err(error),
+            Err(_) => Err(KafkaError::Canceled),
+        }
+    }
+}
+
+/// What became of a dead letter that was to be published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    /// Kafka has it.
+    Published,
+    /// It is not for the topic.
+    Kept,
+}
+
+impl Forward for Publisher {
+    fn forward<'a>(&'a mut self, letters: &'a [DeadLetter]) -> BoxFuture<'a, Vec<bool>> {
+        async move {
+            let all = join_all(letters.iter().map(|letter| self.publish(letter)));
+            let Ok(all) = tokio::time::timeout(FORWARD_PATIENCE, all).await else {
+                self.failure = Some(format!("Kafka does not acknowledge records of `{}`", self.topic));
+                return vec![false; letters.len()];
+            };
+            for sent in &all {
+                match sent {
+                    Ok(Sent::Published) => self.published += 1,
+                    Ok(Sent::Kept) => {}
+                    Err(error) => self.failure = Some(format!("cannot publish on `{}`: {error}", self.topic)),
+                }
+            }
+            all.iter().map(Result::is_ok).collect()
+        }
+        .boxed()
+    }
+}
+
+/// The dead letter without what makes it too large, as an older version: it never replaces the whole one in a table.
+///
+/// The headers go too: without them a message without value is no deletion, whoever tries it again.
+fn cut(letter: &DeadLetter) -> DeadLetter {
+    let length = letter.record_value.as_ref().map_or(0, Vec::len);
+    DeadLetter {
+        reason: format!("{} (its value of {length} bytes and its headers are left out here)", letter.reason),
+        record_key: letter.record_key.clone().filter(|key| key.len() <= MAX_CUT_KEY_BYTES),
+        record_value: None,
+        record_headers: None,
+        observed_at: letter.observed_at - chrono::TimeDelta::microseconds(1),
+        ..letter.clone()
+    }
+}
+
+/// Where it is from and why it was refused, for those who choose without decoding.
+fn headers(letter: &DeadLetter) -> OwnedHeaders {
+    let number = |number: Option<i64>| number.map(|number| number.to_string());
+    let headers = [
+        ("tapedeck-topic", letter.kafka_topic.clone()),
+        ("tapedeck-partition", number(letter.kafka_partition)),
+        ("tapedeck-offset", number(letter.kafka_offset)),
+        ("tapedeck-incarnation", number(letter.kafka_incarnation)),
+        ("tapedeck-class", Some(letter.error_class.clone())),
+        ("tapedeck-sqlstate", letter.sqlstate.clone()),
+        ("tapedeck-sink", Some(letter.source.clone())),
+    ];
+    let present = headers.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
+    present.fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: Some(value) }))
+}

@@ -1,0 +1,110 @@
+//! `consumer verify`: proves that the database holds what the topics say. It writes nothing, and works beside consumers.
+//!
+//! The ledger is checked for holes and overlaps and held against Kafka's offsets. With `deep` the topics are read again
+//! and folded by code that shares nothing with the consumer's fold and the upserts but the definition of a version; the
+//! outcome is compared with every value in the tables.
+
+mod deep;
+mod fingerprint;
+mod ledger;
+mod letters;
+mod report;
+
+use std::collections::HashMap;
+
+use contract::{Dataset, topic};
+use service::kafka::Cluster;
+use service::registry::Registry;
+use tokio::runtime::Handle;
+
+use crate::offsets::group_offsets;
+use crate::reader::end_offsets;
+use crate::store::{Database, GapRow, PositionRow};
+use report::Findings;
+pub use report::{PartitionLine, Report, TableLine, Violation};
+
+/// Sinks of replays have it in their name; they are no part of what is verified.
+const REPLAY: &str = ".replay.";
+
+/// What to verify.
+#[derive(Debug)]
+pub struct Verification {
+    /// Where the topics are.
+    pub cluster: Cluster,
+    /// What is verified.
+    pub database: Database,
+    /// Where the writers' schemas are.
+    pub registry: Option<Registry>,
+    /// Which datasets.
+    pub datasets: Vec<&'static Dataset>,
+    /// Whether to read the topics and compare every row.
+    pub deep: bool,
+}
+
+/// What the database says, all of one moment, and what Kafka says.
+struct Facts {
+    positions: Vec<PositionRow>,
+    gaps: Vec<GapRow>,
+    /// By topic: each partition's first offset and the one after its last.
+    watermarks: HashMap<String, HashMap<i32, (i64, i64)>>,
+    /// By sink and topic.
+    reported: HashMap<(String, String), HashMap<i32, i64>>,
+}
+
+impl Verification {
+    /// Compares, and says what was found; an error means that it could not be compared.
+    ///
+    /// Blocks: to be called on a thread that is none of the runtime's.
+    pub fn run(&self, runtime: &Handle) -> anyhow::Result<Report> {
+        let mut findings = Findings::default();
+        // First what the groups have reported, then the snapshot, then the ends of the topics: each of them can only
+        // grow, so that beside a running consumer none is ahead of the next one.
+        let reported = self.reported(runtime)?;
+        let mut audit = runtime.block_on(self.database.audit())?;
+        let positions = runtime.block_on(audit.positions())?;
+        let gaps = runtime.block_on(audit.gaps())?;
+        let mut facts = Facts { positions, gaps, reported, watermarks: HashMap::new() };
+        for dataset in &self.datasets {
+            let topic = topic::topic(self.cluster.namespace(), dataset);
+            let ends = end_offsets(&self.cluster, &topic)?;
+            let ends = ends.into_iter().map(|(partition, low, high)| (partition, (low, high))).collect();
+            facts.watermarks.insert(topic, ends);
+        }
+        let mut lines = self.ledger(&facts, &mut audit, runtime, &mut findings)?;
+        let mut tables = Vec::new();
+        if self.deep {
+            // Records are counted below: nothing need be supposed about offsets.
+            findings.notes.clear();
+            for dataset in &self.datasets {
+                tables.push(deep::compare(self, dataset, &facts, &mut audit, runtime, (&mut lines, &mut findings))?);
+            }
+        }
+        Ok(Report::new(lines, tables, findings))
+    }
+
+    fn reported(&self, runtime: &Handle) -> anyhow::Result<HashMap<(String, String), HashMap<i32, i64>>> {
+        let mut audit = runtime.block_on(self.database.audit())?;
+        let positions = runtime.block_on(audit.positions())?;
+        let mut partitions: HashMap<(String, String), Vec<i32>> = HashMap::new();
+        for row in positions.iter().filter(|row| self.dataset_of(&row.partition.sink).is_some()) {
+            let key = (row.partition.sink.to_string(), row.partition.topic.to_string());
+            partitions.entry(key).or_default().push(row.partition.number);
+        }
+        let ask = |((sink, topic), numbers): ((String, String), Vec<i32>)| {
+            let reported = group_offsets(&self.cluster, &sink, &topic, numbers)?;
+            Ok(((sink, topic), reported))
+        };
+        partitions.into_iter().map(ask).collect()
+    }
+
+    /// The dataset that a sink fills, if it is one to be verified.
+    fn dataset_of(&self, sink: &str) -> Option<&'static Dataset> {
+        let namespace = self.cluster.namespace();
+        let fills = |dataset: &&&'static Dataset| {
+            let rest = sink.strip_prefix(namespace).and_then(|rest| rest.strip_prefix('.'));
+            let name = rest.and_then(|rest| rest.strip_prefix(dataset.name.as_str()));
+            name.is_some_and(|name| name.starts_with('.')) && !sink.contains(REPLAY)
+        };
+        self.datasets.iter().find(fills).copied()
+    }
+}

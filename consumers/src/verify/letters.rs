@@ -1,0 +1,79 @@
+//! Dead letters, by the coordinates of their messages.
+
+use std::collections::HashMap;
+
+use tokio::runtime::Handle;
+
+use super::fingerprint;
+use super::report::Findings;
+use crate::store::{Audit, PositionRow};
+
+/// A coordinate, as a dead letter is named by it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Coordinate<'a> {
+    pub(super) topic: &'a str,
+    pub(super) incarnation: i32,
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+}
+
+impl<'a> Coordinate<'a> {
+    /// The coordinate in a name; None when it is none.
+    pub(super) fn parse(name: &'a str) -> Option<Coordinate<'a>> {
+        let mut parts = name.rsplitn(4, '/');
+        let offset = parts.next()?.parse().ok()?;
+        let partition = parts.next()?.parse().ok()?;
+        let incarnation = parts.next()?.parse().ok()?;
+        Some(Coordinate { topic: parts.next()?, incarnation, partition, offset })
+    }
+
+    /// Whether that sink has passed it.
+    pub(super) fn is_behind(&self, sink: &str, positions: &[PositionRow]) -> bool {
+        positions.iter().any(|row| {
+            let at = &row.partition;
+            let same = (&*at.sink, &*at.topic, at.incarnation, at.number)
+                == (sink, self.topic, self.incarnation, self.partition);
+            same && self.offset < row.next_offset
+        })
+    }
+}
+
+/// A dead letter of a sink.
+#[derive(Debug)]
+pub(super) struct Letter {
+    /// Of its original bytes; None when it was deleted.
+    pub(super) message: Option<u64>,
+    /// Whether its message was stored after all.
+    pub(super) resolved: bool,
+    /// Whether its message was seen on the topic.
+    pub(super) found: bool,
+}
+
+/// The dead letters of one sink in a topic, by incarnation, partition and offset.
+pub(super) type Letters = HashMap<(i32, i32, i64), Letter>;
+
+/// The dead letters of a sink; some 64 bytes of memory for each.
+pub(super) fn load(
+    (sink, topic, dataset): (&str, &str, &str),
+    audit: &mut Audit,
+    runtime: &Handle,
+    findings: &mut Findings,
+) -> anyhow::Result<Letters> {
+    let mut letters = Letters::new();
+    let each = audit.each_dead_letter(sink, |line| {
+        let name = line.text(0);
+        let Some(coordinate) = Coordinate::parse(&name) else {
+            findings.add("dead_letters", dataset, || format!("dead letter `{name}` of `{sink}` names no coordinate"));
+            return Ok(());
+        };
+        if coordinate.topic == topic {
+            let parts = [line.bytes(2), line.bytes(3), line.bytes(4)];
+            let message = (line.int(5) == 0).then(|| fingerprint::of_message(parts, line.optional_int(1)));
+            let letter = Letter { message, resolved: line.int(6) != 0, found: false };
+            letters.insert((coordinate.incarnation, coordinate.partition, coordinate.offset), letter);
+        }
+        Ok(())
+    });
+    runtime.block_on(each)?;
+    Ok(letters)
+}

@@ -1,0 +1,207 @@
+//! What was found, for people and for programs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+/// Violations of one kind that are named for a dataset; the others are only counted.
+pub(super) const MAX_NAMED: usize = 20;
+
+/// What became of the records of one partition.
+#[derive(Debug, Clone, Serialize)]
+pub struct PartitionLine {
+    /// The dataset.
+    pub dataset: String,
+    /// The consumer group.
+    pub sink: String,
+    /// The topic.
+    pub topic: String,
+    /// How often the topic had been made anew.
+    pub incarnation: i32,
+    /// The partition's number.
+    pub partition: i32,
+    /// The next offset to take.
+    pub position: i64,
+    /// Records published up to the position.
+    pub published: i64,
+    /// Records that were written into the table: inserted, changed or unchanged.
+    pub applied: i64,
+    /// Records that were older than the row or than another one in their chunk.
+    pub superseded: i64,
+    /// Refused records.
+    pub dead_lettered: i64,
+    /// Offsets in gaps.
+    pub gaps: i64,
+    /// Offsets from the position to the end of the topic; no error.
+    pub not_consumed: i64,
+}
+
+/// What came out of the comparison of a table with its topic.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct TableLine {
+    /// The dataset.
+    pub dataset: String,
+    /// Records read from the topic.
+    pub records: u64,
+    /// Keys that they have.
+    pub keys: u64,
+    /// Rows in the table.
+    pub rows: u64,
+    /// Rows that could not be compared, because the topic no longer holds all that was published on it.
+    pub cannot_be_checked: u64,
+    /// Dead letters that consumers wrote, and not the topic: checked by their coordinates.
+    pub by_coordinate: u64,
+}
+
+/// Something that is not as it must be.
+#[derive(Debug, Clone, Serialize)]
+pub struct Violation {
+    /// Short token.
+    pub kind: &'static str,
+    /// The dataset.
+    pub dataset: String,
+    /// One line for a person, with the coordinates or the key.
+    pub what: String,
+}
+
+/// Collects violations, in bounded memory.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    violations: Vec<Violation>,
+    counts: BTreeMap<(String, &'static str), u64>,
+    pub(super) notes: Vec<String>,
+}
+
+impl Findings {
+    /// Notes a violation; `what` is only asked for while there is room.
+    pub(super) fn add(&mut self, kind: &'static str, dataset: &str, what: impl FnOnce() -> String) {
+        let count = self.counts.entry((dataset.to_owned(), kind)).or_default();
+        *count += 1;
+        if *count <= MAX_NAMED as u64 {
+            self.violations.push(Violation { kind, dataset: dataset.to_owned(), what: what() });
+        }
+    }
+}
+
+/// The outcome of a verification.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Whether nothing is wrong.
+    pub verified: bool,
+    /// By partition.
+    pub partitions: Vec<PartitionLine>,
+    /// By dataset, where the tables were compared.
+    pub tables: Vec<TableLine>,
+    /// What is wrong; at most 20 of a kind.
+    pub violations: Vec<Violation>,
+    /// How many there are of each kind, by dataset.
+    pub totals: BTreeMap<String, BTreeMap<&'static str, u64>>,
+    /// What could not be told, and why.
+    pub notes: Vec<String>,
+}
+
+impl Report {
+    pub(super) fn new(partitions: Vec<PartitionLine>, tables: Vec<TableLine>, findings: Findings) -> Report {
+        let mut totals: BTreeMap<String, BTreeMap<&'static str, u64>> = BTreeMap::new();
+        for ((dataset, kind), count) in findings.counts {
+            totals.entry(dataset).or_default().insert(kind, count);
+        }
+        let Findings { violations, notes, .. } = findings;
+        Report { verified: totals.is_empty(), partitions, tables, violations, totals, notes }
+    }
+
+    /// How much is wrong.
+    pub fn count(&self) -> u64 {
+        self.totals.values().flat_map(BTreeMap::values).sum()
+    }
+
+    /// Prints it; an error when something is wrong.
+    pub fn print(&self, json: bool) -> anyhow::Result<()> {
+        let text = if json { self.json() + "\n" } else { self.text() };
+        match io::stdout().lock().write_all(text.as_bytes()) {
+            // A reader that has seen enough is no error.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
+            _ => {}
+        }
+        if !self.verified {
+            anyhow::bail!("the database does not hold what the topics say: {} violations", self.count());
+        }
+        Ok(())
+    }
+
+    /// For a program.
+    pub fn json(&self) -> String {
+        serde_json::to_string(self).expect("a report is JSON")
+    }
+
+    /// For a person.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        self.put_partitions(&mut out);
+        for table in &self.tables {
+            let TableLine { dataset, records, keys, rows, cannot_be_checked, by_coordinate } = table;
+            let mut line = format!("{dataset}: {records} records of {keys} keys compared with {rows} rows");
+            for (count, what) in
+                [(cannot_be_checked, "cannot be checked"), (by_coordinate, "dead letters checked by their coordinates")]
+            {
+                if *count > 0 {
+                    write!(line, ", {count} {what}").expect("writing to a string cannot fail");
+                }
+            }
+            out += &format!("{line}\n");
+        }
+        for note in &self.notes {
+            out += &format!("note: {note}\n");
+        }
+        for violation in &self.violations {
+            out += &format!("{}: {}: {}\n", violation.kind, violation.dataset, violation.what);
+        }
+        for (dataset, kinds) in &self.totals {
+            for (kind, count) in kinds.iter().filter(|(_, count)| **count > MAX_NAMED as u64) {
+                out += &format!("{kind}: {dataset}: {count} in all, the first {MAX_NAMED} are named\n");
+            }
+        }
+        if self.verified {
+            out += "verified\n";
+        }
+        out
+    }
+
+    fn put_partitions(&self, out: &mut String) {
+        const HEAD: [&str; 8] =
+            ["dataset", "partition", "published", "applied", "superseded", "dead-lettered", "gaps", "not consumed yet"];
+        let mut lines = vec![HEAD.map(str::to_owned)];
+        let mut sinks: Vec<&str> = self.partitions.iter().map(|line| line.sink.as_str()).collect();
+        sinks.dedup();
+        for line in &self.partitions {
+            let several = sinks.iter().filter(|sink| sink.starts_with(&sink_start(line))).count() > 1;
+            let dataset = if several { &line.sink } else { &line.dataset };
+            let partition = match line.incarnation {
+                0 => line.partition.to_string(),
+                number => format!("{} (incarnation {number})", line.partition),
+            };
+            let numbers =
+                [line.published, line.applied, line.superseded, line.dead_lettered, line.gaps, line.not_consumed];
+            let mut cells = vec![dataset.clone(), partition];
+            cells.extend(numbers.map(|number| number.to_string()));
+            lines.push(std::array::from_fn(|at| cells[at].clone()));
+        }
+        let widths: [usize; 8] =
+            std::array::from_fn(|at| lines.iter().map(|line| line[at].len()).max().unwrap_or_default());
+        for line in lines {
+            let cell = |(at, cell): (usize, &String)| match at {
+                0 => format!("{cell:<width$}", width = widths[at]),
+                _ => format!("{cell:>width$}", width = widths[at]),
+            };
+            *out += &format!("{}\n", line.iter().enumerate().map(cell).collect::<Vec<_>>().join("  "));
+        }
+    }
+}
+
+/// What the names of all sinks of the line's dataset begin with.
+fn sink_start(line: &PartitionLine) -> String {
+    let end = line.sink.find(&format!(".{}.", line.dataset)).map_or(0, |at| at + line.dataset.len() + 2);
+    line.sink[..end].to_owned()
+}

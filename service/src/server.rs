@@ -1,0 +1,180 @@
+//! The health server: three addresses, on a thread of its own, so that it answers whatever the rest of the process does.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::TcpListener as StdTcpListener;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+use crate::health::{Health, Hung};
+use crate::metrics;
+
+/// Connections at the same time; more wait until one is done.
+const MAX_CONNECTIONS: usize = 32;
+/// How long a client may take to send its request's header.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a connection may take altogether; each is for one request. Bodies are not read.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest header, in bytes: the least that the library takes.
+const MAX_HEADER_BYTES: usize = 8192;
+/// Wait after a connection could not be taken, for want of file descriptors.
+const ACCEPT_WAIT: Duration = Duration::from_millis(100);
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+/// Serves until the process ends.
+pub(crate) fn start(listener: StdTcpListener, health: Health) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listener = {
+        let _entered = runtime.enter();
+        TcpListener::from_std(listener)?
+    };
+    std::thread::Builder::new()
+        .name("health".to_owned())
+        .spawn(move || runtime.block_on(serve(listener, health)))
+        .map(drop)
+}
+
+async fn serve(listener: TcpListener, health: Health) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            sleep(ACCEPT_WAIT).await;
+            continue;
+        };
+        let health = health.clone();
+        tokio::spawn(async move {
+            // A client that is slow or gone is none of our business.
+            let _ = timeout(CONNECTION_TIMEOUT, connection(stream, health)).await;
+            drop(place);
+        });
+    }
+}
+
+async fn connection(stream: TcpStream, health: Health) -> hyper::Result<()> {
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let response = answer(&health, request.method(), request.uri().path());
+        async move { Ok::<_, Infallible>(response) }
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .keep_alive(false)
+        .max_buf_size(MAX_HEADER_BYTES)
+        .serve_connection(TokioIo::new(stream), answer)
+        .await
+}
+
+fn answer(health: &Health, method: &Method, path: &str) -> Response<Full<Bytes>> {
+    if method != Method::GET && method != Method::HEAD {
+        return response(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET\n".to_owned());
+    }
+    match path {
+        "/livez" => {
+            let line = |Hung { name, age }| format!("{name}: nothing was heard of it for {} s", age.as_secs());
+            verdict(health.not_alive(Instant::now()).into_iter().map(line).collect())
+        }
+        "/readyz" => verdict(health.not_ready()),
+        "/metrics" => response(StatusCode::OK, metrics::CONTENT_TYPE, health.shown_metrics()),
+        _ => response(StatusCode::NOT_FOUND, PLAIN, "there are /livez, /readyz and /metrics\n".to_owned()),
+    }
+}
+
+/// 200 when nothing speaks against it.
+fn verdict(reasons: Vec<String>) -> Response<Full<Bytes>> {
+    if reasons.is_empty() {
+        return response(StatusCode::OK, PLAIN, "ok\n".to_owned());
+    }
+    response(StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("{}\n", reasons.join("\n")))
+}
+
+fn response(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, hyper::header::HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{SocketAddr, TcpStream};
+
+    use super::*;
+
+    fn served(health: &Health) -> SocketAddr {
+        let listener = StdTcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        start(listener, health.clone()).unwrap();
+        address
+    }
+
+    /// Sends text, and reads what is answered until the connection is closed.
+    fn exchange(address: SocketAddr, text: &str) -> String {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn get(address: SocketAddr, path: &str) -> String {
+        exchange(address, &format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n"))
+    }
+
+    #[test]
+    fn it_says_what_is_wrong_in_lines_and_ok_when_nothing_is() {
+        let health = Health::new();
+        let database = health.readiness("database");
+        let address = served(&health);
+        let answer = get(address, "/readyz");
+        assert!(
+            answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("\r\n\r\ndatabase: not known yet\n"),
+            "{answer}"
+        );
+        database.ready();
+        assert!(get(address, "/readyz?verbose").starts_with("HTTP/1.1 200 "));
+        assert!(get(address, "/livez").ends_with("\r\n\r\nok\n"));
+        let answer = get(address, "/metrics");
+        assert!(answer.contains("application/openmetrics-text") && answer.ends_with("# EOF\n"), "{answer}");
+        assert!(get(address, "/").starts_with("HTTP/1.1 404 "));
+        assert!(exchange(address, "POST /livez HTTP/1.1\r\nhost: x\r\n\r\n").starts_with("HTTP/1.1 405 "));
+    }
+
+    #[test]
+    fn slow_clients_and_long_headers_hold_nobody_up() {
+        let address = served(&Health::new());
+        let began = Instant::now();
+        // As many as there are places, none of which ever says what it wants.
+        let mut silent: Vec<TcpStream> = (0..MAX_CONNECTIONS).map(|_| TcpStream::connect(address).unwrap()).collect();
+        silent.iter_mut().for_each(|stream| stream.write_all(b"GET /livez HTTP/1.1\r\n").unwrap());
+        assert!(get(address, "/livez").starts_with("HTTP/1.1 200 "));
+        assert!(began.elapsed() < CONNECTION_TIMEOUT, "{:?}", began.elapsed());
+        for mut stream in silent {
+            // Closed, with or without a word.
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+        assert!(began.elapsed() < 2 * CONNECTION_TIMEOUT, "{:?}", began.elapsed());
+        let long = format!("GET /livez HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(2 * MAX_HEADER_BYTES));
+        let mut stream = TcpStream::connect(address).unwrap();
+        let _ = stream.write_all(long.as_bytes());
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        assert!(!String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 200"));
+    }
+}

@@ -1,0 +1,209 @@
+//! What a consumer does with refusals by the database, with deletions, and with topics that are not what they were.
+
+use consumers::chunk::{Chunk, ChunkBuilder, Partition, Target};
+use consumers::original::Original;
+use consumers::store::StoreError;
+use contract::{Decoder, Record};
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::{Offset, TopicPartitionList};
+use service::kafka::Cluster;
+use tests::broker::{Bench, benches, block_on, postgres};
+use tests::message::{BAR_SCHEMA_ID, Message, bar, encode, send};
+use tests::process::{fail, succeed};
+
+fn consume(bench: &Bench) {
+    succeed("consumer", &["run", "ohlcv_bar", "--once"], &bench.environment);
+}
+
+fn good(symbol: &str, day: u32, close: f64, known_at: i64) -> Message {
+    let record = Record::from(bar(symbol, day, close, known_at, known_at));
+    (Some(0), Some(record.message_key().into_bytes()), Some(encode(BAR_SCHEMA_ID, &record)))
+}
+
+fn text(value: &str) -> Option<String> {
+    Some(value.to_owned())
+}
+
+#[test]
+fn a_row_that_only_the_database_refuses_becomes_a_dead_letter_and_costs_no_other() {
+    for (name, bench) in benches() {
+        succeed("consumer", &["migrate"], &bench.environment);
+        refuse_thirteen(&bench);
+        // Three thousand rows in one chunk: one is refused alone, one hides an older version that is good.
+        let mut messages: Vec<Message> =
+            (0..3000).map(|at| good(&format!("S{}", at % 100), at / 100, 1.0, 0)).collect();
+        messages.insert(1500, good("ALONE", 0, 13.0, 0));
+        messages.insert(700, good("BOTH", 0, 1.0, 5));
+        messages.insert(2000, good("BOTH", 0, 13.0, 9));
+        send(&bench, "ohlcv_bar", &messages);
+        consume(&bench);
+        assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), 3001, "on {name}");
+        let both = bench.query("select cast(close as text) from ohlcv_bar where symbol = 'BOTH'");
+        assert!(
+            both[0][0].as_deref().unwrap().starts_with('1'),
+            "the next version takes its place on {name}: {both:?}"
+        );
+        let letters = bench.query(
+            "select stage, error_class, sqlstate, kafka_offset, length(record_value) as size, record_key from dead_letter \
+             order by kafka_offset",
+        );
+        let state = if name.contains("SQLite") { None } else { text("P0001") };
+        let size = |at: usize| text(&messages[at].2.as_ref().unwrap().len().to_string());
+        for (letter, at) in letters.iter().zip([1501, 2000]) {
+            assert_eq!(letter[..5], [text("store"), text("raised"), state.clone(), text(&at.to_string()), size(at)]);
+        }
+        assert_eq!(letters.len(), 2, "on {name}");
+        let sum = "select cast(sum(records_read) as bigint) as n from sink_chunk";
+        assert_eq!(bench.number(sum), 3003, "on {name}");
+    }
+}
+
+/// Makes the database refuse bars that close at 13, as a user's own trigger might.
+fn refuse_thirteen(bench: &Bench) {
+    if bench.database.shown().starts_with("sqlite") {
+        bench.execute(
+            "create trigger thirteen before insert on ohlcv_bar when new.close = 13 \
+             begin select raise(abort, 'thirteen is bad luck'); end",
+        );
+        return;
+    }
+    bench.execute(
+        "create function thirteen() returns trigger language plpgsql as \
+         'begin if new.close = 13 then raise ''thirteen is bad luck''; end if; return new; end'",
+    );
+    bench.execute("create trigger thirteen before insert on ohlcv_bar for each row execute function thirteen()");
+}
+
+#[test]
+fn a_sink_whose_records_mostly_fail_halts_and_floods_nothing() {
+    for (name, bench) in benches() {
+        let mut messages: Vec<Message> = (0..1000).map(|day| good("FINE", day, 1.0, 0)).collect();
+        messages.extend((0..500).map(|_| (Some(0), None, Some(b"nonsense".to_vec()))));
+        send(&bench, "ohlcv_bar", &messages);
+        let said = fail("consumer", &["run", "ohlcv_bar"], &bench.environment);
+        let last = said.lines().last().unwrap();
+        assert!(last.contains("of the last") && last.contains("are refused, the last one at offset"), "{said}");
+        assert!(bench.number("select count(*) as n from dead_letter") < 60, "on {name}");
+        // An operator who wants them all as dead letters says so.
+        let environment = bench.with(&[("TAPEDECK_BREAKER_PERCENT", "100")]);
+        succeed("consumer", &["run", "ohlcv_bar", "--once"], &environment);
+        assert_eq!(bench.number("select count(*) as n from dead_letter"), 500, "on {name}");
+        assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), 1000, "on {name}");
+    }
+}
+
+#[test]
+fn a_database_that_refuses_most_rows_halts_the_sink() {
+    for (name, bench) in benches() {
+        succeed("consumer", &["migrate"], &bench.environment);
+        refuse_thirteen(&bench);
+        send(&bench, "ohlcv_bar", &(0..400).map(|day| good("BAD", day, 13.0, 0)).collect::<Vec<_>>());
+        let said = fail("consumer", &["run", "ohlcv_bar"], &bench.environment);
+        let last = said.lines().last().unwrap();
+        assert!(
+            last.contains("the database refuses more than 50 of") && last.contains("thirteen is bad luck"),
+            "{said}"
+        );
+        assert_eq!(bench.number("select count(*) as n from dead_letter"), 0, "on {name}");
+        assert_eq!(bench.number("select count(*) as n from sink_chunk"), 0, "on {name}");
+    }
+}
+
+/// Waits for Kafka's metadata to follow a change.
+fn admin(bench: &Bench) -> AdminClient<DefaultClientContext> {
+    Cluster::new(&bench.brokers, &bench.namespace).client_config("admin").create().unwrap()
+}
+
+/// The gaps that were written down: incarnation, from, to, reason.
+fn gaps(bench: &Bench) -> Vec<Vec<Option<String>>> {
+    bench.query("select kafka_incarnation, from_offset, to_offset, reason from sink_gap order by 1, 2")
+}
+
+#[test]
+fn records_that_retention_took_unread_halt_the_sink_or_are_written_down() {
+    let Some(bench) = postgres() else { return };
+    send(&bench, "ohlcv_bar", &(0..10).map(|day| good("AAPL", day, 1.0, 0)).collect::<Vec<_>>());
+    consume(&bench);
+    send(&bench, "ohlcv_bar", &(10..30).map(|day| good("AAPL", day, 1.0, 0)).collect::<Vec<_>>());
+    let mut before = TopicPartitionList::new();
+    before.add_partition_offset(&bench.topic("ohlcv_bar"), 0, Offset::Offset(25)).unwrap();
+    block_on(admin(&bench).delete_records(&before, &AdminOptions::new())).unwrap();
+    let said = fail("consumer", &["run", "ohlcv_bar"], &bench.environment);
+    let last = said.lines().last().unwrap();
+    assert!(last.contains("begins at offset 25: 15 records are gone unread"), "{said}");
+    assert!(gaps(&bench).is_empty());
+    let environment = bench.with(&[("TAPEDECK_ON_GAP", "record")]);
+    succeed("consumer", &["run", "ohlcv_bar", "--once"], &environment);
+    assert_eq!(gaps(&bench), [[text("0"), text("10"), text("25"), text("retention")]]);
+    assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), 15);
+    succeed("consumer", &["run", "ohlcv_bar", "--once"], &environment);
+    assert_eq!(gaps(&bench).len(), 1, "it is written down once");
+}
+
+#[test]
+fn a_topic_that_was_made_anew_is_noticed_whether_it_is_shorter_or_longer() {
+    for (more, reason) in [(5, "truncated"), (40, "recreated")] {
+        let Some(bench) = postgres() else { return };
+        let cluster = Cluster::new(&bench.brokers, &bench.namespace);
+        send(&bench, "ohlcv_bar", &(0..10).map(|day| good("OLD", day, 1.0, 0)).collect::<Vec<_>>());
+        consume(&bench);
+        block_on(cluster.delete_topics(&[bench.topic("ohlcv_bar")])).unwrap();
+        tests::process::until("the topic is gone", || {
+            let offsets = consumers::reader::end_offsets(&cluster, &bench.topic("ohlcv_bar"));
+            offsets.is_err() || offsets.unwrap().is_empty()
+        });
+        send(&bench, "ohlcv_bar", &(0..more).map(|day| good("NEW", day, 1.0, 0)).collect::<Vec<_>>());
+        let said = fail("consumer", &["run", "ohlcv_bar"], &bench.environment);
+        assert!(said.lines().last().unwrap().contains("made anew"), "{reason}: {said}");
+        assert_eq!(bench.number("select count(*) as n from ohlcv_bar where symbol = 'NEW'"), 0, "{reason}");
+        let environment = bench.with(&[("TAPEDECK_ON_GAP", "record")]);
+        succeed("consumer", &["run", "ohlcv_bar", "--once"], &environment);
+        assert_eq!(gaps(&bench), [[text("0"), text("10"), text("10"), text(reason)]], "{reason}");
+        assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), i64::from(more) + 10, "{reason}");
+        let positions = bench
+            .query("select kafka_incarnation, next_offset from sink_position where kafka_partition = 0 order by 1");
+        assert_eq!(positions, [[text("0"), text("10")], [text("1"), text(&more.to_string())]], "{reason}");
+        // Recognised from now on.
+        consume(&bench);
+    }
+}
+
+/// A chunk of one partition with bars of these days.
+fn chunk(bench: &Bench, from: i64, days: std::ops::Range<u32>) -> Chunk {
+    let dataset = contract::dataset("ohlcv_bar").unwrap();
+    let partition =
+        Partition { sink: "test.sink".into(), topic: bench.topic("ohlcv_bar").into(), incarnation: 0, number: 0 };
+    let mut builder = ChunkBuilder::new(partition, Target::live(dataset, "test.sink".into()), from);
+    let decoder = Decoder::new(dataset, &dataset.schema).unwrap();
+    for (offset, day) in (from..).zip(days) {
+        let value = encode(BAR_SCHEMA_ID, &bar("AAPL", day, 1.0, 0, 0).into());
+        decoder.decode(&value[5..], builder.rows()).unwrap();
+        let original = Original { offset, timestamp_ms: Some(0), key: None, value: Some(&value), headers: None };
+        builder.took(&original, None, std::time::Instant::now());
+    }
+    builder.take()
+}
+
+#[test]
+fn a_chunk_is_committed_once_and_only_where_the_position_is() {
+    for (name, bench) in benches() {
+        block_on(bench.database.migrate()).unwrap();
+        block_on(async {
+            let (mut one, mut other) = (bench.database.store("one"), bench.database.store("other"));
+            let first = one.commit(&mut chunk(&bench, 0, 0..10)).await.unwrap();
+            assert_eq!((first.outcome.inserted, first.already), (10, false), "on {name}");
+            // The same again, as after an answer that was lost: recognised, with the same outcome.
+            let again = other.commit(&mut chunk(&bench, 0, 0..10)).await.unwrap();
+            assert_eq!((again.outcome, again.already), (first.outcome, true), "on {name}");
+            // Whoever comes from elsewhere is fenced, and writes nothing.
+            for (from, days) in [(0, 0..12), (5, 20..25), (11, 20..25), (0, 50..55)] {
+                let outcome = other.commit(&mut chunk(&bench, from, days)).await;
+                assert!(matches!(outcome, Err(StoreError::Fenced { .. })), "{from} on {name}: {outcome:?}");
+            }
+            one.commit(&mut chunk(&bench, 10, 10..13)).await.unwrap();
+        });
+        assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), 13, "on {name}");
+        assert_eq!(bench.number("select count(*) as n from sink_chunk"), 2, "on {name}");
+    }
+}

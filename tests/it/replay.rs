@@ -1,0 +1,174 @@
+//! Replays: any range again, into the table or beside it, without turning anything back.
+
+use contract::Record;
+use tests::broker::{Bench, benches};
+use tests::message::{BAR_SCHEMA_ID, bar, encode, send, send_records};
+use tests::process::{Running, command, fail, succeed, until};
+
+fn consume(bench: &Bench) {
+    succeed("consumer", &["run", "ohlcv_bar", "--once"], &bench.environment);
+}
+
+fn replay(bench: &Bench, arguments: &[&str]) -> serde_json::Value {
+    let arguments = [&["replay", "ohlcv_bar", "--json"], arguments].concat();
+    let said = succeed("consumer", &arguments, &bench.environment);
+    serde_json::from_str(said.lines().next().unwrap()).unwrap()
+}
+
+/// Everything that a table says, but when it was written.
+fn table(bench: &Bench, name: &str) -> Vec<Vec<Option<String>>> {
+    bench.query(&format!(
+        "select source, symbol, bar_interval, ts_start, close, volume, known_at, observed_at, content_hash, deleted \
+         from {name} order by symbol, ts_start"
+    ))
+}
+
+/// Three versions of each of some days, and a message that cannot be read.
+fn load(bench: &Bench) -> usize {
+    let version = |known_at: i64| {
+        move |at: u32| Record::from(bar(["AAPL", "MSFT"][at as usize % 2], at / 2, f64::from(at), known_at, known_at))
+    };
+    let records: Vec<Record> = [20, 10, 30].into_iter().flat_map(|known_at| (0..40).map(version(known_at))).collect();
+    send_records(bench, "ohlcv_bar", &records);
+    send(bench, "ohlcv_bar", &[(Some(0), None, Some(b"nonsense".to_vec()))]);
+    records.len() + 1
+}
+
+#[test]
+fn a_replay_of_everything_changes_nothing_and_brings_back_what_was_lost() {
+    for (name, bench) in benches() {
+        let sent = load(&bench);
+        consume(&bench);
+        let before = table(&bench, "ohlcv_bar");
+        let report = replay(&bench, &[]);
+        assert_eq!(report["read"], sent, "on {name}");
+        assert_eq!((&report["inserted"], &report["changed"]), (&0.into(), &0.into()), "on {name}");
+        assert_eq!(report["refused_by_class"]["header"], 1, "on {name}");
+        assert_eq!(table(&bench, "ohlcv_bar"), before, "on {name}");
+        assert_eq!(bench.number("select count(*) as n from dead_letter"), 1, "on {name}");
+
+        bench.execute("delete from ohlcv_bar where symbol = 'AAPL'");
+        // Known later than anything on the topic: the replay must not turn it back.
+        bench.execute("update ohlcv_bar set close = 7, content_hash = 7, known_at = '2025-01-01T00:00:00.000000Z'");
+        let kept = table(&bench, "ohlcv_bar");
+        let accounts = "select (select count(*) from sink_position) + (select count(*) from sink_chunk) as n";
+        let accounted = bench.number(accounts);
+        let trial = replay(&bench, &["--dry-run"]);
+        assert_eq!(trial["would_change"]["added"], 20, "on {name}: {trial}");
+        assert_eq!(trial["would_change"]["changed"], 0, "on {name}: {trial}");
+        assert_eq!(table(&bench, "ohlcv_bar"), kept, "a dry run writes nothing on {name}");
+        assert_eq!(bench.number(accounts), accounted, "on {name}");
+
+        let report = replay(&bench, &[]);
+        assert_eq!((&report["inserted"], &report["changed"]), (&20.into(), &0.into()), "on {name}");
+        let after = table(&bench, "ohlcv_bar");
+        assert_eq!(after.len(), before.len(), "on {name}");
+        assert_eq!(&after[..20], &before[..20], "AAPL is back on {name}");
+        assert_eq!(&after[20..], &kept[..], "MSFT is as it was on {name}");
+    }
+}
+
+#[test]
+fn a_replay_can_be_for_a_part_of_the_topic() {
+    for (name, bench) in benches() {
+        let sent = load(&bench);
+        consume(&bench);
+        bench.execute("delete from ohlcv_bar");
+        let by_key = replay(&bench, &["--key", "test|AAPL|1d"]);
+        assert_eq!((&by_key["read"], &by_key["inserted"]), (&60.into(), &20.into()), "on {name}");
+        assert_eq!(bench.number("select count(*) as n from ohlcv_bar where symbol = 'MSFT'"), 0, "on {name}");
+        let parts: Vec<u64> = (0..4)
+            .map(|number: i32| replay(&bench, &["--partition", &number.to_string()])["read"].as_u64().unwrap())
+            .collect();
+        assert_eq!(parts.iter().sum::<u64>(), sent as u64, "on {name}");
+        let [first, rest] = [["--to-offset", "1"], ["--from-offset", "1"]].map(|part| replay(&bench, &part));
+        let read = |report: &serde_json::Value| report["read"].as_u64().unwrap();
+        assert_eq!(read(&first) + read(&rest), sent as u64, "on {name}");
+        assert!(read(&first) >= 1 && read(&rest) >= 1, "on {name}");
+        let none = replay(&bench, &["--from-time", "2100-01-01T00:00:00Z"]);
+        assert_eq!(read(&none), 0, "on {name}");
+        let all = replay(&bench, &["--from-time", "2020-01-01T00:00:00Z", "--to-time", "2100-01-01T00:00:00Z"]);
+        assert_eq!(read(&all), sent as u64, "on {name}");
+        let said = fail("consumer", &["replay", "ohlcv_bar", "--partition", "9"], &bench.environment);
+        assert!(said.lines().last().unwrap().ends_with("has no partition 9: it has 4"), "{said}");
+    }
+}
+
+#[test]
+fn a_side_table_is_filled_under_another_rule_compared_and_exchanged() {
+    for (name, bench) in benches() {
+        load(&bench);
+        consume(&bench);
+        let before = table(&bench, "ohlcv_bar");
+        let side = ["--into", "bars_next", "--rule", "close >= 10"];
+        let report = replay(&bench, &side);
+        assert_eq!(report["refused_by_class"]["rule"], 30, "ten closes of three versions each on {name}");
+        // A value that only the live table has changed.
+        bench.execute("update ohlcv_bar set volume = 5 where close = 39");
+        let said = succeed("consumer", &[&["replay", "ohlcv_bar", "--diff"], &side[..]].concat(), &bench.environment);
+        assert!(said.contains("added 0, changed 1, vanished 10, another version alone 0"), "on {name}: {said}");
+        assert!(said.contains("  volume differs in 1\n"), "on {name}: {said}");
+        assert!(said.contains("  vanished: test|AAPL|1d|2024-01-01"), "on {name}: {said}");
+        let said = fail(
+            "consumer",
+            &["replay", "ohlcv_bar", "--into", "bars_next", "--rule", "close >= 20"],
+            &bench.environment,
+        );
+        assert!(said.contains("table `bars_next` is there already, and not from this replay"), "{said}");
+
+        // What comes in between is in the side table too when it takes over.
+        send_records(&bench, "ohlcv_bar", &[bar("NEW", 0, 50.0, 0, 0).into(), bar("NEW", 1, 5.0, 0, 0).into()]);
+        consume(&bench);
+        succeed("consumer", &[&["replay", "ohlcv_bar", "--swap"], &side[..]].concat(), &bench.environment);
+        let closes = bench.query("select distinct symbol from ohlcv_bar where close < 10");
+        assert!(closes.is_empty(), "on {name}: {closes:?}");
+        assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), before.len() as i64 - 10 + 1, "on {name}");
+        assert_eq!(bench.number("select count(*) as n from bars_next"), before.len() as i64 + 2, "on {name}");
+
+        // The live sink goes on with the table that took over, and it is still the declared one.
+        send_records(&bench, "ohlcv_bar", &[bar("NEW", 0, 60.0, 9, 9).into()]);
+        consume(&bench);
+        assert_eq!(bench.number("select count(*) as n from ohlcv_bar where close = 60"), 1, "on {name}");
+        let key = "insert into ohlcv_bar select * from ohlcv_bar where close = 60";
+        assert!(bench.try_execute(key).is_err(), "the key is kept on {name}");
+        assert!(bench.try_execute("update ohlcv_bar set low = 9, high = 1").is_err(), "the checks are kept on {name}");
+    }
+}
+
+#[test]
+fn a_replay_that_is_killed_goes_on_where_it_was() {
+    for (name, bench) in benches() {
+        let value = |at: u32| Some(encode(BAR_SCHEMA_ID, &bar(&format!("S{}", at % 300), at / 300, 1.0, 0, 0).into()));
+        let messages: Vec<_> = (0..60_000).map(|at| (Some(at as i32 % 4), None, value(at))).collect();
+        send(&bench, "ohlcv_bar", &messages);
+        succeed("consumer", &["migrate"], &bench.environment);
+        let environment = bench.with(&[("TAPEDECK_CHUNK_ROWS", "500")]);
+        let mut running = Running::start(command("consumer", &["replay", "ohlcv_bar", "--into", "bars"], &environment));
+        let committed = "select coalesce(sum(next_offset), 0) as n from sink_position";
+        until("the replay has written something", || bench.number(committed) > 2000);
+        running.signal("KILL");
+        assert!(!running.wait());
+        let written = bench.number(committed);
+        assert!(written < 60_000, "it was killed too late to tell on {name}");
+        let report = replay(&bench, &["--into", "bars"]);
+        let read = report["read"].as_i64().unwrap();
+        assert_eq!(report["resumed"], true, "on {name}");
+        // What was being written when it was killed may have been committed after we looked.
+        assert!(read <= 60_000 - written && read > 0, "{read} after {written} on {name}");
+        assert_eq!(bench.number("select count(*) as n from bars"), 60_000, "on {name}");
+        assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), 0, "on {name}");
+        assert_eq!(bench.number("select cast(sum(records_read) as bigint) as n from sink_chunk"), 60_000, "on {name}");
+    }
+}
+
+#[test]
+fn a_name_that_is_not_a_side_tables_is_refused_in_one_line() {
+    let bench = tests::broker::embedded();
+    send_records(&bench, "ohlcv_bar", &[bar("AAPL", 0, 1.0, 0, 0).into()]);
+    for table in ["ohlcv_bar", "series", "sink_position", "x; drop table series", "Bars", ""] {
+        let said = fail("consumer", &["replay", "ohlcv_bar", "--into", table], &bench.environment);
+        assert!(said.lines().last().unwrap().contains("cannot be a side table"), "{table}: {said}");
+    }
+    let said = fail("consumer", &["replay", "ohlcv_bar", "--into", "x", "--rule", "colour = 1"], &bench.environment);
+    assert!(said.lines().last().unwrap().contains("rule `colour = 1`: `colour` is not a field"), "{said}");
+}
