@@ -3,7 +3,7 @@
 # (Apicurio, by its Confluent-compatible API), and a Python with the Confluent client. Needs Linux; on Debian (as root
 # or with password-less sudo) it installs what is missing.
 #
-#   tests/services.sh up DIR               start everything, its data under DIR; prints `export NAME=value` lines
+#   tests/services.sh up DIR [SERVICE..]   start these, or everything, data under DIR; prints `export NAME=value` lines
 #   tests/services.sh down DIR             stop everything that was started under DIR (remove DIR yourself afterwards)
 #   tests/services.sh start DIR SERVICE    start one service again, on the same port and data
 #   tests/services.sh stop DIR SERVICE     stop one service in good order
@@ -11,6 +11,9 @@
 #
 # SERVICE is kafka, postgres, timescale or registry. DIR/SERVICE/ holds its `pid`, `log` and data.
 # Typical use:  exports=$(tests/services.sh up DIR) && eval "$exports"
+#
+# Kafka has a second listener for clients that go through a proxy: it tells them to connect to a port on which a test's
+# proxy listens. TAPEDECK_TEST_KAFKA_PROXIED is PROXY:LISTENER, the port for the proxy and the one it is to connect to.
 #
 # Only the exports go to standard output, all else to standard error. Everything listens on 127.0.0.1, on ports
 # that are free when `up` runs, so several runs can live side by side. Downloads are kept in a cache
@@ -42,7 +45,11 @@ stop_seconds=40   # longer than Kafka needs to give up on a controlled shutdown
 main() {
   local action=${1:-} dir=${2:-} service=${3:-}
   case "$action:$#" in
-    up:2 | down:2) ;;
+    down:2) ;;
+    up:[2-9])
+      for service in "${@:3}"; do known "$service"; done
+      [ $# = 2 ] || provided=("${@:3}")
+      ;;
     start:3 | stop:3 | crash:3) known "$service" ;;
     *) usage ;;
   esac
@@ -143,6 +150,7 @@ print_exports() {
       printf 'export %s=%q\n' "$(variable "$service")" "$(value_of "$service")"
     elif [ -s "$dir/$service/address" ]; then
       printf 'export %s=%q\n' "$(variable "$service")" "$(<"$dir/$service/address")"
+      if [ "$service" = kafka ]; then echo "export TAPEDECK_TEST_KAFKA_PROXIED=$(proxied_ports "$dir")"; fi
     fi
   done
 }
@@ -187,6 +195,9 @@ port() {
   while [ "${daemons[$position]}" != "$2" ]; do position=$((position + 1)); done
   echo $(($(<"$1/first_port") + position))
 }
+
+# Of the ten ports the last three are Kafka's: for a proxy before it, for what the proxy connects to, the controller's.
+proxied_ports() { echo "$(($(<"$1/first_port") + 7)):$(($(<"$1/first_port") + 8))"; }
 
 # launch HOME COMMAND...: runs COMMAND in a session of its own, so that Ctrl-C in a terminal does not reach it and the
 # one who started it decides when it ends.
@@ -326,7 +337,7 @@ start_kafka() {
   cached "kafka-$kafka_version" build_kafka
   port=$(port "$dir" kafka)
   mkdir -p "$home/tmp"
-  write_kafka_config "$home" "$port" $(($(<"$dir/first_port") + 9))
+  write_kafka_config "$home" "$port" $(($(<"$dir/first_port") + 9)) "$(proxied_ports "$dir")"
   [ -e "$home/data/meta.properties" ] || format_kafka "$home"
   if ! running "$home"; then
     launch "$home" java -Xmx512m "${java_options[@]}" "-Djava.io.tmpdir=$home/tmp" \
@@ -346,11 +357,14 @@ build_kafka() {
 # creating the usual fifty takes longer than most tests. After a crash the broker has to wait until its former self
 # counts as gone (broker.session.timeout.ms): long enough for a busy machine, shorter than the usual nine seconds.
 write_kafka_config() {
-  local home=$1 port=$2 controller_port=$3
+  local home=$1 port=$2 controller_port=$3 proxied=$4
   cat >"$home/server.properties" <<EOF
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller_port
+listeners=PLAINTEXT://127.0.0.1:$port,PROXIED://127.0.0.1:${proxied#*:},CONTROLLER://127.0.0.1:$controller_port
+advertised.listeners=PLAINTEXT://127.0.0.1:$port,PROXIED://127.0.0.1:${proxied%:*}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 controller.quorum.bootstrap.servers=127.0.0.1:$controller_port
 log.dirs=$home/data

@@ -10,6 +10,8 @@ mod declared;
 mod delete;
 mod delivery;
 mod derived;
+mod faults;
+mod faults_single;
 mod fold;
 mod health;
 mod interop;

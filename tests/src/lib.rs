@@ -6,9 +6,14 @@ pub mod broker;
 pub mod forward;
 pub mod generate;
 pub mod message;
+pub mod oracle;
 pub mod pages;
 pub mod process;
+pub mod proxy;
+pub mod services;
 pub mod table;
+pub mod torture;
+pub mod workload;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,8 +1,10 @@
 //! Our executables, run as a person runs them.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up on it.
@@ -82,6 +84,37 @@ impl Drop for Running {
         // It may have ended by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// A process whose standard error is read while it runs.
+#[derive(Debug)]
+pub struct Heard {
+    /// The process.
+    pub running: Running,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Heard {
+    /// Starts a command.
+    pub fn start(mut command: Command) -> Heard {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let lines = Arc::<Mutex<Vec<String>>>::default();
+        let (said, heard) = (BufReader::new(child.stderr.take().unwrap()), lines.clone());
+        std::thread::spawn(move || {
+            said.lines().map_while(Result::ok).for_each(|line| heard.lock().unwrap().push(line));
+        });
+        Heard { running: Running(child), lines }
+    }
+
+    /// The lines so far that hold a text.
+    pub fn said(&self, text: &str) -> Vec<String> {
+        self.lines.lock().unwrap().iter().filter(|line| line.contains(text)).cloned().collect()
+    }
+
+    /// Waits until it has said something.
+    pub fn until_said(&self, text: &str) {
+        until(&format!("the process says `{text}`"), || !self.said(text).is_empty());
     }
 }
 

@@ -1,0 +1,58 @@
+//! Everything fails, again and again, and nothing is lost, doubled or put back.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tests::torture::{Plan, run};
+
+/// A number from the environment.
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().unwrap())
+}
+
+/// A seed that no run before had, unless one is given to see a run again.
+fn seed() -> u64 {
+    setting("TAPEDECK_FAULTS_SEED")
+        .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64)
+}
+
+/// What `./test` runs, and with `TAPEDECK_TORTURE` what `./test --torture` runs.
+fn plan() -> Plan {
+    let plan = Plan {
+        seed: seed(),
+        records: 100_000,
+        faults: 24,
+        load: Duration::from_secs(150),
+        keys: 2_000,
+        large: 10,
+        chunk_rows: 250,
+        replay_kills: 2,
+        least_strikes: 1,
+    };
+    if setting("TAPEDECK_TORTURE").is_none() {
+        return plan;
+    }
+    Plan {
+        records: 2_000_000,
+        faults: 300,
+        load: Duration::from_secs(1_560),
+        keys: 20_000,
+        large: 100,
+        chunk_rows: 2_000,
+        replay_kills: 10,
+        least_strikes: 3,
+        ..plan
+    }
+}
+
+#[test]
+fn whatever_fails_the_tables_are_what_the_acknowledged_records_say_and_a_replay_changes_nothing() {
+    if tests::service("TAPEDECK_TEST_KAFKA").is_none() && setting("TAPEDECK_TORTURE").is_none() {
+        return;
+    }
+    let plan = plan();
+    eprintln!("seed {}: TAPEDECK_FAULTS_SEED={} makes the same records and faults again", plan.seed, plan.seed);
+    let report = run(&plan);
+    println!("{}", report.summary);
+    assert!(report.violations.is_empty(), "violated with seed {}:\n{}", plan.seed, report.violations.join("\n"));
+    assert!(report.not_covered.is_empty(), "the run proves nothing:\n{}", report.not_covered.join("\n"));
+}

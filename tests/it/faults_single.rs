@@ -1,0 +1,197 @@
+//! Single faults, each with what the product promises about it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use contract::Record;
+use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::{Offset, TopicPartitionList};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tests::broker::{Bench, block_on, postgres};
+use tests::message::{bar, send_records};
+use tests::oracle::{ends, plain_consumer};
+use tests::pages::Pages;
+use tests::process::{Heard, command, succeed, until};
+use tests::proxy::{Action, Point, Protocol, Proxy, Trap};
+use tokio::runtime::Runtime;
+
+/// How soon rows must flow again when the database takes them again.
+const RECOVERY: Duration = Duration::from_secs(15);
+/// Partitions of a topic that our executables create.
+const PARTITIONS: i32 = 4;
+
+fn execute(bench: &Bench, sql: &str) {
+    block_on(async {
+        let mut connection = PgConnection::connect(bench.database.address().expose()).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+    });
+}
+
+/// Ends all sessions of our executables in the test's database.
+fn terminate(bench: &Bench) {
+    execute(
+        bench,
+        "select pg_terminate_backend(pid) from pg_stat_activity \
+         where datname = current_database() and application_name like 'tapedeck/%'",
+    );
+}
+
+/// Sends bars of these days.
+fn send_days(bench: &Bench, days: std::ops::Range<u32>) {
+    let records: Vec<Record> = days.map(|day| bar("AAPL", day, 1.0, 0, 0).into()).collect();
+    send_records(bench, "ohlcv_bar", &records);
+}
+
+fn rows(bench: &Bench) -> i64 {
+    bench.number("select count(*) as n from ohlcv_bar")
+}
+
+fn until_rows(bench: &Bench, count: i64) {
+    until("all rows are stored", || rows(bench) == count);
+}
+
+fn dead_letters(bench: &Bench) -> i64 {
+    bench.number("select count(*) as n from dead_letter")
+}
+
+/// A consumer that has stored ten bars, and goes on.
+fn consumer(bench: &Bench, environment: &[(&'static str, &str)]) -> Heard {
+    let consumer = Heard::start(command("consumer", &["run", "ohlcv_bar"], &bench.with(environment)));
+    send_days(bench, 0..10);
+    until_rows(bench, 10);
+    consumer
+}
+
+/// After the fault is over: rows flow again by themselves and soon, and nothing was taken for a bad record.
+fn recovers(bench: &Bench, consumer: &mut Heard, count: i64) {
+    let over = Instant::now();
+    until_rows(bench, count);
+    assert!(over.elapsed() < RECOVERY, "rows flow again only after {:?}", over.elapsed());
+    assert_eq!(dead_letters(bench), 0);
+    consumer.running.signal("TERM");
+    assert!(consumer.running.wait(), "the consumer did not stop in good order");
+}
+
+#[test]
+fn a_record_whose_acknowledgement_was_lost_is_on_the_topic_once() {
+    let (Some(bench), Some(ports)) = (postgres(), tests::service("TAPEDECK_TEST_KAFKA_PROXIED")) else {
+        return;
+    };
+    let (port, upstream) = tests::services::proxied(&ports);
+    let proxy = Proxy::start(Some(port), &upstream, Protocol::Kafka);
+    let line = |day: u32| format!("01/{day:02}/2024,13.{day},14.{day},12.{day},13.5\n");
+    let file: String = std::iter::once("DATE,OPEN,HIGH,LOW,CLOSE\n".to_owned()).chain((1..=20).map(line)).collect();
+    let path = "/api/global/us_indices/daily_prices/VIX_History.csv".to_owned();
+    let pages = Pages::serve(HashMap::from([(path, (200, file.into_bytes()))]));
+    let watchlist = bench.folder.path().join("watchlist.toml");
+    std::fs::write(&watchlist, "[cboe]\nindex_history = [\"VIX\"]\n").unwrap();
+    let environment = bench.with(&[
+        ("TAPEDECK_KAFKA_BROKERS", &proxy.address()),
+        ("TAPEDECK_WATCHLIST", watchlist.to_str().unwrap()),
+        ("TAPEDECK_CBOE_URL", &pages.url),
+    ]);
+    let trap = Arc::new(Trap::new(Point::ProduceAnswered, Action::Cut));
+    proxy.arm(&trap);
+    succeed("producer", &["run", "cboe", "--once"], &environment);
+    assert!(trap.await_strike(Duration::ZERO).is_some(), "no acknowledgement was lost");
+    let on_topic: i64 = ends(&bench.brokers, &bench.topic("ohlcv_bar"), PARTITIONS).values().sum();
+    assert_eq!(on_topic, 20);
+}
+
+#[test]
+fn a_lock_on_the_table_delays_its_rows_and_makes_no_dead_letters() {
+    let Some(bench) = postgres() else { return };
+    let mut consumer = consumer(&bench, &[]);
+    // The connection needs the runtime that it was made on.
+    let runtime = Runtime::new().unwrap();
+    let mut blocker = runtime.block_on(PgConnection::connect(bench.database.address().expose())).unwrap();
+    let mut run = |sql: &'static str| runtime.block_on(sqlx::raw_sql(sql).execute(&mut blocker)).unwrap();
+    run("begin; lock table ohlcv_bar in access exclusive mode");
+    send_days(&bench, 10..20);
+    consumer.until_said("55P03");
+    run("commit");
+    recovers(&bench, &mut consumer, 20);
+}
+
+#[test]
+fn a_database_that_has_become_read_only_is_waited_for() {
+    let Some(bench) = postgres() else { return };
+    let mut consumer = consumer(&bench, &[]);
+    execute(&bench, &format!("alter database {} set default_transaction_read_only = on", database_name(&bench)));
+    terminate(&bench);
+    send_days(&bench, 10..20);
+    consumer.until_said("25006");
+    assert_eq!(rows(&bench), 10);
+    let writable = format!(
+        "begin read write; alter database {} reset default_transaction_read_only; commit",
+        database_name(&bench)
+    );
+    execute(&bench, &writable);
+    recovers(&bench, &mut consumer, 20);
+}
+
+fn database_name(bench: &Bench) -> String {
+    bench.database.address().expose().rsplit_once('/').unwrap().1.to_owned()
+}
+
+#[test]
+fn a_database_without_a_free_connection_is_waited_for() {
+    let Some(bench) = postgres() else { return };
+    // Not the superuser, to whom no limit applies.
+    let role = tests::unique("role");
+    let name = database_name(&bench);
+    execute(&bench, &format!("create role {role} login; alter database {name} owner to {role}"));
+    let address = bench.database.address().expose().replacen("tapedeck@", &format!("{role}@"), 1);
+    let mut consumer = consumer(&bench, &[("TAPEDECK_DATABASE_URL", &address)]);
+    execute(&bench, &format!("alter role {role} connection limit 0"));
+    terminate(&bench);
+    send_days(&bench, 10..20);
+    consumer.until_said("53300");
+    assert_eq!(rows(&bench), 10);
+    execute(&bench, &format!("alter role {role} connection limit -1"));
+    recovers(&bench, &mut consumer, 20);
+}
+
+#[test]
+fn a_table_without_one_of_its_columns_halts_the_sink_with_one_line_and_makes_no_dead_letters() {
+    let Some(bench) = postgres() else { return };
+    let mut consumer = consumer(&bench, &[]);
+    execute(&bench, "alter table ohlcv_bar drop column volume");
+    send_days(&bench, 10..20);
+    assert!(!consumer.running.wait(), "the consumer took that for a success");
+    let errors = consumer.said("error: ");
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].contains("volume"), "{errors:?}");
+    assert_eq!(dead_letters(&bench), 0);
+    assert_eq!(bench.number("select sum(next_offset) as n from sink_position"), 10);
+}
+
+#[test]
+fn resetting_kafkas_group_offsets_has_no_effect() {
+    let Some(bench) = postgres() else { return };
+    let read = || bench.number("select sum(records_read) as n from sink_chunk");
+    let consume = || succeed("consumer", &["run", "ohlcv_bar", "--once"], &bench.environment);
+    let topic = bench.topic("ohlcv_bar");
+    let group = format!("{}.ohlcv_bar.postgres", bench.namespace);
+    send_days(&bench, 0..10);
+    consume();
+    reset(&bench, &group, &topic, |_| 0);
+    consume();
+    assert_eq!(read(), 10, "after a reset to the beginning nothing is read twice");
+    send_days(&bench, 10..20);
+    let ends = ends(&bench.brokers, &topic, PARTITIONS);
+    reset(&bench, &group, &topic, |partition| ends[&partition]);
+    consume();
+    assert_eq!((read(), rows(&bench)), (20, 20), "after a reset to the end nothing is left out");
+}
+
+/// Commits these offsets for the group, as its operators' tools do while it has no members.
+fn reset(bench: &Bench, group: &str, topic: &str, offset: impl Fn(i32) -> i64) {
+    let consumer = plain_consumer(&bench.brokers, group);
+    let mut list = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        list.add_partition_offset(topic, partition, Offset::Offset(offset(partition))).unwrap();
+    }
+    consumer.commit(&list, CommitMode::Sync).unwrap();
+}

@@ -1,0 +1,251 @@
+//! The consumers of one sink, each behind a proxy of its own, and what restarts them.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use sqlx::{Connection as _, PgConnection};
+
+use crate::broker::block_on;
+use crate::process::{Environment, command, signal_process};
+use crate::proxy::{Mode, Protocol, Proxy};
+
+/// What the consumer logs when another one was faster.
+const FENCED: &str = "fenced: another consumer moved the partition on";
+/// What it logs when it finds that a commit whose answer was lost did happen.
+const RECOGNISED: &str = "already committed: the answer to an earlier attempt was lost";
+/// What it logs when it gets partitions.
+const ASSIGNED: &str = " assigned sink=";
+
+/// Sums over all consumers of a sink.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Commits refused because another consumer had moved the partition on.
+    pub fenced: AtomicU64,
+    /// Commits recognised as done although their answer was lost.
+    pub recognised: AtomicU64,
+    /// Assignments of partitions.
+    pub assigned: AtomicU64,
+    /// Processes started again.
+    pub restarts: AtomicU64,
+    /// Consumers that ended by themselves, each with its last words.
+    pub gave_up: Mutex<Vec<String>>,
+}
+
+/// One consumer.
+#[expect(missing_debug_implementations, reason = "only the test harness holds it")]
+pub struct Member {
+    /// Between it and its database.
+    pub proxy: Proxy,
+    process: Mutex<Process>,
+}
+
+#[derive(Default)]
+struct Process {
+    child: Option<Child>,
+    is_leaving: bool,
+    last_words: Arc<Mutex<String>>,
+}
+
+/// The consumers of one sink.
+#[expect(missing_debug_implementations, reason = "only the test harness holds it")]
+pub struct Fleet {
+    /// Name of the sink: the last part of the group's name.
+    pub sink: String,
+    /// The consumer group.
+    pub group: String,
+    /// The service, for it to be crashed.
+    pub service: &'static str,
+    /// The database's own address.
+    pub database: String,
+    /// The consumers.
+    pub members: Vec<Member>,
+    /// What they said.
+    pub counts: Arc<Counts>,
+    environment: Environment,
+    log: Arc<Mutex<File>>,
+}
+
+impl Fleet {
+    /// Consumers of a database, not yet started. In the environment the database's address is replaced by a proxy's.
+    pub fn new(
+        (sink, service): (&str, &'static str),
+        database: &str,
+        size: usize,
+        environment: &Environment,
+        folder: &Path,
+    ) -> Arc<Fleet> {
+        let (server, _) = database.split_once('@').unwrap().1.split_once('/').unwrap();
+        let member = |_| Member { proxy: Proxy::start(None, server, Protocol::Postgres), process: Mutex::default() };
+        let log = File::create(folder.join(format!("{sink}.log"))).unwrap();
+        let mut environment = environment.clone();
+        environment.insert("TAPEDECK_SINK", sink.to_owned());
+        Arc::new(Fleet {
+            sink: sink.to_owned(),
+            group: format!("{}.ohlcv_bar.{sink}", environment["TAPEDECK_NAMESPACE"]),
+            service,
+            database: database.to_owned(),
+            members: (0..size).map(member).collect(),
+            counts: Arc::default(),
+            environment,
+            log: Arc::new(Mutex::new(log)),
+        })
+    }
+
+    /// The same under another name: a sink that begins at the beginning, in the same database.
+    pub fn again(&self, folder: &Path) -> Arc<Fleet> {
+        let sink = format!("again_{}", self.sink);
+        Fleet::new((&sink, self.service), &self.database, self.members.len(), &self.environment, folder)
+    }
+
+    /// Starts all consumers, and starts again those that end, until the supervisor is dropped.
+    pub fn supervise(self: &Arc<Fleet>) -> Supervisor {
+        let is_over = Arc::<AtomicBool>::default();
+        let (fleet, over) = (self.clone(), is_over.clone());
+        let thread = std::thread::spawn(move || {
+            while !over.load(Ordering::SeqCst) {
+                for at in 0..fleet.members.len() {
+                    fleet.look_after(at);
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            fleet.members.iter().for_each(Member::kill);
+        });
+        Supervisor { is_over, thread: Some(thread) }
+    }
+
+    fn look_after(&self, at: usize) {
+        let member = &self.members[at];
+        let mut process = member.process.lock().unwrap();
+        if let Some(child) = &mut process.child {
+            let Some(status) = child.try_wait().unwrap() else {
+                return;
+            };
+            self.counts.restarts.fetch_add(1, Ordering::SeqCst);
+            if status.signal().is_none() && !process.is_leaving {
+                let words = process.last_words.lock().unwrap().clone();
+                self.counts.gave_up.lock().unwrap().push(format!("{} ended with {status}: {words}", self.sink));
+            }
+        }
+        *process = self.spawn(at);
+    }
+
+    fn spawn(&self, at: usize) -> Process {
+        let member = &self.members[at];
+        let (scheme, rest) = self.database.split_once('@').unwrap();
+        let name = rest.split_once('/').unwrap().1;
+        let mut environment = self.environment.clone();
+        environment.insert("TAPEDECK_DATABASE_URL", format!("{scheme}@{}/{name}", member.proxy.address()));
+        // A consumer must not outlive a test that is killed.
+        environment.insert("TAPEDECK_STOP_AT_EOF", "1".to_owned());
+        let mut command = command("consumer", &["run", "ohlcv_bar"], &environment);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        member.proxy.serves(child.id());
+        let last_words = Arc::<Mutex<String>>::default();
+        let said = BufReader::new(child.stderr.take().unwrap());
+        let (words, counts, log) = (last_words.clone(), self.counts.clone(), self.log.clone());
+        let name = format!("{}-{at} ({})", self.sink, child.id());
+        std::thread::spawn(move || {
+            for line in said.lines().map_while(Result::ok) {
+                counts.take(&line);
+                writeln!(log.lock().unwrap(), "{name}: {line}").unwrap();
+                *words.lock().unwrap() = line;
+            }
+        });
+        Process { child: Some(child), is_leaving: false, last_words }
+    }
+
+    /// The sink's position in each partition; None while the database is away.
+    pub fn positions(&self) -> Option<BTreeMap<i32, i64>> {
+        let query = "select kafka_partition, next_offset from sink_position where sink = $1";
+        let positions: Vec<(i32, i64)> = block_on(async {
+            let mut connection = PgConnection::connect(&self.database).await.ok()?;
+            sqlx::query_as(query).bind(&self.group).fetch_all(&mut connection).await.ok()
+        })?;
+        Some(positions.into_iter().collect())
+    }
+
+    /// How far the sink is: the sum of its positions; None while the database is away.
+    pub fn progress(&self) -> Option<i64> {
+        self.positions().map(|positions| positions.values().sum())
+    }
+
+    /// Lets everything pass and run again.
+    pub fn heal(&self) {
+        for member in &self.members {
+            member.proxy.disarm();
+            member.proxy.spare();
+            member.proxy.set(Mode::Pass);
+            member.signal("CONT");
+        }
+    }
+}
+
+/// Keeps consumers running; kills them when it is dropped, also by a test that fails.
+#[derive(Debug)]
+pub struct Supervisor {
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        // Its panic has been printed, and a second one would hide why the test fails.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Member {
+    /// Kills it.
+    pub fn kill(&self) {
+        let mut process = self.process.lock().unwrap();
+        if let Some(child) = &mut process.child {
+            // It may have ended by itself.
+            let _ = child.kill();
+        }
+    }
+
+    /// Sends it a signal; false when it is not running.
+    pub fn signal(&self, signal: &str) -> bool {
+        let mut process = self.process.lock().unwrap();
+        let Some(child) = &mut process.child else {
+            return false;
+        };
+        let is_running = child.try_wait().unwrap().is_none();
+        if is_running {
+            signal_process(child.id(), signal);
+        }
+        is_running
+    }
+
+    /// Asks it to leave in good order.
+    pub fn leave(&self) -> bool {
+        self.process.lock().unwrap().is_leaving = true;
+        self.signal("TERM")
+    }
+}
+
+impl Counts {
+    fn take(&self, line: &str) {
+        for (text, count) in [(FENCED, &self.fenced), (RECOGNISED, &self.recognised), (ASSIGNED, &self.assigned)] {
+            if line.contains(text) {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What must hold after whatever has happened; each violation is a line.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
+
+use crate::broker::block_on;
+use crate::oracle::{Dead, Key, Oracle, Row};
+
+/// Records every update of a bar that does not go forward (I6).
+const BACKWARD_TRIGGER: &str = "
+create table test_backward (old_row text not null, new_row text not null);
+create function test_backward() returns trigger language plpgsql as $$
+begin
+    if (new.known_at, new.observed_at, new.content_hash) <= (old.known_at, old.observed_at, old.content_hash) then
+        insert into test_backward values (left(old::text, 500), left(new::text, 500));
+    end if;
+    return new;
+end $$;
+create trigger test_backward before update on ohlcv_bar for each row execute function test_backward();
+create function test_deleted() returns trigger language plpgsql as $$
+begin
+    insert into test_backward values (left(old::text, 500), 'removed');
+    return old;
+end $$;
+create trigger test_deleted before delete on ohlcv_bar for each row execute function test_deleted();";
+
+/// Queries that must find nothing; `{sink}` is the consumer group.
+const NOTHING: &[(&str, &str)] = &[
+    (
+        "I1: the ledger has a gap or an overlap",
+        "select kafka_partition, from_offset, before from (select *, coalesce(lag(to_offset) over (partition by \
+         kafka_topic, kafka_incarnation, kafka_partition order by from_offset), 0) as before from sink_chunk \
+         where sink = '{sink}') as chunk where before <> from_offset",
+    ),
+    (
+        "I2: a position is not where the ledger ends",
+        "select kafka_partition, next_offset from sink_position as position where sink = '{sink}' and next_offset <> \
+         (select max(to_offset) from sink_chunk where sink = position.sink and kafka_topic = position.kafka_topic and \
+         kafka_incarnation = position.kafka_incarnation and kafka_partition = position.kafka_partition)",
+    ),
+    (
+        "I3: a chunk does not account for each of its records",
+        "select kafka_partition, from_offset from sink_chunk where sink = '{sink}' and (records_read <> to_offset - from_offset \
+         or records_read <> records_inserted + records_changed + records_unchanged + records_superseded + records_dead_lettered)",
+    ),
+    ("I6: a row went backward", "select old_row, new_row from test_backward"),
+    (
+        "an incarnation was begun anew",
+        "select kafka_incarnation from sink_position where sink = '{sink}' and kafka_incarnation > 0",
+    ),
+];
+
+/// Puts the trigger of I6 on the table.
+pub(super) fn watch_updates(database: &str) {
+    block_on(async {
+        let mut connection = PgConnection::connect(database).await.unwrap();
+        sqlx::raw_sql(BACKWARD_TRIGGER).execute(&mut connection).await.unwrap();
+    });
+}
+
+/// What is violated in a sink's database; `offsets` are what Kafka's group says and where the topic's partitions end.
+pub(super) fn violations(
+    database: &str,
+    group: &str,
+    oracle: &Oracle,
+    offsets: &[BTreeMap<i32, i64>; 2],
+) -> Vec<String> {
+    block_on(async {
+        let mut connection = PgConnection::connect(database).await.unwrap();
+        let mut found = Vec::new();
+        for (what, query) in NOTHING {
+            let query = query.replace("{sink}", group);
+            let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(&mut connection).await.unwrap();
+            if !rows.is_empty() {
+                found.push(format!("{what}: {} times in {group}", rows.len()));
+            }
+        }
+        positions(&mut connection, group, oracle, offsets, &mut found).await;
+        let dead_letters = dead_letters(&mut connection, group).await;
+        differences("I4: dead letter", group, &dead_letters, &oracle.dead_letters, &mut found);
+        let rows = rows(&mut connection).await;
+        differences("I5: row", group, &rows, &oracle.rows, &mut found);
+        found
+    })
+}
+
+/// I3 against the topic, I9 and I10.
+async fn positions(
+    connection: &mut PgConnection,
+    group: &str,
+    oracle: &Oracle,
+    [reported, ends]: &[BTreeMap<i32, i64>; 2],
+    found: &mut Vec<String>,
+) {
+    let query = "select kafka_partition, next_offset, (select sum(records_read)::bigint from sink_chunk \
+        where sink = position.sink and kafka_partition = position.kafka_partition) from sink_position as position where sink = $1";
+    let rows = sqlx::query(query).bind(group).fetch_all(connection).await.unwrap();
+    let read: BTreeMap<i32, i64> = rows.iter().map(|row| (row.get(0), row.get(2))).collect();
+    if read != oracle.counts {
+        found.push(format!("I3: {group} has read {read:?}, the topic has {:?}", oracle.counts));
+    }
+    for row in &rows {
+        let (partition, position): (i32, i64) = (row.get(0), row.get(1));
+        if reported.get(&partition).is_some_and(|reported| *reported > position) {
+            found.push(format!("I9: Kafka's group {group} is ahead of position {position} of partition {partition}"));
+        }
+        if position > ends[&partition] {
+            found.push(format!(
+                "I10: {group} is at {position} of partition {partition}, which ends at {}",
+                ends[&partition]
+            ));
+        }
+    }
+}
+
+async fn dead_letters(connection: &mut PgConnection, group: &str) -> BTreeMap<(i32, i64), Dead> {
+    let query = "select kafka_partition::int, kafka_offset, error_class, record_key, record_value, dead_letter_id, \
+        kafka_topic || '/' || kafka_incarnation || '/' || kafka_partition || '/' || kafka_offset from dead_letter where source = $1";
+    let rows = sqlx::query(query).bind(group).fetch_all(connection).await.unwrap();
+    let dead = |row: &sqlx::postgres::PgRow| {
+        assert_eq!(row.get::<String, _>(5), row.get::<String, _>(6), "a dead letter's id is its coordinate");
+        ((row.get(0), row.get(1)), (row.get(2), row.get(3), row.get(4)))
+    };
+    rows.iter().map(dead).collect()
+}
+
+async fn rows(connection: &mut PgConnection) -> BTreeMap<Key, Row> {
+    let query = "select source, symbol, bar_interval, ts_start, known_at, observed_at, content_hash, deleted, trading_date, \
+        open, high, low, close, volume, adjusted_close, currency, flags from ohlcv_bar";
+    let rows = sqlx::query(query).fetch_all(connection).await.unwrap();
+    let micros = |row: &sqlx::postgres::PgRow, at: usize| row.get::<DateTime<Utc>, _>(at).timestamp_micros();
+    let row = |row: &sqlx::postgres::PgRow| {
+        let epoch = DateTime::UNIX_EPOCH.date_naive();
+        let day = |date: NaiveDate| date.signed_duration_since(epoch).num_days() as i32;
+        let key = (row.get(0), row.get(1), row.get(2), micros(row, 3));
+        let value = Row {
+            version: (micros(row, 4), micros(row, 5), row.get(6)),
+            is_deleted: row.get(7),
+            trading_date: row.get::<Option<NaiveDate>, _>(8).map(day),
+            numbers: std::array::from_fn(|at| row.get(9 + at)),
+            currency: row.get(15),
+            flags: row.get(16),
+        };
+        (key, value)
+    };
+    rows.iter().map(row).collect()
+}
+
+/// Lines for what is in one map and not, or not the same, in the other.
+fn differences<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
+    what: &str,
+    group: &str,
+    is: &BTreeMap<K, V>,
+    must_be: &BTreeMap<K, V>,
+    found: &mut Vec<String>,
+) {
+    let keys: std::collections::BTreeSet<&K> = is.keys().chain(must_be.keys()).collect();
+    let differ: Vec<&K> = keys.into_iter().filter(|key| is.get(key) != must_be.get(key)).collect();
+    for key in differ.iter().take(3) {
+        let shown = |value: Option<&V>| format!("{value:?}").chars().take(600).collect::<String>();
+        found.push(format!("{what} {key:?} of {group} is {}, must be {}", shown(is.get(key)), shown(must_be.get(key))));
+    }
+    if differ.len() > 3 {
+        found.push(format!("{what}: {} differ in {group}", differ.len()));
+    }
+}
+
+/// A checksum over the whole table, the time of each row's last write with it.
+pub(super) fn checksum(database: &str) -> String {
+    let query = "select md5(string_agg(md5(bar::text), '' order by source, symbol, bar_interval, ts_start)) from ohlcv_bar as bar";
+    block_on(async {
+        let mut connection = PgConnection::connect(database).await.unwrap();
+        sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
+    })
+}

@@ -1,0 +1,111 @@
+//! The producer of the torture: a plain idempotent one, paced, that logs what Kafka has acknowledged.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::{ClientConfig, ClientContext, Message as _};
+
+use crate::oracle::{Ack, ID_HEADER};
+use crate::workload::Sent;
+
+/// How long a message may take to be acknowledged: longer than any outage that the tests make.
+const DELIVERY_PATIENCE: &str = "240000";
+
+/// Takes the delivery reports.
+#[derive(Default)]
+struct Acknowledged {
+    acks: Mutex<Vec<Ack>>,
+    failures: Mutex<Vec<String>>,
+}
+
+impl ClientContext for Acknowledged {
+    fn log(&self, _: rdkafka::config::RDKafkaLogLevel, _: &str, _: &str) {}
+
+    fn error(&self, _: rdkafka::error::KafkaError, _: &str) {}
+}
+
+impl ProducerContext for Acknowledged {
+    type DeliveryOpaque = Box<u32>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, id: Box<u32>) {
+        match result {
+            Ok(message) => {
+                let ack = Ack { partition: message.partition(), offset: message.offset(), id: *id };
+                self.acks.lock().unwrap().push(ack);
+            }
+            Err((error, _)) => self.failures.lock().unwrap().push(format!("message {id}: {error}")),
+        }
+    }
+}
+
+/// What came of sending.
+#[derive(Debug, Default)]
+pub(super) struct Delivered {
+    /// What Kafka has acknowledged.
+    pub acks: Vec<Ack>,
+    /// What it has not; it may or may not be on the topic.
+    pub failures: Vec<String>,
+}
+
+/// Sends messages, spread evenly over that time.
+pub(super) fn send(
+    brokers: &str,
+    topic: &str,
+    messages: impl ExactSizeIterator<Item = Sent>,
+    time: Duration,
+) -> Delivered {
+    let producer: BaseProducer<Acknowledged> = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("linger.ms", "5")
+        .set("message.timeout.ms", DELIVERY_PATIENCE)
+        .set("reconnect.backoff.ms", "50")
+        .set("reconnect.backoff.max.ms", "500")
+        .create_with_context(Acknowledged::default())
+        .unwrap();
+    let pause = time / u32::try_from(messages.len()).unwrap();
+    let begin = Instant::now();
+    for sent in messages {
+        let due = begin + pause * sent.id;
+        loop {
+            let left = due.saturating_duration_since(Instant::now());
+            producer.poll(left.min(Duration::from_millis(20)));
+            if left.is_zero() {
+                break;
+            }
+        }
+        send_one(&producer, topic, &sent);
+    }
+    producer.flush(Duration::from_secs(240)).unwrap();
+    let context = producer.context();
+    Delivered {
+        acks: std::mem::take(&mut context.acks.lock().unwrap()),
+        failures: std::mem::take(&mut context.failures.lock().unwrap()),
+    }
+}
+
+fn send_one(producer: &BaseProducer<Acknowledged>, topic: &str, sent: &Sent) {
+    let id = sent.id.to_string();
+    let texts = sent.headers.iter().map(|(name, value)| (*name, value.as_str())).chain([(ID_HEADER, id.as_str())]);
+    let headers =
+        texts.fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
+    let mut record: BaseRecord<'_, [u8], [u8], Box<u32>> = BaseRecord::with_opaque_to(topic, Box::new(sent.id));
+    record.partition = Some(sent.partition);
+    record.key = sent.key.as_deref();
+    record.payload = sent.value.as_deref();
+    record.headers = Some(headers);
+    loop {
+        match producer.send(record) {
+            Ok(()) => return,
+            Err((error, back)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
+                producer.poll(Duration::from_millis(20));
+                record = back;
+            }
+            Err((error, _)) => panic!("cannot send: {error}"),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Records of `ohlcv_bar` as the worst of providers would send them, from a seed.
+//!
+//! The encoder is the test's own: what it writes is read by the consumer's.
+
+mod avro;
+mod poison;
+mod random;
+
+use std::collections::VecDeque;
+
+pub use poison::Poison;
+pub use random::Random;
+
+/// Days that each symbol has.
+const DAYS: usize = 20;
+/// Earliest version of the workload: 2024-01-01, in microseconds.
+const FIRST_VERSION: i64 = 1_704_067_200_000_000;
+/// Symbols of messages that are to be refused; none of them may reach the table.
+pub const POISON_SYMBOL: &str = "POISON";
+
+/// A bar, as the workload means it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bar {
+    /// The provider.
+    pub source: String,
+    /// The symbol.
+    pub symbol: String,
+    /// The interval.
+    pub interval: String,
+    /// Start in microseconds since 1970.
+    pub ts_start: i64,
+    /// Date in days since 1970.
+    pub trading_date: i32,
+    /// Open, high, low.
+    pub prices: [Option<f64>; 3],
+    /// Close.
+    pub close: f64,
+    /// Volume and adjusted close.
+    pub amounts: [Option<f64>; 2],
+    /// Currency.
+    pub currency: Option<String>,
+    /// `known_at` and `observed_at` in microseconds since 1970.
+    pub version: [i64; 2],
+}
+
+/// What a message is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Meaning {
+    /// These values of a key.
+    Bar(Bar),
+    /// The key is deleted; of the bar only key and version count.
+    Delete(Bar),
+    /// Refused.
+    Poison(Poison),
+}
+
+/// A message to send.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sent {
+    /// Its number, which travels in a header of the test's own.
+    pub id: u32,
+    /// The partition.
+    pub partition: i32,
+    /// The key.
+    pub key: Option<Vec<u8>>,
+    /// The value.
+    pub value: Option<Vec<u8>>,
+    /// Headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// What it means.
+    pub meaning: Meaning,
+}
+
+/// The latest of a key.
+#[derive(Debug, Clone)]
+struct Latest {
+    message: Option<(Bar, bool)>,
+}
+
+/// An endless sequence of messages, the same for the same seed.
+#[derive(Debug)]
+pub struct Workload {
+    random: Random,
+    most_large: u32,
+    partitions: usize,
+    cumulated: Vec<f64>,
+    keys: Vec<Latest>,
+    deleted: VecDeque<usize>,
+    next: u32,
+    clock: i64,
+    poisons: usize,
+    large: u32,
+}
+
+impl Workload {
+    /// Messages for that many keys and partitions, of which so many are near 1 MB.
+    pub fn new(seed: u64, keys: usize, partitions: usize, most_large: u32) -> Workload {
+        // Zipf's law with exponent 1.1: few keys take most of the messages.
+        let mut sum = 0.0;
+        let weight = |rank: usize| {
+            sum += (rank as f64).powf(-1.1);
+            sum
+        };
+        Workload {
+            random: Random::new(seed),
+            most_large,
+            partitions,
+            cumulated: (1..=keys).map(weight).collect(),
+            keys: vec![Latest { message: None }; keys],
+            deleted: VecDeque::new(),
+            next: 0,
+            clock: FIRST_VERSION,
+            poisons: 0,
+            large: 0,
+        }
+    }
+
+    fn choose_key(&mut self) -> usize {
+        let point = self.random.unit() * self.cumulated.last().unwrap();
+        self.cumulated.partition_point(|sum| *sum < point).min(self.keys.len() - 1)
+    }
+
+    /// A version that no message has had.
+    fn later(&mut self) -> [i64; 2] {
+        self.clock += 1 + self.random.below(1_000_000) as i64;
+        // Mostly known later, sometimes only observed later.
+        [self.clock - self.clock.rem_euclid(3_000_000), self.clock]
+    }
+
+    fn fresh(&mut self, key: usize, version: [i64; 2]) -> Bar {
+        let close = (self.random.below(1_000_000) as f64) / 64.0 + 1.0;
+        let swing = self.random.unit();
+        // The keys of most messages belong to different symbols, and thereby to different partitions.
+        let symbols = self.keys.len().div_ceil(DAYS);
+        let day = 19_723 + (key / symbols) as i32;
+        let mut bar = Bar {
+            source: "torture".to_owned(),
+            symbol: format!("S{:05}", key % symbols),
+            interval: "1d".to_owned(),
+            ts_start: i64::from(day) * 86_400_000_000,
+            trading_date: day,
+            prices: [Some(close), Some(close + swing), Some(close - swing)],
+            close,
+            amounts: [Some(self.random.below(1 << 30) as f64), None],
+            currency: Some("USD".to_owned()),
+            version,
+        };
+        match self.random.below(200) {
+            0 => bar.prices = [None; 3],
+            // Breaks expectations, no rule.
+            1 => bar.prices[0] = Some(close + swing + 1.0),
+            2 => bar.prices[0] = Some(close - swing - 1.0),
+            3 => bar.amounts = [Some(-0.0), Some(close / 3.0)],
+            4 => bar.close = bar.prices[2].unwrap() - 2.0,
+            _ => {}
+        }
+        self.boundary(&mut bar);
+        bar
+    }
+
+    /// Half a percent lies at a bound of what is allowed.
+    fn boundary(&mut self, bar: &mut Bar) {
+        match self.random.below(1_400) {
+            0 => bar.amounts[1] = Some(f64::MAX),
+            1 => bar.amounts[1] = Some(f64::MIN_POSITIVE / 2.0),
+            2 => bar.currency = Some(String::new()),
+            3 => bar.currency = None,
+            4 => bar.currency = Some("¤ \u{1f4c8} ' \" \\ | \t".to_owned()),
+            5 => bar.trading_date = [-106_751, 106_750][self.random.below(2)],
+            6 if self.large < self.most_large => {
+                self.large += 1;
+                bar.currency = Some("x".repeat(990_000));
+            }
+            _ => {}
+        }
+    }
+
+    /// What the next message says of its key.
+    fn meaning(&mut self) -> Meaning {
+        let key = self.choose_key();
+        let kind = self.random.below(1_000);
+        if kind < 15 {
+            self.poisons += 1;
+            return Meaning::Poison(poison::ALL[(self.poisons - 1) % poison::ALL.len()]);
+        }
+        let Some((latest, is_deleted)) = self.keys[key].message.clone() else {
+            return self.new_version(key);
+        };
+        match kind {
+            15..115 if is_deleted => Meaning::Delete(latest),
+            15..115 => Meaning::Bar(latest),
+            115..215 => self.stale(key, &latest),
+            // The same version, other values.
+            215..255 => Meaning::Bar(self.fresh(key, latest.version)),
+            255..275 if !is_deleted => self.delete(key),
+            275..295 if !self.deleted.is_empty() => {
+                let key = self.deleted.pop_front().unwrap();
+                self.new_version(key)
+            }
+            _ => self.new_version(key),
+        }
+    }
+
+    fn new_version(&mut self, key: usize) -> Meaning {
+        let version = self.later();
+        let bar = self.fresh(key, version);
+        self.keys[key].message = Some((bar.clone(), false));
+        Meaning::Bar(bar)
+    }
+
+    fn delete(&mut self, key: usize) -> Meaning {
+        let version = self.later();
+        let bar = self.fresh(key, version);
+        self.keys[key].message = Some((bar.clone(), true));
+        self.deleted.push_back(key);
+        Meaning::Delete(bar)
+    }
+
+    /// A version before the latest: a value, or a delete that comes too late.
+    fn stale(&mut self, key: usize, latest: &Bar) -> Meaning {
+        let [known_at, observed_at] = latest.version;
+        let back = 1 + self.random.below(40_000_000) as i64;
+        let version =
+            if self.random.below(2) == 0 { [known_at, observed_at - back] } else { [known_at - back, observed_at] };
+        let bar = self.fresh(key, version);
+        if self.random.below(10) == 0 { Meaning::Delete(bar) } else { Meaning::Bar(bar) }
+    }
+}
+
+impl Iterator for Workload {
+    type Item = Sent;
+
+    fn next(&mut self) -> Option<Sent> {
+        let meaning = self.meaning();
+        let id = self.next;
+        self.next += 1;
+        let (home, key, value, headers) = match &meaning {
+            Meaning::Bar(bar) => (avro::key(bar), Some(avro::key(bar)), Some(avro::message(bar)), Vec::new()),
+            Meaning::Delete(bar) => (avro::key(bar), Some(avro::key(bar)), None, avro::delete_headers(bar)),
+            Meaning::Poison(poison) => {
+                // Among those of a good key: if poison were much of a partition, the consumers' breaker would trip.
+                let good = self.choose_key();
+                let good = self.fresh(good, [self.clock; 2]);
+                let (key, value) = poison.message(Bar { symbol: POISON_SYMBOL.to_owned(), ..good.clone() });
+                (avro::key(&good), key, value, Vec::new())
+            }
+        };
+        // A series stays in its partition; one message in fifty goes astray, as after partitions were added.
+        let partition = if self.random.below(50) == 0 {
+            self.random.below(self.partitions)
+        } else {
+            avro::spread(&home) as usize % self.partitions
+        };
+        Some(Sent { id, partition: partition as i32, key, value, headers, meaning })
+    }
+}
