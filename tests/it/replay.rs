@@ -43,6 +43,7 @@ fn a_replay_of_everything_changes_nothing_and_brings_back_what_was_lost() {
         let report = replay(&bench, &[]);
         assert_eq!(report["read"], sent, "on {name}");
         assert_eq!((&report["inserted"], &report["changed"]), (&0.into(), &0.into()), "on {name}");
+        assert_eq!((&report["unchanged"], &report["superseded"]), (&0.into(), &(sent - 1).into()), "on {name}");
         assert_eq!(report["refused_by_class"]["header"], 1, "on {name}");
         assert_eq!(table(&bench, "ohlcv_bar"), before, "on {name}");
         assert_eq!(bench.number("select count(*) as n from dead_letter"), 1, "on {name}");

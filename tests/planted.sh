@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Plants one bug after the other and shows that the tests catch it: tests/planted.sh [PATCH..]
+#
+# Each tests/planted/*.patch names a bug and the tests that must fail with it. The bug is planted in a copy of the last
+# commit, built, and the tests are run with the real services. Prints a row of a table per bug; fails when a bug is not
+# caught. A patch that no longer applies is an error: write it anew. Takes two to four minutes per bug on 2 cores.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/tapedeck-planted.XXXXXX")
+finish() {
+  "$root/tests/services.sh" down "$work/services" >/dev/null 2>&1 || true
+  rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+git clone -q "$root" "$work/tree"
+[ ! -d "$root/target" ] || cp -a "$root/target" "$work/target"
+export CARGO_TARGET_DIR=$work/target
+cd "$work/tree"
+[ -x "$CARGO_TARGET_DIR/release/tapedeck-broker" ] || cargo build -q --release --locked -p broker
+"$root/tests/services.sh" up "$work/services" >"$work/exports" 2>"$work/messages"
+# shellcheck source=/dev/null
+source "$work/exports"
+
+[ $# -gt 0 ] || set -- "$root"/tests/planted/*.patch
+failed=0
+echo '| bug | caught by |'
+echo '|---|---|'
+for patch in "$@"; do
+  patch=$(cd "$root" && realpath "$patch")
+  bug=$(sed -n 's/^Bug: //p' "$patch")
+  read -ra tests <<<"$(sed -n 's/^Tests: //p' "$patch")"
+  git apply "$patch"
+  cargo build -q --release --locked
+  cargo test -q --release --locked -p tests --no-run
+  if cargo test --release --locked -p tests --test it -- "${tests[@]}" >"$work/log" 2>&1; then
+    echo "| $bug | **nothing** (${tests[*]}) |"
+    failed=1
+  else
+    caught=$(sed -n 's/^test \(.*\) \.\.\. FAILED$/`\1`/p' "$work/log" | paste -sd' ')
+    [ -n "$caught" ] || { tail -20 "$work/log" >&2; exit 1; }
+    echo "| $bug | $caught |"
+  fi
+  git checkout -q .
+done
+exit $failed
