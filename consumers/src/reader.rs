@@ -110,10 +110,9 @@ pub fn offsets_at(
     let consumer: BaseConsumer<DefaultConsumerContext> = cluster.client_config("offsets").create()?;
     // Every record came after the beginning of 1970 and before 2200: a broker that finds times says so.
     let (first, last) = (offsets_of(&consumer, topic, ends, 1)?, offsets_of(&consumer, topic, ends, YEAR_2200_MS)?);
-    let right = |(((_, first), (_, last)), (_, low, end)): ((&(i32, i64), &(i32, i64)), &(i32, i64, i64))| {
-        low == end || (first == low && last == end)
-    };
-    if !first.iter().zip(&last).zip(ends).all(right) {
+    let answers = first.iter().zip(&last).zip(ends);
+    let mut filled = answers.filter(|(_, (_, low, end))| low < end);
+    if !filled.all(|((first, last), (_, low, end))| first.1 == *low && last.1 == *end) {
         return Ok(None);
     }
     offsets_of(&consumer, topic, ends, millis).map(Some)

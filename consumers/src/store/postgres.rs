@@ -44,7 +44,7 @@ const SESSION: &[(&str, &str)] = &[
 
 /// How long the network may take to open a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a transaction may go without an end: longer than the longest statement that the server allows.
+/// How long a transaction of one statement may take: longer than the longest statement that the server allows.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(35);
 /// How long the positions may take to be read: Kafka is not polled meanwhile.
 const POSITIONS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -76,6 +76,11 @@ impl Care {
     const NONE: Care = Care { statements: 1, isolate: false, unpack: false };
     /// Most statements that a chunk is divided into.
     const MOST_STATEMENTS: usize = 64;
+
+    /// How long an attempt may take: it has as many statements as it takes to find the rows that are to blame.
+    fn patience(self) -> Duration {
+        ATTEMPT_TIMEOUT * if self.isolate { 4 } else { self.statements as u32 }
+    }
 }
 
 impl Postgres {
@@ -102,8 +107,9 @@ impl Postgres {
         loop {
             // The server ends what takes too long, but cannot tell us so when the network is gone. The connection is dropped
             // with the attempt, and what became of it is read from the position.
-            let attempt = tokio::time::timeout(ATTEMPT_TIMEOUT, self.attempt(chunk)).await;
-            let fault = match attempt.unwrap_or_else(|_| Err(StoreError::Retry(silent(ATTEMPT_TIMEOUT)).into())) {
+            let patience = self.care.patience();
+            let attempt = tokio::time::timeout(patience, self.attempt(chunk)).await;
+            let fault = match attempt.unwrap_or_else(|_| Err(StoreError::Retry(silent(patience)).into())) {
                 Ok(commit) => {
                     self.care = Care::NONE;
                     return Ok(commit);
