@@ -27,6 +27,10 @@ fn plan() -> Plan {
         chunk_rows: 250,
         replay_kills: 2,
         least_strikes: 1,
+        least_kills_inside: 5,
+        least_fenced: 1,
+        least_recognised: 1,
+        least_assigned: 10,
     };
     if setting("TAPEDECK_TORTURE").is_none() {
         return plan;
@@ -40,6 +44,10 @@ fn plan() -> Plan {
         chunk_rows: 2_000,
         replay_kills: 10,
         least_strikes: 3,
+        least_kills_inside: 30,
+        least_fenced: 10,
+        least_recognised: 5,
+        least_assigned: 20,
         ..plan
     }
 }

@@ -55,6 +55,14 @@ pub struct Plan {
     pub replay_kills: usize,
     /// How often each fault must have struck.
     pub least_strikes: usize,
+    /// How many kills must fall between BEGIN and COMMIT of a chunk.
+    pub least_kills_inside: u64,
+    /// How many commits must have been refused because another consumer was faster.
+    pub least_fenced: u64,
+    /// How many commits whose answer was lost must have been recognised.
+    pub least_recognised: u64,
+    /// How often partitions must have been assigned.
+    pub least_assigned: u64,
 }
 
 /// A fault as it happened.

@@ -114,12 +114,15 @@ fn not_covered(plan: &Plan, strikes: &[Strike], sums: &Sums, progress: f64, outc
     if progress < LEAST_PROGRESS {
         missing.push(format!("progress between faults only in {:.0} % of the cases", progress * 100.0));
     }
-    if kills_inside(strikes) < 5 * plan.least_strikes {
-        missing.push(format!("{} kills inside the transaction", kills_inside(strikes)));
-    }
-    for (what, count) in [("fenced commit", sums.fenced), ("ambiguous commit that was recognised", sums.recognised)] {
-        if count < plan.least_strikes as u64 {
-            missing.push(format!("{count} times: {what}"));
+    let events = [
+        ("kills inside the transaction", kills_inside(strikes) as u64, plan.least_kills_inside),
+        ("fenced commits", sums.fenced, plan.least_fenced),
+        ("ambiguous commits that were recognised", sums.recognised, plan.least_recognised),
+        ("assignments of partitions", sums.assigned, plan.least_assigned),
+    ];
+    for (what, count, least) in events {
+        if count < least {
+            missing.push(format!("{count} {what}, fewer than {least}"));
         }
     }
     if outcome.replayed == 0 {
