@@ -180,6 +180,11 @@ impl ChunkBuilder {
         self.since.get_or_insert(now);
     }
 
+    /// Number of records in it.
+    pub fn records(&self) -> usize {
+        self.chunk.records()
+    }
+
     /// Whether it holds as much as it may.
     pub fn is_full(&self, limits: &Limits) -> bool {
         self.chunk.records() >= limits.rows || self.bytes >= limits.bytes

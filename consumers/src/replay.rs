@@ -30,7 +30,7 @@ use crate::replay_range::{PartitionRange, Range};
 use crate::schemas::Schemas;
 use crate::store::side::{self, Difference};
 use crate::store::{Database, Outcome, Store, StoreError};
-use crate::writer::{Writer, Written};
+use crate::writer::{self, Writer, Written};
 
 /// How often progress is told.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
@@ -258,12 +258,12 @@ impl<'a> Player<'a> {
         let parse = |rule: &String| Rule::parse(rule, &dataset.fields).with_context(|| format!("rule `{rule}`"));
         let rules = replay.rules.iter().map(parse).collect::<anyhow::Result<Vec<_>>>()?;
         let (answer, answers) = sync_channel(4);
-        let (chunks, receiver) = mpsc::channel(1);
+        let (chunks, queue) = writer::queue(1);
         let cancelled = CancellationToken::new();
         let being_written = Arc::<InFlight>::default();
         let writer = Writer {
             store,
-            chunks: receiver,
+            chunks: queue,
             answers: answer,
             in_flight: being_written.clone(),
             cancelled: cancelled.clone(),

@@ -3,6 +3,7 @@
 //! One thread owns the state. It polls Kafka, decodes and validates into chunks, hands full chunks to the writers and
 //! takes their answers. A partition has at most one chunk being written and one being built.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -26,7 +27,7 @@ use crate::meters::Meters;
 use crate::original::Original;
 use crate::schemas::{Missing, RETRY_INTERVAL, Schemas};
 use crate::store::{Commit, Database, Outcome, StoreError};
-use crate::writer::{MAX_WAIT, Writer, Written, backoff};
+use crate::writer::{self, MAX_WAIT, Writer, Written, backoff};
 
 /// How long one poll waits; also how often ages are looked at.
 const POLL_PATIENCE: Duration = Duration::from_millis(20);
@@ -38,8 +39,8 @@ const IDLE_INTERVAL: Duration = Duration::from_secs(2);
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a command, unlike a daemon, goes on trying.
 const COMMAND_PATIENCE: Duration = Duration::from_secs(60);
-/// Records held in memory by a sink, built and being written, whatever the number of its partitions: some 25 MB.
-const MAX_RECORDS_HELD: usize = 64_000;
+/// Records held in memory by a sink, built and being written, whatever the number of its partitions: some 20 MB.
+const MAX_RECORDS_HELD: usize = 40_000;
 /// Answers of writers that may wait to be taken: one per partition is the most there can be; more partitions wait.
 const ANSWERS: usize = 1024;
 
@@ -159,9 +160,8 @@ struct Session<'a> {
     limits: Limits,
     partitions: HashMap<i32, Assigned>,
     assignment: Assignment,
-    writers: Vec<mpsc::Sender<Chunk>>,
+    writers: Writers,
     answers: Receiver<Written>,
-    in_flight: Arc<InFlight>,
     blocked_since: Option<Instant>,
     looked_at: Instant,
 }
@@ -183,7 +183,7 @@ impl<'a> Session<'a> {
             &sink.cluster,
             (&session.group, &session.topic),
             (&sink.database, sink.on_gap),
-            (session.in_flight.clone(), sink.meters.clone()),
+            (session.writers.in_flight.clone(), sink.meters.clone()),
             runtime,
             sink.once,
         )?;
@@ -197,21 +197,20 @@ impl<'a> Session<'a> {
         let group: Arc<str> = topic::group(sink.cluster.namespace(), sink.dataset, &sink.database.sink()).into();
         let in_flight = Arc::<InFlight>::default();
         let (answer, answers) = sync_channel(ANSWERS);
-        let writer = |_| {
-            let (sender, receiver) = mpsc::channel(1);
+        let (queue, chunks) = writer::queue(sink.writers);
+        for _ in 0..sink.writers {
             let writer = Writer {
                 store: sink.database.store(&group),
-                chunks: receiver,
+                chunks: chunks.clone(),
                 answers: answer.clone(),
                 in_flight: in_flight.clone(),
                 cancelled: cancelled.clone(),
                 meters: Some(sink.meters.clone()),
             };
             runtime.spawn(writer.run());
-            sender
-        };
+        }
         Session {
-            writers: (0..sink.writers).map(writer).collect(),
+            writers: Writers { queue, in_flight },
             sink,
             runtime,
             topic: topic::topic(sink.cluster.namespace(), sink.dataset).into(),
@@ -222,7 +221,6 @@ impl<'a> Session<'a> {
             partitions: HashMap::new(),
             assignment: Assignment::Awaited,
             answers,
-            in_flight: in_flight.clone(),
             blocked_since: None,
             looked_at: Instant::now(),
             group: group.clone(),
@@ -263,9 +261,7 @@ impl<'a> Session<'a> {
         let now = Instant::now();
         if now.duration_since(self.looked_at) >= POLL_PATIENCE {
             self.looked_at = now;
-            self.partitions
-                .values_mut()
-                .for_each(|assigned| dispatch(assigned, &self.limits, now, &self.writers, &self.in_flight));
+            self.partitions.values_mut().for_each(|assigned| self.writers.dispatch(assigned, &self.limits, now));
             self.unpark(consumption, now)?;
         }
         Ok(())
@@ -282,9 +278,14 @@ impl<'a> Session<'a> {
             return Ok(false);
         }
         let now = Instant::now();
-        self.partitions
-            .values_mut()
-            .for_each(|assigned| dispatch(assigned, limits, now, &self.writers, &self.in_flight));
+        self.partitions.values_mut().for_each(|assigned| self.writers.dispatch(assigned, limits, now));
+        // No writer waits for a chunk to be full while nothing can be added to it.
+        let idle = self.sink.writers.saturating_sub(self.partitions.values().filter(|one| one.writing).count());
+        let mut waiting: Vec<&mut Assigned> = self.partitions.values_mut().filter(|one| !one.writing).collect();
+        waiting.sort_unstable_by_key(|one| Reverse(one.builder.records()));
+        for assigned in waiting.into_iter().take(idle) {
+            self.writers.hand_over(assigned);
+        }
         if now.duration_since(*self.blocked_since.get_or_insert(now)) < BLOCKED_PATIENCE {
             return Ok(self.partitions.values().any(full));
         }
@@ -436,7 +437,7 @@ impl<'a> Session<'a> {
         consumption.report(written.partition, written.to_offset);
         if let Some(assigned) = self.partitions.get_mut(&written.partition) {
             assigned.writing = false;
-            dispatch(assigned, &self.limits, Instant::now(), &self.writers, &self.in_flight);
+            self.writers.dispatch(assigned, &self.limits, Instant::now());
             if assigned.paused && !assigned.builder.is_full(&self.limits) {
                 assigned.paused = false;
                 if assigned.parked.is_none() {
@@ -453,7 +454,7 @@ impl<'a> Session<'a> {
         let deadline = Instant::now() + DRAIN_PATIENCE;
         loop {
             for assigned in self.partitions.values_mut() {
-                dispatch(assigned, &at_once, Instant::now(), &self.writers, &self.in_flight);
+                self.writers.dispatch(assigned, &at_once, Instant::now());
             }
             if self.partitions.values().all(|assigned| !assigned.writing && assigned.builder.is_empty()) {
                 return Ok(());
@@ -469,23 +470,29 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Hands a partition's chunk to its writer if it is due and the writer is free.
-fn dispatch(
-    assigned: &mut Assigned,
-    limits: &Limits,
-    now: Instant,
-    writers: &[mpsc::Sender<Chunk>],
-    in_flight: &InFlight,
-) {
-    let due = assigned.builder.is_due(limits, now) || (assigned.at_end && !assigned.builder.is_empty());
-    if assigned.writing || !due {
-        return;
+/// Those that write, whoever has time first.
+struct Writers {
+    queue: mpsc::Sender<Chunk>,
+    in_flight: Arc<InFlight>,
+}
+
+impl Writers {
+    /// Hands over a partition's chunk if it is due and the one before it is written.
+    fn dispatch(&self, assigned: &mut Assigned, limits: &Limits, now: Instant) {
+        if assigned.builder.is_due(limits, now) || assigned.at_end {
+            self.hand_over(assigned);
+        }
     }
-    let number = assigned.builder.partition().number;
-    let writer = &writers[number.cast_unsigned() as usize % writers.len()];
-    if let Ok(permit) = writer.try_reserve() {
-        in_flight.begin();
-        permit.send(assigned.builder.take());
-        assigned.writing = true;
+
+    /// Hands over a partition's chunk if it holds something and the one before it is written.
+    fn hand_over(&self, assigned: &mut Assigned) {
+        if assigned.writing || assigned.builder.is_empty() {
+            return;
+        }
+        if let Ok(permit) = self.queue.try_reserve() {
+            self.in_flight.begin();
+            permit.send(assigned.builder.take());
+            assigned.writing = true;
+        }
     }
 }

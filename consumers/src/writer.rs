@@ -5,7 +5,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::chunk::Chunk;
@@ -40,10 +40,23 @@ pub(crate) struct Written {
     pub(crate) result: Result<Commit, StoreError>,
 }
 
+/// Chunks that are to be written, taken by whichever writer has time.
+pub(crate) type Queue = Arc<Mutex<mpsc::Receiver<Chunk>>>;
+
+/// A queue for so many writers, with room for one chunk each.
+pub(crate) fn queue(writers: usize) -> (mpsc::Sender<Chunk>, Queue) {
+    let (sender, receiver) = mpsc::channel(writers);
+    (sender, Arc::new(Mutex::new(receiver)))
+}
+
+async fn next(queue: &Queue) -> Option<Chunk> {
+    queue.lock().await.recv().await
+}
+
 /// Writes chunks on one connection, one after the other.
 pub(crate) struct Writer {
     pub(crate) store: Box<dyn Store>,
-    pub(crate) chunks: mpsc::Receiver<Chunk>,
+    pub(crate) chunks: Queue,
     pub(crate) answers: SyncSender<Written>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) cancelled: CancellationToken,
@@ -58,7 +71,7 @@ impl Writer {
 
     /// Runs until there are no more chunks; gives the store back.
     pub(crate) async fn run_and_return(mut self) -> Box<dyn Store> {
-        while let Some(mut chunk) = self.chunks.recv().await {
+        while let Some(mut chunk) = next(&self.chunks).await {
             let began = Instant::now();
             let result = self.commit(&mut chunk).await;
             self.in_flight.end();

@@ -104,11 +104,6 @@ pub fn postgres_upsert(dataset: &Dataset, table: &str) -> String {
     let names = written(dataset);
     let elements = dataset.fields.iter().map(|field| element_type(field.kind)).chain(["bigint", "boolean"]);
     let arrays = elements.enumerate().map(|(at, element)| format!("${}::{element}[]", at + 1));
-    let last = names.len();
-    let window = dataset.time.map(|time| {
-        let (name, element) = (&dataset.fields[time].name, element_type(dataset.fields[time].kind));
-        format!(" and stored.{name} between ${}::{element} and ${}::{element}", last + 1, last + 2)
-    });
     let selected = dataset.fields.iter().map(|field| match field.kind {
         Kind::TextList => format!("string_to_array({}, U&'\\001F')", field.name),
         _ => field.name.clone(),
@@ -127,19 +122,40 @@ pub fn postgres_upsert(dataset: &Dataset, table: &str) -> String {
          (select count(*) from written) from newer",
         arrays = joined(arrays),
         names = names.join(", "),
-        same_key = dataset
-            .key
-            .iter()
-            .map(|at| format!("stored.{0} = incoming.{0}", dataset.fields[*at].name))
-            .collect::<Vec<_>>()
-            .join(" and "),
-        window = window.unwrap_or_default(),
+        same_key = same_key(dataset),
+        window = window(dataset, names.len() + 1),
         newer_than_stored = newer(dataset, "incoming", "stored"),
         selected = selected.join(", "),
         key = key(dataset),
         updates = updates(dataset),
         newer_than_table = newer(dataset, "excluded", table),
     )
+}
+
+/// PostgreSQL: which of some rows, given by key and version alone, the upsert would write; answers their places from 1 on.
+///
+/// Parameters: one array per field of the key and of the version, and as for the upsert the least and the greatest time.
+pub fn postgres_newer(dataset: &Dataset, table: &str) -> String {
+    let fields = dataset.key.iter().chain(&dataset.version_fields).map(|at| &dataset.fields[*at]);
+    let fields = fields.map(|field| (field.name.as_str(), element_type(field.kind)));
+    let columns: Vec<(&str, &str)> = fields.chain([(CONTENT_HASH, "bigint")]).collect();
+    let arrays = columns.iter().enumerate().map(|(at, (_, element))| format!("${}::{element}[]", at + 1));
+    format!(
+        "select incoming.place from unnest({arrays}) with ordinality as incoming({names}, place) \
+         left join {table} as stored on {same_key}{window} \
+         where stored.{CONTENT_HASH} is null or {newer} order by incoming.place",
+        arrays = joined(arrays),
+        names = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
+        same_key = same_key(dataset),
+        window = window(dataset, columns.len() + 1),
+        newer = newer(dataset, "incoming", "stored"),
+    )
+}
+
+/// PostgreSQL: copies rows of which none is in the table, given in the binary format: all fields of the dataset, the
+/// content hash, whether deleted.
+pub fn postgres_copy(dataset: &Dataset, table: &str) -> String {
+    format!("copy {table} ({}) from stdin (format binary)", written(dataset).join(", "))
 }
 
 /// PostgreSQL: a plain upsert of `count` rows that knows no versions, for comparison. Parameters per row: all fields of
@@ -172,8 +188,7 @@ pub fn sqlite_newer(dataset: &Dataset, table: &str, count: usize) -> String {
          left join {table} as stored on {same_key} \
          where stored.{CONTENT_HASH} is null or {newer}",
         values = values(1 + names.len() + 3, count),
-        same_key =
-            names.iter().map(|name| format!("stored.{name} = incoming.{name}")).collect::<Vec<_>>().join(" and "),
+        same_key = same_key(dataset),
         names = names.join(", "),
         version = version.join(", "),
         newer = newer(dataset, "incoming", "stored"),
@@ -198,6 +213,20 @@ pub fn sqlite_upsert(dataset: &Dataset, table: &str, count: usize) -> String {
 
 fn written(dataset: &Dataset) -> Vec<String> {
     dataset.fields.iter().map(|field| field.name.clone()).chain([CONTENT_HASH, DELETED].map(str::to_owned)).collect()
+}
+
+fn same_key(dataset: &Dataset) -> String {
+    let names = dataset.key.iter().map(|at| &dataset.fields[*at].name);
+    names.map(|name| format!("stored.{name} = incoming.{name}")).collect::<Vec<_>>().join(" and ")
+}
+
+/// Bounds of the stored rows' time, as parameters from that number on; empty for a dataset without a time.
+fn window(dataset: &Dataset, first: usize) -> String {
+    let Some(field) = dataset.time.map(|time| &dataset.fields[time]) else {
+        return String::new();
+    };
+    let (name, element) = (&field.name, element_type(field.kind));
+    format!(" and stored.{name} between ${first}::{element} and ${}::{element}", first + 1)
 }
 
 fn element_type(kind: Kind) -> &'static str {

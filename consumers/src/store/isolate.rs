@@ -10,6 +10,9 @@ use crate::breaker::MIN_REFUSED;
 use crate::chunk::Chunk;
 use crate::dead_letter::Cause;
 
+/// Into how many parts rows are divided of which one is refused: more parts are more statements, fewer are more rows
+/// that are written and taken back.
+const PARTS: usize = 8;
 /// Share of a chunk's records that the database may refuse, in percent; more are no accident, and the sink halts.
 const MAX_REFUSED_PERCENT: usize = 5;
 
@@ -56,20 +59,26 @@ impl Isolation {
             return Some(part);
         }
         let rest: Vec<Folded> = chunk.fold().into_iter().filter(|row| self.tried.insert(row.row)).collect();
-        (!rest.is_empty()).then_some(rest)
+        self.divide(&rest);
+        self.parts.pop()
     }
 
-    /// Notes that a part was refused: it is halved, or its only row becomes a dead letter.
+    /// Rows are tried in the order of their keys.
+    fn divide(&mut self, rows: &[Folded]) {
+        let parts = rows.chunks(rows.len().div_ceil(PARTS).max(1));
+        self.parts.extend(parts.rev().map(<[Folded]>::to_vec));
+    }
+
+    /// Notes that a part was refused: it is divided, or its only row becomes a dead letter.
     pub(super) fn refuse(
         &mut self,
-        mut part: Vec<Folded>,
+        part: Vec<Folded>,
         cause: Cause,
         chunk: &mut Chunk,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let [row] = part.as_slice() else {
-            let second = part.split_off(part.len() / 2);
-            self.parts.extend([second, part]);
+            self.divide(&part);
             return Ok(());
         };
         self.refused += 1;

@@ -16,18 +16,19 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, P
 use super::isolate::Isolation;
 use super::statements::{POSTGRES, about, about_gap, ledger_row, moving, outbox_names, outcome, position, total};
 use super::{Commit, Dialect, Gap, Outcome, Position, Store, StoreError, Texts, Total, Upserted};
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, Target};
 use crate::dead_letter;
 
 mod bind;
+mod copy;
 mod fault;
+mod letters;
 
 pub(super) use bind::{date, insert_values, timestamp};
 
-use bind::arguments;
-use fault::{Fault, classify, refused};
-
-mod letters;
+use bind::{arguments, keys_and_versions};
+use copy::Coldness;
+use fault::{Fault, classify, is_conflict, refused};
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/postgres");
 
@@ -40,6 +41,9 @@ const SESSION: &[(&str, &str)] = &[
     ("tcp_keepalives_idle", "10"),
     ("tcp_user_timeout", "15000"),
     ("synchronous_commit", "on"),
+    // A plan of its own for each of the first chunks costs tens of milliseconds, and as it knows how many rows come, it may
+    // well read all of a table of a million rows instead of its index.
+    ("plan_cache_mode", "force_generic_plan"),
 ];
 
 /// How long the network may take to open a connection.
@@ -59,6 +63,10 @@ pub(super) struct Postgres {
     connection: Option<PgConnection>,
     upserts: HashMap<Arc<str>, Arc<str>>,
     care: Care,
+    coldness: Coldness,
+    /// Whether the last chunk had nothing new: probably the next one has nothing either, and its keys and versions are
+    /// enough to know.
+    settled: bool,
 }
 
 /// What earlier attempts have taught about the chunk at hand.
@@ -85,7 +93,9 @@ impl Care {
 
 impl Postgres {
     pub(super) fn new(address: Secret, role: &str) -> Postgres {
-        Postgres { address, role: role.to_owned(), connection: None, upserts: HashMap::new(), care: Care::NONE }
+        let (role, upserts) = (role.to_owned(), HashMap::new());
+        let (care, coldness) = (Care::NONE, Coldness::UNKNOWN);
+        Postgres { address, role, connection: None, upserts, care, coldness, settled: false }
     }
 
     /// The connection, taken out: whoever does not put it back after an error has closed it. A connection on which
@@ -144,7 +154,15 @@ impl Postgres {
             let fenced = || StoreError::Fenced { partition: chunk.partition.clone() };
             return Ok(Commit { outcome: outcome.ok_or_else(fenced)?, already: true });
         }
-        let upserted = self.write_rows(&mut transaction, &upsert, chunk).await?;
+        let upserted = match self.write_rows(&mut transaction, &upsert, chunk).await {
+            // The next attempt is on the same connection: a new one would cost the partition more time than the bad row.
+            Err(Fault::Record(cause)) => {
+                transaction.rollback().await?;
+                self.connection = Some(connection);
+                return Err(Fault::Record(cause));
+            }
+            written => written?,
+        };
         if let Some(source) = chunk.target.dead_letters.clone() {
             let letters = chunk.dead_letters.fold(dead_letters, |_| false);
             write(&mut transaction, &upsert_dead, dead_letters, &chunk.dead_letters, &letters).await?;
@@ -162,7 +180,7 @@ impl Postgres {
 
     /// Upserts the chunk's rows; those that the database refuses become dead letters where `care` says so.
     async fn write_rows(
-        &self,
+        &mut self,
         connection: &mut PgConnection,
         upsert: &Arc<str>,
         chunk: &mut Chunk,
@@ -174,10 +192,20 @@ impl Postgres {
             connection.execute("set local timescaledb.max_tuples_decompressed_per_dml_transaction = 0").await?;
         }
         if !care.isolate {
-            let folded = chunk.fold();
+            let mut folded = chunk.fold();
+            if self.settled {
+                folded = newer(connection, &chunk.target, &chunk.rows, folded).await?;
+            }
+            if care.statements == 1 && self.coldness.is_copy_worthwhile(folded.len()) {
+                if let Some(copied) = self.copy_rows(connection, chunk, &folded).await? {
+                    return Ok(copied);
+                }
+            }
             for part in folded.chunks(folded.len().div_ceil(care.statements).max(1)) {
                 upserted += write(connection, upsert, dataset, &chunk.rows, part).await?;
             }
+            self.coldness.note(!folded.is_empty() && upserted.seen[0] == folded.len() as u64);
+            self.settled = upserted.seen == [0; 3];
             return Ok(upserted);
         }
         let mut isolation = Isolation::new(chunk);
@@ -196,6 +224,34 @@ impl Postgres {
             }
         }
         Ok(upserted)
+    }
+
+    /// Copies the chunk's rows; None when the table has one of their keys.
+    async fn copy_rows(
+        &mut self,
+        connection: &mut PgConnection,
+        chunk: &Chunk,
+        folded: &[Folded],
+    ) -> Result<Option<Upserted>, Fault> {
+        let target = &chunk.target;
+        let mut savepoint = connection.begin().await?;
+        match copy::copy(&mut savepoint, &target.table, target.dataset, &chunk.rows, folded).await {
+            Ok(copied) if copied == folded.len() as u64 => {
+                savepoint.commit().await?;
+                self.coldness.note(true);
+                Ok(Some(Upserted { seen: [copied, 0, 0], written: copied }))
+            }
+            Ok(copied) => {
+                let message = format!("the database took {copied} of {} rows of a `COPY`", folded.len());
+                Err(StoreError::Retry(message).into())
+            }
+            Err(error) if is_conflict(&error) => {
+                savepoint.rollback().await?;
+                self.coldness.note_conflict();
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -295,6 +351,19 @@ async fn fill_outbox(connection: &mut PgConnection, source: &str, chunk: &Chunk)
         sqlx::query(POSTGRES.outbox.as_str()).bind(source.to_owned()).bind(names).execute(connection).await?;
     }
     Ok(())
+}
+
+/// Those of the rows that the upsert would write, as things stand.
+async fn newer(
+    connection: &mut PgConnection,
+    target: &Target,
+    rows: &Rows,
+    folded: Vec<Folded>,
+) -> sqlx::Result<Vec<Folded>> {
+    let arguments = keys_and_versions(target.dataset, rows, &folded).map_err(sqlx::Error::Encode)?;
+    let query = sql::postgres_newer(target.dataset, &target.table);
+    let places: Vec<i64> = sqlx::query_scalar_with(AssertSqlSafe(query), arguments).fetch_all(connection).await?;
+    Ok(places.into_iter().map(|place| folded[place as usize - 1]).collect())
 }
 
 /// Upserts folded rows.

@@ -72,11 +72,13 @@ pub(super) fn send(
     for sent in messages {
         let due = begin + pause * sent.id;
         loop {
+            producer.poll(Duration::ZERO);
             let left = due.saturating_duration_since(Instant::now());
-            producer.poll(left.min(Duration::from_millis(20)));
             if left.is_zero() {
                 break;
             }
+            // Not by `poll`, which knows whole milliseconds: for less it would not wait at all.
+            std::thread::sleep(left.min(Duration::from_millis(20)));
         }
         send_one(&producer, topic, &sent);
     }

@@ -9,31 +9,50 @@ use sqlx::{Arguments as _, AssertSqlSafe, PgConnection};
 use super::super::StoreError;
 use super::fault::classify;
 
-pub(super) fn arguments(
-    dataset: &Dataset,
-    rows: &Rows,
-    folded: &[Folded],
-) -> Result<PgArguments, sqlx::error::BoxDynError> {
+type Bound = Result<PgArguments, sqlx::error::BoxDynError>;
+
+/// For the upsert: all fields, content hashes, whether deleted, least and greatest time.
+pub(super) fn arguments(dataset: &Dataset, rows: &Rows, folded: &[Folded]) -> Bound {
     let mut arguments = PgArguments::default();
     for position in 0..dataset.fields.len() {
         add(&mut arguments, rows.column(position), folded)?;
     }
     arguments.add(folded.iter().map(|row| row.version.2).collect::<Vec<i64>>())?;
     arguments.add(folded.iter().map(|row| rows.deleted()[row.row]).collect::<Vec<bool>>())?;
+    add_span(&mut arguments, dataset, rows, folded)?;
+    Ok(arguments)
+}
+
+/// For the question which rows are newer: keys, versions, least and greatest time.
+pub(super) fn keys_and_versions(dataset: &Dataset, rows: &Rows, folded: &[Folded]) -> Bound {
+    let mut arguments = PgArguments::default();
+    for position in dataset.key.iter().chain(&dataset.version_fields) {
+        add(&mut arguments, rows.column(*position), folded)?;
+    }
+    arguments.add(folded.iter().map(|row| row.version.2).collect::<Vec<i64>>())?;
+    add_span(&mut arguments, dataset, rows, folded)?;
+    Ok(arguments)
+}
+
+fn add_span(
+    arguments: &mut PgArguments,
+    dataset: &Dataset,
+    rows: &Rows,
+    folded: &[Folded],
+) -> Result<(), sqlx::error::BoxDynError> {
     match dataset.time.map(|time| rows.column(time)) {
         Some(Column::Timestamp(values)) => {
             let (least, greatest) = span(folded.iter().filter_map(|row| values[row.row]));
             arguments.add(timestamp(least))?;
-            arguments.add(timestamp(greatest))?;
+            arguments.add(timestamp(greatest))
         }
         Some(Column::Date(values)) => {
             let (least, greatest) = span(folded.iter().filter_map(|row| values[row.row]));
             arguments.add(date(least))?;
-            arguments.add(date(greatest))?;
+            arguments.add(date(greatest))
         }
-        _ => {}
+        _ => Ok(()),
     }
-    Ok(arguments)
 }
 
 /// A plain upsert of some rows, as `insert .. values`, without a look at versions: for comparison only.

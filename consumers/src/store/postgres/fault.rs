@@ -49,6 +49,12 @@ impl From<sqlx::Error> for Fault {
     }
 }
 
+/// Whether a `COPY` cannot be had: one of its keys is there, or the table takes none.
+pub(super) fn is_conflict(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|database| database.code());
+    matches!(code.as_deref(), Some("23505" | "0A000"))
+}
+
 /// The database's message, without its detail, which can hold the row.
 fn message(error: &sqlx::Error) -> String {
     match error.as_database_error() {
