@@ -9,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
-use rdkafka::{ClientContext, Message as _, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, ClientContext, Message as _, Offset, TopicPartitionList};
 use service::kafka::{Cluster, REQUEST_TIMEOUT};
 use service::settings;
 use tokio::runtime::Handle;
@@ -35,7 +35,7 @@ const MAX_FETCH_BYTES: i64 = 2_147_483_135;
 const STATISTICS_INTERVAL_MS: &str = "5000";
 
 /// Settings of the consumer; each is a choice for the guarantees, not a preference.
-pub(crate) const SETTINGS: &[(&str, &str)] = &[
+const SETTINGS: &[(&str, &str)] = &[
     // The database knows how far we are; the group's offsets are for dashboards and never read back.
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
@@ -48,6 +48,8 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("session.timeout.ms", "10000"),
     ("heartbeat.interval.ms", "3000"),
     ("max.poll.interval.ms", "300000"),
+    // How soon partitions that are added to a topic are noticed; by default it takes five minutes.
+    ("topic.metadata.refresh.interval.ms", "10000"),
     ("fetch.wait.max.ms", "100"),
     // What is fetched ahead is most of the memory that a consumer needs: fetches come compressed and are kept
     // unpacked, and a small message takes five times its size in the queue. Enough for the writers never to wait.
@@ -56,6 +58,21 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     // A full queue is looked at again after this, by default a second: the writers would wait for most of it.
     ("fetch.queue.backoff.ms", "10"),
 ];
+
+/// Settings of whatever reads from Kafka, but for the group's name.
+pub(crate) fn client_config(cluster: &Cluster, role: &str) -> Result<ClientConfig, SinkError> {
+    let mut config = cluster.client_config(role);
+    for (name, value) in SETTINGS {
+        config.set(*name, *value);
+    }
+    let fetch_bytes = settings::read_number(&settings::FETCH_BYTES, 1 << 10..=1 << 30);
+    let fetch_bytes = fetch_bytes.map_err(|error| SinkError::Halt(error.to_string()))?;
+    config
+        .set("fetch.message.max.bytes", fetch_bytes.to_string())
+        // Some partitions' worth; librdkafka wants it to be no less than the largest message.
+        .set("fetch.max.bytes", (8 * fetch_bytes).clamp(MAX_MESSAGE_BYTES, MAX_FETCH_BYTES).to_string());
+    Ok(config)
+}
 
 /// What to do when records are gone unread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,19 +194,11 @@ impl Consumption {
         runtime: &Handle,
         until_end: bool,
     ) -> Result<Consumption, SinkError> {
-        let mut config = cluster.client_config("consumer");
-        for (name, value) in SETTINGS {
-            config.set(*name, *value);
-        }
-        let fetch_bytes = settings::read_number(&settings::FETCH_BYTES, 1 << 10..=1 << 30);
-        let fetch_bytes = fetch_bytes.map_err(|error| SinkError::Halt(error.to_string()))?;
+        let mut config = client_config(cluster, "consumer")?;
         config
             .set("group.id", sink)
             .set("enable.partition.eof", until_end.to_string())
-            .set("statistics.interval.ms", STATISTICS_INTERVAL_MS)
-            .set("fetch.message.max.bytes", fetch_bytes.to_string())
-            // Some partitions' worth; librdkafka wants it to be no less than the largest message.
-            .set("fetch.max.bytes", (8 * fetch_bytes).clamp(MAX_MESSAGE_BYTES, MAX_FETCH_BYTES).to_string());
+            .set("statistics.interval.ms", STATISTICS_INTERVAL_MS);
         let group = Group {
             cluster: cluster.clone(),
             on_gap,
@@ -321,6 +330,7 @@ impl ConsumerContext for Group {
         let change = match error {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, partitions),
             _ => {
+                tracing::info!(sink = self.sink, "partitions are being taken away");
                 if !self.in_flight.await_none(REVOKE_PATIENCE) {
                     tracing::warn!(sink = self.sink, "a chunk is still being written while its partition moves on");
                 }

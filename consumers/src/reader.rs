@@ -12,7 +12,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use service::kafka::{Cluster, REQUEST_TIMEOUT};
 
 use crate::chunk::Fingerprint;
-use crate::consume::SETTINGS;
+use crate::consume::client_config;
 use crate::original::Original;
 use crate::sink::SinkError;
 
@@ -57,10 +57,7 @@ pub struct Reader {
 impl Reader {
     /// Begins at these offsets, (partition, offset).
     pub fn assign(cluster: &Cluster, topic: &str, offsets: &[(i32, i64)]) -> Result<Reader, SinkError> {
-        let mut config = cluster.client_config("reader");
-        for (name, value) in SETTINGS {
-            config.set(*name, *value);
-        }
+        let mut config = client_config(cluster, "reader")?;
         // Without a group, but librdkafka wants a name.
         config.set("group.id", "tapedeck-reader").set("enable.partition.eof", "true");
         let halt = |error: KafkaError| SinkError::Halt(error.to_string());

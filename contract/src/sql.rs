@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 
 use crate::dataset::{Dataset, Kind};
 
-/// Separates the items of a list on its way into PostgreSQL; declarations must not hold it.
+/// Separates the items of a list on its way into PostgreSQL; declarations must not hold it. No item is empty: one alone
+/// could not be told from an empty list.
 pub const LIST_SEPARATOR: char = '\u{1f}';
 /// Column with the hash of a row's values, see [`crate::Rows::content_hash`].
 pub const CONTENT_HASH: &str = "content_hash";

@@ -282,7 +282,55 @@ fn once_the_cause_is_mended_a_redrive_applies_the_original_record_and_marks_it_r
         assert_eq!(dead_letters(&bench, &["list"]), "0 dead letters, open\n", "on {name}");
         let listed = dead_letters(&bench, &["list", "--all"]);
         assert!(listed.starts_with("4 dead letters\n") && listed.contains("[inserted]"), "on {name}: {listed}");
+        succeed("consumer", &["verify", "ohlcv_bar", "--deep"], &bench.environment);
     }
+}
+
+#[test]
+fn two_redrives_at_once_apply_each_record_once() {
+    for (name, bench) in benches() {
+        break_table(&bench);
+        let records: Vec<Record> = (0..200).map(|day| bar("BAD", day, 1.0, 10, 10).into()).collect();
+        send_records(&bench, "ohlcv_bar", &records);
+        let patient = bench.with(&[("TAPEDECK_BREAKER_PERCENT", "100"), ("TAPEDECK_CHUNK_ROWS", "40")]);
+        succeed("consumer", &["run", "--once"], &patient);
+        assert_eq!(bench.number("select count(*) as n from dead_letter"), 200, "on {name}");
+        mend_table(&bench);
+        let said: Vec<_> = std::thread::scope(|scope| {
+            let redrives = [(); 2].map(|()| scope.spawn(|| dead_letters(&bench, &["redrive", "--yes"])));
+            redrives.map(|redrive| report(&redrive.join().unwrap())).into_iter().collect()
+        });
+        let inserted: i64 = said.iter().filter_map(|report| report.get("inserted")).sum();
+        assert_eq!(inserted, 200, "on {name}: {said:?}");
+        assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), 200, "on {name}");
+        assert_eq!(bench.number("select count(*) as n from dead_letter_resolution"), 200, "on {name}");
+        succeed("consumer", &["verify", "ohlcv_bar", "--deep"], &bench.environment);
+    }
+}
+
+#[test]
+fn a_redrive_without_its_registry_says_so_and_changes_nothing() {
+    let (Some(bench), Some(registry)) = (postgres(), tests::service("TAPEDECK_TEST_REGISTRY")) else { return };
+    break_table(&bench);
+    let with_registry = bench.with(&[("TAPEDECK_SCHEMA_REGISTRY_URL", &registry)]);
+    let dataset = contract::dataset("ohlcv_bar").unwrap();
+    let subject = topic::subject(&bench.topic("ohlcv_bar"));
+    let id =
+        block_on(service::registry::Registry::new(&registry).unwrap().register(&subject, &dataset.schema)).unwrap();
+    let record = Record::from(bar("BAD", 0, 1.0, 10, 10));
+    let key = record.message_key().into_bytes();
+    send(&bench, "ohlcv_bar", &[(Some(0), Some(key), Some(tests::message::encode(id, &record)))]);
+    succeed("consumer", &["run", "--once"], &with_registry);
+    assert_eq!(bench.number("select count(*) as n from dead_letter"), 1);
+    mend_table(&bench);
+    let before = tables(&bench);
+    let away = bench.with(&[("TAPEDECK_SCHEMA_REGISTRY_URL", &format!("http://{}", tests::broker::free_address()))]);
+    let said = fail("consumer", &["dead-letters", "redrive", "--yes"], &away);
+    assert!(said.contains("error: ") && said.contains("registry"), "{said}");
+    assert_eq!(tables(&bench), before);
+    let said = succeed("consumer", &["dead-letters", "redrive", "--yes"], &with_registry);
+    assert_eq!(report(&said)["inserted"], 1, "{said}");
+    succeed("consumer", &["verify", "ohlcv_bar", "--deep"], &with_registry);
 }
 
 fn text(row: Vec<Option<String>>) -> String {

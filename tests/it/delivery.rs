@@ -4,13 +4,13 @@ use consumers::chunk::{Chunk, ChunkBuilder, Partition, Target};
 use consumers::original::Original;
 use consumers::store::StoreError;
 use contract::{Decoder, Record};
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{Offset, TopicPartitionList};
 use service::kafka::Cluster;
 use tests::broker::{Bench, benches, block_on, postgres};
 use tests::message::{BAR_SCHEMA_ID, Message, bar, encode, send};
-use tests::process::{fail, succeed};
+use tests::process::{Heard, command, fail, succeed, until};
 
 fn consume(bench: &Bench) {
     succeed("consumer", &["run", "ohlcv_bar", "--once"], &bench.environment);
@@ -167,6 +167,26 @@ fn a_topic_that_was_made_anew_is_noticed_whether_it_is_shorter_or_longer() {
         // Recognised from now on.
         consume(&bench);
     }
+}
+
+#[test]
+fn partitions_that_are_added_under_a_running_consumer_are_read_from_their_beginning() {
+    let Some(bench) = postgres() else { return };
+    let consumer = Heard::start(command("consumer", &["run", "ohlcv_bar"], &bench.environment));
+    send(&bench, "ohlcv_bar", &[good("AAPL", 0, 1.0, 0)]);
+    let rows = || bench.number("select count(*) as n from ohlcv_bar");
+    until("the first partition is read", || rows() == 1);
+    let (admin, topic) = (admin(&bench), bench.topic("ohlcv_bar"));
+    let more = [NewPartitions::new(&topic, 6)];
+    let grown = block_on(admin.create_partitions(&more, &AdminOptions::new())).unwrap();
+    assert!(grown[0].is_ok(), "{grown:?}");
+    // They are filled before the consumer knows of them.
+    let in_partition = |(number, day)| (Some(number), good("AAPL", day, 1.0, 0).1, good("AAPL", day, 1.0, 0).2);
+    send(&bench, "ohlcv_bar", &[(4, 1), (4, 2), (5, 3), (5, 4), (0, 5)].map(in_partition));
+    until("all partitions are read", || rows() == 6);
+    assert_eq!(consumer.said("error"), Vec::<String>::new());
+    drop(consumer);
+    succeed("consumer", &["verify", "ohlcv_bar", "--deep"], &bench.environment);
 }
 
 /// A chunk of one partition with bars of these days.

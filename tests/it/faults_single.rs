@@ -10,14 +10,16 @@ use rdkafka::{Offset, TopicPartitionList};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tests::broker::{Bench, block_on, postgres};
 use tests::message::{bar, send_records};
-use tests::oracle::{ends, plain_consumer};
+use tests::oracle::{ends, group_offsets, plain_consumer};
 use tests::pages::Pages;
 use tests::process::{Heard, command, succeed, until};
 use tests::proxy::{Action, Point, Protocol, Proxy, Trap};
 use tokio::runtime::Runtime;
 
 /// How soon rows must flow again when the database takes them again.
-const RECOVERY: Duration = Duration::from_secs(15);
+const RECOVERY: Duration = Duration::from_secs(5);
+/// How soon rows must flow again when a consumer was killed, with the settings that it has by itself.
+const SUCCESSION: Duration = Duration::from_secs(15);
 /// Partitions of a topic that our executables create.
 const PARTITIONS: i32 = 4;
 
@@ -110,6 +112,9 @@ fn a_lock_on_the_table_delays_its_rows_and_makes_no_dead_letters() {
     run("begin; lock table ohlcv_bar in access exclusive mode");
     send_days(&bench, 10..20);
     consumer.until_said("55P03");
+    let group = format!("{}.ohlcv_bar.postgres", bench.namespace);
+    let reported: i64 = group_offsets(&bench.brokers, &group, &bench.topic("ohlcv_bar"), PARTITIONS).values().sum();
+    assert_eq!(reported, 10, "Kafka was told of records that are not in the database");
     run("commit");
     recovers(&bench, &mut consumer, 20);
 }
@@ -165,6 +170,67 @@ fn a_table_without_one_of_its_columns_halts_the_sink_with_one_line_and_makes_no_
     assert!(errors[0].contains("volume"), "{errors:?}");
     assert_eq!(dead_letters(&bench), 0);
     assert_eq!(bench.number("select sum(next_offset) as n from sink_position"), 10);
+}
+
+/// A bar of each of so many symbols, which are in all partitions.
+fn send_symbols(bench: &Bench, count: u32) {
+    let records: Vec<Record> = (0..count).map(|at| bar(&format!("S{at}"), 0, 1.0, 0, 0).into()).collect();
+    send_records(bench, "ohlcv_bar", &records);
+}
+
+fn run(bench: &Bench) -> Heard {
+    Heard::start(command("consumer", &["run", "ohlcv_bar"], &bench.environment))
+}
+
+#[test]
+fn when_a_consumer_is_killed_another_stores_its_rows_within_fifteen_seconds() {
+    let Some(bench) = postgres() else { return };
+    let first = consumer(&bench, &[]);
+    let second = run(&bench);
+    for each in [&first, &second] {
+        each.until_said("partitions=2");
+    }
+    first.running.signal("KILL");
+    let killed = Instant::now();
+    send_symbols(&bench, 100);
+    until_rows(&bench, 110);
+    println!("rows flow again after {:?}", killed.elapsed());
+    assert!(killed.elapsed() < SUCCESSION, "rows flow again only after {:?}", killed.elapsed());
+}
+
+#[test]
+fn a_consumer_that_is_killed_and_started_again_stores_rows_within_fifteen_seconds() {
+    let Some(bench) = postgres() else { return };
+    let first = consumer(&bench, &[]);
+    first.running.signal("KILL");
+    let killed = Instant::now();
+    let _second = run(&bench);
+    send_symbols(&bench, 100);
+    until_rows(&bench, 110);
+    println!("rows flow again after {:?}", killed.elapsed());
+    assert!(killed.elapsed() < SUCCESSION, "rows flow again only after {:?}", killed.elapsed());
+}
+
+#[test]
+fn a_deadlock_with_somebody_elses_transaction_is_tried_again() {
+    let Some(bench) = postgres() else { return };
+    // The consumer is the one to notice it, and does so before it gives up waiting for a lock.
+    execute(&bench, &format!("alter database {} set deadlock_timeout = '3s'", database_name(&bench)));
+    let mut consumer = consumer(&bench, &[]);
+    let runtime = Runtime::new().unwrap();
+    let mut other = runtime.block_on(PgConnection::connect(bench.database.address().expose())).unwrap();
+    let mut run = |sql: &'static str| runtime.block_on(sqlx::raw_sql(sql).execute(&mut other)).unwrap();
+    run("set deadlock_timeout = '1min'; begin; update ohlcv_bar set flags = flags where trading_date = '2024-01-02'");
+    let correction = |day| Record::from(bar("AAPL", day, 2.0, 60, 60));
+    send_records(&bench, "ohlcv_bar", &[correction(0), correction(1)]);
+    until("the consumer waits for the other", || {
+        bench.number("select count(*) as n from pg_locks where not granted") > 0
+    });
+    // It holds the first of its two rows.
+    run("update ohlcv_bar set flags = flags where trading_date = '2024-01-01'; commit");
+    consumer.until_said("40P01");
+    until("the corrections are stored", || bench.number("select count(*) as n from ohlcv_bar where close = 2") == 2);
+    recovers(&bench, &mut consumer, 10);
 }
 
 #[test]

@@ -7,11 +7,13 @@ use std::path::Path;
 use std::process::Stdio;
 
 use contract::Record;
+use sqlx::{Connection as _, PgConnection};
 use tests::broker::{Bench, benches, embedded, postgres};
 use tests::forward::{Forward, Network};
 use tests::message::{BAR_SCHEMA_ID, Message, bar, encode, send};
 use tests::pages::Pages;
-use tests::process::{Environment, Running, command, fail, until};
+use tests::process::{Environment, Heard, Running, command, fail, until};
+use tokio::runtime::Runtime;
 
 const PASSWORD: &str = "hunter2";
 
@@ -42,10 +44,7 @@ impl Daemon {
 
     /// The value of a metric, by its name and labels; None when it is not shown.
     fn metric(&self, name: &str) -> Option<f64> {
-        let (status, text) = self.get("/metrics");
-        assert_eq!(status, 200);
-        let value = |line: &str| line.strip_prefix(name).and_then(|rest| rest.strip_prefix(' ')).map(str::to_owned);
-        text.lines().find_map(value).map(|value| value.parse().unwrap())
+        metric(&self.address, name)
     }
 
     /// The sum over a metric's labels.
@@ -77,6 +76,14 @@ fn get(address: &str, path: &str) -> (u16, String) {
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+/// The value of a metric at an address.
+fn metric(address: &str, name: &str) -> Option<f64> {
+    let (status, text) = get(address, "/metrics");
+    assert_eq!(status, 200);
+    let value = |line: &str| line.strip_prefix(name).and_then(|rest| rest.strip_prefix(' ')).map(str::to_owned);
+    text.lines().find_map(value).map(|value| value.parse().unwrap())
 }
 
 fn good(days: std::ops::Range<u32>, observed_at: i64) -> Vec<Message> {
@@ -183,6 +190,34 @@ fn a_consumer_whose_loop_hangs_says_so_and_ends_with_code_70() {
     let lines: Vec<&str> = said.lines().filter(|line| line.contains("ERROR")).collect();
     assert_eq!(lines.len(), 1, "{said}");
     assert!(lines[0].contains("nothing was heard of `sink ohlcv_bar` for "), "{said}");
+}
+
+#[test]
+fn partitions_that_were_paused_are_read_on_when_they_come_back() {
+    let Some(bench) = postgres() else { return };
+    let file = bench.folder.path().join("health");
+    let environment = bench.with(&[("TAPEDECK_CHUNK_ROWS", "10"), ("TAPEDECK_HEALTH_FILE", file.to_str().unwrap())]);
+    let consumer = Heard::start(command("consumer", &["run", "ohlcv_bar"], &environment));
+    let address = address_in(&file);
+    let stored = || bench.number("select count(*) as n from ohlcv_bar");
+    send(&bench, "ohlcv_bar", &good(0..10, 0));
+    until("the first records are stored", || stored() == 10);
+    let runtime = Runtime::new().unwrap();
+    let mut blocker = runtime.block_on(PgConnection::connect(bench.database.address().expose())).unwrap();
+    let mut run = |sql: &'static str| runtime.block_on(sqlx::raw_sql(sql).execute(&mut blocker)).unwrap();
+    run("begin; lock table ohlcv_bar in access exclusive mode");
+    send(&bench, "ohlcv_bar", &good(10..410, 0));
+    let pause = "tapedeck_sink_events_total{dataset=\"ohlcv_bar\",event=\"pause\"}";
+    until("all partitions are paused", || metric(&address, pause).is_some_and(|pauses| pauses >= 4.0));
+    let other = Heard::start(command("consumer", &["run", "ohlcv_bar"], &bench.environment));
+    // Its chunks are committed before it gives the partitions away: nothing is fenced, and nothing begins anew.
+    consumer.until_said("are being taken away");
+    run("commit");
+    for each in [&consumer, &other] {
+        each.until_said("partitions=2");
+    }
+    until("all records are stored", || stored() == 410);
+    assert_eq!(consumer.said("sink begins again"), Vec::<String>::new());
 }
 
 #[test]

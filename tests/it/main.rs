@@ -22,3 +22,4 @@ mod samples;
 mod tidy;
 mod up;
 mod verify;
+mod write_path;

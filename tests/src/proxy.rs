@@ -123,7 +123,7 @@ impl Proxy {
         self.control.epoch.send_modify(|epoch| *epoch += 1);
     }
 
-    /// Resets a connection, on both sides, after so many more bytes to the client.
+    /// Resets a connection, on both sides, after so many more bytes, both ways counted together.
     pub fn cut_after(&self, bytes: usize) {
         *lock(&self.control.budget) = Some(bytes);
     }

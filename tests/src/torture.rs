@@ -17,7 +17,7 @@ use rdkafka::client::DefaultClientContext;
 
 use crate::broker::block_on;
 use crate::oracle::{Oracle, ends, group_offsets, read_topic};
-use crate::process::{Environment, succeed};
+use crate::process::{Environment, run as run_command, succeed};
 use crate::proxy::{Protocol, Proxy};
 use crate::services::Services;
 use crate::workload::{Random, Workload};
@@ -107,6 +107,7 @@ pub fn run(plan: &Plan) -> Report {
         violations.extend(stage.check(fleet, &oracle, &ends));
     }
     let replayed = stage.replay(plan, &oracle, &ends, &mut violations);
+    violations.extend(stage.fleets.iter().filter_map(|fleet| stage.verify(fleet)));
     Report::new(plan, stage, report::Outcome { delivered, oracle, violations, replayed, quiescence, begin })
 }
 
@@ -256,6 +257,19 @@ impl Stage {
     fn check(&self, fleet: &Fleet, oracle: &Oracle, ends: &BTreeMap<i32, i64>) -> Vec<String> {
         let reported = group_offsets(self.services.address("kafka"), &fleet.group, &self.topic, PARTITIONS);
         invariants::violations(&fleet.database, &fleet.group, oracle, &[reported, ends.clone()])
+    }
+
+    /// What the product itself says of its sinks; None when all is well.
+    fn verify(&self, fleet: &Fleet) -> Option<String> {
+        let environment = Environment::from([
+            ("TAPEDECK_KAFKA_BROKERS", self.services.address("kafka").to_owned()),
+            ("TAPEDECK_NAMESPACE", NAMESPACE.to_owned()),
+            ("TAPEDECK_DATABASE_URL", fleet.database.clone()),
+        ]);
+        let output = run_command("consumer", &["verify", "ohlcv_bar", "--deep"], &environment);
+        let said =
+            || format!("{} {}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (!output.status.success()).then(|| format!("verify --deep of {}: {}", fleet.group, said()))
     }
 
     /// Reads everything again into the same tables, as further sinks whose consumers are killed on the way: nothing

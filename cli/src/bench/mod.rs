@@ -15,6 +15,7 @@ use service::settings;
 
 use crate::child::{Child, Recipe};
 
+mod poison;
 mod upsert;
 
 /// Symbols in the generated bars: enough that all partitions have some.
@@ -43,6 +44,17 @@ pub(crate) enum Command {
     Upsert {
         /// Bars in the topic
         #[arg(long, default_value_t = 1_000_000)]
+        rows: u64,
+        /// Print one line of JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// What one bad record among many costs its partition: one that the consumer refuses, one that PostgreSQL refuses
+    ///
+    /// Uses and removes the same things as `pipeline`.
+    Poison {
+        /// Good bars in the topic, each time
+        #[arg(long, default_value_t = 500_000)]
         rows: u64,
         /// Print one line of JSON
         #[arg(long)]
@@ -82,6 +94,12 @@ pub(crate) async fn run(command: &Command) -> anyhow::Result<()> {
         Command::Upsert { rows, json } => {
             let bench = Bench::new().await?;
             let measured = bench.upsert(*rows).await;
+            bench.remove().await?;
+            print(&measured?, *json)
+        }
+        Command::Poison { rows, json } => {
+            let bench = Bench::new().await?;
+            let measured = bench.poison(*rows).await;
             bench.remove().await?;
             print(&measured?, *json)
         }

@@ -65,7 +65,12 @@ impl Bench {
 
     /// Runs a consumer until it has read so many rows more; gives its speed from its first commit to its last, and its
     /// memory.
-    async fn consume(&self, name: &str, environment: &[(&str, &str)], rows: u64) -> anyhow::Result<(f64, f64)> {
+    pub(super) async fn consume(
+        &self,
+        name: &str,
+        environment: &[(&str, &str)],
+        rows: u64,
+    ) -> anyhow::Result<(f64, f64)> {
         let before = self.read().await?;
         let mut store = self.database.store("bench");
         let clock = store.rows("select cast(clock_timestamp() as text)".to_owned(), &[]).await?;

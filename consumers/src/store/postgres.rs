@@ -196,10 +196,9 @@ impl Postgres {
             if self.settled {
                 folded = newer(connection, &chunk.target, &chunk.rows, folded).await?;
             }
-            if care.statements == 1 && self.coldness.is_copy_worthwhile(folded.len()) {
-                if let Some(copied) = self.copy_rows(connection, chunk, &folded).await? {
-                    return Ok(copied);
-                }
+            let is_cold = care.statements == 1 && self.coldness.is_copy_worthwhile(folded.len());
+            if is_cold && let Some(copied) = self.copy_rows(connection, chunk, &folded).await? {
+                return Ok(copied);
             }
             for part in folded.chunks(folded.len().div_ceil(care.statements).max(1)) {
                 upserted += write(connection, upsert, dataset, &chunk.rows, part).await?;
@@ -226,7 +225,7 @@ impl Postgres {
         Ok(upserted)
     }
 
-    /// Copies the chunk's rows; None when the table has one of their keys.
+    /// Copies the chunk's rows; None when the table has one of their keys, or does not take them all.
     async fn copy_rows(
         &mut self,
         connection: &mut PgConnection,
@@ -241,16 +240,15 @@ impl Postgres {
                 self.coldness.note(true);
                 Ok(Some(Upserted { seen: [copied, 0, 0], written: copied }))
             }
-            Ok(copied) => {
-                let message = format!("the database took {copied} of {} rows of a `COPY`", folded.len());
-                Err(StoreError::Retry(message).into())
-            }
-            Err(error) if is_conflict(&error) => {
-                savepoint.rollback().await?;
-                self.coldness.note_conflict();
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
+            // A trigger can leave rows out, which only the upsert accounts for.
+            outcome => match outcome.err().filter(|error| !is_conflict(error)) {
+                Some(error) => Err(error.into()),
+                None => {
+                    savepoint.rollback().await?;
+                    self.coldness.note_conflict();
+                    Ok(None)
+                }
+            },
         }
     }
 }

@@ -106,17 +106,17 @@ impl Link<'_> {
                 break;
             }
             if let Some(trap) = self.look(direction, &buffer[looked_at..end]) {
-                self.write(direction, &buffer[passed..looked_at], to).await?;
+                self.write(&buffer[passed..looked_at], to).await?;
                 passed = looked_at;
                 if trap.action == Action::PassAndKill {
                     // With what the server says next: the client takes an answer only when the server is ready again.
-                    self.write(direction, &buffer[passed..], to).await?;
+                    self.write(&buffer[passed..], to).await?;
                 }
                 self.strike(trap).await?;
             }
             looked_at = end;
         }
-        self.write(direction, &buffer[passed..looked_at], to).await?;
+        self.write(&buffer[passed..looked_at], to).await?;
         buffer.drain(..looked_at);
         Ok(())
     }
@@ -145,12 +145,11 @@ impl Link<'_> {
         }
     }
 
-    async fn write(&self, direction: Direction, bytes: &[u8], to: &mut OwnedWriteHalf) -> Result<(), End> {
+    async fn write(&self, bytes: &[u8], to: &mut OwnedWriteHalf) -> Result<(), End> {
         if bytes.is_empty() {
             return Ok(());
         }
-        let budget = if direction == Direction::ToClient { self.spend(bytes.len()) } else { None };
-        if let Some(left) = budget {
+        if let Some(left) = self.spend(bytes.len()) {
             to.write_all(&bytes[..left]).await?;
             return Err(End::Reset);
         }

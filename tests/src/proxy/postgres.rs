@@ -66,7 +66,9 @@ impl Postgres {
     /// Notes that a statement is about to run.
     fn executes(&mut self, sql: &str, control: &Control) -> Option<Arc<Trap>> {
         let start = sql.trim_start();
-        if start.starts_with("BEGIN") || start.starts_with("ROLLBACK") {
+        // To a savepoint, a chunk's transaction goes on.
+        let rolls_back = start.starts_with("ROLLBACK") && !start.starts_with("ROLLBACK TO");
+        if start.starts_with("BEGIN") || rolls_back {
             self.is_chunk = false;
         }
         self.is_chunk |= sql.contains(MOVES_POSITION);

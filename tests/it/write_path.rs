@@ -1,0 +1,327 @@
+//! The ways into PostgreSQL: the upsert, `COPY` for new keys, the question by keys and versions alone. Whichever is
+//! taken, the table is the same.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use consumers::chunk::{Chunk, ChunkBuilder, Partition, Target};
+use consumers::original::Original;
+use consumers::store::{Commit, Database, Outcome, Store};
+use contract::rows::Value;
+use contract::{Dataset, Kind, datasets};
+use tests::broker::{Bench, block_on, postgres, timescale};
+use tests::proxy::{Action, Point, Protocol, Proxy, Trap};
+use tests::workload::Random;
+
+/// Rows in a chunk: enough for `COPY` to be tried.
+const CHUNK: usize = 600;
+/// Rows in a chunk that is too small for it.
+const SMALL_CHUNK: usize = 400;
+
+/// A database behind a proxy that sees which statements come.
+struct Watched {
+    bench: Bench,
+    proxy: Proxy,
+    database: Database,
+}
+
+/// PostgreSQL and TimescaleDB, with tapedeck's tables.
+fn watched() -> Vec<Watched> {
+    let benches = [postgres(), timescale()].into_iter().flatten();
+    let watch = |bench: Bench| {
+        block_on(bench.database.migrate()).unwrap();
+        let address = bench.database.address().expose().to_owned();
+        let (server, _) = address.split_once('@').unwrap().1.split_once('/').unwrap();
+        let proxy = Proxy::start(None, server, Protocol::Postgres);
+        let database = Database::new(&address.replacen(server, &proxy.address(), 1)).unwrap();
+        Watched { bench, proxy, database }
+    };
+    benches.map(watch).collect()
+}
+
+impl Watched {
+    /// Notes the first chunk from now on that executes a statement with this text.
+    fn notice(&self, statement: &'static str) -> Arc<Trap> {
+        let trap = Arc::new(Trap::new(Point::Statement(statement), Action::Hold(Duration::ZERO)));
+        self.proxy.arm(&trap);
+        trap
+    }
+}
+
+fn was_seen(trap: &Trap) -> bool {
+    trap.await_strike(Duration::ZERO).is_some()
+}
+
+/// A row of that dataset whose key no other number gives; an `age` of more is a later version.
+fn row(dataset: &Dataset, number: usize, age: i64, random: &mut Random) -> Vec<Value> {
+    let value = |(at, field): (usize, &contract::dataset::Field)| {
+        let (in_key, in_version) = (dataset.key.contains(&at), dataset.version_fields.contains(&at));
+        match field.kind {
+            // Every seventh says that its key was deleted.
+            _ if number.is_multiple_of(7) && dataset.values().any(|value| value == at) => Value::Null,
+            _ if in_version => Value::Long(1_700_000_000_000_000 + age),
+            Kind::Text if in_key => Value::Text(format!("{}{number}", odd_text(&mut Random::new(number as u64)))),
+            Kind::Timestamp if in_key => Value::Long((number as i64 - 300) * 86_400_000_000),
+            Kind::Date if in_key => Value::Date(number as i32 - 300),
+            Kind::Long if in_key => Value::Long(number as i64 - 300),
+            _ if field.nullable && random.below(4) == 0 => Value::Null,
+            Kind::Text => Value::Text(odd_text(random)),
+            Kind::Long => Value::Long(random.number().cast_signed()),
+            Kind::Double => Value::Double(odd_number(random)),
+            Kind::Date => Value::Date(random.below(1_000_000) as i32 - 500_000),
+            Kind::Timestamp => Value::Long(random.number().cast_signed() / 1_000),
+            Kind::Bytes => Value::Bytes((0..random.below(40)).map(|_| random.number() as u8).collect()),
+            Kind::TextList => Value::TextList((0..random.below(4)).map(|_| format!("{}.", odd_text(random))).collect()),
+        }
+    };
+    dataset.fields.iter().enumerate().map(value).collect()
+}
+
+/// Texts that some format or other takes for something else.
+fn odd_text(random: &mut Random) -> String {
+    let odd = ["", "\\N", "\\.", "a\tb\nc", "{\"a\",b}", "NULL", "'; --", "žluťoučký", "𝄞", " x ", "\"", "\u{7f}\u{1}"];
+    odd[random.below(odd.len())].to_owned()
+}
+
+fn odd_number(random: &mut Random) -> f64 {
+    let odd = [0.0, -0.0, f64::MIN_POSITIVE, f64::MAX, f64::MIN, 0.1, 5e-324, 1.0 / 3.0, 123_456_789.123_456_7];
+    odd[random.below(odd.len())]
+}
+
+/// A chunk of rows for a table, beginning at an offset.
+fn chunk(dataset: &'static Dataset, table: &str, from: i64, rows: impl IntoIterator<Item = Vec<Value>>) -> Chunk {
+    let sink = format!("test.{table}");
+    let partition = Partition { sink: sink.as_str().into(), topic: "test".into(), incarnation: 0, number: 0 };
+    let target = Target { dataset, table: table.into(), dead_letters: Some(sink.into()), accounted: true };
+    let mut builder = ChunkBuilder::new(partition, target, from);
+    for (offset, row) in (from..).zip(rows) {
+        let deleted = dataset.values().all(|at| row[at] == Value::Null);
+        builder.rows().push_row(row, deleted);
+        let original = Original { offset, timestamp_ms: Some(0), key: None, value: Some(b"bytes"), headers: None };
+        builder.took(&original, None, Instant::now());
+    }
+    builder.take()
+}
+
+/// Commits rows from an offset on in chunks of that size.
+fn commit(
+    store: &mut dyn Store,
+    dataset: &'static Dataset,
+    table: &str,
+    from: i64,
+    rows: &[Vec<Value>],
+    size: usize,
+) -> Outcome {
+    let mut total = Outcome::default();
+    for (at, part) in rows.chunks(size).enumerate() {
+        let mut chunk = chunk(dataset, table, from + (at * size) as i64, part.iter().cloned());
+        let Commit { outcome, already } = block_on_commit(store, &mut chunk);
+        assert!(!already);
+        total += outcome;
+    }
+    total
+}
+
+/// A connection lives on the runtime it was made on.
+fn block_on_commit(store: &mut dyn Store, chunk: &mut Chunk) -> Commit {
+    thread_local!(static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Runtime::new().unwrap());
+    RUNTIME.with(|runtime| runtime.block_on(store.commit(chunk))).unwrap()
+}
+
+/// Tables like a dataset's, but with all keys and values that its type has; in TimescaleDB of several chunks.
+fn tables_like(bench: &Bench, dataset: &Dataset, names: &[&str]) {
+    let has_chunks = bench.number("select count(*) as n from pg_extension where extname = 'timescaledb'") == 1;
+    for name in names {
+        bench.execute(&format!("create table {name} (like {} including indexes including defaults)", dataset.name));
+        if let (true, Some(time)) = (has_chunks, dataset.time) {
+            let (time, interval) = (&dataset.fields[time].name, "interval '500 days'");
+            bench.execute(&format!("select cast(create_hypertable('{name}', by_range('{time}', {interval})) as text)"));
+        }
+    }
+}
+
+/// Rows that only one of the two tables has, but for the time when they were written.
+fn differences(bench: &Bench, dataset: &Dataset, one: &str, other: &str) -> Vec<Vec<Option<String>>> {
+    let names: Vec<&str> = dataset.fields.iter().map(|field| field.name.as_str()).collect();
+    let names = format!("{}, content_hash, deleted", names.join(", "));
+    let side = |left: &str, right: &str| {
+        format!("(select '{left}' as side, {names} from {left} except select '{left}', {names} from {right})")
+    };
+    bench.query(&format!(
+        "select cast(difference as text) from ({} union all {}) as difference limit 3",
+        side(one, other),
+        side(other, one)
+    ))
+}
+
+#[test]
+fn rows_of_every_dataset_are_the_same_by_copy_as_by_upsert() {
+    for Watched { bench, proxy, database } in watched() {
+        for dataset in datasets() {
+            tables_like(&bench, dataset, &["copied", "upserted"]);
+            let mut random = Random::new(7);
+            let rows: Vec<_> = (0..3 * CHUNK).map(|number| row(dataset, number, 0, &mut random)).collect();
+            let seen = Arc::new(Trap::new(Point::Statement("copy copied"), Action::Hold(Duration::ZERO)));
+            proxy.arm(&seen);
+            let mut store = database.store("test");
+            let copied = commit(&mut *store, dataset, "copied", 0, &rows, CHUNK);
+            assert!(was_seen(&seen), "{} was not copied", dataset.name);
+            let avoided = Arc::new(Trap::new(Point::Statement("copy upserted"), Action::Hold(Duration::ZERO)));
+            proxy.arm(&avoided);
+            let upserted = commit(&mut *database.store("test"), dataset, "upserted", 0, &rows, SMALL_CHUNK);
+            assert!(!was_seen(&avoided), "{} was copied in small chunks", dataset.name);
+            assert_eq!(copied, upserted, "{}", dataset.name);
+            assert_eq!(copied.inserted, rows.len() as u64, "{}", dataset.name);
+            assert_eq!(differences(&bench, dataset, "copied", "upserted"), Vec::<Vec<_>>::new(), "{}", dataset.name);
+            bench.execute("drop table copied");
+            bench.execute("drop table upserted");
+            bench.execute("delete from sink_chunk");
+            bench.execute("delete from sink_position");
+        }
+    }
+}
+
+#[test]
+fn copy_gives_way_to_the_upsert_as_soon_as_one_key_is_there() {
+    for watched in watched() {
+        let Watched { bench, database, .. } = &watched;
+        let dataset = contract::dataset("ohlcv_bar").unwrap();
+        tables_like(bench, dataset, &["mixed"]);
+        let mut random = Random::new(8);
+        let mut rows = |numbers: std::ops::Range<usize>, age: i64| -> Vec<_> {
+            numbers.map(|number| row(dataset, number, age, &mut random)).collect()
+        };
+        let mut store = database.store("test");
+        commit(&mut *store, dataset, "mixed", 0, &rows(0..CHUNK, 5), CHUNK);
+        // New keys, one that is there with a later version, one with an earlier one, and a key twice.
+        let mut mixed = rows(CHUNK..2 * CHUNK, 5);
+        mixed.extend(rows(1..2, 9));
+        mixed.extend(rows(2..3, 1));
+        mixed.extend(rows(CHUNK..CHUNK + 1, 4));
+        let tried = watched.notice("copy mixed");
+        let outcome = commit(&mut *store, dataset, "mixed", CHUNK as i64, &mixed, mixed.len());
+        assert!(was_seen(&tried), "`COPY` was not tried");
+        let wanted =
+            Outcome { read: CHUNK as u64 + 3, inserted: CHUNK as u64, changed: 1, superseded: 2, ..Outcome::default() };
+        assert_eq!(outcome, wanted);
+        // It is not tried again at once, and then it is.
+        let (from, again) = ((2 * CHUNK + 3) as i64, watched.notice("copy mixed"));
+        commit(&mut *store, dataset, "mixed", from, &rows(2 * CHUNK..4 * CHUNK, 5), CHUNK);
+        assert!(!was_seen(&again), "`COPY` was tried again too soon");
+        let again = watched.notice("copy mixed");
+        commit(&mut *store, dataset, "mixed", from + 2 * CHUNK as i64, &rows(4 * CHUNK..5 * CHUNK, 5), CHUNK);
+        assert!(was_seen(&again), "`COPY` was not tried again");
+        assert_eq!(bench.number("select count(*) as n from mixed"), 5 * CHUNK as i64);
+    }
+}
+
+#[test]
+fn a_copy_that_is_cut_off_leaves_nothing_and_is_done_again() {
+    for watched in watched() {
+        let Watched { bench, proxy, database } = &watched;
+        let dataset = contract::dataset("ohlcv_bar").unwrap();
+        tables_like(bench, dataset, &["cut"]);
+        let mut random = Random::new(9);
+        let rows: Vec<_> = (0..3 * CHUNK).map(|number| row(dataset, number, 0, &mut random)).collect();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let mut store = database.store("test");
+        let mut next = |from: usize| {
+            let mut chunk = chunk(dataset, "cut", from as i64, rows[from..from + CHUNK].iter().cloned());
+            runtime.block_on(store.commit(&mut chunk))
+        };
+        next(0).unwrap();
+        for cut in 0..4 {
+            let begun = watched.notice("copy cut");
+            // Somewhere in its rows, of which there are some 100 KB.
+            proxy.cut_after(5_000 + 10_000 * cut);
+            next(CHUNK).unwrap_err();
+            assert!(was_seen(&begun), "the `COPY` was not cut off");
+            assert_eq!(bench.number("select count(*) as n from cut"), CHUNK as i64);
+        }
+        assert_eq!(next(CHUNK).unwrap().outcome.inserted, CHUNK as u64);
+        assert_eq!(next(2 * CHUNK).unwrap().outcome.inserted, CHUNK as u64);
+        assert_eq!(bench.number("select cast(sum(records_read) as bigint) as n from sink_chunk"), 3 * CHUNK as i64);
+        assert_eq!(bench.number("select count(*) as n from cut"), 3 * CHUNK as i64);
+    }
+}
+
+#[test]
+fn a_row_that_copy_refuses_becomes_a_dead_letter_and_costs_no_other() {
+    for watched in watched() {
+        let Watched { bench, database, .. } = &watched;
+        let dataset = contract::dataset("ohlcv_bar").unwrap();
+        tables_like(bench, dataset, &["strict"]);
+        bench.execute("alter table strict add check (currency <> 'XXX')");
+        let mut random = Random::new(10);
+        let mut rows: Vec<_> = (0..2 * CHUNK).map(|number| row(dataset, number, 0, &mut random)).collect();
+        let currency = dataset.position("currency").unwrap();
+        // A number that is not a deletion's.
+        rows[CHUNK + 311][currency] = Value::Text("XXX".to_owned());
+        let tried = watched.notice("copy strict");
+        let outcome = commit(&mut *database.store("test"), dataset, "strict", 0, &rows, CHUNK);
+        assert!(was_seen(&tried), "`COPY` was not tried");
+        assert_eq!((outcome.inserted, outcome.dead_lettered), (2 * CHUNK as u64 - 1, 1));
+        let letters = bench.query("select kafka_offset, error_class, sqlstate from dead_letter");
+        assert_eq!(letters, [[Some((CHUNK + 311).to_string()), Some("check".to_owned()), Some("23514".to_owned())]]);
+    }
+}
+
+#[test]
+fn rows_that_a_trigger_leaves_out_are_accounted_for_and_stop_nothing() {
+    for watched in watched() {
+        let Watched { bench, database, .. } = &watched;
+        let dataset = contract::dataset("ohlcv_bar").unwrap();
+        tables_like(bench, dataset, &["choosy"]);
+        bench.execute(
+            "create function choose() returns trigger language plpgsql as \
+             'begin if new.currency = ''XXX'' then return null; end if; return new; end'",
+        );
+        bench.execute("create trigger choose before insert on choosy for each row execute function choose()");
+        let mut random = Random::new(12);
+        let mut rows: Vec<_> = (0..2 * CHUNK).map(|number| row(dataset, number, 0, &mut random)).collect();
+        let currency = dataset.position("currency").unwrap();
+        for number in [CHUNK + 100, CHUNK + 311] {
+            rows[number][currency] = Value::Text("XXX".to_owned());
+        }
+        let tried = watched.notice("copy choosy");
+        let outcome = commit(&mut *database.store("test"), dataset, "choosy", 0, &rows, CHUNK);
+        assert!(was_seen(&tried), "`COPY` was not tried");
+        assert_eq!((outcome.inserted, outcome.superseded), (2 * CHUNK as u64 - 2, 2));
+        assert_eq!(bench.number("select count(*) as n from choosy"), 2 * CHUNK as i64 - 2);
+    }
+}
+
+#[test]
+fn after_a_chunk_that_changed_nothing_the_next_is_asked_for_by_its_versions_and_loses_nothing() {
+    for watched in watched() {
+        let Watched { bench, database, .. } = &watched;
+        let dataset = contract::dataset("ohlcv_bar").unwrap();
+        tables_like(bench, dataset, &["settled"]);
+        let mut random = Random::new(11);
+        let rows: Vec<_> = (0..CHUNK).map(|number| row(dataset, number, 5, &mut random)).collect();
+        let mut store = database.store("test");
+        let mut offset = 0;
+        let mut put = |rows: &[Vec<Value>]| {
+            let outcome = commit(&mut *store, dataset, "settled", offset, rows, rows.len());
+            offset += rows.len() as i64;
+            outcome
+        };
+        put(&rows);
+        let asked = watched.notice("with ordinality");
+        put(&rows);
+        assert!(!was_seen(&asked), "it was asked for although the chunk before was new");
+        let asked = watched.notice("with ordinality");
+        assert_eq!(put(&rows).superseded, CHUNK as u64);
+        assert!(was_seen(&asked), "it was not asked for");
+        // A new key, a later version and an earlier one among what is known.
+        let mut mixed = rows.clone();
+        mixed[100] = row(dataset, 100, 9, &mut random);
+        mixed[200] = row(dataset, 200, 1, &mut random);
+        mixed.push(row(dataset, CHUNK, 5, &mut random));
+        let asked = watched.notice("with ordinality");
+        let outcome = put(&mixed);
+        assert!(was_seen(&asked), "it was not asked for");
+        assert_eq!((outcome.inserted, outcome.changed, outcome.superseded), (1, 1, CHUNK as u64 - 1));
+        assert_eq!(bench.number("select count(*) as n from settled"), CHUNK as i64 + 1);
+    }
+}
