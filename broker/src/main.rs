@@ -1,26 +1,37 @@
 //! `tapedeck-broker`: the Kafka-compatible broker of the laptop mode, in one process with its data in one folder.
 
-use std::net::{SocketAddr, TcpListener};
+mod group;
+mod groups;
+
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use clap::Parser;
-use tansu_broker::coordinator::group::administrator::Controller;
-use tansu_broker::{NODE_ID, broker};
-use tansu_storage::StorageContainer;
+use rama::Service as _;
+use tansu_broker::NODE_ID;
+use tansu_broker::service::services;
+use tansu_storage::{BrokerRegistrationRequest, Storage as _, StorageContainer};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::Instant;
+use tokio::time::interval;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 use uuid::Uuid;
+
+use crate::groups::Groups;
 
 /// Name of the cluster; part of the stored data.
 const CLUSTER: &str = "tapedeck";
 /// File in the data folder.
 const DATABASE: &str = "sqlite://broker.db";
 
-type EmbeddedBroker = broker::Broker<Controller<StorageContainer>, StorageContainer>;
+/// How often what is past its retention is removed.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(600);
+/// Wait after a connection could not be accepted, mostly for want of file descriptors.
+const ACCEPT_WAIT: Duration = Duration::from_millis(100);
 
 /// A Kafka-compatible broker with its data in one folder, for a laptop.
 #[derive(Debug, Parser)]
@@ -51,8 +62,6 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     enter(&arguments.data_dir)?;
-    // The broker panics when it cannot listen; ask first, to say so in one line.
-    drop(TcpListener::bind(arguments.listen).with_context(|| format!("cannot listen on `{}`", arguments.listen))?);
     tokio::runtime::Runtime::new()?.block_on(serve(arguments.listen, arguments.stop_at_eof))
 }
 
@@ -66,24 +75,60 @@ fn enter(data_dir: &Path) -> anyhow::Result<()> {
 async fn serve(listen: SocketAddr, stop_at_eof: bool) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let address = Url::parse(&format!("tcp://{listen}"))?;
-    let mut broker = EmbeddedBroker::builder()
-        .node_id(NODE_ID)
-        .cluster_id(CLUSTER)
-        .incarnation_id(Uuid::new_v4())
-        .advertised_listener(address.clone())
-        .storage(Url::parse(DATABASE)?)
-        .listener(address)
-        .silent(true)
-        .build()
-        .await
-        .context("cannot open the broker's data")?;
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on `{listen}`"))?;
+    let storage = open(listen).await.context("cannot open the broker's data")?;
     // Whatever was acknowledged is in the database file, so stopping needs no more than to stop.
     tokio::select! {
-        served = broker.serve(Instant::now()) => served.context("broker stopped"),
+        served = answer(&listener, &storage) => served.context("broker stopped"),
+        () = maintain(&storage) => Ok(()),
         () = end_of_input(), if stop_at_eof => Ok(()),
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
+    }
+}
+
+async fn open(advertised: SocketAddr) -> anyhow::Result<StorageContainer> {
+    let storage = StorageContainer::builder()
+        .node_id(NODE_ID)
+        .cluster_id(CLUSTER)
+        .advertised_listener(Url::parse(&format!("tcp://{advertised}"))?)
+        .storage(Url::parse(DATABASE)?)
+        .silent(true)
+        .build()
+        .await?;
+    let (broker_id, cluster_id, incarnation_id) = (NODE_ID, CLUSTER.to_owned(), Uuid::new_v4());
+    storage.register_broker(BrokerRegistrationRequest { broker_id, cluster_id, incarnation_id, rack: None }).await?;
+    Ok(storage)
+}
+
+/// Answers every client, each in a task of its own.
+async fn answer(listener: &TcpListener, storage: &StorageContainer) -> anyhow::Result<()> {
+    let groups = Groups::new(storage.clone())?;
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_WAIT).await;
+            continue;
+        };
+        // Fails when the client has gone already.
+        let _ = stream.set_nodelay(true);
+        let service = services(CLUSTER, groups.clone(), storage.clone(), None)?;
+        tokio::spawn(async move {
+            // That a client has gone is the usual end.
+            if let Err(error) = service.serve(rama::Context::default(), stream).await {
+                tracing::debug!(?error, "connection ended");
+            }
+        });
+    }
+}
+
+/// Removes what is past its retention, for ever.
+async fn maintain(storage: &StorageContainer) {
+    let mut due = interval(MAINTENANCE_INTERVAL);
+    loop {
+        due.tick().await;
+        if let Err(error) = storage.maintain(SystemTime::now()).await {
+            tracing::warn!(?error, "cannot remove what is past its retention");
+        }
     }
 }
 

@@ -91,6 +91,11 @@ impl Deck {
         crate::child::health_file(&self.folder, "*").display().to_string()
     }
 
+    /// Where everybody's logs are, for a person.
+    pub(crate) fn logs(&self) -> String {
+        self.folder.join("logs").display().to_string()
+    }
+
     /// Where records are on their way, for a person.
     pub(crate) fn shown(&self) -> String {
         let kafka = if self.broker.is_some() { "embedded broker" } else { "Kafka" };

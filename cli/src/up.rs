@@ -24,6 +24,8 @@ const USUAL_PORT: u16 = 9092;
 const REPORTS: usize = 256;
 /// How long Kafka or the database may be away while we wait for the last rows.
 const CATCH_UP_PATIENCE: Duration = Duration::from_secs(60);
+/// How often to say that we still wait for the last rows.
+const REMINDER_INTERVAL: Duration = Duration::from_secs(60);
 /// How often the stored rows are counted.
 const COUNT_INTERVAL: Duration = Duration::from_millis(500);
 /// A query that shows something whatever was polled.
@@ -180,7 +182,7 @@ async fn play(
         progress.say("stopping");
         return Ok(None);
     }
-    let summary = store_all(deck, &mut meter, stop).await?;
+    let summary = store_all(deck, &mut meter, &progress, stop).await?;
     progress.finish();
     Ok(summary.map(|summary| Finished { summary, failed }))
 }
@@ -239,8 +241,14 @@ async fn watch(
 }
 
 /// Waits until everything that was published is stored.
-async fn store_all(deck: &mut Deck, meter: &mut Meter, stop: &CancellationToken) -> anyhow::Result<Option<Summary>> {
+async fn store_all(
+    deck: &mut Deck,
+    meter: &mut Meter,
+    progress: &Progress,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<Summary>> {
     let began = Instant::now();
+    let mut reminder = tokio::time::interval_at((began + REMINDER_INTERVAL).into(), REMINDER_INTERVAL);
     // Nobody reports any more.
     let (sender, _reports) = mpsc::channel(1);
     loop {
@@ -251,6 +259,7 @@ async fn store_all(deck: &mut Deck, meter: &mut Meter, stop: &CancellationToken)
                 Err(error) if began.elapsed() > CATCH_UP_PATIENCE => return Err(error),
                 Err(_) => tokio::time::sleep(COUNT_INTERVAL).await,
             },
+            _ = reminder.tick() => progress.say(&format!("not everything is stored yet; logs: {}", deck.logs())),
             ended = deck.ended() => {
                 let (who, status) = ended?;
                 deck.restart(who, status, &sender).await?;

@@ -265,18 +265,6 @@ impl Consumption {
         changes
     }
 
-    /// Whether no member of the group has any partition, which is the group coordinator's mistake.
-    ///
-    /// The embedded broker makes it when it and a consumer are killed together: whoever joins next gets nothing.
-    pub(crate) fn nobody_has_partitions(&self) -> Result<bool, SinkError> {
-        let group = &self.consumer.context().sink;
-        let groups = self.consumer.fetch_group_list(Some(group), REQUEST_TIMEOUT);
-        let groups =
-            groups.map_err(|error| SinkError::Retry(format!("cannot read consumer group `{group}`: {error}")))?;
-        let members = groups.groups().iter().flat_map(|group| group.members());
-        Ok(!members.map(|member| assigned_topics(member.assignment())).any(|topics| topics > 0))
-    }
-
     /// Tells Kafka how far we are, for lag dashboards; nothing depends on it.
     pub(crate) fn report(&self, partition: i32, next_offset: i64) {
         let mut positions = TopicPartitionList::new();
@@ -311,12 +299,6 @@ impl Consumption {
         list.add_partition(&self.topic, partition);
         list
     }
-}
-
-/// Number of topics in a member's assignment: after the version, a 2-byte number, it begins with a 4-byte count.
-fn assigned_topics(assignment: Option<&[u8]>) -> i32 {
-    let count = assignment.and_then(|bytes| bytes.get(2..6));
-    count.and_then(|bytes| bytes.try_into().ok()).map_or(0, i32::from_be_bytes)
 }
 
 impl ClientContext for Group {

@@ -33,8 +33,6 @@ use crate::writer::{self, MAX_WAIT, Writer, Written, backoff};
 const POLL_PATIENCE: Duration = Duration::from_millis(20);
 /// How long the writers may hold us up before a partition is paused and polling goes on without it.
 const BLOCKED_PATIENCE: Duration = Duration::from_secs(2);
-/// How often a sink without partitions asks whether others have them.
-const IDLE_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a shutdown waits for what is being written.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a command, unlike a daemon, goes on trying.
@@ -137,17 +135,6 @@ struct Parked {
     try_at: Instant,
 }
 
-/// What the group has given us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Assignment {
-    /// Nothing said yet.
-    Awaited,
-    /// No partition, since then; whether others have them is not known.
-    Empty(Instant),
-    /// Partitions, or none because others have them all.
-    Good,
-}
-
 /// From joining the group to leaving it.
 struct Session<'a> {
     sink: &'a Sink,
@@ -159,7 +146,8 @@ struct Session<'a> {
     headers: Vec<u8>,
     limits: Limits,
     partitions: HashMap<i32, Assigned>,
-    assignment: Assignment,
+    /// Whether the group has said which partitions are ours; there may be none.
+    is_assigned: bool,
     writers: Writers,
     answers: Receiver<Written>,
     blocked_since: Option<Instant>,
@@ -219,7 +207,7 @@ impl<'a> Session<'a> {
             headers: Vec::new(),
             limits: sink.limits,
             partitions: HashMap::new(),
-            assignment: Assignment::Awaited,
+            is_assigned: false,
             answers,
             blocked_since: None,
             looked_at: Instant::now(),
@@ -229,7 +217,7 @@ impl<'a> Session<'a> {
 
     fn is_done(&self) -> bool {
         let done = |assigned: &Assigned| assigned.at_end && assigned.builder.is_empty() && !assigned.writing;
-        self.sink.once && self.assignment == Assignment::Good && self.partitions.values().all(done)
+        self.sink.once && self.is_assigned && self.partitions.values().all(done)
     }
 
     /// One turn: answers, one message, changes of the assignment, chunks that are due.
@@ -244,7 +232,6 @@ impl<'a> Session<'a> {
                 Err(RecvTimeoutError::Disconnected) => Err(SinkError::Halt("all writers have ended".to_owned())),
             };
         }
-        self.check_assignment(consumption)?;
         let polled = consumption.poll(POLL_PATIENCE)?;
         for change in consumption.changes() {
             self.change(change)?;
@@ -297,31 +284,18 @@ impl<'a> Session<'a> {
         Ok(false)
     }
 
-    fn check_assignment(&mut self, consumption: &Consumption) -> Result<(), SinkError> {
-        match self.assignment {
-            Assignment::Empty(since) if since.elapsed() >= IDLE_INTERVAL => {
-                if consumption.nobody_has_partitions()? {
-                    return Err(SinkError::Retry(format!("group `{}` gave its partitions to nobody", self.group)));
-                }
-                self.assignment = Assignment::Good;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
     fn change(&mut self, change: Change) -> Result<(), SinkError> {
         match change {
             Change::Failed(error) => return Err(error),
             Change::Revoked => {
                 self.partitions.clear();
-                self.assignment = Assignment::Awaited;
+                self.is_assigned = false;
             }
             Change::Assigned(starts) => {
                 let share = MAX_RECORDS_HELD / (2 * starts.len().max(1));
                 self.limits.rows = self.sink.limits.rows.min(share.max(1));
                 self.partitions = starts.iter().map(|start| (start.partition, self.begin(start))).collect();
-                self.assignment = if starts.is_empty() { Assignment::Empty(Instant::now()) } else { Assignment::Good };
+                self.is_assigned = true;
                 tracing::info!(sink = &*self.group, partitions = starts.len(), "assigned");
             }
         }

@@ -13,6 +13,7 @@ mod derived;
 mod faults;
 mod faults_single;
 mod fold;
+mod groups;
 mod health;
 mod interop;
 mod pipeline;

@@ -23,7 +23,7 @@ pub struct Bench {
     /// A folder for whatever the test needs.
     pub folder: TempDir,
     beside: Option<Database>,
-    _broker: Option<Running>,
+    broker: Option<Running>,
 }
 
 /// Every combination of broker and database that this run has, each with its name.
@@ -80,7 +80,7 @@ impl Bench {
             ("TAPEDECK_CHUNK_AGE_MS", "50".to_owned()),
         ]);
         let database = Database::new(&database).unwrap();
-        Bench { environment, brokers, namespace, database, folder, beside: None, _broker: broker }
+        Bench { environment, brokers, namespace, database, folder, beside: None, broker }
     }
 
     /// The environment with more in it.
@@ -93,6 +93,11 @@ impl Bench {
     /// Name of a dataset's topic.
     pub fn topic(&self, dataset: &str) -> String {
         format!("{}.{dataset}.v1", self.namespace)
+    }
+
+    /// Sends the embedded broker a signal.
+    pub fn signal_broker(&self, signal: &str) {
+        self.broker.as_ref().expect("the bench has an embedded broker").signal(signal);
     }
 
     /// What a query finds in the database, as texts; None is null.

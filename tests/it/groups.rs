@@ -1,0 +1,82 @@
+//! Consumers that share a group, one of which is not heard of for longer than its session: the same on every broker.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use contract::Record;
+use tests::broker::{Bench, benches, embedded};
+use tests::message::{bar, send_records};
+use tests::process::{Heard, command, until};
+
+/// Longer than the session timeout of our consumers, which is ten seconds.
+const MISSED: Duration = Duration::from_secs(12);
+/// Bars of each sending; enough symbols to reach all partitions.
+const BARS: u32 = 40;
+
+fn consumer(bench: &Bench) -> Heard {
+    Heard::start(command("consumer", &["run", "ohlcv_bar"], &bench.environment))
+}
+
+/// Sends bars of a day, and waits until all of all days are stored.
+fn are_stored(bench: &Bench, name: &str, day: u32) {
+    let records: Vec<Record> = (0..BARS).map(|at| bar(&format!("S{at}"), day, 1.0, 0, 0).into()).collect();
+    send_records(bench, "ohlcv_bar", &records);
+    let all = i64::from(BARS * (day + 1));
+    until(&format!("{name}: the bars of day {day} are stored"), || {
+        bench.number("select count(*) as n from ohlcv_bar") == all
+    });
+}
+
+fn assigned(consumer: &Heard, partitions: u32) -> usize {
+    let said = consumer.said("assigned sink=");
+    said.iter().filter(|line| line.ends_with(&format!("partitions={partitions}"))).count()
+}
+
+fn until_assigned(name: &str, consumer: &Heard, partitions: u32, times: usize) {
+    until(&format!("{name}: {partitions} partitions are assigned for time {times}"), || {
+        assigned(consumer, partitions) >= times
+    });
+}
+
+#[test]
+fn a_consumer_that_was_not_heard_of_for_longer_than_its_session_reads_on() {
+    for (name, bench) in benches() {
+        let consumer = consumer(&bench);
+        are_stored(&bench, name, 0);
+        consumer.running.signal("STOP");
+        sleep(MISSED);
+        consumer.running.signal("CONT");
+        are_stored(&bench, name, 1);
+    }
+}
+
+#[test]
+fn another_consumer_takes_over_from_one_that_is_not_heard_of_and_gives_it_back_its_share() {
+    for (name, bench) in benches() {
+        let leader = consumer(&bench);
+        until_assigned(name, &leader, 4, 1);
+        let other = consumer(&bench);
+        until_assigned(name, &leader, 2, 1);
+        until_assigned(name, &other, 2, 1);
+        are_stored(&bench, name, 0);
+        leader.running.signal("STOP");
+        until_assigned(name, &other, 4, 1);
+        are_stored(&bench, name, 1);
+        leader.running.signal("CONT");
+        until_assigned(name, &leader, 2, 2);
+        until_assigned(name, &other, 2, 2);
+        are_stored(&bench, name, 2);
+    }
+}
+
+#[test]
+fn consumers_of_an_embedded_broker_that_did_not_answer_for_longer_than_their_session_read_on() {
+    let bench = embedded();
+    let consumers = [consumer(&bench), consumer(&bench)];
+    consumers.iter().for_each(|consumer| until_assigned("embedded", consumer, 2, 1));
+    are_stored(&bench, "embedded", 0);
+    bench.signal_broker("STOP");
+    sleep(MISSED);
+    bench.signal_broker("CONT");
+    are_stored(&bench, "embedded", 1);
+}
