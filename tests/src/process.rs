@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long a command may take that is to end by itself; the longest read millions of records.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(300);
 
 /// An executable of ours, beside the test's own.
 pub fn executable(name: &str) -> PathBuf {
@@ -33,9 +37,24 @@ pub fn command(name: &str, arguments: &[&str], environment: &Environment) -> Com
     command
 }
 
-/// Runs a command to its end.
+/// Runs a command to its end, which must come within [`COMMAND_PATIENCE`].
 pub fn run(name: &str, arguments: &[&str], environment: &Environment) -> Output {
-    command(name, arguments, environment).output().unwrap()
+    let mut command = command(name, arguments, environment);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (id, (ended, end)) = (child.id(), mpsc::channel::<()>());
+    // Dropping the sender wakes it up at once.
+    let watchdog = std::thread::spawn(move || {
+        let is_late = end.recv_timeout(COMMAND_PATIENCE) == Err(RecvTimeoutError::Timeout);
+        if is_late {
+            signal_process(id, "KILL");
+        }
+        is_late
+    });
+    let output = child.wait_with_output().unwrap();
+    drop(ended);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!watchdog.join().unwrap(), "{name} {arguments:?} did not end within {COMMAND_PATIENCE:?}: {said}");
+    output
 }
 
 /// Runs a command to its end, which must be a success; gives what it printed.

@@ -84,35 +84,19 @@ struct Report {
 
 /// Runs a benchmark and prints it.
 pub(crate) async fn run(command: &Command) -> anyhow::Result<()> {
-    match command {
-        Command::Pipeline { rows, json } => {
-            let bench = Bench::new().await?;
-            let measured = bench.pipeline(*rows).await;
-            bench.remove().await?;
-            print(&measured?, *json)
-        }
-        Command::Upsert { rows, json } => {
-            let bench = Bench::new().await?;
-            let measured = bench.upsert(*rows).await;
-            bench.remove().await?;
-            print(&measured?, *json)
-        }
-        Command::Poison { rows, json } => {
-            let bench = Bench::new().await?;
-            let measured = bench.poison(*rows).await;
-            bench.remove().await?;
-            print(&measured?, *json)
-        }
-    }
+    let bench = Bench::new().await?;
+    let measured = match command {
+        Command::Pipeline { rows, json } => bench.pipeline(*rows).await.map(|report| printed(&report, *json)),
+        Command::Upsert { rows, json } => bench.upsert(*rows).await.map(|report| printed(&report, *json)),
+        Command::Poison { rows, json } => bench.poison(*rows).await.map(|report| printed(&report, *json)),
+    };
+    bench.remove().await?;
+    println!("{}", measured??);
+    Ok(())
 }
 
-fn print(report: &(impl Serialize + std::fmt::Debug), json: bool) -> anyhow::Result<()> {
-    if json {
-        println!("{}", serde_json::to_string(report)?);
-    } else {
-        println!("{report:#?}");
-    }
-    Ok(())
+fn printed(report: &(impl Serialize + std::fmt::Debug), json: bool) -> anyhow::Result<String> {
+    Ok(if json { serde_json::to_string(report)? } else { format!("{report:#?}") })
 }
 
 /// A topic and a database of its own.
