@@ -126,7 +126,10 @@ impl Polled {
             .with_context(|| format!("cannot write `{}`", watchlist.display()))?;
         let mut environment = vec![(settings::WATCHLIST.name.to_owned(), watchlist.display().to_string())];
         for source in SOURCES {
-            environment.push((source.base_url_env.to_owned(), simulator.url(source.name)));
+            let others = source.other_bases().into_iter().map(|base| base.env);
+            for variable in std::iter::once(source.base_url_env).chain(others) {
+                environment.push((variable.to_owned(), simulator.url(source.name)));
+            }
             if let Some(key) = source.key_variable() {
                 environment.push((key.name.to_owned(), simulator::FRED_API_KEY.to_owned()));
             }

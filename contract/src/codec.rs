@@ -7,6 +7,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::dataset::{Dataset, Kind};
+use crate::decimal;
 use crate::rows::{Column, Rows};
 
 /// First byte of a message.
@@ -112,6 +113,11 @@ pub fn put_double(value: f64, out: &mut Vec<u8>) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
+/// Writes an Avro decimal with [`decimal::SCALE`] digits after the point.
+pub fn put_decimal(value: rust_decimal::Decimal, out: &mut Vec<u8>) {
+    decimal::put(value, out);
+}
+
 /// Writes Avro bytes or a string.
 pub fn put_bytes(value: &[u8], out: &mut Vec<u8>) {
     put_long(value.len() as i64, out);
@@ -173,6 +179,8 @@ enum Avro {
     Fixed(usize),
     Date,
     TimestampMicros,
+    /// With so many digits after the point.
+    Decimal(u32),
 }
 
 impl Decoder {
@@ -269,7 +277,11 @@ impl Avro {
             ("float", _) => Avro::Float,
             ("double", _) => Avro::Double,
             ("bytes", None) => Avro::Bytes,
-            ("string", None) => Avro::Text,
+            ("bytes", Some("decimal")) => {
+                let scale = attribute("scale").map_or(Some(0), Value::as_u64)?;
+                Avro::Decimal(u32::try_from(scale).ok()?)
+            }
+            ("string", None | Some("json")) => Avro::Text,
             ("array", _) => Avro::Array(Box::new(inner(attribute("items")?)?)),
             ("map", _) => Avro::Map(Box::new(inner(attribute("values")?)?)),
             ("enum", _) => Avro::Enum,
@@ -288,7 +300,8 @@ impl Avro {
                 Avro::Null => nullable,
                 other => other.fits(kind, nullable),
             }),
-            Avro::Text => kind == Kind::Text,
+            Avro::Text => matches!(kind, Kind::Text | Kind::Json),
+            Avro::Decimal(_) => kind == Kind::Decimal,
             Avro::Long | Avro::Int => kind == Kind::Long,
             Avro::Double => kind == Kind::Double,
             Avro::Bytes => kind == Kind::Bytes,
@@ -401,7 +414,14 @@ impl<'a> Input<'a> {
             return Ok(());
         }
         match column {
-            Column::Text(values) => values.push(Some(self.text()?.to_owned())),
+            Column::Text(values) | Column::Json(values) => values.push(Some(self.text()?.to_owned())),
+            Column::Decimal(values) => {
+                let Avro::Decimal(scale) = avro else {
+                    return Err(Fault::Malformed("a decimal is of another type"));
+                };
+                let read = decimal::read(self.bytes()?, *scale);
+                values.push(Some(read.ok_or(Fault::Malformed("a decimal has too many digits or none"))?));
+            }
             Column::Double(values) => values.push(Some(self.double()?)),
             Column::Long(values) if *avro == Avro::Int => values.push(Some(self.int()?.into())),
             Column::Long(values) | Column::Timestamp(values) => values.push(Some(self.long()?)),
@@ -430,7 +450,7 @@ impl<'a> Input<'a> {
             Avro::Long | Avro::TimestampMicros => self.long().map(drop),
             Avro::Float => self.take(4).map(drop),
             Avro::Double => self.double().map(drop),
-            Avro::Bytes => self.bytes().map(drop),
+            Avro::Bytes | Avro::Decimal(_) => self.bytes().map(drop),
             Avro::Text => self.text().map(drop),
             Avro::Fixed(size) => self.take(*size).map(drop),
             Avro::Array(items) => self.blocks(|input| input.skip(items)),

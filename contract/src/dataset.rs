@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::decimal;
 use crate::records::DECLARATIONS;
 use crate::rule::{Rule, RuleError};
 
@@ -30,6 +31,10 @@ pub enum Kind {
     Date,
     /// Microseconds since 1970-01-01T00:00:00Z.
     Timestamp,
+    /// Exact decimal number, see [`crate::decimal`].
+    Decimal,
+    /// JSON, see [`crate::json`].
+    Json,
     /// Raw bytes.
     Bytes,
     /// List of texts, never null.
@@ -202,11 +207,19 @@ fn kind(avro: &Value) -> Option<Kind> {
     }
     let attribute = |name: &str| avro.get(name).and_then(Value::as_str);
     match (attribute("type")?, attribute("logicalType"), attribute("items")) {
+        ("bytes", Some("decimal"), _) => is_decimal(avro).then_some(Kind::Decimal),
+        ("string", Some("json"), _) => Some(Kind::Json),
         ("int", Some("date"), _) => Some(Kind::Date),
         ("long", Some("timestamp-micros"), _) => Some(Kind::Timestamp),
         ("array", None, Some("string")) => Some(Kind::TextList),
         _ => None,
     }
+}
+
+/// All decimals are of one size, so that no value of one field is out of bounds for another.
+fn is_decimal(avro: &Value) -> bool {
+    let is = |name: &str, number: u32| avro.get(name).and_then(Value::as_u64) == Some(number.into());
+    is("scale", decimal::SCALE) && is("precision", decimal::SCALE + decimal::MAX_WHOLE_DIGITS)
 }
 
 fn list<'a>(json: &'a Value, name: &str) -> Result<&'a Vec<Value>, DeclarationError> {

@@ -2,8 +2,12 @@
 //!
 //! Pure: no runtime, network or clock. See `schemas/README.md` for the grammar of a declaration.
 
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
+
 pub mod codec;
 pub mod dataset;
+pub mod decimal;
+pub mod json;
 pub mod records;
 pub mod rows;
 pub mod rule;
@@ -16,3 +20,4 @@ pub use codec::{DecodeError, Decoder};
 pub use dataset::{Dataset, Field, Kind, dataset, datasets};
 pub use records::Record;
 pub use rows::{Column, Rows, Value};
+pub use rust_decimal::Decimal;

@@ -3,9 +3,10 @@
 //! The record type of each dataset.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
 use serde::Serialize;
 
-use crate::codec::{put_bytes, put_double, put_long, put_optional, put_texts};
+use crate::codec::{put_bytes, put_decimal, put_double, put_long, put_optional, put_texts};
 use crate::topic::put_key_part;
 
 /// Day 0 of Avro's dates.
@@ -21,55 +22,407 @@ fn put_timestamp(timestamp: DateTime<Utc>, out: &mut Vec<u8>) {
 
 /// The declarations, as in `schemas/`.
 pub(crate) const DECLARATIONS: &[&str] = &[
+    include_str!("../../schemas/analyst_rating.avsc"),
+    include_str!("../../schemas/company.avsc"),
+    include_str!("../../schemas/corporate_action.avsc"),
     include_str!("../../schemas/dead_letter.avsc"),
+    include_str!("../../schemas/etf_flow.avsc"),
+    include_str!("../../schemas/exchange.avsc"),
+    include_str!("../../schemas/fetch_log.avsc"),
+    include_str!("../../schemas/filing.avsc"),
+    include_str!("../../schemas/financial_ratio.avsc"),
+    include_str!("../../schemas/financial_statement.avsc"),
+    include_str!("../../schemas/insider_transaction.avsc"),
+    include_str!("../../schemas/model_performance.avsc"),
+    include_str!("../../schemas/news_article.avsc"),
     include_str!("../../schemas/observation.avsc"),
+    include_str!("../../schemas/observation_vintage.avsc"),
     include_str!("../../schemas/ohlcv_bar.avsc"),
+    include_str!("../../schemas/option_quote.avsc"),
+    include_str!("../../schemas/prediction.avsc"),
     include_str!("../../schemas/series.avsc"),
+    include_str!("../../schemas/series_vintage.avsc"),
+    include_str!("../../schemas/technical_indicator.avsc"),
+    include_str!("../../schemas/xbrl_fact.avsc"),
 ];
 
 /// A record of any dataset.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Record {
+    /// A record of `analyst_rating`.
+    AnalystRating(AnalystRating),
+    /// A record of `company`.
+    Company(Company),
+    /// A record of `corporate_action`.
+    CorporateAction(CorporateAction),
     /// A record of `dead_letter`.
     DeadLetter(DeadLetter),
+    /// A record of `etf_flow`.
+    EtfFlow(EtfFlow),
+    /// A record of `exchange`.
+    Exchange(Exchange),
+    /// A record of `fetch_log`.
+    FetchLog(FetchLog),
+    /// A record of `filing`.
+    Filing(Filing),
+    /// A record of `financial_ratio`.
+    FinancialRatio(FinancialRatio),
+    /// A record of `financial_statement`.
+    FinancialStatement(FinancialStatement),
+    /// A record of `insider_transaction`.
+    InsiderTransaction(InsiderTransaction),
+    /// A record of `model_performance`.
+    ModelPerformance(ModelPerformance),
+    /// A record of `news_article`.
+    NewsArticle(NewsArticle),
     /// A record of `observation`.
     Observation(Observation),
+    /// A record of `observation_vintage`.
+    ObservationVintage(ObservationVintage),
     /// A record of `ohlcv_bar`.
     OhlcvBar(OhlcvBar),
+    /// A record of `option_quote`.
+    OptionQuote(OptionQuote),
+    /// A record of `prediction`.
+    Prediction(Prediction),
     /// A record of `series`.
     Series(Series),
+    /// A record of `series_vintage`.
+    SeriesVintage(SeriesVintage),
+    /// A record of `technical_indicator`.
+    TechnicalIndicator(TechnicalIndicator),
+    /// A record of `xbrl_fact`.
+    XbrlFact(XbrlFact),
 }
 
 impl Record {
     /// Name of its dataset.
     pub fn dataset(&self) -> &'static str {
         match self {
+            Record::AnalystRating(_) => "analyst_rating",
+            Record::Company(_) => "company",
+            Record::CorporateAction(_) => "corporate_action",
             Record::DeadLetter(_) => "dead_letter",
+            Record::EtfFlow(_) => "etf_flow",
+            Record::Exchange(_) => "exchange",
+            Record::FetchLog(_) => "fetch_log",
+            Record::Filing(_) => "filing",
+            Record::FinancialRatio(_) => "financial_ratio",
+            Record::FinancialStatement(_) => "financial_statement",
+            Record::InsiderTransaction(_) => "insider_transaction",
+            Record::ModelPerformance(_) => "model_performance",
+            Record::NewsArticle(_) => "news_article",
             Record::Observation(_) => "observation",
+            Record::ObservationVintage(_) => "observation_vintage",
             Record::OhlcvBar(_) => "ohlcv_bar",
+            Record::OptionQuote(_) => "option_quote",
+            Record::Prediction(_) => "prediction",
             Record::Series(_) => "series",
+            Record::SeriesVintage(_) => "series_vintage",
+            Record::TechnicalIndicator(_) => "technical_indicator",
+            Record::XbrlFact(_) => "xbrl_fact",
         }
     }
 
     /// Appends its Avro body.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
+            Record::AnalystRating(record) => record.encode(out),
+            Record::Company(record) => record.encode(out),
+            Record::CorporateAction(record) => record.encode(out),
             Record::DeadLetter(record) => record.encode(out),
+            Record::EtfFlow(record) => record.encode(out),
+            Record::Exchange(record) => record.encode(out),
+            Record::FetchLog(record) => record.encode(out),
+            Record::Filing(record) => record.encode(out),
+            Record::FinancialRatio(record) => record.encode(out),
+            Record::FinancialStatement(record) => record.encode(out),
+            Record::InsiderTransaction(record) => record.encode(out),
+            Record::ModelPerformance(record) => record.encode(out),
+            Record::NewsArticle(record) => record.encode(out),
             Record::Observation(record) => record.encode(out),
+            Record::ObservationVintage(record) => record.encode(out),
             Record::OhlcvBar(record) => record.encode(out),
+            Record::OptionQuote(record) => record.encode(out),
+            Record::Prediction(record) => record.encode(out),
             Record::Series(record) => record.encode(out),
+            Record::SeriesVintage(record) => record.encode(out),
+            Record::TechnicalIndicator(record) => record.encode(out),
+            Record::XbrlFact(record) => record.encode(out),
         }
     }
 
     /// Key of its message: the natural key without the time.
     pub fn message_key(&self) -> String {
         match self {
+            Record::AnalystRating(record) => record.message_key(),
+            Record::Company(record) => record.message_key(),
+            Record::CorporateAction(record) => record.message_key(),
             Record::DeadLetter(record) => record.message_key(),
+            Record::EtfFlow(record) => record.message_key(),
+            Record::Exchange(record) => record.message_key(),
+            Record::FetchLog(record) => record.message_key(),
+            Record::Filing(record) => record.message_key(),
+            Record::FinancialRatio(record) => record.message_key(),
+            Record::FinancialStatement(record) => record.message_key(),
+            Record::InsiderTransaction(record) => record.message_key(),
+            Record::ModelPerformance(record) => record.message_key(),
+            Record::NewsArticle(record) => record.message_key(),
             Record::Observation(record) => record.message_key(),
+            Record::ObservationVintage(record) => record.message_key(),
             Record::OhlcvBar(record) => record.message_key(),
+            Record::OptionQuote(record) => record.message_key(),
+            Record::Prediction(record) => record.message_key(),
             Record::Series(record) => record.message_key(),
+            Record::SeriesVintage(record) => record.message_key(),
+            Record::TechnicalIndicator(record) => record.message_key(),
+            Record::XbrlFact(record) => record.message_key(),
         }
+    }
+}
+
+/// What analysts say of one company, summed up on a day.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AnalystRating {
+    /// Provider the record was received from, e.g. `eodhd`.
+    pub source: String,
+    /// The provider's symbol, e.g. `AAPL`.
+    pub symbol: String,
+    /// Day (UTC) on which it was received: the provider serves the present state alone.
+    pub rated_on: NaiveDate,
+    /// Mean, from 1 (strong sell) to 5 (strong buy); null where not said.
+    pub rating: Option<f64>,
+    /// Mean target price in the currency of the quotes; null where not said.
+    pub target_price: Option<Decimal>,
+    /// Number of analysts; null where not said.
+    pub strong_buy: Option<i64>,
+    /// Number of analysts; null where not said.
+    pub buy: Option<i64>,
+    /// Number of analysts; null where not said.
+    pub hold: Option<i64>,
+    /// Number of analysts; null where not said.
+    pub sell: Option<i64>,
+    /// Number of analysts; null where not said.
+    pub strong_sell: Option<i64>,
+    /// The time of receipt.
+    pub known_at: DateTime<Utc>,
+    /// When the record was received.
+    pub observed_at: DateTime<Utc>,
+    /// The expectations that the record breaks, mostly none; set by the consumer.
+    pub flags: Vec<String>,
+}
+
+impl From<AnalystRating> for Record {
+    fn from(record: AnalystRating) -> Record {
+        Record::AnalystRating(record)
+    }
+}
+
+impl AnalystRating {
+    /// Appends its Avro body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(self.source.as_bytes(), out);
+        put_bytes(self.symbol.as_bytes(), out);
+        put_date(self.rated_on, out);
+        put_optional(self.rating, out, put_double);
+        put_optional(self.target_price, out, put_decimal);
+        put_optional(self.strong_buy, out, put_long);
+        put_optional(self.buy, out, put_long);
+        put_optional(self.hold, out, put_long);
+        put_optional(self.sell, out, put_long);
+        put_optional(self.strong_sell, out, put_long);
+        put_timestamp(self.known_at, out);
+        put_timestamp(self.observed_at, out);
+        put_texts(&self.flags, out);
+    }
+
+    /// Key of its message: the natural key without the time.
+    pub fn message_key(&self) -> String {
+        let mut key = String::new();
+        put_key_part(&self.source, &mut key);
+        put_key_part(&self.symbol, &mut key);
+        key
+    }
+}
+
+/// A company or fund: what it is and where it is listed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Company {
+    /// Provider the record was received from, e.g. `eodhd`.
+    pub source: String,
+    /// The provider's symbol; for the SEC `CIK` and the ten digits of a filer without a ticker.
+    pub symbol: String,
+    /// Name as the provider writes it.
+    pub name: String,
+    /// Number at the SEC, ten digits; null where not said.
+    pub cik: Option<String>,
+    /// International securities identification number; null where not said.
+    pub isin: Option<String>,
+    /// CUSIP; null where not said.
+    pub cusip: Option<String>,
+    /// Legal entity identifier; null where not said.
+    pub lei: Option<String>,
+    /// Kind of entity or instrument as the provider says it, e.g. `Common Stock`; null where it does not.
+    pub kind: Option<String>,
+    /// Where it is listed, as the provider says it; null where it does not.
+    pub exchange: Option<String>,
+    /// Currency of its quotes; null where not said.
+    pub currency: Option<String>,
+    /// Country as the provider says it; null where it does not.
+    pub country: Option<String>,
+    /// Sector as the provider says it; null where it does not.
+    pub sector: Option<String>,
+    /// Industry as the provider says it; null where it does not.
+    pub industry: Option<String>,
+    /// Standard industrial classification, four digits; null where not said.
+    pub sic: Option<String>,
+    /// What it does; null where not said.
+    pub description: Option<String>,
+    /// Its address; null where not said.
+    pub website: Option<String>,
+    /// Full-time employees; null where not said.
+    pub employees: Option<i64>,
+    /// Date of its listing; null where not said.
+    pub listed_on: Option<NaiveDate>,
+    /// Date of its delisting, may lie in the future; null where not said.
+    pub delisted_on: Option<NaiveDate>,
+    /// End of its fiscal year as the provider says it; null where it does not.
+    pub fiscal_year_end: Option<String>,
+    /// Number of shares; null where not said.
+    pub shares_outstanding: Option<Decimal>,
+    /// Market capitalisation in `currency`; null where not said.
+    pub market_cap: Option<Decimal>,
+    /// Names it had before.
+    pub former_names: Vec<String>,
+    /// The rest of what the provider says of it; null where that is nothing.
+    pub other: Option<String>,
+    /// The provider's date of the last update, else the time of receipt.
+    pub known_at: DateTime<Utc>,
+    /// When the record was received.
+    pub observed_at: DateTime<Utc>,
+    /// The expectations that the record breaks, mostly none; set by the consumer.
+    pub flags: Vec<String>,
+}
+
+impl From<Company> for Record {
+    fn from(record: Company) -> Record {
+        Record::Company(record)
+    }
+}
+
+impl Company {
+    /// Appends its Avro body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(self.source.as_bytes(), out);
+        put_bytes(self.symbol.as_bytes(), out);
+        put_bytes(self.name.as_bytes(), out);
+        put_optional(self.cik.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.isin.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.cusip.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.lei.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.kind.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.exchange.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.currency.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.country.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.sector.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.industry.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.sic.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.description.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.website.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.employees, out, put_long);
+        put_optional(self.listed_on, out, put_date);
+        put_optional(self.delisted_on, out, put_date);
+        put_optional(self.fiscal_year_end.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.shares_outstanding, out, put_decimal);
+        put_optional(self.market_cap, out, put_decimal);
+        put_texts(&self.former_names, out);
+        put_optional(self.other.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_timestamp(self.known_at, out);
+        put_timestamp(self.observed_at, out);
+        put_texts(&self.flags, out);
+    }
+
+    /// Key of its message: the natural key without the time.
+    pub fn message_key(&self) -> String {
+        let mut key = String::new();
+        put_key_part(&self.source, &mut key);
+        put_key_part(&self.symbol, &mut key);
+        key
+    }
+}
+
+/// A dividend, split or distribution of capital gains of one instrument.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CorporateAction {
+    /// Provider the record was received from, e.g. `yahoo`.
+    pub source: String,
+    /// The provider's symbol, e.g. `AAPL`.
+    pub symbol: String,
+    /// `dividend`, `split` or `capital_gain`.
+    pub action_type: String,
+    /// First trading date without the right to it; of a split the first one with the new shares.
+    pub ex_date: NaiveDate,
+    /// Cash per share in `currency`, adjusted for later splits where the provider adjusts; null for a split.
+    pub amount: Option<Decimal>,
+    /// Cash per share as it was paid; null where the provider does not say.
+    pub unadjusted_amount: Option<Decimal>,
+    /// The provider's currency code; null where it does not say.
+    pub currency: Option<String>,
+    /// Number of new shares; null unless a split.
+    pub split_to: Option<Decimal>,
+    /// Number of old shares that they replace; null unless a split.
+    pub split_from: Option<Decimal>,
+    /// How often it is paid, as the provider says it, e.g. `Quarterly`; null where it does not.
+    pub period: Option<String>,
+    /// Date of declaration; null where not published.
+    pub declared_on: Option<NaiveDate>,
+    /// Date on which holders are recorded; null where not published.
+    pub record_date: Option<NaiveDate>,
+    /// Date of payment; null where not published.
+    pub paid_on: Option<NaiveDate>,
+    /// The time of receipt: the providers do not say when they published it.
+    pub known_at: DateTime<Utc>,
+    /// When the record was received.
+    pub observed_at: DateTime<Utc>,
+    /// The expectations that the record breaks, mostly none; set by the consumer.
+    pub flags: Vec<String>,
+}
+
+impl From<CorporateAction> for Record {
+    fn from(record: CorporateAction) -> Record {
+        Record::CorporateAction(record)
+    }
+}
+
+impl CorporateAction {
+    /// Appends its Avro body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(self.source.as_bytes(), out);
+        put_bytes(self.symbol.as_bytes(), out);
+        put_bytes(self.action_type.as_bytes(), out);
+        put_date(self.ex_date, out);
+        put_optional(self.amount, out, put_decimal);
+        put_optional(self.unadjusted_amount, out, put_decimal);
+        put_optional(self.currency.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.split_to, out, put_decimal);
+        put_optional(self.split_from, out, put_decimal);
+        put_optional(self.period.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.declared_on, out, put_date);
+        put_optional(self.record_date, out, put_date);
+        put_optional(self.paid_on, out, put_date);
+        put_timestamp(self.known_at, out);
+        put_timestamp(self.observed_at, out);
+        put_texts(&self.flags, out);
+    }
+
+    /// Key of its message: the natural key without the time.
+    pub fn message_key(&self) -> String {
+        let mut key = String::new();
+        put_key_part(&self.source, &mut key);
+        put_key_part(&self.symbol, &mut key);
+        put_key_part(&self.action_type, &mut key);
+        key
     }
 }
 
@@ -152,6 +505,696 @@ impl DeadLetter {
     }
 }
 
+/// Net flow of money into a category of funds over a week or a month.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EtfFlow {
+    /// Provider the record was received from, e.g. `ici`.
+    pub source: String,
+    /// `combined`, `etf` (net issuance) or `mutual_fund` (net new cash flow): two definitions of flow.
+    pub report: String,
+    /// `weekly` (estimates) or `monthly` (actual); the weeks of a month never add up to it.
+    pub frequency: String,
+    /// Last day of the period: mostly a Wednesday, or the end of the month.
+    pub period_end: NaiveDate,
+    /// `total`, `equity`, `equity_domestic`, `equity_world`, `hybrid`, `bond`, `bond_taxable`, `bond_municipal` or `commodity`.
+    pub category: String,
+    /// Net flow in millions of US dollars; negative: money was taken out.
+    pub net_flow_millions: i64,
+    /// How far the parts of this category in the same row of the file are from it, in millions of US dollars, without sign; up to 2 is rounding; null for a category without parts.
+    pub parts_deviation_millions: Option<i64>,
+    /// Name of the file it is from; the provider overwrites it in place.
+    pub source_file: String,
+    /// `Last-Modified` of the file, else the time of receipt.
+    pub known_at: DateTime<Utc>,
+    /// When the record was received.
+    pub observed_at: DateTime<Utc>,
+    /// The expectations that the record breaks, mostly none; set by the consumer.
+    pub flags: Vec<String>,
+}
+
+impl From<EtfFlow> for Record {
+    fn from(record: EtfFlow) -> Record {
+        Record::EtfFlow(record)
+    }
+}
+
+impl EtfFlow {
+    /// Appends its Avro body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(self.source.as_bytes(), out);
+        put_bytes(self.report.as_bytes(), out);
+        put_bytes(self.frequency.as_bytes(), out);
+        put_date(self.period_end, out);
+        put_bytes(self.category.as_bytes(), out);
+        put_long(self.net_flow_millions, out);
+        put_optional(self.parts_deviation_millions, out, put_long);
+        put_bytes(self.source_file.as_bytes(), out);
+        put_timestamp(self.known_at, out);
+        put_timestamp(self.observed_at, out);
+        put_texts(&self.flags, out);
+    }
+
+    /// Key of its message: the natural key without the time.
+    pub fn message_key(&self) -> String {
+        let mut key = String::new();
+        put_key_part(&self.source, &mut key);
+        put_key_part(&self.report, &mut key);
+        put_key_part(&self.frequency, &mut key);
+        put_key_part(&self.category, &mut key);
+        key
+    }
+}
+
+/// A stock exchange as a provider names it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Exchange {
+    /// Provider the record was received from, e.g. `eodhd`.
+    pub source: String,
+    /// The provider's code, e.g. `NASDAQ`.
+    pub exchange_code: String,
+    /// Its name; null where not said.
+    pub name: Option<String>,
+    /// Country as the provider says it; null where it does not.
+    pub country: Option<String>,
+    /// Two letters (ISO 3166); null where not said.
+    pub country_code: Option<String>,
+    /// Currency of most of its quotes; null where not said.
+    pub currency: Option<String>,
+    /// Its time zone (IANA); null where not said.
+    pub time_zone: Option<String>,
+    /// The time of receipt: the providers do not say when they changed it.
+    pub known_at: DateTime<Utc>,
+    /// When the record was received.
+    pub observed_at: DateTime<Utc>,
+    /// The expectations that the record breaks, mostly none; set by the consumer.
+    pub flags: Vec<String>,
+}
+
+impl From<Exchange> for Record {
+    fn from(record: Exchange) -> Record {
+        Record::Exchange(record)
+    }
+}
+
+impl Exchange {
+    /// Appends its Avro body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(self.source.as_bytes(), out);
+        put_bytes(self.exchange_code.as_bytes(), out);
+        put_optional(self.name.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.country.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.country_code.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.currency.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.time_zone.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_timestamp(self.known_at, out);
+        put_timestamp(self.observed_at, out);
+        put_texts(&self.flags, out);
+    }
+
+    /// Key of its message: the natural key without the time.
+    pub fn message_key(&self) -> String {
+        let mut key = String::new();
+        put_key_part(&self.source, &mut key);
+        put_key_part(&self.exchange_code, &mut key);
+        key
+    }
+}
+
+/// One request for one item of an endpoint: what it cost and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FetchLog {
+    /// Provider the record was received from, e.g. `yahoo`.
+    pub source: String,
+    /// Endpoint of the source, e.g. `chart`.
+    pub endpoint: String,
+    /// What was asked for, e.g. `AAPL`.
+    pub item: String,
+    /// When the last answer was received.
+    pub fetched_at: DateTime<Utc>,
+    /// `answered`, or why not: `skipped`, `retried`, `halted`.
+    pub outcome: String,
+    /// Records published.
+    pub records: i64,
+    /// Rows that could not be read.
+    pub rejects: i64,
+    /// Requests made, repetitions included.
+    pub calls: i64,
+    /// Bytes of the answers' bodies.
+    pub bytes: i64,
+    /// From the first request to the last answer, in milliseconds.
+    pub duration_ms: i64,
+    /// The provider's words; null when it was answered.
+    pub error: Option<String>,
+    /// As `fetched_at`.
+    pub known_at: DateTime<Utc>,
+    /// When the record was received.
+    pub observed_at: DateTime<Utc>,
+    /// The expectations that the record breaks, mostly none; set by the consumer.
+    pub flags: Vec<String>,
+}
+
+impl From<FetchLog> for Record {
+    fn from(record: FetchLog) -> Record {
+        Record::FetchLog(record)
+    }
+}
+
+impl FetchLog {
+    /// Appends its Avro body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(self.source.as_bytes(), out);
+        put_bytes(self.endpoint.as_bytes(), out);
+        put_bytes(self.item.as_bytes(), out);
+        put_timestamp(self.fetched_at, out);
+        put_bytes(self.outcome.as_bytes(), out);
+        put_long(self.records, out);
+        put_long(self.rejects, out);
+        put_long(self.calls, out);
+        put_long(self.bytes, out);
+        put_long(self.duration_ms, out);
+        put_optional(self.error.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_timestamp(self.known_at, out);
+        put_timestamp(self.observed_at, out);
+        put_texts(&self.flags, out);
+    }
+
+    /// Key of its message: the natural key without the time.
+    pub fn message_key(&self) -> String {
+        let mut key = String::new();
+        put_key_part(&self.source, &mut key);
+        put_key_part(&self.endpoint, &mut key);
+        put_key_part(&self.item, &mut key);
+        key
+    }
+}
+
+/// A filing with the SEC.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Filing {
+    /// Provider the record was received from, e.g. `sec_edgar`.
+    pub source: String,
+    /// The filer's number, ten digits.
+    pub cik: String,
+    /// The filing's number, e.g. `0000320193-24-000123`; filers can share one.
+    pub accession_number: String,
+    /// Form, e.g. `10-K`, `4/A`.
+    pub form: String,
+    /// Date of the filing.
+    pub filed_on: NaiveDate,
+    /// Date that it reports on; null where not said.
+    pub reported_on: Option<NaiveDate>,
+    /// When it was accepted, read as UTC as it is written; null where not said.
+    pub accepted_at: Option<DateTime<Utc>>,
+    /// Act under which it was filed, e.g. `34`; null where not said.
+    pub act: Option<String>,
+    /// File number; null where not said.
+    pub file_number: Option<String>,
+    /// Film number; null where not said.
+    pub film_number: Option<String>,
+    /// Items of an 8-K; null where not said.
+    pub items: Option<String>,
+    /// Size in bytes; null where not said.
+    pub size_bytes: Option<i64>,
+    /// File name of the document; null where not said.
+    pub primary_document: Option<String>,
+    /// What that is; null where not said.
+    pub primary_document_description: Option<String>,
+    /// The form as the SEC groups it; null where not said.
+    pub core_type: Option<String>,
+    /// 1 when it holds XBRL, else 0; null where not said.
+    pub is_xbrl: Option<i64>,
+    /// 1 when it holds inline XBRL, else 0; null where not said.
+    pub is_inline_xbrl: Option<i64>,
+    /// `accepted_at`, else 00:00 UTC of the day after `filed_on`.
+    pub known_at: DateTime<Utc>,
+    /// When the record was received.
+    pub observed_at: DateTime<Utc>,
+    /// The expectations that the record breaks, mostly none; set by the consumer.
+    pub flags: Vec<String>,
+}
+
+impl From<Filing> for Record {
+    fn from(record: Filing) -> Record {
+        Record::Filing(record)
+    }
+}
+
+impl Filing {
+    /// Appends its Avro body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(self.source.as_bytes(), out);
+        put_bytes(self.cik.as_bytes(), out);
+        put_bytes(self.accession_number.as_bytes(), out);
+        put_bytes(self.form.as_bytes(), out);
+        put_date(self.filed_on, out);
+        put_optional(self.reported_on, out, put_date);
+        put_optional(self.accepted_at, out, put_timestamp);
+        put_optional(self.act.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.file_number.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.film_number.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.items.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.size_bytes, out, put_long);
+        put_optional(self.primary_document.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.primary_document_description.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.core_type.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.is_xbrl, out, put_long);
+        put_optional(self.is_inline_xbrl, out, put_long);
+        put_timestamp(self.known_at, out);
+        put_timestamp(self.observed_at, out);
+        put_texts(&self.flags, out);
+    }
+
+    /// Key of its message: the natural key without the time.
+    pub fn message_key(&self) -> String {
+        let mut key = String::new();
+        put_key_part(&self.source, &mut key);
+        put_key_part(&self.cik, &mut key);
+        put_key_part(&self.accession_number, &mut key);
+        key
+    }
+}
+
+/// Ratios and key metrics of one company for one period.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FinancialRatio {
+    /// Provider the record was received from, e.g. `fmp`.
+    pub source: String,
+    /// The provider's symbol, e.g. `AAPL`.
+    pub symbol: String,
+    /// Which of the provider's sets: `ratios`, `key_metrics` or `fundamentals`.
+    pub ratio_set: String,
+    /// `FY`, `Q1` to `Q4`, `Q`, or `TTM`: the last twelve months.
+    pub period: String,
+    /// Last day of the period.
+    pub period_end: NaiveDate,
+    /// Fiscal year as the provider counts it; null where it does not say.
+    pub fiscal_year: Option<i64>,
+    /// Currency of amounts; null where not said.
+    pub currency: Option<String>,
+    /// Market capitalisation; null where not in the set.
+    pub market_cap: Option<Decimal>,
+    /// Price by earnings; null where not in the set.
+    pub price_earnings: Option<f64>,
+    /// Price by book value; null where not in the set.
+    pub price_book: Option<f64>,
+    /// Net income by shareholders' equity, as a fraction; null where not in the set.
+    pub return_on_equity: Option<f64>,
+    /// Debt by shareholders' equity; null where not in the set.
+    pub debt_to_equity: Option<f64>,
+    /// Current assets by current liabilities; null where not in the set.
+    pub current_ratio: Option<f64>,
+    /// Net income by revenue, as a fraction; null where not in the set.
+    pub net_margin: Option<f64>,
+    /// All numbers under the provider's own names.
+    pub metrics: String,
+    /// The time of receipt: the providers do not say when they computed it.
+    pub known_at: DateTime<Utc>,
+    /// When the record was received.
+    pub observed_at: DateTime<Utc>,
+    /// The expectations that the record breaks, mostly none; set by the consumer.
+    pub flags: Vec<String>,
+}
+
+impl From<FinancialRatio> for Record {
+    fn from(record: FinancialRatio) -> Record {
+        Record::FinancialRatio(record)
+    }
+}
+
+impl FinancialRatio {
+    /// Appends its Avro body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(self.source.as_bytes(), out);
+        put_bytes(self.symbol.as_bytes(), out);
+        put_bytes(self.ratio_set.as_bytes(), out);
+        put_bytes(self.period.as_bytes(), out);
+        put_date(self.period_end, out);
+        put_optional(self.fiscal_year, out, put_long);
+        put_optional(self.currency.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.market_cap, out, put_decimal);
+        put_optional(self.price_earnings, out, put_double);
+        put_optional(self.price_book, out, put_double);
+        put_optional(self.return_on_equity, out, put_double);
+        put_optional(self.debt_to_equity, out, put_double);
+        put_optional(self.current_ratio, out, put_double);
+        put_optional(self.net_margin, out, put_double);
+        put_bytes(self.metrics.as_bytes(), out);
+        put_timestamp(self.known_at, out);
+        put_timestamp(self.observed_at, out);
+        put_texts(&self.flags, out);
+    }
+
+    /// Key of its message: the natural key without the time.
+    pub fn message_key(&self) -> String {
+        let mut key = String::new();
+        put_key_part(&self.source, &mut key);
+        put_key_part(&self.symbol, &mut key);
+        put_key_part(&self.ratio_set, &mut key);
+        put_key_part(&self.period, &mut key);
+        key
+    }
+}
+
+/// A financial statement of one company for one period.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FinancialStatement {
+    /// Provider the record was received from, e.g. `fmp`.
+    pub source: String,
+    /// The provider's symbol, e.g. `AAPL`.
+    pub symbol: String,
+    /// `income`, `balance_sheet` or `cash_flow`.
+    pub statement: String,
+    /// `FY`, `Q1` to `Q4`, or `Q` where the provider does not number its quarters.
+    pub period: String,
+    /// Last day of the fiscal period.
+    pub period_end: NaiveDate,
+    /// Fiscal year as the provider counts it; null where it does not say.
+    pub fiscal_year: Option<i64>,
+    /// Currency of all amounts; null where not said.
+    pub currency: Option<String>,
+    /// The filer's number at the SEC, ten digits; null where not said.
+    pub cik: Option<String>,
+    /// Date of the filing; null where not said.
+    pub filed_on: Option<NaiveDate>,
+    /// When the SEC accepted the filing; null where not said or evidently false.
+    pub accepted_at: Option<DateTime<Utc>>,
+    /// Address of the filing; null where not said.
+    pub link: Option<String>,
+    /// Revenue of the period; null where not in this statement.
+    pub revenue: Option<Decimal>,
+    /// Operating income of the period; null as `revenue`.
+    pub operating_income: Option<Decimal>,
+    /// Net income of the period; null as `revenue`.
+    pub net_income: Option<Decimal>,
+    /// Diluted earnings per share; null as `revenue`.
+    pub eps_diluted: Option<Decimal>,
+    /// Total assets at `period_end`; null where not in this statement.
+    pub total_assets: Option<Decimal>,
+    /// Total liabilities at `period_end`; null as `total_assets`.
+    pub total_liabilities: Option<Decimal>,
+    /// Shareholders' equity at `period_end`; null as `total_assets`.
+    pub total_equity: Option<Decimal>,
+    /// Cash from operations in the period; null where not in this statement.
+    pub operating_cash_flow: Option<Decimal>,
+    /// The same less capital expenditure, as the provider says it; null as `operating_cash_flow`.
+    pub free_cash_flow: Option<Decimal>,
+    /// All amounts under the provider's own names, in units of `currency` (not thousands). A 0 of FMP may mean that nothing is known.
+    pub metrics: String,
+    /// `accepted_at`, else 00:00 UTC of the day after `filed_on`, else the time of receipt. A restatement in place keeps it and wins by `observed_at`.
+    pub known_at: DateTime<Utc>,
+    /// When the record was received.
+    pub observed_at: DateTime<Utc>,
+    /// The expectations that the record breaks, mostly none; set by the consumer.
+    pub flags: Vec<String>,
+}
+
+impl From<FinancialStatement> for Record {
+    fn from(record: FinancialStatement) -> Record {
+        Record::FinancialStatement(record)
+    }
+}
+
+impl FinancialStatement {
+    /// Appends its Avro body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(self.source.as_bytes(), out);
+        put_bytes(self.symbol.as_bytes(), out);
+        put_bytes(self.statement.as_bytes(), out);
+        put_bytes(self.period.as_bytes(), out);
+        put_date(self.period_end, out);
+        put_optional(self.fiscal_year, out, put_long);
+        put_optional(self.currency.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.cik.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.filed_on, out, put_date);
+        put_optional(self.accepted_at, out, put_timestamp);
+        put_optional(self.link.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.revenue, out, put_decimal);
+        put_optional(self.operating_income, out, put_decimal);
+        put_optional(self.net_income, out, put_decimal);
+        put_optional(self.eps_diluted, out, put_decimal);
+        put_optional(self.total_assets, out, put_decimal);
+        put_optional(self.total_liabilities, out, put_decimal);
+        put_optional(self.total_equity, out, put_decimal);
+        put_optional(self.operating_cash_flow, out, put_decimal);
+        put_optional(self.free_cash_flow, out, put_decimal);
+        put_bytes(self.metrics.as_bytes(), out);
+        put_timestamp(self.known_at, out);
+        put_timestamp(self.observed_at, out);
+        put_texts(&self.flags, out);
+    }
+
+    /// Key of its message: the natural key without the time.
+    pub fn message_key(&self) -> String {
+        let mut key = String::new();
+        put_key_part(&self.source, &mut key);
+        put_key_part(&self.symbol, &mut key);
+        put_key_part(&self.statement, &mut key);
+        put_key_part(&self.period, &mut key);
+        key
+    }
+}
+
+/// One line of a report of insiders' holdings and transactions (SEC forms 3, 4 and 5).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InsiderTransaction {
+    /// Provider the record was received from, e.g. `sec_edgar`.
+    pub source: String,
+    /// Accession number, table and row of the line; a hash of the line where the provider gives none of them.
+    pub transaction_id: String,
+    /// Ticker of the issuer; null where not said.
+    pub symbol: Option<String>,
+    /// The issuer's number at the SEC, ten digits; null where not said.
+    pub issuer_cik: Option<String>,
+    /// The filing; null where not said.
+    pub accession_number: Option<String>,
+    /// `3`, `4` or `5`, with `/A` for an amendment; null where not said.
+    pub form: Option<String>,
+    /// `non_derivative` or `derivative`, with `_holding` for a line that is no transaction; null where not said.
+    pub table_name: Option<String>,
+    /// Who holds; several are joined by `; `.
+    pub owner_name: String,
+    /// Number at the SEC of the first of them, ten digits; null where not said.
+    pub owner_cik: Option<String>,
+    /// Office or relation to the issuer; null where not said.
+    pub owner_title: Option<String>,
+    /// What is held, e.g. `Class A Common Stock`; null where not said.
+    pub security_title: Option<String>,
+    /// Date of the transaction; null for a holding.
+    pub transaction_date: Option<NaiveDate>,
+    /// The form's code, e.g. `P` (purchase), `S` (sale); null for a holding.
+    pub transaction_code: Option<String>,
+    /// Number of shares or units; null where not said.
+    pub shares: Option<Decimal>,
+    /// Price per share in US dollars; null where it is in a footnote alone.
+    pub price: Option<Decimal>,
+    /// `A` or `D`; null for a holding.
+    pub acquired_disposed: Option<String>,
+    /// Holding after the transaction; null where not said.
+    pub shares_after: Option<Decimal>,
+    /// `D` (direct) or `I` (indirect); null where not said.
+    pub ownership: Option<String>,
+    /// Date of the report; null where not said.
+    pub reported_on: Option<NaiveDate>,
+    /// Address of the filing; null where not said.
+    pub link: Option<String>,
+    /// 00:00 UTC of the day after `reported_on` where that is the day of filing, else the time of receipt.
+    pub known_at: DateTime<Utc>,
+    /// When the record was received.
+    pub observed_at: DateTime<Utc>,
+    /// The expectations that the record breaks, mostly none; set by the consumer.
+    pub flags: Vec<String>,
+}
+
+impl From<InsiderTransaction> for Record {
+    fn from(record: InsiderTransaction) -> Record {
+        Record::InsiderTransaction(record)
+    }
+}
+
+impl InsiderTransaction {
+    /// Appends its Avro body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(self.source.as_bytes(), out);
+        put_bytes(self.transaction_id.as_bytes(), out);
+        put_optional(self.symbol.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.issuer_cik.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.accession_number.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.form.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.table_name.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_bytes(self.owner_name.as_bytes(), out);
+        put_optional(self.owner_cik.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.owner_title.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.security_title.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.transaction_date, out, put_date);
+        put_optional(self.transaction_code.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.shares, out, put_decimal);
+        put_optional(self.price, out, put_decimal);
+        put_optional(self.acquired_disposed.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.shares_after, out, put_decimal);
+        put_optional(self.ownership.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.reported_on, out, put_date);
+        put_optional(self.link.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_timestamp(self.known_at, out);
+        put_timestamp(self.observed_at, out);
+        put_texts(&self.flags, out);
+    }
+
+    /// Key of its message: the natural key without the time.
+    pub fn message_key(&self) -> String {
+        let mut key = String::new();
+        put_key_part(&self.source, &mut key);
+        put_key_part(&self.transaction_id, &mut key);
+        key
+    }
+}
+
+/// How well a model did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ModelPerformance {
+    /// Provider the record was received from, e.g. `dashboard`.
+    pub source: String,
+    /// Name and version of the model.
+    pub model: String,
+    /// What was measured, e.g. `accuracy`, `rmse`.
+    pub metric: String,
+    /// When it was evaluated.
+    pub evaluated_at: DateTime<Utc>,
+    /// The measured value.
+    pub value: f64,
+    /// Number of predictions; null where not said.
+    pub sample_count: Option<i64>,
+    /// Time of the first of them; null where not said.
+    pub sample_start: Option<DateTime<Utc>>,
+    /// Time of the last of them; null where not said.
+    pub sample_end: Option<DateTime<Utc>>,
+    /// When it was published.
+    pub known_at: DateTime<Utc>,
+    /// When the record was received.
+    pub observed_at: DateTime<Utc>,
+    /// The expectations that the record breaks, mostly none; set by the consumer.
+    pub flags: Vec<String>,
+}
+
+impl From<ModelPerformance> for Record {
+    fn from(record: ModelPerformance) -> Record {
+        Record::ModelPerformance(record)
+    }
+}
+
+impl ModelPerformance {
+    /// Appends its Avro body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(self.source.as_bytes(), out);
+        put_bytes(self.model.as_bytes(), out);
+        put_bytes(self.metric.as_bytes(), out);
+        put_timestamp(self.evaluated_at, out);
+        put_double(self.value, out);
+        put_optional(self.sample_count, out, put_long);
+        put_optional(self.sample_start, out, put_timestamp);
+        put_optional(self.sample_end, out, put_timestamp);
+        put_timestamp(self.known_at, out);
+        put_timestamp(self.observed_at, out);
+        put_texts(&self.flags, out);
+    }
+
+    /// Key of its message: the natural key without the time.
+    pub fn message_key(&self) -> String {
+        let mut key = String::new();
+        put_key_part(&self.source, &mut key);
+        put_key_part(&self.model, &mut key);
+        put_key_part(&self.metric, &mut key);
+        key
+    }
+}
+
+/// A news article: where it is, what it says, and how it sounds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NewsArticle {
+    /// Provider the record was received from, e.g. `newsapi`.
+    pub source: String,
+    /// Normalised address of the article, or a hash where there is none or it is longer than 500 bytes.
+    pub article_id: String,
+    /// When it was published; null where the provider does not say.
+    pub published_at: Option<DateTime<Utc>>,
+    /// Headline.
+    pub title: String,
+    /// Address as received; null where there is none.
+    pub url: Option<String>,
+    /// Name of who published it; null where not said.
+    pub publisher: Option<String>,
+    /// Who wrote it, as received: may hold addresses; null where not said.
+    pub author: Option<String>,
+    /// Summary; null where there is none.
+    pub description: Option<String>,
+    /// Text, often cut off by the provider; null where there is none.
+    pub content: Option<String>,
+    /// Address of its picture; null where there is none.
+    pub image_url: Option<String>,
+    /// Language code; null where not said.
+    pub language: Option<String>,
+    /// Symbols that the provider says it is about.
+    pub symbols: Vec<String>,
+    /// Subjects as the provider names them.
+    pub tags: Vec<String>,
+    /// From -1 (bad) to 1 (good); null where nobody scored it.
+    pub sentiment_score: Option<f64>,
+    /// Share of bad words, 0 to 1; null as `sentiment_score`.
+    pub sentiment_negative: Option<f64>,
+    /// Share of neutral words, 0 to 1; null as `sentiment_score`.
+    pub sentiment_neutral: Option<f64>,
+    /// Share of good words, 0 to 1; null as `sentiment_score`.
+    pub sentiment_positive: Option<f64>,
+    /// Who scored it: `provider`, or name and version of our scorer; null as `sentiment_score`.
+    pub sentiment_scorer: Option<String>,
+    /// `published_at`, else the time of receipt.
+    pub known_at: DateTime<Utc>,
+    /// When the record was received.
+    pub observed_at: DateTime<Utc>,
+    /// The expectations that the record breaks, mostly none; set by the consumer.
+    pub flags: Vec<String>,
+}
+
+impl From<NewsArticle> for Record {
+    fn from(record: NewsArticle) -> Record {
+        Record::NewsArticle(record)
+    }
+}
+
+impl NewsArticle {
+    /// Appends its Avro body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(self.source.as_bytes(), out);
+        put_bytes(self.article_id.as_bytes(), out);
+        put_optional(self.published_at, out, put_timestamp);
+        put_bytes(self.title.as_bytes(), out);
+        put_optional(self.url.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.publisher.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.author.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.description.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.content.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.image_url.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.language.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_texts(&self.symbols, out);
+        put_texts(&self.tags, out);
+        put_optional(self.sentiment_score, out, put_double);
+        put_optional(self.sentiment_negative, out, put_double);
+        put_optional(self.sentiment_neutral, out, put_double);
+        put_optional(self.sentiment_positive, out, put_double);
+        put_optional(self.sentiment_scorer.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_timestamp(self.known_at, out);
+        put_timestamp(self.observed_at, out);
+        put_texts(&self.flags, out);
+    }
+
+    /// Key of its message: the natural key without the time.
+    pub fn message_key(&self) -> String {
+        let mut key = String::new();
+        put_key_part(&self.source, &mut key);
+        put_key_part(&self.article_id, &mut key);
+        key
+    }
+}
+
 /// The current value of an economic series for one period.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Observation {
@@ -194,6 +1237,59 @@ impl Observation {
         let mut key = String::new();
         put_key_part(&self.source, &mut key);
         put_key_part(&self.series_id, &mut key);
+        key
+    }
+}
+
+/// A value of an economic series with the dates between which it was the published one.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ObservationVintage {
+    /// Provider the record was received from, e.g. `fred`.
+    pub source: String,
+    /// The provider's identifier of the series, e.g. `GDP`.
+    pub series_id: String,
+    /// First day of the period the value is for.
+    pub observation_date: NaiveDate,
+    /// First day on which it was the published value.
+    pub realtime_start: NaiveDate,
+    /// Last day on which it was the published value; null while it is, or when the answer's window ends before it does.
+    pub realtime_end: Option<NaiveDate>,
+    /// The value in the series' `units`; null where the provider says there was none (FRED's `.`).
+    pub value: Option<f64>,
+    /// 00:00 UTC of `realtime_start`; of a value that was replaced, of the day after `realtime_end`, when that became known.
+    pub known_at: DateTime<Utc>,
+    /// When the record was received.
+    pub observed_at: DateTime<Utc>,
+    /// The expectations that the record breaks, mostly none; set by the consumer.
+    pub flags: Vec<String>,
+}
+
+impl From<ObservationVintage> for Record {
+    fn from(record: ObservationVintage) -> Record {
+        Record::ObservationVintage(record)
+    }
+}
+
+impl ObservationVintage {
+    /// Appends its Avro body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(self.source.as_bytes(), out);
+        put_bytes(self.series_id.as_bytes(), out);
+        put_date(self.observation_date, out);
+        put_date(self.realtime_start, out);
+        put_optional(self.realtime_end, out, put_date);
+        put_optional(self.value, out, put_double);
+        put_timestamp(self.known_at, out);
+        put_timestamp(self.observed_at, out);
+        put_texts(&self.flags, out);
+    }
+
+    /// Key of its message: the natural key without the time.
+    pub fn message_key(&self) -> String {
+        let mut key = String::new();
+        put_key_part(&self.source, &mut key);
+        put_key_part(&self.series_id, &mut key);
+        put_key_part(self.realtime_start, &mut key);
         key
     }
 }
@@ -269,6 +1365,202 @@ impl OhlcvBar {
     }
 }
 
+/// A quote of one option contract with its greeks.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OptionQuote {
+    /// Provider the record was received from, e.g. `cboe`.
+    pub source: String,
+    /// OCC symbol: root, date, `C` or `P`, strike in thousandths, e.g. `AAPL250905C00110000`.
+    pub contract_symbol: String,
+    /// Time of the quote as the provider says it, else the time of receipt; mostly delayed by 15 minutes.
+    pub quoted_at: DateTime<Utc>,
+    /// Symbol of what the contract is on, as it was asked for, e.g. `AAPL`.
+    pub underlying_symbol: String,
+    /// Last day on which the contract can be exercised.
+    pub expiration_date: NaiveDate,
+    /// Strike price in `currency` or index points.
+    pub strike: Decimal,
+    /// `call` or `put`.
+    pub option_type: String,
+    /// Highest price offered; null where not published.
+    pub bid: Option<f64>,
+    /// Lowest price asked; null where not published.
+    pub ask: Option<f64>,
+    /// Contracts offered for at `bid`; null where not published.
+    pub bid_size: Option<f64>,
+    /// Contracts offered at `ask`; null where not published.
+    pub ask_size: Option<f64>,
+    /// Price of the last trade; null where not published.
+    pub last_price: Option<f64>,
+    /// Time of the last trade; null when it was never traded.
+    pub last_traded_at: Option<DateTime<Utc>>,
+    /// Change of `last_price` since the previous close.
+    pub change: Option<f64>,
+    /// The same in percent.
+    pub change_percent: Option<f64>,
+    /// First price of the session; null where not published.
+    pub open: Option<f64>,
+    /// Highest price of the session; null as `open`.
+    pub high: Option<f64>,
+    /// Lowest price of the session; null as `open`.
+    pub low: Option<f64>,
+    /// Close of the session before; null where not published.
+    pub previous_close: Option<f64>,
+    /// Contracts traded in this session; null when the provider does not say.
+    pub volume: Option<f64>,
+    /// Open contracts after the session before.
+    pub open_interest: Option<f64>,
+    /// Annual volatility as a fraction; null where the provider has computed none.
+    pub implied_volatility: Option<f64>,
+    /// Change of the price by that of the underlying; null where not published.
+    pub delta: Option<f64>,
+    /// Change of `delta` by that of the underlying; null where not published.
+    pub gamma: Option<f64>,
+    /// Change of the price by a day; null where not published.
+    pub theta: Option<f64>,
+    /// Change of the price by a point of volatility; null where not published.
+    pub vega: Option<f64>,
+    /// Change of the price by a point of interest; null where not published.
+    pub rho: Option<f64>,
+    /// The provider's model price; null where not published.
+    pub theoretical_price: Option<f64>,
+    /// Price of the underlying at the time of the quote; null where not published.
+    pub underlying_price: Option<f64>,
+    /// The provider's currency code; null where it does not say.
+    pub currency: Option<String>,
+    /// Kind of contract as the provider says it, e.g. `REGULAR`; null where it does not.
+    pub contract_size: Option<String>,
+    /// The provider's time of the answer (cboe), else the time of receipt.
+    pub known_at: DateTime<Utc>,
+    /// When the record was received.
+    pub observed_at: DateTime<Utc>,
+    /// The expectations that the record breaks, mostly none; set by the consumer.
+    pub flags: Vec<String>,
+}
+
+impl From<OptionQuote> for Record {
+    fn from(record: OptionQuote) -> Record {
+        Record::OptionQuote(record)
+    }
+}
+
+impl OptionQuote {
+    /// Appends its Avro body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(self.source.as_bytes(), out);
+        put_bytes(self.contract_symbol.as_bytes(), out);
+        put_timestamp(self.quoted_at, out);
+        put_bytes(self.underlying_symbol.as_bytes(), out);
+        put_date(self.expiration_date, out);
+        put_decimal(self.strike, out);
+        put_bytes(self.option_type.as_bytes(), out);
+        put_optional(self.bid, out, put_double);
+        put_optional(self.ask, out, put_double);
+        put_optional(self.bid_size, out, put_double);
+        put_optional(self.ask_size, out, put_double);
+        put_optional(self.last_price, out, put_double);
+        put_optional(self.last_traded_at, out, put_timestamp);
+        put_optional(self.change, out, put_double);
+        put_optional(self.change_percent, out, put_double);
+        put_optional(self.open, out, put_double);
+        put_optional(self.high, out, put_double);
+        put_optional(self.low, out, put_double);
+        put_optional(self.previous_close, out, put_double);
+        put_optional(self.volume, out, put_double);
+        put_optional(self.open_interest, out, put_double);
+        put_optional(self.implied_volatility, out, put_double);
+        put_optional(self.delta, out, put_double);
+        put_optional(self.gamma, out, put_double);
+        put_optional(self.theta, out, put_double);
+        put_optional(self.vega, out, put_double);
+        put_optional(self.rho, out, put_double);
+        put_optional(self.theoretical_price, out, put_double);
+        put_optional(self.underlying_price, out, put_double);
+        put_optional(self.currency.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.contract_size.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_timestamp(self.known_at, out);
+        put_timestamp(self.observed_at, out);
+        put_texts(&self.flags, out);
+    }
+
+    /// Key of its message: the natural key without the time.
+    pub fn message_key(&self) -> String {
+        let mut key = String::new();
+        put_key_part(&self.source, &mut key);
+        put_key_part(&self.contract_symbol, &mut key);
+        key
+    }
+}
+
+/// What a model says about the future of one instrument.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Prediction {
+    /// Provider the record was received from, e.g. `dashboard`.
+    pub source: String,
+    /// Name and version of the model.
+    pub model: String,
+    /// The provider's symbol, e.g. `AAPL`.
+    pub symbol: String,
+    /// How far ahead, e.g. `1d`.
+    pub horizon: String,
+    /// When it was made.
+    pub made_at: DateTime<Utc>,
+    /// What is predicted, e.g. `close`, `return`, `direction`.
+    pub target: String,
+    /// The predicted value.
+    pub value: f64,
+    /// Lower bound; null where the model gives none.
+    pub lower: Option<f64>,
+    /// Upper bound; null as `lower`.
+    pub upper: Option<f64>,
+    /// From 0 to 1; null where the model gives none.
+    pub confidence: Option<f64>,
+    /// What it was made from; null where not said.
+    pub features: Option<String>,
+    /// When it was published.
+    pub known_at: DateTime<Utc>,
+    /// When the record was received.
+    pub observed_at: DateTime<Utc>,
+    /// The expectations that the record breaks, mostly none; set by the consumer.
+    pub flags: Vec<String>,
+}
+
+impl From<Prediction> for Record {
+    fn from(record: Prediction) -> Record {
+        Record::Prediction(record)
+    }
+}
+
+impl Prediction {
+    /// Appends its Avro body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(self.source.as_bytes(), out);
+        put_bytes(self.model.as_bytes(), out);
+        put_bytes(self.symbol.as_bytes(), out);
+        put_bytes(self.horizon.as_bytes(), out);
+        put_timestamp(self.made_at, out);
+        put_bytes(self.target.as_bytes(), out);
+        put_double(self.value, out);
+        put_optional(self.lower, out, put_double);
+        put_optional(self.upper, out, put_double);
+        put_optional(self.confidence, out, put_double);
+        put_optional(self.features.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_timestamp(self.known_at, out);
+        put_timestamp(self.observed_at, out);
+        put_texts(&self.flags, out);
+    }
+
+    /// Key of its message: the natural key without the time.
+    pub fn message_key(&self) -> String {
+        let mut key = String::new();
+        put_key_part(&self.source, &mut key);
+        put_key_part(&self.model, &mut key);
+        put_key_part(&self.symbol, &mut key);
+        put_key_part(&self.horizon, &mut key);
+        key
+    }
+}
+
 /// An economic series: what its observations mean.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Series {
@@ -329,6 +1621,191 @@ impl Series {
         let mut key = String::new();
         put_key_part(&self.source, &mut key);
         put_key_part(&self.series_id, &mut key);
+        key
+    }
+}
+
+/// A date on which values of an economic series were published.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SeriesVintage {
+    /// Provider the record was received from, e.g. `fred`.
+    pub source: String,
+    /// The provider's identifier of the series, e.g. `GDP`.
+    pub series_id: String,
+    /// Date on which the provider first served the values, new or revised.
+    pub vintage_date: NaiveDate,
+    /// Its place in the series' list of such dates, from 1 on.
+    pub vintage_number: i64,
+    /// 00:00 UTC of `vintage_date`.
+    pub known_at: DateTime<Utc>,
+    /// When the record was received.
+    pub observed_at: DateTime<Utc>,
+    /// The expectations that the record breaks, mostly none; set by the consumer.
+    pub flags: Vec<String>,
+}
+
+impl From<SeriesVintage> for Record {
+    fn from(record: SeriesVintage) -> Record {
+        Record::SeriesVintage(record)
+    }
+}
+
+impl SeriesVintage {
+    /// Appends its Avro body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(self.source.as_bytes(), out);
+        put_bytes(self.series_id.as_bytes(), out);
+        put_date(self.vintage_date, out);
+        put_long(self.vintage_number, out);
+        put_timestamp(self.known_at, out);
+        put_timestamp(self.observed_at, out);
+        put_texts(&self.flags, out);
+    }
+
+    /// Key of its message: the natural key without the time.
+    pub fn message_key(&self) -> String {
+        let mut key = String::new();
+        put_key_part(&self.source, &mut key);
+        put_key_part(&self.series_id, &mut key);
+        key
+    }
+}
+
+/// A number computed from bars.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TechnicalIndicator {
+    /// Provider the record was received from, e.g. `tapedeck`.
+    pub source: String,
+    /// The provider's symbol, e.g. `AAPL`.
+    pub symbol: String,
+    /// Length of the bars it was computed from, as in `ohlcv_bar`.
+    pub bar_interval: String,
+    /// Name with its parameters, e.g. `rsi_14`.
+    pub indicator: String,
+    /// Start of the last bar that it was computed from.
+    pub ts_start: DateTime<Utc>,
+    /// The value; null while there are too few bars.
+    pub value: Option<f64>,
+    /// The latest `known_at` of the bars it was computed from.
+    pub known_at: DateTime<Utc>,
+    /// When the record was received.
+    pub observed_at: DateTime<Utc>,
+    /// The expectations that the record breaks, mostly none; set by the consumer.
+    pub flags: Vec<String>,
+}
+
+impl From<TechnicalIndicator> for Record {
+    fn from(record: TechnicalIndicator) -> Record {
+        Record::TechnicalIndicator(record)
+    }
+}
+
+impl TechnicalIndicator {
+    /// Appends its Avro body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(self.source.as_bytes(), out);
+        put_bytes(self.symbol.as_bytes(), out);
+        put_bytes(self.bar_interval.as_bytes(), out);
+        put_bytes(self.indicator.as_bytes(), out);
+        put_timestamp(self.ts_start, out);
+        put_optional(self.value, out, put_double);
+        put_timestamp(self.known_at, out);
+        put_timestamp(self.observed_at, out);
+        put_texts(&self.flags, out);
+    }
+
+    /// Key of its message: the natural key without the time.
+    pub fn message_key(&self) -> String {
+        let mut key = String::new();
+        put_key_part(&self.source, &mut key);
+        put_key_part(&self.symbol, &mut key);
+        put_key_part(&self.bar_interval, &mut key);
+        put_key_part(&self.indicator, &mut key);
+        key
+    }
+}
+
+/// A fact that a company reported in a filing, in XBRL.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct XbrlFact {
+    /// Provider the record was received from, e.g. `sec_edgar`.
+    pub source: String,
+    /// The filer's number, ten digits.
+    pub cik: String,
+    /// Taxonomy, e.g. `us-gaap`.
+    pub taxonomy: String,
+    /// Concept, e.g. `Assets`.
+    pub concept: String,
+    /// Unit, e.g. `USD`, `shares`, `USD/shares`, `pure`.
+    pub unit: String,
+    /// `instant` or `duration`.
+    pub period_type: String,
+    /// First day of a duration; of an instant its day.
+    pub period_start: NaiveDate,
+    /// Last day of a duration; of an instant its day.
+    pub period_end: NaiveDate,
+    /// The filing that says it: the same period comes again in later filings, with another value when it was restated.
+    pub accession_number: String,
+    /// The value in `unit`.
+    pub value: Decimal,
+    /// Fiscal year of the filing, not of the fact; null where not said.
+    pub fiscal_year: Option<i64>,
+    /// Fiscal period of the filing, `FY` or `Q1` to `Q3`, not of the fact; null where not said.
+    pub fiscal_period: Option<String>,
+    /// Form of the filing, e.g. `10-K`.
+    pub form: String,
+    /// Date of the filing.
+    pub filed_on: NaiveDate,
+    /// The SEC's name of the period, on one of the copies; null on the others.
+    pub frame: Option<String>,
+    /// 00:00 UTC of the day after `filed_on`.
+    pub known_at: DateTime<Utc>,
+    /// When the record was received.
+    pub observed_at: DateTime<Utc>,
+    /// The expectations that the record breaks, mostly none; set by the consumer.
+    pub flags: Vec<String>,
+}
+
+impl From<XbrlFact> for Record {
+    fn from(record: XbrlFact) -> Record {
+        Record::XbrlFact(record)
+    }
+}
+
+impl XbrlFact {
+    /// Appends its Avro body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(self.source.as_bytes(), out);
+        put_bytes(self.cik.as_bytes(), out);
+        put_bytes(self.taxonomy.as_bytes(), out);
+        put_bytes(self.concept.as_bytes(), out);
+        put_bytes(self.unit.as_bytes(), out);
+        put_bytes(self.period_type.as_bytes(), out);
+        put_date(self.period_start, out);
+        put_date(self.period_end, out);
+        put_bytes(self.accession_number.as_bytes(), out);
+        put_decimal(self.value, out);
+        put_optional(self.fiscal_year, out, put_long);
+        put_optional(self.fiscal_period.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_bytes(self.form.as_bytes(), out);
+        put_date(self.filed_on, out);
+        put_optional(self.frame.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_timestamp(self.known_at, out);
+        put_timestamp(self.observed_at, out);
+        put_texts(&self.flags, out);
+    }
+
+    /// Key of its message: the natural key without the time.
+    pub fn message_key(&self) -> String {
+        let mut key = String::new();
+        put_key_part(&self.source, &mut key);
+        put_key_part(&self.cik, &mut key);
+        put_key_part(&self.taxonomy, &mut key);
+        put_key_part(&self.concept, &mut key);
+        put_key_part(&self.unit, &mut key);
+        put_key_part(&self.period_type, &mut key);
+        put_key_part(self.period_start, &mut key);
+        put_key_part(&self.accession_number, &mut key);
         key
     }
 }

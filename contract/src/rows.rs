@@ -2,9 +2,12 @@
 
 use std::cmp::Ordering;
 
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive as _;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::dataset::{Dataset, Kind};
+use crate::json;
 
 /// One column; a row's place is the same in all columns.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +22,10 @@ pub enum Column {
     Date(Vec<Option<i32>>),
     /// [`Kind::Timestamp`].
     Timestamp(Vec<Option<i64>>),
+    /// [`Kind::Decimal`].
+    Decimal(Vec<Option<Decimal>>),
+    /// [`Kind::Json`].
+    Json(Vec<Option<String>>),
     /// [`Kind::Bytes`].
     Bytes(Vec<Option<Vec<u8>>>),
     /// [`Kind::TextList`].
@@ -30,7 +37,7 @@ pub enum Column {
 pub enum Value {
     /// Null, or an empty list.
     Null,
-    /// [`Kind::Text`].
+    /// [`Kind::Text`] or [`Kind::Json`].
     Text(String),
     /// [`Kind::Long`], or [`Kind::Timestamp`] in microseconds.
     Long(i64),
@@ -38,6 +45,8 @@ pub enum Value {
     Double(f64),
     /// [`Kind::Date`].
     Date(i32),
+    /// [`Kind::Decimal`].
+    Decimal(Decimal),
     /// [`Kind::Bytes`].
     Bytes(Vec<u8>),
     /// [`Kind::TextList`].
@@ -64,6 +73,8 @@ macro_rules! each {
             Column::Double($vector) => $body,
             Column::Date($vector) => $body,
             Column::Timestamp($vector) => $body,
+            Column::Decimal($vector) => $body,
+            Column::Json($vector) => $body,
             Column::Bytes($vector) => $body,
             Column::TextList($vector) => $body,
         }
@@ -79,6 +90,8 @@ impl Column {
             Kind::Double => Column::Double(Vec::new()),
             Kind::Date => Column::Date(Vec::new()),
             Kind::Timestamp => Column::Timestamp(Vec::new()),
+            Kind::Decimal => Column::Decimal(Vec::new()),
+            Kind::Json => Column::Json(Vec::new()),
             Kind::Bytes => Column::Bytes(Vec::new()),
             Kind::TextList => Column::TextList(Vec::new()),
         }
@@ -98,6 +111,7 @@ impl Column {
             Column::Double(values) => values[row],
             // Rules compare counts and scores, far below 2^53, where a double is exact.
             Column::Long(values) => values[row].map(|value| value as f64),
+            Column::Decimal(values) => values[row].and_then(|value| value.to_f64()),
             _ => None,
         }
     }
@@ -105,7 +119,8 @@ impl Column {
     /// Appends null, or an empty list where null is not possible.
     pub fn push_null(&mut self) {
         match self {
-            Column::Text(values) => values.push(None),
+            Column::Text(values) | Column::Json(values) => values.push(None),
+            Column::Decimal(values) => values.push(None),
             Column::Long(values) | Column::Timestamp(values) => values.push(None),
             Column::Double(values) => values.push(None),
             Column::Date(values) => values.push(None),
@@ -117,7 +132,8 @@ impl Column {
     /// Appends a value; one of another kind counts as null.
     pub(crate) fn push(&mut self, value: Value) {
         match (self, value) {
-            (Column::Text(values), Value::Text(value)) => values.push(Some(value)),
+            (Column::Text(values) | Column::Json(values), Value::Text(value)) => values.push(Some(value)),
+            (Column::Decimal(values), Value::Decimal(value)) => values.push(Some(value)),
             (Column::Long(values) | Column::Timestamp(values), Value::Long(value)) => values.push(Some(value)),
             (Column::Double(values), Value::Double(value)) => values.push(Some(value)),
             (Column::Date(values), Value::Date(value)) => values.push(Some(value)),
@@ -129,7 +145,8 @@ impl Column {
 
     fn compare(&self, left: usize, right: usize) -> Ordering {
         match self {
-            Column::Text(values) => values[left].cmp(&values[right]),
+            Column::Text(values) | Column::Json(values) => values[left].cmp(&values[right]),
+            Column::Decimal(values) => values[left].cmp(&values[right]),
             Column::Long(values) | Column::Timestamp(values) => values[left].cmp(&values[right]),
             Column::Date(values) => values[left].cmp(&values[right]),
             Column::Bytes(values) => values[left].cmp(&values[right]),
@@ -152,6 +169,14 @@ impl Column {
         match self {
             Column::Text(values) => tagged(values[row].as_deref().map(str::as_bytes)),
             Column::Bytes(values) => tagged(values[row].as_deref()),
+            Column::Json(values) => {
+                // What is not JSON has been refused.
+                let canonical = values[row].as_deref().map(|text| json::canonical(text).unwrap_or(text.to_owned()));
+                tagged(canonical.as_deref().map(str::as_bytes));
+            }
+            Column::Decimal(values) => {
+                tagged(values[row].map(|value| value.normalize().to_string()).as_deref().map(str::as_bytes));
+            }
             Column::Long(values) | Column::Timestamp(values) => {
                 tagged(values[row].map(i64::to_le_bytes).as_ref().map(<[u8; 8]>::as_slice));
             }

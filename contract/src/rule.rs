@@ -19,6 +19,8 @@ pub struct Rule {
     pub text: String,
     left: usize,
     test: Test,
+    /// Whether a side is a decimal, which SQLite keeps as a text.
+    is_decimal: bool,
 }
 
 #[derive(Debug)]
@@ -99,7 +101,9 @@ impl Rule {
             }
             Test::Compare(Operator::parse(operator).ok_or(RuleError::Shape)?, operand)
         };
-        Ok(Rule { text: text.to_owned(), left, test })
+        let is_decimal = |at: usize| fields[at].kind == Kind::Decimal;
+        let right = matches!(&test, Test::Compare(_, Operand::Column(right)) if is_decimal(*right));
+        Ok(Rule { text: text.to_owned(), left, is_decimal: right || is_decimal(left), test })
     }
 
     /// Whether the row breaks the rule; false when a side is null.
@@ -121,11 +125,11 @@ impl Rule {
     /// The rule as a condition that a table checks.
     ///
     /// None for a pattern: PostgreSQL takes about a microsecond for each, which with three of them halves the speed
-    /// of an upsert, and SQLite has no operator for it. Patterns are checked by the consumer alone.
+    /// of an upsert, and SQLite has no operator for it. Patterns are checked by the consumer alone; so are decimals.
     pub fn check(&self) -> Option<&str> {
         match self.test {
             Test::Matches(_) => None,
-            Test::Compare(..) => Some(&self.text),
+            Test::Compare(..) => (!self.is_decimal).then_some(&self.text),
         }
     }
 }
@@ -141,10 +145,10 @@ enum Class {
 fn class(kind: Kind) -> Option<Class> {
     match kind {
         Kind::Text => Some(Class::Text),
-        Kind::Long | Kind::Double => Some(Class::Number),
+        Kind::Long | Kind::Double | Kind::Decimal => Some(Class::Number),
         Kind::Date => Some(Class::Date),
         Kind::Timestamp => Some(Class::Timestamp),
-        Kind::Bytes | Kind::TextList => None,
+        Kind::Bytes | Kind::TextList | Kind::Json => None,
     }
 }
 

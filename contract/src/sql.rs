@@ -87,9 +87,14 @@ fn sql_type(kind: Kind, dialect: Dialect) -> &'static str {
         (Dialect::Postgres, Kind::Double) => "double precision",
         (Dialect::Postgres, Kind::Date) => "date",
         (Dialect::Postgres, Kind::Timestamp) => "timestamp with time zone",
+        (Dialect::Postgres, Kind::Decimal) => "numeric",
+        (Dialect::Postgres, Kind::Json) => "jsonb",
         (Dialect::Postgres, Kind::Bytes) => "bytea",
         (Dialect::Postgres, Kind::TextList) => "text[]",
-        (Dialect::Sqlite, Kind::Text | Kind::Date | Kind::Timestamp | Kind::TextList) => "TEXT",
+        // SQLite has no exact decimals but texts.
+        (Dialect::Sqlite, Kind::Text | Kind::Date | Kind::Timestamp | Kind::TextList | Kind::Decimal | Kind::Json) => {
+            "TEXT"
+        }
         (Dialect::Sqlite, Kind::Long) => "INTEGER",
         (Dialect::Sqlite, Kind::Double) => "REAL",
         (Dialect::Sqlite, Kind::Bytes) => "BLOB",
@@ -107,6 +112,7 @@ pub fn postgres_upsert(dataset: &Dataset, table: &str) -> String {
     let arrays = elements.enumerate().map(|(at, element)| format!("${}::{element}[]", at + 1));
     let selected = dataset.fields.iter().map(|field| match field.kind {
         Kind::TextList => format!("string_to_array({}, U&'\\001F')", field.name),
+        Kind::Json => format!("{}::jsonb", field.name),
         _ => field.name.clone(),
     });
     let selected: Vec<String> = selected.chain([CONTENT_HASH, DELETED].map(str::to_owned)).collect();
@@ -232,7 +238,7 @@ fn window(dataset: &Dataset, first: usize) -> String {
 
 fn element_type(kind: Kind) -> &'static str {
     match kind {
-        Kind::TextList => "text",
+        Kind::TextList | Kind::Json => "text",
         Kind::Timestamp => "timestamptz",
         other => sql_type(other, Dialect::Postgres),
     }

@@ -98,6 +98,8 @@ pub fn shown(column: &Column, row: usize) -> String {
         Column::Double(values) => values[row].map(|value| value.to_string()),
         Column::Date(values) => values[row].and_then(date).map(|date| date.to_string()),
         Column::Timestamp(values) => values[row].and_then(DateTime::from_timestamp_micros).map(rfc3339),
+        Column::Decimal(values) => values[row].map(|value| value.to_string()),
+        Column::Json(values) => values[row].clone(),
         Column::Bytes(_) | Column::TextList(_) => None,
     };
     text.unwrap_or_default()
@@ -113,7 +115,7 @@ pub fn value(kind: Kind, text: &str) -> Option<Value> {
             Value::Date(i32::try_from(days).ok()?)
         }
         Kind::Timestamp => Value::Long(DateTime::parse_from_rfc3339(text).ok()?.timestamp_micros()),
-        Kind::Double | Kind::Bytes | Kind::TextList => return None,
+        Kind::Double | Kind::Decimal | Kind::Json | Kind::Bytes | Kind::TextList => return None,
     })
 }
 

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::dataset::{Dataset, KNOWN_AT, OBSERVED_AT};
+use crate::json;
 use crate::rows::{Column, Rows};
 
 /// Longest text in a field that is part of the key, in bytes: databases bound the size of an index entry.
@@ -34,6 +35,9 @@ pub enum Refusal {
     /// A text with a NUL character, which PostgreSQL cannot store.
     #[error("`{0}` holds a NUL character")]
     Nul(String),
+    /// A text that should be JSON.
+    #[error("`{0}` is not JSON that a database can hold")]
+    NotJson(String),
     /// A text over the limit.
     #[error("`{0}` is longer than {1} bytes")]
     TooLong(String, usize),
@@ -52,6 +56,7 @@ impl Refusal {
             Refusal::Rule(_) => "rule",
             Refusal::NotFinite(_) => "not_finite",
             Refusal::Nul(_) => "nul",
+            Refusal::NotJson(_) => "not_json",
             Refusal::TooLong(..) => "too_long",
             Refusal::DateRange(_) => "date_range",
             Refusal::VersionBounds(_) => "version_bounds",
@@ -87,6 +92,11 @@ fn bounds(column: &Column, row: usize, name: &str, limit: usize) -> Result<(), R
         Column::Text(values) => match &values[row] {
             Some(text) if text.len() > limit => Err(Refusal::TooLong(name(), limit)),
             Some(text) if text.as_bytes().contains(&0) => Err(Refusal::Nul(name())),
+            _ => Ok(()),
+        },
+        Column::Json(values) => match &values[row] {
+            Some(text) if text.len() > limit => Err(Refusal::TooLong(name(), limit)),
+            Some(text) if json::canonical(text).is_none() => Err(Refusal::NotJson(name())),
             _ => Ok(()),
         },
         Column::Date(values) => match values[row] {

@@ -106,7 +106,7 @@ pub async fn page(fetcher: &Fetcher, question: Question<'_>, patience: Patience)
 
 async fn ask(fetcher: &Fetcher, question: Question<'_>) -> Result<Page, Failure> {
     let Question { source, endpoint, item, offset } = question;
-    let response = fetcher.get(&(endpoint.path)(item, offset)?).await?;
+    let response = fetcher.get(endpoint.base, &(endpoint.path)(item, offset)?).await?;
     let Response { received_at, last_modified, .. } = response;
     let request = Request { item, offset, received_at, last_modified };
     let parsed = judge(response.status, (endpoint.parse)(&request, &response.body))

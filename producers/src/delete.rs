@@ -265,13 +265,14 @@ fn condition(dataset: &Dataset, text: &str) -> anyhow::Result<(usize, String)> {
     let kind = dataset.fields[position].kind;
     let unreadable = || format!("`{value}` is no value of `{name}`");
     let value = match kind {
-        Kind::Bytes | Kind::TextList => bail!("`{name}` cannot be compared with a text"),
+        Kind::Bytes | Kind::TextList | Kind::Json => bail!("`{name}` cannot be compared with a text"),
         // Null, which is shown as nothing.
         _ if value.is_empty() => String::new(),
         Kind::Double => value.parse::<f64>().with_context(unreadable)?.to_string(),
         Kind::Timestamp => shown(parse_time(value).with_context(unreadable)?),
         Kind::Date => value.parse::<NaiveDate>().with_context(unreadable)?.to_string(),
         Kind::Long => value.parse::<i64>().with_context(unreadable)?.to_string(),
+        Kind::Decimal => contract::decimal::parse(value).with_context(unreadable)?.to_string(),
         Kind::Text => value.to_owned(),
     };
     Ok((position, value))

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, SubsecRound as _, Utc};
-use reqwest::header::{HeaderMap, HeaderName, LAST_MODIFIED, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER, USER_AGENT};
 use reqwest::{Client, Url, redirect};
 use service::registry::install_tls;
 use service::secret::{Secret, without_credentials};
@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::warn;
 
-use crate::source::{Auth, PageError, Source};
+use crate::source::{Auth, Base, PageError, Source};
 
 /// Limits of one request: a provider that is slow, endless or hostile costs no more than this.
 #[derive(Debug, Clone, Copy)]
@@ -62,50 +62,72 @@ pub struct Response {
 pub struct Fetcher {
     client: Client,
     base: String,
-    key: Option<(&'static str, Secret)>,
+    /// Addresses of endpoints that are elsewhere, each with the variable that replaces it.
+    others: Vec<(&'static str, String)>,
+    identity: Identity,
     limits: Limits,
     pause: Duration,
     /// When the next request may be made.
     free_at: Mutex<Instant>,
 }
 
+/// How we make ourselves known.
+#[derive(Debug)]
+enum Identity {
+    /// Not at all.
+    None,
+    /// By a key under a name in the query string.
+    Query(&'static str, Secret),
+    /// By a key in a header.
+    Header(&'static str, Secret),
+    /// By a user agent with a contact.
+    UserAgent(Secret),
+}
+
 impl Fetcher {
-    /// Prepares to ask a source, at the address and with the key that the environment gives.
+    /// Prepares to ask a source, at the addresses and with the key that the environment gives.
     pub fn from_settings(source: &Source) -> anyhow::Result<Fetcher> {
         let base = settings::read(&source.base_url_variable()).unwrap_or_default();
         let key = source.key_variable().and_then(|variable| settings::read(&variable)).map(Secret::new);
-        Fetcher::new(source, &base, key, LIMITS)
+        let mut fetcher = Fetcher::new(source, &base, key, LIMITS)?;
+        for (other, address) in source.other_bases().iter().zip(&mut fetcher.others) {
+            address.1 = settings::read(&other.variable()).unwrap_or_default();
+            check_address(other.env, other.url, &address.1)?;
+        }
+        Ok(fetcher)
     }
 
-    /// Prepares to ask a source at that address.
+    /// Prepares to ask a source, all of it, at that address.
     ///
     /// An address other than the source's own may be plain HTTP; no pause is made for one on this machine.
     pub fn new(source: &Source, base: &str, key: Option<Secret>, limits: Limits) -> anyhow::Result<Fetcher> {
         let base = base.trim_end_matches('/');
-        let is_local = check_base(source, base)?;
-        let key = match (source.auth, key) {
-            (Auth::None, _) => None,
-            (Auth::Query { param, .. }, Some(key)) => Some((param, key)),
-            (Auth::Query { env, doc, .. }, None) => bail!("source `{}` needs `{env}`: {doc}", source.name),
-        };
-        if key.is_some() && !is_local && base.starts_with("http:") {
+        let is_local = check_address(source.base_url_env, source.base_url, base)?;
+        let identity = identity(source, key)?;
+        if !matches!(identity, Identity::None) && !is_local && base.starts_with("http:") {
             warn!(source = source.name, "the key is sent without encryption, as `{}` says", source.base_url_env);
         }
         let pause = if is_local { Duration::ZERO } else { source.pause };
         let client = client(source, limits, base == source.base_url)?;
-        Ok(Fetcher { client, base: base.to_owned(), key, limits, pause, free_at: Mutex::new(Instant::now()) })
+        let others = source.other_bases().iter().map(|other| (other.env, base.to_owned())).collect();
+        let free_at = Mutex::new(Instant::now());
+        Ok(Fetcher { client, base: base.to_owned(), others, identity, limits, pause, free_at })
     }
 
-    /// Asks for a path. A response is one whatever its status; an error holds no address, as it may hold the key.
-    pub async fn get(&self, path: &str) -> Result<Response, PageError> {
-        let mut url = Url::parse(&format!("{}{path}", self.base))
+    /// Asks for a path at the source's address or another one of it. A response is one whatever its status; an error holds
+    /// no address, as it may hold the key.
+    pub async fn get(&self, base: Option<Base>, path: &str) -> Result<Response, PageError> {
+        let other = base.and_then(|base| self.others.iter().find(|(env, _)| *env == base.env));
+        let address = other.map_or(&self.base, |(_, address)| address);
+        let mut url = Url::parse(&format!("{address}{path}"))
             .map_err(|error| PageError::Skip(format!("its address cannot be built: {error}")))?;
-        if let Some((param, key)) = &self.key {
+        if let Identity::Query(param, key) = &self.identity {
             url.query_pairs_mut().append_pair(param, key.expose());
         }
+        let request = self.client.get(url).headers(self.identity.headers()?);
         self.wait_for_turn().await;
         let late = || PageError::Retry(format!("no answer within {} seconds", self.limits.headers.as_secs()));
-        let sent = timeout(self.limits.headers, self.client.get(url).send()).await;
+        let sent = timeout(self.limits.headers, request.send()).await;
         let response = sent.map_err(|_| late())?.map_err(transport)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = self.body(response).await?;
@@ -122,9 +144,9 @@ impl Fetcher {
 
     /// The words without the key, should a provider repeat it.
     pub fn redacted(&self, words: &str) -> String {
-        match &self.key {
-            Some((_, key)) => words.replace(key.expose(), "***"),
-            None => words.to_owned(),
+        match &self.identity {
+            Identity::Query(_, key) | Identity::Header(_, key) => words.replace(key.expose(), "***"),
+            Identity::None | Identity::UserAgent(_) => words.to_owned(),
         }
     }
 
@@ -150,16 +172,45 @@ impl Fetcher {
     }
 }
 
-/// Whether the address is on this machine; an error if it is none that may be asked.
-fn check_base(source: &Source, base: &str) -> anyhow::Result<bool> {
-    let shown = without_credentials(base);
-    let url = Url::parse(base);
-    let url = url.with_context(|| format!("`{}` is `{shown}`, which is not an address", source.base_url_env))?;
-    let is_own = base == source.base_url;
+impl Identity {
+    fn headers(&self) -> Result<HeaderMap, PageError> {
+        let (name, value) = match self {
+            Identity::None | Identity::Query(..) => return Ok(HeaderMap::new()),
+            Identity::Header(name, key) => (HeaderName::from_static(name), key),
+            Identity::UserAgent(agent) => (USER_AGENT, agent),
+        };
+        let unfit = |_| PageError::Halt(format!("what is to be sent as `{name}` does not fit into a header"));
+        let mut value = HeaderValue::from_str(value.expose()).map_err(unfit)?;
+        value.set_sensitive(true);
+        Ok(HeaderMap::from_iter([(name, value)]))
+    }
+}
+
+/// As the source wants it.
+fn identity(source: &Source, key: Option<Secret>) -> anyhow::Result<Identity> {
+    Ok(match (source.auth, key) {
+        (Auth::None, _) => Identity::None,
+        (Auth::Query { param, .. }, Some(key)) => Identity::Query(param, key),
+        (Auth::Header { header, .. }, Some(key)) => Identity::Header(header, key),
+        (Auth::Contact { .. }, Some(contact)) => {
+            Identity::UserAgent(Secret::new(format!("{} {}", source.user_agent, contact.expose())))
+        }
+        (Auth::Query { env, doc, .. } | Auth::Header { env, doc, .. } | Auth::Contact { env, doc }, None) => {
+            bail!("source `{}` needs `{env}`: {doc}", source.name)
+        }
+    })
+}
+
+/// Whether the address that a variable gives is on this machine; an error if it is none that may be asked.
+fn check_address(variable: &str, own: &str, address: &str) -> anyhow::Result<bool> {
+    let shown = without_credentials(address);
+    let url = Url::parse(address);
+    let url = url.with_context(|| format!("`{variable}` is `{shown}`, which is not an address"))?;
+    let is_own = address == own;
     match url.scheme() {
         "https" => {}
         "http" if !is_own => {}
-        _ => bail!("`{}` is `{shown}`, which does not begin with `https://` or `http://`", source.base_url_env),
+        _ => bail!("`{variable}` is `{shown}`, which does not begin with `https://` or `http://`"),
     }
     Ok(matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")))
 }
@@ -230,7 +281,7 @@ mod tests {
     async fn a_response_has_its_status_its_times_and_its_body() {
         let headers = ["Last-Modified: Wed, 30 Oct 2024 12:54:01 GMT", "Retry-After: 7"];
         let stub = Stub::answering(&[response("503 Busy", &headers, b"later")]).await;
-        let response = fetcher("cboe", &stub.base).get("/a/b?c=d").await.unwrap();
+        let response = fetcher("cboe", &stub.base).get(None, "/a/b?c=d").await.unwrap();
         assert_eq!((response.status, response.body.as_slice()), (503, b"later".as_slice()));
         assert_eq!(response.last_modified, Some(at("2024-10-30T12:54:01Z")));
         assert_eq!(response.retry_after, Some(Duration::from_secs(7)));
@@ -241,7 +292,7 @@ mod tests {
     #[tokio::test]
     async fn a_request_looks_as_its_source_wants_and_says_no_more() {
         let stub = Stub::answering(&[response("200 OK", &[], b"")]).await;
-        fetcher("yahoo", &stub.base).get("/x").await.unwrap();
+        fetcher("yahoo", &stub.base).get(None, "/x").await.unwrap();
         let request = stub.requests()[0].to_lowercase();
         assert!(request.contains("user-agent: mozilla/5.0") && request.contains("accept-encoding: gzip"), "{request}");
         assert!(!request.contains("referer") && !request.contains(KEY), "{request}");
@@ -251,11 +302,11 @@ mod tests {
     async fn the_key_is_sent_and_never_shown() {
         let stub = Stub::answering(&[response("200 OK", &[], b"")]).await;
         let fetcher_with_key = fetcher("fred", &stub.base);
-        fetcher_with_key.get("/x?a=b").await.unwrap();
+        fetcher_with_key.get(None, "/x?a=b").await.unwrap();
         assert!(stub.requests()[0].starts_with(&format!("GET /x?a=b&api_key={KEY} HTTP")));
         assert!(!format!("{fetcher_with_key:?}").contains(KEY));
         assert_eq!(fetcher_with_key.redacted(&format!("bad key {KEY}")), "bad key ***");
-        let refused = fetcher("fred", "http://127.0.0.1:1").get("/x").await.unwrap_err();
+        let refused = fetcher("fred", "http://127.0.0.1:1").get(None, "/x").await.unwrap_err();
         assert!(matches!(&refused, PageError::Retry(text) if !text.contains(KEY) && !text.is_empty()), "{refused:?}");
     }
 
@@ -263,7 +314,7 @@ mod tests {
     async fn a_body_is_measured_after_decompression() {
         let bomb = include_bytes!("../fixtures/two_megabytes_of_zeros.gz");
         let stub = Stub::answering(&[response("200 OK", &["Content-Encoding: gzip"], bomb)]).await;
-        let error = fetcher("cboe", &stub.base).get("/x").await.unwrap_err();
+        let error = fetcher("cboe", &stub.base).get(None, "/x").await.unwrap_err();
         assert_eq!(error, PageError::Skip("the body has more than 1048576 bytes".to_owned()));
     }
 
@@ -271,7 +322,7 @@ mod tests {
     async fn a_body_without_end_is_cut_at_the_limit() {
         let endless = [b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_vec(), vec![b'x'; 3 << 20]].concat();
         let stub = Stub::start(vec![endless], Duration::from_secs(5)).await;
-        let error = fetcher("cboe", &stub.base).get("/x").await.unwrap_err();
+        let error = fetcher("cboe", &stub.base).get(None, "/x").await.unwrap_err();
         assert!(matches!(error, PageError::Skip(_)), "{error:?}");
     }
 
@@ -280,7 +331,7 @@ mod tests {
         for partial in ["", "HTTP/1.1 200 OK\r\nX: ", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"] {
             let stub = Stub::start(vec![partial.as_bytes().to_vec()], Duration::from_secs(10)).await;
             let start = Instant::now();
-            let error = fetcher("cboe", &stub.base).get("/x").await.unwrap_err();
+            let error = fetcher("cboe", &stub.base).get(None, "/x").await.unwrap_err();
             assert!(matches!(error, PageError::Retry(_)), "{partial}: {error:?}");
             assert!(start.elapsed() < Duration::from_secs(2), "{partial}");
         }
@@ -289,7 +340,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_ends_early_is_an_error() {
         let stub = Stub::answering(&[b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc".to_vec()]).await;
-        let error = fetcher("cboe", &stub.base).get("/x").await.unwrap_err();
+        let error = fetcher("cboe", &stub.base).get(None, "/x").await.unwrap_err();
         assert!(matches!(error, PageError::Retry(_)), "{error:?}");
     }
 
@@ -298,7 +349,7 @@ mod tests {
         let elsewhere = Stub::answering(&[response("200 OK", &[], b"")]).await;
         let location = format!("Location: {}/y", elsewhere.base);
         let stub = Stub::answering(&[response("302 Found", &[&location], b"")]).await;
-        assert_eq!(fetcher("fred", &stub.base).get("/x").await.unwrap().status, 302);
+        assert_eq!(fetcher("fred", &stub.base).get(None, "/x").await.unwrap().status, 302);
         assert!(elsewhere.requests().is_empty());
     }
 

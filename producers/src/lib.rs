@@ -22,6 +22,7 @@ pub mod source;
 pub mod sources;
 #[cfg(test)]
 mod stub;
+pub mod value;
 pub mod watchlist;
 
 pub use sources::SOURCES;

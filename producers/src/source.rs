@@ -42,6 +42,22 @@ pub struct Source {
 pub enum Auth {
     /// It does not ask.
     None,
+    /// A key in a header.
+    Header {
+        /// Name of the header, in small letters.
+        header: &'static str,
+        /// Environment variable that holds the key.
+        env: &'static str,
+        /// Where to get a key.
+        doc: &'static str,
+    },
+    /// A contact behind the user agent's name.
+    Contact {
+        /// Environment variable that holds it.
+        env: &'static str,
+        /// What it must be.
+        doc: &'static str,
+    },
     /// A key in the query string.
     Query {
         /// Name of the parameter.
@@ -51,6 +67,27 @@ pub enum Auth {
         /// Where to get a key.
         doc: &'static str,
     },
+}
+
+/// An address of endpoints, without a slash at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Base {
+    /// The provider's own.
+    pub url: &'static str,
+    /// Environment variable that replaces it.
+    pub env: &'static str,
+}
+
+impl Base {
+    /// The variable that replaces it.
+    pub fn variable(&self) -> Variable {
+        Variable {
+            name: self.env,
+            default: Some(self.url),
+            doc: "Address of some of this source's endpoints, to put a proxy or the simulator in its place",
+            secret: false,
+        }
+    }
 }
 
 /// One kind of request to a provider.
@@ -68,6 +105,8 @@ pub struct Endpoint {
     pub known_at: &'static str,
     /// Time from one round to the next.
     pub poll: Duration,
+    /// Where it is, if not at the source's address.
+    pub base: Option<Base>,
     /// Path and query for an item, from the row at that offset on; refuses what cannot be an item.
     pub path: fn(item: &str, offset: u64) -> Result<String, PageError>,
     /// Reads a response. Pure: the same bytes give the same result.
@@ -190,11 +229,24 @@ impl Source {
         }
     }
 
-    /// The variable that holds its key, if it wants one.
+    /// Addresses of its endpoints that are elsewhere, each once.
+    pub fn other_bases(&self) -> Vec<Base> {
+        let mut bases = Vec::new();
+        for base in self.endpoints.iter().filter_map(|endpoint| endpoint.base) {
+            if !bases.contains(&base) {
+                bases.push(base);
+            }
+        }
+        bases
+    }
+
+    /// The variable that holds its key or contact, if it wants one.
     pub fn key_variable(&self) -> Option<Variable> {
         match self.auth {
             Auth::None => None,
-            Auth::Query { env, doc, .. } => Some(Variable { name: env, default: None, doc, secret: true }),
+            Auth::Query { env, doc, .. } | Auth::Header { env, doc, .. } | Auth::Contact { env, doc } => {
+                Some(Variable { name: env, default: None, doc, secret: true })
+            }
         }
     }
 
@@ -209,7 +261,11 @@ impl Source {
 
 /// The environment variables of all sources, for `.env.example`.
 pub fn variables() -> Vec<Variable> {
-    SOURCES.iter().flat_map(|source| std::iter::once(source.base_url_variable()).chain(source.key_variable())).collect()
+    let of_source = |source: &'static Source| {
+        let others = source.other_bases().into_iter().map(|base| base.variable());
+        std::iter::once(source.base_url_variable()).chain(others).chain(source.key_variable())
+    };
+    SOURCES.iter().flat_map(of_source).collect()
 }
 
 /// Names in backticks, with commas.

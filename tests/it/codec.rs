@@ -15,6 +15,7 @@ fn value(schema: &Schema) -> BoxedStrategy<Value> {
         Schema::Long => any::<i64>().prop_map(Value::Long).boxed(),
         Schema::Double => any::<f64>().prop_map(Value::Double).boxed(),
         Schema::Bytes => any::<Vec<u8>>().prop_map(Value::Bytes).boxed(),
+        Schema::Decimal(_) => (any::<i64>(), 0..=contract::decimal::SCALE).prop_map(decimal).boxed(),
         Schema::Date => any::<i32>().prop_map(Value::Date).boxed(),
         Schema::TimestampMicros => any::<i64>().prop_map(Value::TimestampMicros).boxed(),
         Schema::Array(_) => {
@@ -27,6 +28,14 @@ fn value(schema: &Schema) -> BoxedStrategy<Value> {
         }
         other => panic!("no strategy for {other:?}"),
     }
+}
+
+/// The decimal of a number with so many digits after the point.
+fn decimal((number, scale): (impl Into<i128>, u32)) -> Value {
+    let unscaled: i128 = number.into() * 10_i128.pow(contract::decimal::SCALE - scale);
+    let bytes = unscaled.to_be_bytes();
+    let needless = bytes.windows(2).take_while(|pair| matches!(pair, [0, 0..=0x7f] | [0xff, 0x80..=0xff])).count();
+    Value::Decimal(bytes[needless..].into())
 }
 
 fn record(schema: &Schema) -> BoxedStrategy<Value> {
@@ -62,7 +71,8 @@ fn as_avro(dataset: &Dataset, rows: &Rows) -> Value {
     };
     let field = |at: usize| {
         let value = match rows.column(at) {
-            Column::Text(values) => values[0].clone().map(Value::String),
+            Column::Text(values) | Column::Json(values) => values[0].clone().map(Value::String),
+            Column::Decimal(values) => values[0].map(|value| decimal((value.mantissa(), value.scale()))),
             Column::Long(values) => values[0].map(Value::Long),
             Column::Double(values) => values[0].map(Value::Double),
             Column::Date(values) => values[0].map(Value::Date),

@@ -88,7 +88,8 @@ fn round_trip(record: &Record, dataset: &Dataset, rows: &mut Rows) {
 fn column_value(column: &Column, row: usize) -> Value {
     let date = |days: i32| NaiveDate::from_epoch_days(days).expect("a date").to_string();
     match column {
-        Column::Text(values) => values[row].clone().into(),
+        Column::Text(values) | Column::Json(values) => values[row].clone().into(),
+        Column::Decimal(values) => serde_json::to_value(values[row]).expect("JSON"),
         Column::Long(values) => values[row].into(),
         Column::Double(values) => values[row].into(),
         Column::Date(values) => values[row].map(date).into(),

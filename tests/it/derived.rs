@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use contract::Dataset;
+use contract::{Dataset, Kind};
+use producers::source::Source;
 use tests::{generate, root};
 
 fn declarations() -> Vec<(String, Dataset)> {
@@ -24,6 +25,7 @@ fn declarations() -> Vec<(String, Dataset)> {
 fn assert_derived(path: &str, expected: &str) {
     let path = root().join(path);
     if std::env::var_os("UPDATE").is_some() {
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("folder");
         std::fs::write(&path, expected).expect("write");
     }
     let actual = std::fs::read_to_string(&path).unwrap_or_default();
@@ -73,6 +75,93 @@ fn the_readmes_tables_are_what_sources_and_datasets_declare() {
     let readme = std::fs::read_to_string(root().join("README.md")).expect("README");
     let readme = with_part(&readme, "sources", &sources_table());
     assert_derived("README.md", &with_part(&readme, "datasets", &datasets_table()));
+}
+
+/// What the head of a source's own file says: where its quirks are written down.
+fn notes(source: &Source) -> String {
+    let folder = root().join("producers/src/sources");
+    let files = [folder.join(format!("{}.rs", source.name)), folder.join(source.name).join("mod.rs")];
+    let text = files.iter().find_map(|file| std::fs::read_to_string(file).ok()).expect("the source's file");
+    let head = text.lines().map_while(|line| line.strip_prefix("//!"));
+    head.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
+}
+
+/// Name of a kind in a table for people.
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text => "text",
+        Kind::Long => "integer",
+        Kind::Double => "double",
+        Kind::Date => "date",
+        Kind::Timestamp => "timestamp",
+        Kind::Decimal => "decimal",
+        Kind::Json => "JSON",
+        Kind::Bytes => "bytes",
+        Kind::TextList => "list of texts",
+    }
+}
+
+fn fields_table(dataset: &Dataset) -> String {
+    let mut out = format!("### `{}`\n\n{}\n\n| field | type | meaning |\n|---|---|---|\n", dataset.name, dataset.doc);
+    for (at, field) in dataset.fields.iter().enumerate() {
+        let mark = if dataset.key.contains(&at) {
+            ", key"
+        } else if field.nullable {
+            ", nullable"
+        } else {
+            ""
+        };
+        out += &format!("| `{}` | {}{mark} | {} |\n", field.name, kind_name(field.kind), field.doc);
+    }
+    for (what, rules) in [("refused unless", &dataset.rules), ("flagged unless", &dataset.expectations)] {
+        let rules: Vec<String> = rules.iter().map(|rule| format!("`{}`", rule.text)).collect();
+        if !rules.is_empty() {
+            out += &format!("\nA record is {what} {}.\n", rules.join(", "));
+        }
+    }
+    out + "\n"
+}
+
+/// A page of its own for each source.
+fn source_page(source: &Source) -> String {
+    let mut out = format!("# `{}`\n\n{}.\n\n{}\n", source.name, source.doc, notes(source));
+    let needs = source
+        .key_variable()
+        .map_or("Nothing but the network.".to_owned(), |key| format!("`{}`: {}.", key.name, key.doc));
+    out += &format!(
+        "| | |\n|---|---|\n| address | <{}>, or `{}` |\n| needs | {needs} |\n| at most | a request every {} ms |\n\n## Endpoints\n\n",
+        source.base_url,
+        source.base_url_env,
+        source.pause.as_millis()
+    );
+    out += "| endpoint | what | records | an item is | known at | asked for every |\n|---|---|---|---|---|---|\n";
+    for endpoint in source.endpoints {
+        let datasets: Vec<String> = endpoint.datasets.iter().map(|dataset| format!("`{dataset}`")).collect();
+        out += &format!(
+            "| `{}` | {} | {} | {} | {} | {} min |\n",
+            endpoint.name,
+            endpoint.doc,
+            datasets.join(", "),
+            endpoint.item,
+            endpoint.known_at,
+            endpoint.poll.as_secs() / 60,
+        );
+    }
+    out += "\n## Fields\n\n";
+    let mut names: Vec<&str> = source.endpoints.iter().flat_map(|endpoint| endpoint.datasets).copied().collect();
+    names.sort_unstable();
+    names.dedup();
+    for name in names {
+        out += &fields_table(contract::dataset(name).expect("an endpoint's dataset"));
+    }
+    out.trim_end().to_owned() + "\n"
+}
+
+#[test]
+fn every_source_has_a_page_that_says_what_it_declares() {
+    for source in producers::SOURCES {
+        assert_derived(&format!("docs/sources/{}.md", source.name), &source_page(source));
+    }
 }
 
 #[test]

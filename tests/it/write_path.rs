@@ -8,7 +8,7 @@ use consumers::chunk::{Chunk, ChunkBuilder, Partition, Target};
 use consumers::original::Original;
 use consumers::store::{Commit, Database, Outcome, Store};
 use contract::rows::Value;
-use contract::{Dataset, Kind, datasets};
+use contract::{Dataset, Decimal, Kind, datasets};
 use tests::broker::{Bench, block_on, postgres, timescale};
 use tests::proxy::{Action, Point, Protocol, Proxy, Trap};
 use tests::workload::Random;
@@ -67,6 +67,8 @@ fn row(dataset: &Dataset, number: usize, age: i64, random: &mut Random) -> Vec<V
             _ if field.nullable && random.below(4) == 0 => Value::Null,
             Kind::Text => Value::Text(odd_text(random)),
             Kind::Long => Value::Long(random.number().cast_signed()),
+            Kind::Decimal => Value::Decimal(odd_decimal(random)),
+            Kind::Json => Value::Text(odd_json(random)),
             Kind::Double => Value::Double(odd_number(random)),
             Kind::Date => Value::Date(random.below(1_000_000) as i32 - 500_000),
             Kind::Timestamp => Value::Long(random.number().cast_signed() / 1_000),
@@ -80,6 +82,24 @@ fn row(dataset: &Dataset, number: usize, age: i64, random: &mut Random) -> Vec<V
 /// Texts that some format or other takes for something else.
 fn odd_text(random: &mut Random) -> String {
     let odd = ["", "\\N", "\\.", "a\tb\nc", "{\"a\",b}", "NULL", "'; --", "žluťoučký", "𝄞", " x ", "\"", "\u{7f}\u{1}"];
+    odd[random.below(odd.len())].to_owned()
+}
+
+fn odd_decimal(random: &mut Random) -> Decimal {
+    let odd = ["0", "-0.000000000001", "99999999999999999999999999", "-1", "10000", "0.0001", "123456789.987654321"];
+    odd[random.below(odd.len())].parse().unwrap()
+}
+
+fn odd_json(random: &mut Random) -> String {
+    let odd = [
+        "{}",
+        "null",
+        "1.50",
+        "[1e2, -0.0]",
+        r#"{"b":[],"a":"\u00e9","b":{"x":null}}"#,
+        r#""\n\t""#,
+        "12345678901234567890",
+    ];
     odd[random.below(odd.len())].to_owned()
 }
 

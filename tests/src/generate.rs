@@ -25,9 +25,10 @@ const HEAD: &str = "\
 //! The record type of each dataset.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
 use serde::Serialize;
 
-use crate::codec::{put_bytes, put_double, put_long, put_optional, put_texts};
+use crate::codec::{put_bytes, put_decimal, put_double, put_long, put_optional, put_texts};
 use crate::topic::put_key_part;
 
 /// Day 0 of Avro's dates.
@@ -86,7 +87,9 @@ fn structure(dataset: &Dataset, out: &mut String) {
     }
     out.push_str("    }\n\n    /// Key of its message: the natural key without the time.\n    pub fn message_key(&self) -> String {\n        let mut key = String::new();\n");
     for position in dataset.message_key() {
-        writeln!(out, "        put_key_part(&self.{}, &mut key);", dataset.fields[position].name).expect("string");
+        let field = &dataset.fields[position];
+        let borrow = if field.kind == Kind::Text { "&" } else { "" };
+        writeln!(out, "        put_key_part({borrow}self.{}, &mut key);", field.name).expect("string");
     }
     out.push_str("        key\n    }\n}\n\n");
 }
@@ -103,6 +106,8 @@ fn rust_type(field: &Field) -> String {
         Kind::Double => "f64",
         Kind::Date => "NaiveDate",
         Kind::Timestamp => "DateTime<Utc>",
+        Kind::Decimal => "Decimal",
+        Kind::Json => "String",
         Kind::Bytes => "Vec<u8>",
         Kind::TextList => "Vec<String>",
     };
@@ -112,8 +117,8 @@ fn rust_type(field: &Field) -> String {
 fn put(field: &Field) -> String {
     let name = &field.name;
     match (field.kind, field.nullable) {
-        (Kind::Text, false) => format!("put_bytes(self.{name}.as_bytes(), out)"),
-        (Kind::Text, true) => {
+        (Kind::Text | Kind::Json, false) => format!("put_bytes(self.{name}.as_bytes(), out)"),
+        (Kind::Text | Kind::Json, true) => {
             format!("put_optional(self.{name}.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out))")
         }
         (Kind::Bytes, false) => format!("put_bytes(&self.{name}, out)"),
@@ -123,6 +128,7 @@ fn put(field: &Field) -> String {
             let function = match kind {
                 Kind::Long => "put_long",
                 Kind::Double => "put_double",
+                Kind::Decimal => "put_decimal",
                 Kind::Date => "put_date",
                 _ => "put_timestamp",
             };

@@ -15,6 +15,7 @@ use service::settings;
 
 use crate::child::{Child, Recipe};
 
+mod parse;
 mod poison;
 mod upsert;
 
@@ -60,6 +61,15 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// How fast providers' responses are read, on one core: every endpoint's, as the simulator answers
+    Parse {
+        /// The response in a file instead
+        #[arg(long, num_args = 4, value_names = ["SOURCE", "ENDPOINT", "ITEM", "FILE"])]
+        of: Vec<String>,
+        /// Print one line of JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// What was measured.
@@ -84,15 +94,25 @@ struct Report {
 
 /// Runs a benchmark and prints it.
 pub(crate) async fn run(command: &Command) -> anyhow::Result<()> {
-    let bench = Bench::new().await?;
-    let measured = match command {
-        Command::Pipeline { rows, json } => bench.pipeline(*rows).await.map(|report| printed(&report, *json)),
-        Command::Upsert { rows, json } => bench.upsert(*rows).await.map(|report| printed(&report, *json)),
-        Command::Poison { rows, json } => bench.poison(*rows).await.map(|report| printed(&report, *json)),
+    let text = match command {
+        Command::Pipeline { rows, json } => on_bench(*json, async |bench| bench.pipeline(*rows).await).await?,
+        Command::Upsert { rows, json } => on_bench(*json, async |bench| bench.upsert(*rows).await).await?,
+        Command::Poison { rows, json } => on_bench(*json, async |bench| bench.poison(*rows).await).await?,
+        Command::Parse { of, json } => printed(&parse::measure(of).await?, *json)?,
     };
-    bench.remove().await?;
-    println!("{}", measured??);
+    println!("{text}");
     Ok(())
+}
+
+/// Measures on a bench of its own, which is removed however that ends.
+async fn on_bench<T: Serialize + std::fmt::Debug>(
+    json: bool,
+    measure: impl AsyncFnOnce(&Bench) -> anyhow::Result<T>,
+) -> anyhow::Result<String> {
+    let bench = Bench::new().await?;
+    let measured = measure(&bench).await;
+    bench.remove().await?;
+    printed(&measured?, json)
 }
 
 fn printed(report: &(impl Serialize + std::fmt::Debug), json: bool) -> anyhow::Result<String> {

@@ -3,7 +3,7 @@
 use std::str::FromStr as _;
 
 use chrono::{DateTime, NaiveDate, SecondsFormat};
-use contract::{Dataset, Kind, Value, sql};
+use contract::{Dataset, Decimal, Kind, Value, sql};
 use futures::TryStreamExt as _;
 use service::secret::{Secret, without_credentials};
 use sqlx::postgres::PgRow;
@@ -346,6 +346,14 @@ impl Line {
         }
         Some(match (kind, self) {
             (Kind::Text, _) => Value::Text(either!(self, row => row.try_get(at).ok()?)),
+            (Kind::Decimal, Line::Postgres(row)) => Value::Decimal(row.try_get::<Decimal, _>(at).ok()?.normalize()),
+            (Kind::Decimal, Line::Sqlite(row)) => decimal(row.try_get(at).ok()?)?,
+            // The first byte is the version of the format.
+            (Kind::Json, Line::Postgres(row)) => {
+                let bytes = row.try_get_raw(at).ok()?.as_bytes().ok()?.split_first()?.1;
+                Value::Text(std::str::from_utf8(bytes).ok()?.to_owned())
+            }
+            (Kind::Json, Line::Sqlite(row)) => Value::Text(row.try_get(at).ok()?),
             (Kind::Long, _) => Value::Long(either!(self, row => row.try_get(at).ok()?)),
             (Kind::Double, _) => Value::Double(either!(self, row => row.try_get(at).ok()?)),
             (Kind::Bytes, _) => Value::Bytes(either!(self, row => row.try_get(at).ok()?)),
@@ -371,6 +379,12 @@ fn date(text: &str) -> Option<Value> {
     let date = text.parse::<NaiveDate>().ok().filter(|date| date.to_string() == text)?;
     let days = date.signed_duration_since(DateTime::UNIX_EPOCH.date_naive()).num_days();
     Some(Value::Date(i32::try_from(days).ok()?))
+}
+
+/// Only the one text that we write for a number.
+fn decimal(text: &str) -> Option<Value> {
+    let value = contract::decimal::parse(text).filter(|value| value.to_string() == text)?;
+    Some(Value::Decimal(value))
 }
 
 fn timestamp(text: &str) -> Option<Value> {

@@ -130,7 +130,8 @@ fn decoded(dataset: &Dataset, records: &[Record]) -> anyhow::Result<Rows> {
 
 fn copy_value(column: &Column, row: usize, out: &mut String) {
     let text = match column {
-        Column::Text(values) => values[row].clone(),
+        Column::Text(values) | Column::Json(values) => values[row].clone(),
+        Column::Decimal(values) => values[row].map(|value| value.to_string()),
         Column::Long(values) => values[row].map(|value| value.to_string()),
         Column::Double(values) => values[row].map(|value| value.to_string()),
         Column::Date(values) => values[row].map(|days| postgres::date(days).to_string()),

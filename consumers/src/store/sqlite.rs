@@ -266,7 +266,8 @@ async fn newer<'a>(
 
 fn add(arguments: &mut SqliteArguments, column: &Column, row: usize) -> Result<(), sqlx::error::BoxDynError> {
     match column {
-        Column::Text(values) => arguments.add(values[row].as_deref()),
+        Column::Text(values) | Column::Json(values) => arguments.add(values[row].as_deref()),
+        Column::Decimal(values) => arguments.add(values[row].map(|value| value.normalize().to_string())),
         Column::Long(values) => arguments.add(values[row]),
         Column::Double(values) => arguments.add(values[row]),
         Column::Bytes(values) => arguments.add(values[row].as_deref()),

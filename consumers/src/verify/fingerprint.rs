@@ -37,6 +37,15 @@ fn feed(column: &Column, row: usize, state: &mut Xxh3) {
     match column {
         Column::Text(values) => put(values[row].as_deref().map(str::as_bytes), state),
         Column::Bytes(values) => put(values[row].as_deref(), state),
+        // PostgreSQL gives JSON back in a form of its own.
+        Column::Json(values) => {
+            let canonical = values[row].as_deref().and_then(contract::json::canonical);
+            put(canonical.as_deref().map(str::as_bytes), state);
+        }
+        Column::Decimal(values) => {
+            let text = values[row].map(|value| value.normalize().to_string());
+            put(text.as_deref().map(str::as_bytes), state);
+        }
         Column::Long(values) | Column::Timestamp(values) => put_number(values[row], state),
         Column::Date(values) => put_number(values[row].map(i64::from), state),
         // SQLite stores -0.0 as 0.0, and both databases hold them equal.

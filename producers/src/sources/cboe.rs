@@ -31,6 +31,7 @@ pub const SOURCE: Source = Source {
         known_at: "`Last-Modified` of the file, else the time of receipt",
         // Written once a day; the CDN keeps it for 15 minutes.
         poll: Duration::from_secs(3600),
+        base: None,
         path,
         parse,
     }],

@@ -33,6 +33,7 @@ pub const SOURCE: Source = Source {
         item: "symbol, e.g. `AAPL`, `^GSPC`; with an interval other than `1d`: `AAPL@1h`",
         known_at: "the time of receipt: Yahoo does not say when it changed a value",
         poll: Duration::from_secs(15 * 60),
+        base: None,
         path,
         parse,
     }],

@@ -68,7 +68,8 @@ pub(in crate::store) async fn insert_values(
     for row in part {
         for position in 0..dataset.fields.len() {
             let added = match rows.column(position) {
-                Column::Text(values) => arguments.add(values[row].as_deref()),
+                Column::Text(values) | Column::Json(values) => arguments.add(values[row].as_deref()),
+                Column::Decimal(values) => arguments.add(values[row]),
                 Column::Long(values) => arguments.add(values[row]),
                 Column::Double(values) => arguments.add(values[row]),
                 Column::Bytes(values) => arguments.add(values[row].as_deref()),
@@ -97,7 +98,10 @@ fn span<T: Ord + Copy + Default>(values: impl Iterator<Item = T>) -> (T, T) {
 fn add(arguments: &mut PgArguments, column: &Column, folded: &[Folded]) -> Result<(), sqlx::error::BoxDynError> {
     let rows = folded.iter().map(|row| row.row);
     match column {
-        Column::Text(values) => arguments.add(rows.map(|row| values[row].as_deref()).collect::<Vec<_>>()),
+        Column::Text(values) | Column::Json(values) => {
+            arguments.add(rows.map(|row| values[row].as_deref()).collect::<Vec<_>>())
+        }
+        Column::Decimal(values) => arguments.add(rows.map(|row| values[row]).collect::<Vec<_>>()),
         Column::Long(values) => arguments.add(rows.map(|row| values[row]).collect::<Vec<_>>()),
         Column::Double(values) => arguments.add(rows.map(|row| values[row]).collect::<Vec<_>>()),
         Column::Bytes(values) => arguments.add(rows.map(|row| values[row].as_deref()).collect::<Vec<_>>()),

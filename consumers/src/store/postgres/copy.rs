@@ -4,8 +4,10 @@
 //! nothing but new keys, under a savepoint, and the upsert is what follows when it fails.
 
 use contract::rows::Folded;
-use contract::{Column, Dataset, Rows, sql};
-use sqlx::PgConnection;
+use contract::{Column, Dataset, Decimal, Rows, sql};
+
+use sqlx::postgres::PgArgumentBuffer;
+use sqlx::{Encode, PgConnection, Postgres};
 
 /// What PostgreSQL's binary format begins with: signature, flags, length of an extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -85,6 +87,8 @@ fn encode(dataset: &Dataset, rows: &Rows, folded: Folded, out: &mut Vec<u8>) {
         match rows.column(position) {
             Column::Text(values) => put(out, values[row].as_deref().map(str::as_bytes)),
             Column::Bytes(values) => put(out, values[row].as_deref()),
+            Column::Json(values) => put_json(out, values[row].as_deref()),
+            Column::Decimal(values) => put_decimal(out, values[row]),
             Column::Long(values) => put_array(out, values[row].map(i64::to_be_bytes)),
             Column::Double(values) => put_array(out, values[row].map(f64::to_be_bytes)),
             Column::Date(values) => put_array(out, values[row].map(|days| (days - EPOCH_DAYS).to_be_bytes())),
@@ -102,6 +106,18 @@ fn put(out: &mut Vec<u8>, value: Option<&[u8]>) {
     let length = value.map_or(-1, |value| i32::try_from(value.len()).expect("a message has at most 2 GB"));
     out.extend_from_slice(&length.to_be_bytes());
     out.extend_from_slice(value.unwrap_or_default());
+}
+
+/// `jsonb`: the version of its format, 1, and the text.
+fn put_json(out: &mut Vec<u8>, text: Option<&str>) {
+    put(out, text.map(|text| [b"\x01", text.as_bytes()].concat()).as_deref());
+}
+
+fn put_decimal(out: &mut Vec<u8>, value: Option<Decimal>) {
+    let mut buffer = PgArgumentBuffer::default();
+    let is_null =
+        value.map(|value| Encode::<Postgres>::encode(value, &mut buffer).expect("every decimal is a numeric"));
+    put(out, is_null.map(|_| buffer.as_slice()));
 }
 
 fn put_array<const N: usize>(out: &mut Vec<u8>, value: Option<[u8; N]>) {

@@ -1,0 +1,101 @@
+//! JSON in a record: kept as it was sent, compared by what it says.
+
+use std::fmt::Write as _;
+
+use serde_json::{Number, Value};
+
+/// Whole numbers up to here are exact as doubles.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// The one text for all texts that say the same: no spaces, names in order, numbers and escapes in one way.
+///
+/// None when it is not JSON, or holds a NUL character, which no database stores in JSON.
+pub fn canonical(text: &str) -> Option<String> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let mut out = String::with_capacity(text.len());
+    write(&value, &mut out)?;
+    Some(out)
+}
+
+fn write(value: &Value, out: &mut String) -> Option<()> {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(true) => out.push_str("true"),
+        Value::Bool(false) => out.push_str("false"),
+        Value::Number(number) => write_number(number, out)?,
+        Value::String(text) => write_text(text, out)?,
+        Value::Array(items) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                write(item, out)?;
+            }
+            out.push(']');
+        }
+        Value::Object(entries) => {
+            let mut entries: Vec<(&String, &Value)> = entries.iter().collect();
+            entries.sort_unstable_by_key(|(name, _)| *name);
+            out.push('{');
+            for (at, (name, value)) in entries.into_iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                write_text(name, out)?;
+                out.push(':');
+                write(value, out)?;
+            }
+            out.push('}');
+        }
+    }
+    Some(())
+}
+
+fn write_text(text: &str, out: &mut String) -> Option<()> {
+    if text.contains('\0') {
+        return None;
+    }
+    write!(out, "{}", Value::from(text)).ok()
+}
+
+/// `1`, `1.0` and `1e0` are the same.
+fn write_number(number: &Number, out: &mut String) -> Option<()> {
+    if number.is_i64() || number.is_u64() {
+        return write!(out, "{number}").ok();
+    }
+    let value = number.as_f64()?;
+    if value.fract() == 0.0 && value.abs() < EXACT {
+        write!(out, "{}", value as i64).ok()
+    } else {
+        write!(out, "{value}").ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_say_the_same_are_the_same() {
+        let same = [
+            r#"{"b": 1.50, "a": [1, "é", null, true], "c": {}}"#,
+            r#"{"a":[1.0,"\u00e9",null,true],"c":{},"b":15e-1}"#,
+            r#"{"a":[2],"b":1.5,"c":{},"a":[1e0,"é",null,true]}"#,
+        ];
+        for text in same {
+            assert_eq!(canonical(text).unwrap(), r#"{"a":[1,"é",null,true],"b":1.5,"c":{}}"#);
+        }
+        assert_eq!(canonical("-0.0").unwrap(), "0");
+        assert_eq!(canonical("18446744073709551615").unwrap(), "18446744073709551615");
+        assert_eq!(canonical("1e300"), canonical(&format!("1{}", "0".repeat(300))));
+    }
+
+    #[test]
+    fn what_is_not_json_or_cannot_be_stored_is_none() {
+        let deep = "[".repeat(1000);
+        for text in ["", "{", "1 2", "NaN", "1e999", r#""\u0000""#, r#"{"\u0000":1}"#, r#""\ud800""#, &deep] {
+            assert_eq!(canonical(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+-- One by one: TimescaleDB does not drop a hypertable together with other tables.
+drop table series_vintage;
+drop table fetch_log;
+drop table model_performance;
+drop table prediction;
+drop table technical_indicator;
+drop table xbrl_fact;
+drop table filing;
+drop table insider_transaction;
+drop table analyst_rating;
+drop table exchange;
+drop table company;
+drop table financial_ratio;
+drop table financial_statement;
+drop table news_article;
+drop table option_quote;
+drop table etf_flow;
+drop table observation_vintage;
+drop table corporate_action;
