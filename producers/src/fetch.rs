@@ -260,7 +260,7 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::fixture::at;
-    use crate::source::source;
+    use crate::source::{Endpoint, Parsed, source};
     use crate::stub::{Stub, response};
 
     const SHORT: Limits = Limits {
@@ -308,6 +308,64 @@ mod tests {
         assert_eq!(fetcher_with_key.redacted(&format!("bad key {KEY}")), "bad key ***");
         let refused = fetcher("fred", "http://127.0.0.1:1").get(None, "/x").await.unwrap_err();
         assert!(matches!(&refused, PageError::Retry(text) if !text.contains(KEY) && !text.is_empty()), "{refused:?}");
+    }
+
+    const OTHER: Base = Base { url: "https://other.example", env: "TAPEDECK_TEST_OTHER_URL" };
+    const ENDPOINTS: &[Endpoint] = &[Endpoint {
+        name: "elsewhere",
+        doc: "",
+        datasets: &["series"],
+        item: "",
+        known_at: "",
+        poll: Duration::ZERO,
+        base: Some(OTHER),
+        path: |_, _| Ok(String::new()),
+        parse: |_, _| Ok(Parsed::default()),
+    }];
+
+    fn known_by(auth: Auth, base: &str) -> anyhow::Result<Fetcher> {
+        let source = Source {
+            name: "made_up",
+            doc: "",
+            base_url: "https://example.org",
+            base_url_env: "TAPEDECK_TEST_URL",
+            auth,
+            user_agent: "tapedeck/test",
+            pause: Duration::ZERO,
+            endpoints: ENDPOINTS,
+        };
+        Fetcher::new(&source, base, Some(Secret::new(KEY.to_owned())), SHORT)
+    }
+
+    #[tokio::test]
+    async fn a_key_in_a_header_is_sent_and_never_shown() {
+        let stub = Stub::answering(&[response("200 OK", &[], b"")]).await;
+        let fetcher = known_by(Auth::Header { header: "x-api-key", env: "", doc: "" }, &stub.base).unwrap();
+        fetcher.get(None, "/x").await.unwrap();
+        let request = &stub.requests()[0];
+        assert!(request.starts_with("GET /x HTTP") && request.contains(&format!("x-api-key: {KEY}\r\n")), "{request}");
+        assert!(!format!("{fetcher:?}").contains(KEY));
+        assert_eq!(fetcher.redacted(&format!("bad key {KEY}")), "bad key ***");
+    }
+
+    #[tokio::test]
+    async fn a_contact_stands_behind_the_name_of_the_user_agent() {
+        let stub = Stub::answering(&[response("200 OK", &[], b"")]).await;
+        let fetcher = known_by(Auth::Contact { env: "", doc: "" }, &stub.base).unwrap();
+        fetcher.get(None, "/x").await.unwrap();
+        assert!(stub.requests()[0].contains(&format!("user-agent: tapedeck/test {KEY}\r\n")), "{}", stub.requests()[0]);
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_is_elsewhere_is_asked_there() {
+        let (here, there) = (
+            Stub::answering(&[response("200 OK", &[], b"here")]).await,
+            Stub::answering(&[response("200 OK", &[], b"there")]).await,
+        );
+        let mut fetcher = known_by(Auth::None, &here.base).unwrap();
+        fetcher.others[0].1.clone_from(&there.base);
+        assert_eq!(fetcher.get(None, "/x").await.unwrap().body, b"here");
+        assert_eq!(fetcher.get(Some(OTHER), "/x").await.unwrap().body, b"there");
     }
 
     #[tokio::test]

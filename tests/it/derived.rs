@@ -61,11 +61,18 @@ fn sources_table() -> String {
 }
 
 fn datasets_table() -> String {
-    let mut out = String::from("| dataset | what | key | topic |\n|---|---|---|---|\n");
+    let mut out = String::from("| dataset | what | key | topic | from |\n|---|---|---|---|---|\n");
     for dataset in contract::datasets() {
         let key: Vec<String> = dataset.key.iter().map(|at| format!("`{}`", dataset.fields[*at].name)).collect();
         let topic = contract::topic::topic("tapedeck", dataset);
-        out += &format!("| `{}` | {} | {} | `{topic}` |\n", dataset.name, dataset.doc, key.join(", "));
+        let gives = |source: &&Source| source.endpoints.iter().any(|one| one.datasets.contains(&dataset.name.as_str()));
+        let from: Vec<String> = producers::SOURCES.iter().filter(gives).map(|one| format!("`{}`", one.name)).collect();
+        let from = match dataset.name.as_str() {
+            "dead_letter" => "whatever was refused".to_owned(),
+            _ if from.is_empty() => "no source yet; whoever publishes it".to_owned(),
+            _ => from.join(", "),
+        };
+        out += &format!("| `{}` | {} | {} | `{topic}` | {from} |\n", dataset.name, dataset.doc, key.join(", "));
     }
     out
 }
