@@ -131,7 +131,7 @@ impl Polled {
                 environment.push((variable.to_owned(), simulator.url(source.name)));
             }
             if let Some(key) = source.key_variable() {
-                environment.push((key.name.to_owned(), simulator::FRED_API_KEY.to_owned()));
+                environment.push((key.name.to_owned(), Simulator::key(source.name).to_owned()));
             }
         }
         Ok(Polled { sources: SOURCES.iter().map(|source| source.name).collect(), left_out: Vec::new(), environment })

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use contract::records::DeadLetter;
-use contract::{Dataset, Decoder, Rows};
+use contract::{Dataset, Decoder, Rows, Text};
 
 use crate::chunk::Partition;
 use crate::original::Original;
@@ -64,14 +64,14 @@ fn letter(
     now: DateTime<Utc>,
 ) -> DeadLetter {
     DeadLetter {
-        source: source.to_owned(),
-        dead_letter_id: id(partition, original.offset),
-        stage: cause.stage.to_owned(),
-        error_class: cause.class.to_owned(),
-        sqlstate: cause.sqlstate,
-        reason: clean(cause.reason),
-        dataset: dataset.name.clone(),
-        kafka_topic: Some(partition.topic.to_string()),
+        source: source.into(),
+        dead_letter_id: id(partition, original.offset).into(),
+        stage: cause.stage.into(),
+        error_class: cause.class.into(),
+        sqlstate: cause.sqlstate.map(Text::from),
+        reason: clean(cause.reason).into(),
+        dataset: dataset.name.as_str().into(),
+        kafka_topic: Some(partition.topic.to_string().into()),
         kafka_incarnation: Some(partition.incarnation.into()),
         kafka_partition: Some(partition.number.into()),
         kafka_offset: Some(original.offset),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use contract::records::DeadLetter;
-use contract::{Decoder, Rows, codec, topic};
+use contract::{Decoder, Rows, Text, codec, topic};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -219,7 +219,7 @@ impl Publisher {
         }
         if let Some(rule) = self.broken_rule(letter) {
             // The sink would refuse it.
-            tracing::warn!(id = letter.dead_letter_id, rule, "a dead letter stays in the table alone");
+            tracing::warn!(id = letter.dead_letter_id.as_str(), rule, "a dead letter stays in the table alone");
             return Ok(Sent::Kept);
         }
         match self.send(letter).await {
@@ -290,7 +290,7 @@ impl Forward for Publisher {
 fn cut(letter: &DeadLetter) -> DeadLetter {
     let length = letter.record_value.as_ref().map_or(0, Vec::len);
     DeadLetter {
-        reason: format!("{} (its value of {length} bytes and its headers are left out here)", letter.reason),
+        reason: format!("{} (its value of {length} bytes and its headers are left out here)", letter.reason).into(),
         record_key: letter.record_key.clone().filter(|key| key.len() <= MAX_CUT_KEY_BYTES),
         record_value: None,
         record_headers: None,
@@ -301,7 +301,7 @@ fn cut(letter: &DeadLetter) -> DeadLetter {
 
 /// Where it is from and why it was refused, for those who choose without decoding.
 fn headers(letter: &DeadLetter) -> OwnedHeaders {
-    let number = |number: Option<i64>| number.map(|number| number.to_string());
+    let number = |number: Option<i64>| number.map(|number| Text::from(number.to_string()));
     let headers = [
         ("tapedeck-topic", letter.kafka_topic.clone()),
         ("tapedeck-partition", number(letter.kafka_partition)),
@@ -312,5 +312,5 @@ fn headers(letter: &DeadLetter) -> OwnedHeaders {
         ("tapedeck-sink", Some(letter.source.clone())),
     ];
     let present = headers.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
-    present.fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: Some(value) }))
+    present.fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: Some(value.as_bytes()) }))
 }

@@ -12,9 +12,33 @@ pub const SCALE: u32 = 12;
 pub const MAX_WHOLE_DIGITS: u32 = 26;
 /// Most bytes on the wire.
 const MAX_BYTES: usize = size_of::<i128>();
+/// Most digits of a number that is read in 64 bits.
+const MAX_SHORT_DIGITS: usize = 18;
 
 /// Reads a number, also one with an exponent; None when it is none, or has more than [`MAX_WHOLE_DIGITS`] before the point.
 pub fn parse(text: &str) -> Option<Decimal> {
+    short(text).or_else(|| any(text))
+}
+
+/// Reads a number of few digits, with a point among them or not: nearly all are, and this is several times as fast.
+fn short(text: &str) -> Option<Decimal> {
+    let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    let point = digits.iter().position(|byte| *byte == b'.');
+    let (whole, part) = point.map_or((digits, &[][..]), |at| (&digits[..at], &digits[at + 1..]));
+    let is_empty = whole.is_empty() || point.is_some() && part.is_empty();
+    if is_empty || part.len() > SCALE as usize || whole.len() + part.len() > MAX_SHORT_DIGITS {
+        return None;
+    }
+    let put = |number: i64, digit: &u8| digit.is_ascii_digit().then(|| number * 10 + i64::from(digit - b'0'));
+    let (mut number, mut scale) = (whole.iter().chain(part).try_fold(0, put)?, part.len() as u32);
+    while scale > 0 && number % 10 == 0 {
+        (number, scale) = (number / 10, scale - 1);
+    }
+    Some(Decimal::new(if text.starts_with('-') { -number } else { number }, scale))
+}
+
+/// Reads any number.
+fn any(text: &str) -> Option<Decimal> {
     // The library takes `_` between digits.
     let is_number = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
     let is_scientific = text.contains(['e', 'E']);
@@ -86,6 +110,29 @@ mod tests {
             let value = parse(text).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(value.to_string(), shown);
             assert_eq!(read(&written(value), SCALE), Some(value), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_of_few_digits_is_read_as_any_other() {
+        for text in [
+            "0",
+            "-0",
+            "-0.00",
+            "007",
+            "1.50",
+            "-123.4560",
+            "0.000000000001",
+            "999999999999999999",
+            "-999999.999999999999",
+            "100.00",
+        ] {
+            let (one, other) = (short(text).unwrap(), any(text).unwrap());
+            assert_eq!((one, one.scale(), one.to_string()), (other, other.scale(), other.to_string()), "{text}");
+        }
+        for text in ["", "-", ".5", "5.", "+1", "1e3", "1_0", "--1", "1.2.3", "1000000000000000000", "0.0000000000001"]
+        {
+            assert_eq!(short(text), None, "{text}");
         }
     }
 

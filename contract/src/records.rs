@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use crate::codec::{put_bytes, put_decimal, put_double, put_long, put_optional, put_texts};
+use crate::text::Text;
 use crate::topic::put_key_part;
 
 /// Day 0 of Avro's dates.
@@ -46,54 +47,54 @@ pub(crate) const DECLARATIONS: &[&str] = &[
     include_str!("../../schemas/xbrl_fact.avsc"),
 ];
 
-/// A record of any dataset.
+/// A record of any dataset; boxed, as each would else be as wide as the widest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Record {
     /// A record of `analyst_rating`.
-    AnalystRating(AnalystRating),
+    AnalystRating(Box<AnalystRating>),
     /// A record of `company`.
-    Company(Company),
+    Company(Box<Company>),
     /// A record of `corporate_action`.
-    CorporateAction(CorporateAction),
+    CorporateAction(Box<CorporateAction>),
     /// A record of `dead_letter`.
-    DeadLetter(DeadLetter),
+    DeadLetter(Box<DeadLetter>),
     /// A record of `etf_flow`.
-    EtfFlow(EtfFlow),
+    EtfFlow(Box<EtfFlow>),
     /// A record of `exchange`.
-    Exchange(Exchange),
+    Exchange(Box<Exchange>),
     /// A record of `fetch_log`.
-    FetchLog(FetchLog),
+    FetchLog(Box<FetchLog>),
     /// A record of `filing`.
-    Filing(Filing),
+    Filing(Box<Filing>),
     /// A record of `financial_ratio`.
-    FinancialRatio(FinancialRatio),
+    FinancialRatio(Box<FinancialRatio>),
     /// A record of `financial_statement`.
-    FinancialStatement(FinancialStatement),
+    FinancialStatement(Box<FinancialStatement>),
     /// A record of `insider_transaction`.
-    InsiderTransaction(InsiderTransaction),
+    InsiderTransaction(Box<InsiderTransaction>),
     /// A record of `model_performance`.
-    ModelPerformance(ModelPerformance),
+    ModelPerformance(Box<ModelPerformance>),
     /// A record of `news_article`.
-    NewsArticle(NewsArticle),
+    NewsArticle(Box<NewsArticle>),
     /// A record of `observation`.
-    Observation(Observation),
+    Observation(Box<Observation>),
     /// A record of `observation_vintage`.
-    ObservationVintage(ObservationVintage),
+    ObservationVintage(Box<ObservationVintage>),
     /// A record of `ohlcv_bar`.
-    OhlcvBar(OhlcvBar),
+    OhlcvBar(Box<OhlcvBar>),
     /// A record of `option_quote`.
-    OptionQuote(OptionQuote),
+    OptionQuote(Box<OptionQuote>),
     /// A record of `prediction`.
-    Prediction(Prediction),
+    Prediction(Box<Prediction>),
     /// A record of `series`.
-    Series(Series),
+    Series(Box<Series>),
     /// A record of `series_vintage`.
-    SeriesVintage(SeriesVintage),
+    SeriesVintage(Box<SeriesVintage>),
     /// A record of `technical_indicator`.
-    TechnicalIndicator(TechnicalIndicator),
+    TechnicalIndicator(Box<TechnicalIndicator>),
     /// A record of `xbrl_fact`.
-    XbrlFact(XbrlFact),
+    XbrlFact(Box<XbrlFact>),
 }
 
 impl Record {
@@ -186,9 +187,9 @@ impl Record {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AnalystRating {
     /// Provider the record was received from, e.g. `eodhd`.
-    pub source: String,
+    pub source: Text,
     /// The provider's symbol, e.g. `AAPL`.
-    pub symbol: String,
+    pub symbol: Text,
     /// Day (UTC) on which it was received: the provider serves the present state alone.
     pub rated_on: NaiveDate,
     /// Mean, from 1 (strong sell) to 5 (strong buy); null where not said.
@@ -215,7 +216,7 @@ pub struct AnalystRating {
 
 impl From<AnalystRating> for Record {
     fn from(record: AnalystRating) -> Record {
-        Record::AnalystRating(record)
+        Record::AnalystRating(Box::new(record))
     }
 }
 
@@ -250,37 +251,37 @@ impl AnalystRating {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Company {
     /// Provider the record was received from, e.g. `eodhd`.
-    pub source: String,
-    /// The provider's symbol; for the SEC `CIK` and the ten digits of a filer without a ticker.
-    pub symbol: String,
+    pub source: Text,
+    /// The provider's symbol. Of the SEC a ticker, with name and number alone, and `CIK` with the ten digits for the filer itself, with all the rest.
+    pub symbol: Text,
     /// Name as the provider writes it.
-    pub name: String,
+    pub name: Text,
     /// Number at the SEC, ten digits; null where not said.
-    pub cik: Option<String>,
+    pub cik: Option<Text>,
     /// International securities identification number; null where not said.
-    pub isin: Option<String>,
+    pub isin: Option<Text>,
     /// CUSIP; null where not said.
-    pub cusip: Option<String>,
+    pub cusip: Option<Text>,
     /// Legal entity identifier; null where not said.
-    pub lei: Option<String>,
+    pub lei: Option<Text>,
     /// Kind of entity or instrument as the provider says it, e.g. `Common Stock`; null where it does not.
-    pub kind: Option<String>,
+    pub kind: Option<Text>,
     /// Where it is listed, as the provider says it; null where it does not.
-    pub exchange: Option<String>,
+    pub exchange: Option<Text>,
     /// Currency of its quotes; null where not said.
-    pub currency: Option<String>,
+    pub currency: Option<Text>,
     /// Country as the provider says it; null where it does not.
-    pub country: Option<String>,
+    pub country: Option<Text>,
     /// Sector as the provider says it; null where it does not.
-    pub sector: Option<String>,
+    pub sector: Option<Text>,
     /// Industry as the provider says it; null where it does not.
-    pub industry: Option<String>,
+    pub industry: Option<Text>,
     /// Standard industrial classification, four digits; null where not said.
-    pub sic: Option<String>,
+    pub sic: Option<Text>,
     /// What it does; null where not said.
-    pub description: Option<String>,
+    pub description: Option<Text>,
     /// Its address; null where not said.
-    pub website: Option<String>,
+    pub website: Option<Text>,
     /// Full-time employees; null where not said.
     pub employees: Option<i64>,
     /// Date of its listing; null where not said.
@@ -288,7 +289,7 @@ pub struct Company {
     /// Date of its delisting, may lie in the future; null where not said.
     pub delisted_on: Option<NaiveDate>,
     /// End of its fiscal year as the provider says it; null where it does not.
-    pub fiscal_year_end: Option<String>,
+    pub fiscal_year_end: Option<Text>,
     /// Number of shares; null where not said.
     pub shares_outstanding: Option<Decimal>,
     /// Market capitalisation in `currency`; null where not said.
@@ -307,7 +308,7 @@ pub struct Company {
 
 impl From<Company> for Record {
     fn from(record: Company) -> Record {
-        Record::Company(record)
+        Record::Company(Box::new(record))
     }
 }
 
@@ -317,27 +318,27 @@ impl Company {
         put_bytes(self.source.as_bytes(), out);
         put_bytes(self.symbol.as_bytes(), out);
         put_bytes(self.name.as_bytes(), out);
-        put_optional(self.cik.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.isin.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.cusip.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.lei.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.kind.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.exchange.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.currency.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.country.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.sector.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.industry.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.sic.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.description.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.website.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.cik.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.isin.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.cusip.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.lei.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.kind.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.exchange.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.currency.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.country.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.sector.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.industry.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.sic.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.description.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.website.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_optional(self.employees, out, put_long);
         put_optional(self.listed_on, out, put_date);
         put_optional(self.delisted_on, out, put_date);
-        put_optional(self.fiscal_year_end.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.fiscal_year_end.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_optional(self.shares_outstanding, out, put_decimal);
         put_optional(self.market_cap, out, put_decimal);
         put_texts(&self.former_names, out);
-        put_optional(self.other.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.other.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_timestamp(self.known_at, out);
         put_timestamp(self.observed_at, out);
         put_texts(&self.flags, out);
@@ -356,11 +357,11 @@ impl Company {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CorporateAction {
     /// Provider the record was received from, e.g. `yahoo`.
-    pub source: String,
+    pub source: Text,
     /// The provider's symbol, e.g. `AAPL`.
-    pub symbol: String,
+    pub symbol: Text,
     /// `dividend`, `split` or `capital_gain`.
-    pub action_type: String,
+    pub action_type: Text,
     /// First trading date without the right to it; of a split the first one with the new shares.
     pub ex_date: NaiveDate,
     /// Cash per share in `currency`, adjusted for later splits where the provider adjusts; null for a split.
@@ -368,13 +369,13 @@ pub struct CorporateAction {
     /// Cash per share as it was paid; null where the provider does not say.
     pub unadjusted_amount: Option<Decimal>,
     /// The provider's currency code; null where it does not say.
-    pub currency: Option<String>,
+    pub currency: Option<Text>,
     /// Number of new shares; null unless a split.
     pub split_to: Option<Decimal>,
     /// Number of old shares that they replace; null unless a split.
     pub split_from: Option<Decimal>,
     /// How often it is paid, as the provider says it, e.g. `Quarterly`; null where it does not.
-    pub period: Option<String>,
+    pub period: Option<Text>,
     /// Date of declaration; null where not published.
     pub declared_on: Option<NaiveDate>,
     /// Date on which holders are recorded; null where not published.
@@ -391,7 +392,7 @@ pub struct CorporateAction {
 
 impl From<CorporateAction> for Record {
     fn from(record: CorporateAction) -> Record {
-        Record::CorporateAction(record)
+        Record::CorporateAction(Box::new(record))
     }
 }
 
@@ -404,10 +405,10 @@ impl CorporateAction {
         put_date(self.ex_date, out);
         put_optional(self.amount, out, put_decimal);
         put_optional(self.unadjusted_amount, out, put_decimal);
-        put_optional(self.currency.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.currency.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_optional(self.split_to, out, put_decimal);
         put_optional(self.split_from, out, put_decimal);
-        put_optional(self.period.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.period.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_optional(self.declared_on, out, put_date);
         put_optional(self.record_date, out, put_date);
         put_optional(self.paid_on, out, put_date);
@@ -430,21 +431,21 @@ impl CorporateAction {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DeadLetter {
     /// Who refused it: a provider's name (producer, stage `parse`) or a consumer group (all other stages).
-    pub source: String,
+    pub source: Text,
     /// The coordinate `topic/incarnation/partition/offset` of a message, or `endpoint/item/hash of the fragment` of a provider's row; the same refusal again has the same id.
-    pub dead_letter_id: String,
+    pub dead_letter_id: Text,
     /// Where it was refused: `parse` (provider's row), `decode` (wire format), `validate` (a rule), `store` (the database).
-    pub stage: String,
+    pub stage: Text,
     /// Kind of the failure, for counting by cause, e.g. `truncated`, `rule`, `unknown_schema`.
-    pub error_class: String,
+    pub error_class: Text,
     /// The database's five-character code; null unless the database refused it.
-    pub sqlstate: Option<String>,
+    pub sqlstate: Option<Text>,
     /// One line for a person: what is wrong with it.
-    pub reason: String,
+    pub reason: Text,
     /// Dataset it was meant for.
-    pub dataset: String,
+    pub dataset: Text,
     /// Topic of the message; null for a provider's row.
-    pub kafka_topic: Option<String>,
+    pub kafka_topic: Option<Text>,
     /// How often the topic had been recreated or truncated before, counted by the consumer; null for a provider's row.
     pub kafka_incarnation: Option<i64>,
     /// Partition of the message; null for a provider's row.
@@ -469,7 +470,7 @@ pub struct DeadLetter {
 
 impl From<DeadLetter> for Record {
     fn from(record: DeadLetter) -> Record {
-        Record::DeadLetter(record)
+        Record::DeadLetter(Box::new(record))
     }
 }
 
@@ -480,10 +481,10 @@ impl DeadLetter {
         put_bytes(self.dead_letter_id.as_bytes(), out);
         put_bytes(self.stage.as_bytes(), out);
         put_bytes(self.error_class.as_bytes(), out);
-        put_optional(self.sqlstate.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.sqlstate.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_bytes(self.reason.as_bytes(), out);
         put_bytes(self.dataset.as_bytes(), out);
-        put_optional(self.kafka_topic.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.kafka_topic.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_optional(self.kafka_incarnation, out, put_long);
         put_optional(self.kafka_partition, out, put_long);
         put_optional(self.kafka_offset, out, put_long);
@@ -509,21 +510,21 @@ impl DeadLetter {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EtfFlow {
     /// Provider the record was received from, e.g. `ici`.
-    pub source: String,
+    pub source: Text,
     /// `combined`, `etf` (net issuance) or `mutual_fund` (net new cash flow): two definitions of flow.
-    pub report: String,
+    pub report: Text,
     /// `weekly` (estimates) or `monthly` (actual); the weeks of a month never add up to it.
-    pub frequency: String,
+    pub frequency: Text,
     /// Last day of the period: mostly a Wednesday, or the end of the month.
     pub period_end: NaiveDate,
     /// `total`, `equity`, `equity_domestic`, `equity_world`, `hybrid`, `bond`, `bond_taxable`, `bond_municipal` or `commodity`.
-    pub category: String,
+    pub category: Text,
     /// Net flow in millions of US dollars; negative: money was taken out.
     pub net_flow_millions: i64,
     /// How far the parts of this category in the same row of the file are from it, in millions of US dollars, without sign; up to 2 is rounding; null for a category without parts.
     pub parts_deviation_millions: Option<i64>,
     /// Name of the file it is from; the provider overwrites it in place.
-    pub source_file: String,
+    pub source_file: Text,
     /// `Last-Modified` of the file, else the time of receipt.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
@@ -534,7 +535,7 @@ pub struct EtfFlow {
 
 impl From<EtfFlow> for Record {
     fn from(record: EtfFlow) -> Record {
-        Record::EtfFlow(record)
+        Record::EtfFlow(Box::new(record))
     }
 }
 
@@ -569,19 +570,19 @@ impl EtfFlow {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Exchange {
     /// Provider the record was received from, e.g. `eodhd`.
-    pub source: String,
-    /// The provider's code, e.g. `NASDAQ`.
-    pub exchange_code: String,
-    /// Its name; null where not said.
-    pub name: Option<String>,
+    pub source: Text,
+    /// The provider's code, e.g. `NASDAQ`, `NYSE ARCA`.
+    pub exchange_code: Text,
+    /// Its name, where that is another text than its code; null where not said.
+    pub name: Option<Text>,
     /// Country as the provider says it; null where it does not.
-    pub country: Option<String>,
+    pub country: Option<Text>,
     /// Two letters (ISO 3166); null where not said.
-    pub country_code: Option<String>,
-    /// Currency of most of its quotes; null where not said.
-    pub currency: Option<String>,
+    pub country_code: Option<Text>,
+    /// Currency of most of its quotes; null where not said: that of one listing says nothing of the others.
+    pub currency: Option<Text>,
     /// Its time zone (IANA); null where not said.
-    pub time_zone: Option<String>,
+    pub time_zone: Option<Text>,
     /// The time of receipt: the providers do not say when they changed it.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
@@ -592,7 +593,7 @@ pub struct Exchange {
 
 impl From<Exchange> for Record {
     fn from(record: Exchange) -> Record {
-        Record::Exchange(record)
+        Record::Exchange(Box::new(record))
     }
 }
 
@@ -601,11 +602,11 @@ impl Exchange {
     pub fn encode(&self, out: &mut Vec<u8>) {
         put_bytes(self.source.as_bytes(), out);
         put_bytes(self.exchange_code.as_bytes(), out);
-        put_optional(self.name.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.country.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.country_code.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.currency.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.time_zone.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.name.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.country.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.country_code.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.currency.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.time_zone.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_timestamp(self.known_at, out);
         put_timestamp(self.observed_at, out);
         put_texts(&self.flags, out);
@@ -624,15 +625,15 @@ impl Exchange {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FetchLog {
     /// Provider the record was received from, e.g. `yahoo`.
-    pub source: String,
+    pub source: Text,
     /// Endpoint of the source, e.g. `chart`.
-    pub endpoint: String,
+    pub endpoint: Text,
     /// What was asked for, e.g. `AAPL`.
-    pub item: String,
+    pub item: Text,
     /// When the last answer was received.
     pub fetched_at: DateTime<Utc>,
     /// `answered`, or why not: `skipped`, `retried`, `halted`.
-    pub outcome: String,
+    pub outcome: Text,
     /// Records published.
     pub records: i64,
     /// Rows that could not be read.
@@ -644,7 +645,7 @@ pub struct FetchLog {
     /// From the first request to the last answer, in milliseconds.
     pub duration_ms: i64,
     /// The provider's words; null when it was answered.
-    pub error: Option<String>,
+    pub error: Option<Text>,
     /// As `fetched_at`.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
@@ -655,7 +656,7 @@ pub struct FetchLog {
 
 impl From<FetchLog> for Record {
     fn from(record: FetchLog) -> Record {
-        Record::FetchLog(record)
+        Record::FetchLog(Box::new(record))
     }
 }
 
@@ -672,7 +673,7 @@ impl FetchLog {
         put_long(self.calls, out);
         put_long(self.bytes, out);
         put_long(self.duration_ms, out);
-        put_optional(self.error.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.error.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_timestamp(self.known_at, out);
         put_timestamp(self.observed_at, out);
         put_texts(&self.flags, out);
@@ -692,40 +693,40 @@ impl FetchLog {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Filing {
     /// Provider the record was received from, e.g. `sec_edgar`.
-    pub source: String,
+    pub source: Text,
     /// The filer's number, ten digits.
-    pub cik: String,
+    pub cik: Text,
     /// The filing's number, e.g. `0000320193-24-000123`; filers can share one.
-    pub accession_number: String,
+    pub accession_number: Text,
     /// Form, e.g. `10-K`, `4/A`.
-    pub form: String,
+    pub form: Text,
     /// Date of the filing.
     pub filed_on: NaiveDate,
     /// Date that it reports on; null where not said.
     pub reported_on: Option<NaiveDate>,
-    /// When it was accepted, read as UTC as it is written; null where not said.
+    /// When it was accepted; null where not said, or where nothing tells whether what is said is UTC or New York's time.
     pub accepted_at: Option<DateTime<Utc>>,
     /// Act under which it was filed, e.g. `34`; null where not said.
-    pub act: Option<String>,
+    pub act: Option<Text>,
     /// File number; null where not said.
-    pub file_number: Option<String>,
+    pub file_number: Option<Text>,
     /// Film number; null where not said.
-    pub film_number: Option<String>,
+    pub film_number: Option<Text>,
     /// Items of an 8-K; null where not said.
-    pub items: Option<String>,
+    pub items: Option<Text>,
     /// Size in bytes; null where not said.
     pub size_bytes: Option<i64>,
     /// File name of the document; null where not said.
-    pub primary_document: Option<String>,
+    pub primary_document: Option<Text>,
     /// What that is; null where not said.
-    pub primary_document_description: Option<String>,
+    pub primary_document_description: Option<Text>,
     /// The form as the SEC groups it; null where not said.
-    pub core_type: Option<String>,
+    pub core_type: Option<Text>,
     /// 1 when it holds XBRL, else 0; null where not said.
     pub is_xbrl: Option<i64>,
     /// 1 when it holds inline XBRL, else 0; null where not said.
     pub is_inline_xbrl: Option<i64>,
-    /// `accepted_at`, else 00:00 UTC of the day after `filed_on`.
+    /// When it was accepted, by the later reading where nothing tells which is right; else the end of `filed_on` in New York.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
     pub observed_at: DateTime<Utc>,
@@ -735,7 +736,7 @@ pub struct Filing {
 
 impl From<Filing> for Record {
     fn from(record: Filing) -> Record {
-        Record::Filing(record)
+        Record::Filing(Box::new(record))
     }
 }
 
@@ -749,14 +750,14 @@ impl Filing {
         put_date(self.filed_on, out);
         put_optional(self.reported_on, out, put_date);
         put_optional(self.accepted_at, out, put_timestamp);
-        put_optional(self.act.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.file_number.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.film_number.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.items.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.act.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.file_number.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.film_number.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.items.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_optional(self.size_bytes, out, put_long);
-        put_optional(self.primary_document.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.primary_document_description.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.core_type.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.primary_document.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.primary_document_description.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.core_type.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_optional(self.is_xbrl, out, put_long);
         put_optional(self.is_inline_xbrl, out, put_long);
         put_timestamp(self.known_at, out);
@@ -778,19 +779,19 @@ impl Filing {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FinancialRatio {
     /// Provider the record was received from, e.g. `fmp`.
-    pub source: String,
+    pub source: Text,
     /// The provider's symbol, e.g. `AAPL`.
-    pub symbol: String,
+    pub symbol: Text,
     /// Which of the provider's sets: `ratios`, `key_metrics` or `fundamentals`.
-    pub ratio_set: String,
+    pub ratio_set: Text,
     /// `FY`, `Q1` to `Q4`, `Q`, or `TTM`: the last twelve months.
-    pub period: String,
+    pub period: Text,
     /// Last day of the period.
     pub period_end: NaiveDate,
     /// Fiscal year as the provider counts it; null where it does not say.
     pub fiscal_year: Option<i64>,
     /// Currency of amounts; null where not said.
-    pub currency: Option<String>,
+    pub currency: Option<Text>,
     /// Market capitalisation; null where not in the set.
     pub market_cap: Option<Decimal>,
     /// Price by earnings; null where not in the set.
@@ -817,7 +818,7 @@ pub struct FinancialRatio {
 
 impl From<FinancialRatio> for Record {
     fn from(record: FinancialRatio) -> Record {
-        Record::FinancialRatio(record)
+        Record::FinancialRatio(Box::new(record))
     }
 }
 
@@ -830,7 +831,7 @@ impl FinancialRatio {
         put_bytes(self.period.as_bytes(), out);
         put_date(self.period_end, out);
         put_optional(self.fiscal_year, out, put_long);
-        put_optional(self.currency.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.currency.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_optional(self.market_cap, out, put_decimal);
         put_optional(self.price_earnings, out, put_double);
         put_optional(self.price_book, out, put_double);
@@ -859,27 +860,27 @@ impl FinancialRatio {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FinancialStatement {
     /// Provider the record was received from, e.g. `fmp`.
-    pub source: String,
+    pub source: Text,
     /// The provider's symbol, e.g. `AAPL`.
-    pub symbol: String,
+    pub symbol: Text,
     /// `income`, `balance_sheet` or `cash_flow`.
-    pub statement: String,
+    pub statement: Text,
     /// `FY`, `Q1` to `Q4`, or `Q` where the provider does not number its quarters.
-    pub period: String,
+    pub period: Text,
     /// Last day of the fiscal period.
     pub period_end: NaiveDate,
     /// Fiscal year as the provider counts it; null where it does not say.
     pub fiscal_year: Option<i64>,
     /// Currency of all amounts; null where not said.
-    pub currency: Option<String>,
+    pub currency: Option<Text>,
     /// The filer's number at the SEC, ten digits; null where not said.
-    pub cik: Option<String>,
+    pub cik: Option<Text>,
     /// Date of the filing; null where not said.
     pub filed_on: Option<NaiveDate>,
     /// When the SEC accepted the filing; null where not said or evidently false.
     pub accepted_at: Option<DateTime<Utc>>,
     /// Address of the filing; null where not said.
-    pub link: Option<String>,
+    pub link: Option<Text>,
     /// Revenue of the period; null where not in this statement.
     pub revenue: Option<Decimal>,
     /// Operating income of the period; null as `revenue`.
@@ -900,7 +901,7 @@ pub struct FinancialStatement {
     pub free_cash_flow: Option<Decimal>,
     /// All amounts under the provider's own names, in units of `currency` (not thousands). A 0 of FMP may mean that nothing is known.
     pub metrics: String,
-    /// `accepted_at`, else 00:00 UTC of the day after `filed_on`, else the time of receipt. A restatement in place keeps it and wins by `observed_at`.
+    /// `accepted_at`, else the end of `filed_on` at the exchange, else the time of receipt. A restatement in place keeps it and wins by `observed_at`.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
     pub observed_at: DateTime<Utc>,
@@ -910,7 +911,7 @@ pub struct FinancialStatement {
 
 impl From<FinancialStatement> for Record {
     fn from(record: FinancialStatement) -> Record {
-        Record::FinancialStatement(record)
+        Record::FinancialStatement(Box::new(record))
     }
 }
 
@@ -923,11 +924,11 @@ impl FinancialStatement {
         put_bytes(self.period.as_bytes(), out);
         put_date(self.period_end, out);
         put_optional(self.fiscal_year, out, put_long);
-        put_optional(self.currency.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.cik.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.currency.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.cik.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_optional(self.filed_on, out, put_date);
         put_optional(self.accepted_at, out, put_timestamp);
-        put_optional(self.link.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.link.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_optional(self.revenue, out, put_decimal);
         put_optional(self.operating_income, out, put_decimal);
         put_optional(self.net_income, out, put_decimal);
@@ -958,46 +959,46 @@ impl FinancialStatement {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct InsiderTransaction {
     /// Provider the record was received from, e.g. `sec_edgar`.
-    pub source: String,
+    pub source: Text,
     /// Accession number, table and row of the line; a hash of the line where the provider gives none of them.
-    pub transaction_id: String,
+    pub transaction_id: Text,
     /// Ticker of the issuer; null where not said.
-    pub symbol: Option<String>,
+    pub symbol: Option<Text>,
     /// The issuer's number at the SEC, ten digits; null where not said.
-    pub issuer_cik: Option<String>,
+    pub issuer_cik: Option<Text>,
     /// The filing; null where not said.
-    pub accession_number: Option<String>,
+    pub accession_number: Option<Text>,
     /// `3`, `4` or `5`, with `/A` for an amendment; null where not said.
-    pub form: Option<String>,
+    pub form: Option<Text>,
     /// `non_derivative` or `derivative`, with `_holding` for a line that is no transaction; null where not said.
-    pub table_name: Option<String>,
+    pub table_name: Option<Text>,
     /// Who holds; several are joined by `; `.
-    pub owner_name: String,
+    pub owner_name: Text,
     /// Number at the SEC of the first of them, ten digits; null where not said.
-    pub owner_cik: Option<String>,
+    pub owner_cik: Option<Text>,
     /// Office or relation to the issuer; null where not said.
-    pub owner_title: Option<String>,
+    pub owner_title: Option<Text>,
     /// What is held, e.g. `Class A Common Stock`; null where not said.
-    pub security_title: Option<String>,
+    pub security_title: Option<Text>,
     /// Date of the transaction; null for a holding.
     pub transaction_date: Option<NaiveDate>,
     /// The form's code, e.g. `P` (purchase), `S` (sale); null for a holding.
-    pub transaction_code: Option<String>,
+    pub transaction_code: Option<Text>,
     /// Number of shares or units; null where not said.
     pub shares: Option<Decimal>,
     /// Price per share in US dollars; null where it is in a footnote alone.
     pub price: Option<Decimal>,
     /// `A` or `D`; null for a holding.
-    pub acquired_disposed: Option<String>,
+    pub acquired_disposed: Option<Text>,
     /// Holding after the transaction; null where not said.
     pub shares_after: Option<Decimal>,
     /// `D` (direct) or `I` (indirect); null where not said.
-    pub ownership: Option<String>,
+    pub ownership: Option<Text>,
     /// Date of the report; null where not said.
     pub reported_on: Option<NaiveDate>,
     /// Address of the filing; null where not said.
-    pub link: Option<String>,
-    /// 00:00 UTC of the day after `reported_on` where that is the day of filing, else the time of receipt.
+    pub link: Option<Text>,
+    /// When the SEC accepted the filing, else the end of `reported_on` in New York where that is the day of filing, else the time of receipt.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
     pub observed_at: DateTime<Utc>,
@@ -1007,7 +1008,7 @@ pub struct InsiderTransaction {
 
 impl From<InsiderTransaction> for Record {
     fn from(record: InsiderTransaction) -> Record {
-        Record::InsiderTransaction(record)
+        Record::InsiderTransaction(Box::new(record))
     }
 }
 
@@ -1016,24 +1017,24 @@ impl InsiderTransaction {
     pub fn encode(&self, out: &mut Vec<u8>) {
         put_bytes(self.source.as_bytes(), out);
         put_bytes(self.transaction_id.as_bytes(), out);
-        put_optional(self.symbol.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.issuer_cik.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.accession_number.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.form.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.table_name.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.symbol.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.issuer_cik.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.accession_number.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.form.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.table_name.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_bytes(self.owner_name.as_bytes(), out);
-        put_optional(self.owner_cik.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.owner_title.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.security_title.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.owner_cik.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.owner_title.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.security_title.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_optional(self.transaction_date, out, put_date);
-        put_optional(self.transaction_code.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.transaction_code.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_optional(self.shares, out, put_decimal);
         put_optional(self.price, out, put_decimal);
-        put_optional(self.acquired_disposed.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.acquired_disposed.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_optional(self.shares_after, out, put_decimal);
-        put_optional(self.ownership.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.ownership.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_optional(self.reported_on, out, put_date);
-        put_optional(self.link.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.link.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_timestamp(self.known_at, out);
         put_timestamp(self.observed_at, out);
         put_texts(&self.flags, out);
@@ -1052,11 +1053,11 @@ impl InsiderTransaction {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModelPerformance {
     /// Provider the record was received from, e.g. `dashboard`.
-    pub source: String,
+    pub source: Text,
     /// Name and version of the model.
-    pub model: String,
+    pub model: Text,
     /// What was measured, e.g. `accuracy`, `rmse`.
-    pub metric: String,
+    pub metric: Text,
     /// When it was evaluated.
     pub evaluated_at: DateTime<Utc>,
     /// The measured value.
@@ -1077,7 +1078,7 @@ pub struct ModelPerformance {
 
 impl From<ModelPerformance> for Record {
     fn from(record: ModelPerformance) -> Record {
-        Record::ModelPerformance(record)
+        Record::ModelPerformance(Box::new(record))
     }
 }
 
@@ -1111,27 +1112,27 @@ impl ModelPerformance {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NewsArticle {
     /// Provider the record was received from, e.g. `newsapi`.
-    pub source: String,
+    pub source: Text,
     /// Normalised address of the article, or a hash where there is none or it is longer than 500 bytes.
-    pub article_id: String,
+    pub article_id: Text,
     /// When it was published; null where the provider does not say.
     pub published_at: Option<DateTime<Utc>>,
     /// Headline.
-    pub title: String,
+    pub title: Text,
     /// Address as received; null where there is none.
-    pub url: Option<String>,
+    pub url: Option<Text>,
     /// Name of who published it; null where not said.
-    pub publisher: Option<String>,
+    pub publisher: Option<Text>,
     /// Who wrote it, as received: may hold addresses; null where not said.
-    pub author: Option<String>,
+    pub author: Option<Text>,
     /// Summary; null where there is none.
-    pub description: Option<String>,
+    pub description: Option<Text>,
     /// Text, often cut off by the provider; null where there is none.
-    pub content: Option<String>,
+    pub content: Option<Text>,
     /// Address of its picture; null where there is none.
-    pub image_url: Option<String>,
+    pub image_url: Option<Text>,
     /// Language code; null where not said.
-    pub language: Option<String>,
+    pub language: Option<Text>,
     /// Symbols that the provider says it is about.
     pub symbols: Vec<String>,
     /// Subjects as the provider names them.
@@ -1145,7 +1146,7 @@ pub struct NewsArticle {
     /// Share of good words, 0 to 1; null as `sentiment_score`.
     pub sentiment_positive: Option<f64>,
     /// Who scored it: `provider`, or name and version of our scorer; null as `sentiment_score`.
-    pub sentiment_scorer: Option<String>,
+    pub sentiment_scorer: Option<Text>,
     /// `published_at`, else the time of receipt.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
@@ -1156,7 +1157,7 @@ pub struct NewsArticle {
 
 impl From<NewsArticle> for Record {
     fn from(record: NewsArticle) -> Record {
-        Record::NewsArticle(record)
+        Record::NewsArticle(Box::new(record))
     }
 }
 
@@ -1167,20 +1168,20 @@ impl NewsArticle {
         put_bytes(self.article_id.as_bytes(), out);
         put_optional(self.published_at, out, put_timestamp);
         put_bytes(self.title.as_bytes(), out);
-        put_optional(self.url.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.publisher.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.author.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.description.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.content.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.image_url.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.language.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.url.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.publisher.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.author.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.description.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.content.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.image_url.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.language.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_texts(&self.symbols, out);
         put_texts(&self.tags, out);
         put_optional(self.sentiment_score, out, put_double);
         put_optional(self.sentiment_negative, out, put_double);
         put_optional(self.sentiment_neutral, out, put_double);
         put_optional(self.sentiment_positive, out, put_double);
-        put_optional(self.sentiment_scorer.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.sentiment_scorer.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_timestamp(self.known_at, out);
         put_timestamp(self.observed_at, out);
         put_texts(&self.flags, out);
@@ -1199,9 +1200,9 @@ impl NewsArticle {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Observation {
     /// Provider the record was received from, e.g. `fred`.
-    pub source: String,
+    pub source: Text,
     /// The provider's identifier of the series, e.g. `GDP`.
-    pub series_id: String,
+    pub series_id: Text,
     /// First day of the period the value is for; may lie in the future (projections).
     pub observation_date: NaiveDate,
     /// The value in the series' `units`; null where the provider says there is none (FRED's `.`), which can also take a value back.
@@ -1216,7 +1217,7 @@ pub struct Observation {
 
 impl From<Observation> for Record {
     fn from(record: Observation) -> Record {
-        Record::Observation(record)
+        Record::Observation(Box::new(record))
     }
 }
 
@@ -1245,9 +1246,9 @@ impl Observation {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ObservationVintage {
     /// Provider the record was received from, e.g. `fred`.
-    pub source: String,
+    pub source: Text,
     /// The provider's identifier of the series, e.g. `GDP`.
-    pub series_id: String,
+    pub series_id: Text,
     /// First day of the period the value is for.
     pub observation_date: NaiveDate,
     /// First day on which it was the published value.
@@ -1266,7 +1267,7 @@ pub struct ObservationVintage {
 
 impl From<ObservationVintage> for Record {
     fn from(record: ObservationVintage) -> Record {
-        Record::ObservationVintage(record)
+        Record::ObservationVintage(Box::new(record))
     }
 }
 
@@ -1298,11 +1299,11 @@ impl ObservationVintage {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OhlcvBar {
     /// Provider the record was received from, e.g. `yahoo`.
-    pub source: String,
+    pub source: Text,
     /// The provider's symbol, e.g. `AAPL`, `^GSPC`, `VIX`.
-    pub symbol: String,
+    pub symbol: Text,
     /// Length of the bar: `1m` to `90m`, `1h`, `1d`, `5d`, `1wk`, `1mo`, `3mo`.
-    pub bar_interval: String,
+    pub bar_interval: Text,
     /// Inclusive start of the bar. A bar of a day or longer starts at 00:00 of its first trading date in the exchange's time zone.
     pub ts_start: DateTime<Utc>,
     /// Session date in the exchange's time zone; the first one of a bar longer than a day.
@@ -1320,7 +1321,7 @@ pub struct OhlcvBar {
     /// Close adjusted for splits and dividends as of the time of receipt; rewritten by every later dividend; null where not published.
     pub adjusted_close: Option<f64>,
     /// The provider's currency code, e.g. `USD`, `GBp` (pence); null for index points.
-    pub currency: Option<String>,
+    pub currency: Option<Text>,
     /// When the provider made the value public: `Last-Modified` of a file (cboe), else the time of receipt (yahoo).
     pub known_at: DateTime<Utc>,
     /// When the record was received.
@@ -1331,7 +1332,7 @@ pub struct OhlcvBar {
 
 impl From<OhlcvBar> for Record {
     fn from(record: OhlcvBar) -> Record {
-        Record::OhlcvBar(record)
+        Record::OhlcvBar(Box::new(record))
     }
 }
 
@@ -1349,7 +1350,7 @@ impl OhlcvBar {
         put_double(self.close, out);
         put_optional(self.volume, out, put_double);
         put_optional(self.adjusted_close, out, put_double);
-        put_optional(self.currency.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.currency.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_timestamp(self.known_at, out);
         put_timestamp(self.observed_at, out);
         put_texts(&self.flags, out);
@@ -1369,19 +1370,19 @@ impl OhlcvBar {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OptionQuote {
     /// Provider the record was received from, e.g. `cboe`.
-    pub source: String,
+    pub source: Text,
     /// OCC symbol: root, date, `C` or `P`, strike in thousandths, e.g. `AAPL250905C00110000`.
-    pub contract_symbol: String,
+    pub contract_symbol: Text,
     /// Time of the quote as the provider says it, else the time of receipt; mostly delayed by 15 minutes.
     pub quoted_at: DateTime<Utc>,
-    /// Symbol of what the contract is on, as it was asked for, e.g. `AAPL`.
-    pub underlying_symbol: String,
+    /// The provider's symbol of what the contract is on, e.g. `AAPL`; of an index with `^` before it, e.g. `^VIX`, also where the provider is asked for `_VIX` (cboe).
+    pub underlying_symbol: Text,
     /// Last day on which the contract can be exercised.
     pub expiration_date: NaiveDate,
     /// Strike price in `currency` or index points.
     pub strike: Decimal,
     /// `call` or `put`.
-    pub option_type: String,
+    pub option_type: Text,
     /// Highest price offered; null where not published.
     pub bid: Option<f64>,
     /// Lowest price asked; null where not published.
@@ -1427,9 +1428,9 @@ pub struct OptionQuote {
     /// Price of the underlying at the time of the quote; null where not published.
     pub underlying_price: Option<f64>,
     /// The provider's currency code; null where it does not say.
-    pub currency: Option<String>,
+    pub currency: Option<Text>,
     /// Kind of contract as the provider says it, e.g. `REGULAR`; null where it does not.
-    pub contract_size: Option<String>,
+    pub contract_size: Option<Text>,
     /// The provider's time of the answer (cboe), else the time of receipt.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
@@ -1440,7 +1441,7 @@ pub struct OptionQuote {
 
 impl From<OptionQuote> for Record {
     fn from(record: OptionQuote) -> Record {
-        Record::OptionQuote(record)
+        Record::OptionQuote(Box::new(record))
     }
 }
 
@@ -1476,8 +1477,8 @@ impl OptionQuote {
         put_optional(self.rho, out, put_double);
         put_optional(self.theoretical_price, out, put_double);
         put_optional(self.underlying_price, out, put_double);
-        put_optional(self.currency.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
-        put_optional(self.contract_size.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.currency.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.contract_size.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_timestamp(self.known_at, out);
         put_timestamp(self.observed_at, out);
         put_texts(&self.flags, out);
@@ -1496,17 +1497,17 @@ impl OptionQuote {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Prediction {
     /// Provider the record was received from, e.g. `dashboard`.
-    pub source: String,
+    pub source: Text,
     /// Name and version of the model.
-    pub model: String,
+    pub model: Text,
     /// The provider's symbol, e.g. `AAPL`.
-    pub symbol: String,
+    pub symbol: Text,
     /// How far ahead, e.g. `1d`.
-    pub horizon: String,
+    pub horizon: Text,
     /// When it was made.
     pub made_at: DateTime<Utc>,
     /// What is predicted, e.g. `close`, `return`, `direction`.
-    pub target: String,
+    pub target: Text,
     /// The predicted value.
     pub value: f64,
     /// Lower bound; null where the model gives none.
@@ -1527,7 +1528,7 @@ pub struct Prediction {
 
 impl From<Prediction> for Record {
     fn from(record: Prediction) -> Record {
-        Record::Prediction(record)
+        Record::Prediction(Box::new(record))
     }
 }
 
@@ -1544,7 +1545,7 @@ impl Prediction {
         put_optional(self.lower, out, put_double);
         put_optional(self.upper, out, put_double);
         put_optional(self.confidence, out, put_double);
-        put_optional(self.features.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.features.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_timestamp(self.known_at, out);
         put_timestamp(self.observed_at, out);
         put_texts(&self.flags, out);
@@ -1565,17 +1566,17 @@ impl Prediction {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Series {
     /// Provider the record was received from, e.g. `fred`.
-    pub source: String,
+    pub source: Text,
     /// The provider's identifier of the series, e.g. `GDP`.
-    pub series_id: String,
+    pub series_id: Text,
     /// Title as published.
-    pub title: String,
+    pub title: Text,
     /// How often a value is published, as the provider says it, e.g. `Quarterly`.
-    pub frequency: String,
+    pub frequency: Text,
     /// Unit of the observations, as the provider says it, e.g. `Billions of Dollars`.
-    pub units: String,
+    pub units: Text,
     /// Whether and how the values are seasonally adjusted, e.g. `Seasonally Adjusted Annual Rate`.
-    pub seasonal_adjustment: String,
+    pub seasonal_adjustment: Text,
     /// First period the provider says it covers; earlier periods without a value may be served all the same.
     pub first_observation_date: NaiveDate,
     /// Last period covered.
@@ -1583,7 +1584,7 @@ pub struct Series {
     /// The provider's popularity score, 0 to 100; null where it has none.
     pub popularity: Option<i64>,
     /// Free text, may hold line breaks and quotes; null when absent.
-    pub notes: Option<String>,
+    pub notes: Option<Text>,
     /// The provider's `last_updated`: when data or description last changed.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
@@ -1594,7 +1595,7 @@ pub struct Series {
 
 impl From<Series> for Record {
     fn from(record: Series) -> Record {
-        Record::Series(record)
+        Record::Series(Box::new(record))
     }
 }
 
@@ -1610,7 +1611,7 @@ impl Series {
         put_date(self.first_observation_date, out);
         put_date(self.last_observation_date, out);
         put_optional(self.popularity, out, put_long);
-        put_optional(self.notes.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.notes.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_timestamp(self.known_at, out);
         put_timestamp(self.observed_at, out);
         put_texts(&self.flags, out);
@@ -1629,9 +1630,9 @@ impl Series {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SeriesVintage {
     /// Provider the record was received from, e.g. `fred`.
-    pub source: String,
+    pub source: Text,
     /// The provider's identifier of the series, e.g. `GDP`.
-    pub series_id: String,
+    pub series_id: Text,
     /// Date on which the provider first served the values, new or revised.
     pub vintage_date: NaiveDate,
     /// Its place in the series' list of such dates, from 1 on.
@@ -1646,7 +1647,7 @@ pub struct SeriesVintage {
 
 impl From<SeriesVintage> for Record {
     fn from(record: SeriesVintage) -> Record {
-        Record::SeriesVintage(record)
+        Record::SeriesVintage(Box::new(record))
     }
 }
 
@@ -1675,13 +1676,13 @@ impl SeriesVintage {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TechnicalIndicator {
     /// Provider the record was received from, e.g. `tapedeck`.
-    pub source: String,
+    pub source: Text,
     /// The provider's symbol, e.g. `AAPL`.
-    pub symbol: String,
+    pub symbol: Text,
     /// Length of the bars it was computed from, as in `ohlcv_bar`.
-    pub bar_interval: String,
+    pub bar_interval: Text,
     /// Name with its parameters, e.g. `rsi_14`.
-    pub indicator: String,
+    pub indicator: Text,
     /// Start of the last bar that it was computed from.
     pub ts_start: DateTime<Utc>,
     /// The value; null while there are too few bars.
@@ -1696,7 +1697,7 @@ pub struct TechnicalIndicator {
 
 impl From<TechnicalIndicator> for Record {
     fn from(record: TechnicalIndicator) -> Record {
-        Record::TechnicalIndicator(record)
+        Record::TechnicalIndicator(Box::new(record))
     }
 }
 
@@ -1729,36 +1730,36 @@ impl TechnicalIndicator {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct XbrlFact {
     /// Provider the record was received from, e.g. `sec_edgar`.
-    pub source: String,
+    pub source: Text,
     /// The filer's number, ten digits.
-    pub cik: String,
+    pub cik: Text,
     /// Taxonomy, e.g. `us-gaap`.
-    pub taxonomy: String,
+    pub taxonomy: Text,
     /// Concept, e.g. `Assets`.
-    pub concept: String,
+    pub concept: Text,
     /// Unit, e.g. `USD`, `shares`, `USD/shares`, `pure`.
-    pub unit: String,
+    pub unit: Text,
     /// `instant` or `duration`.
-    pub period_type: String,
+    pub period_type: Text,
     /// First day of a duration; of an instant its day.
     pub period_start: NaiveDate,
     /// Last day of a duration; of an instant its day.
     pub period_end: NaiveDate,
     /// The filing that says it: the same period comes again in later filings, with another value when it was restated.
-    pub accession_number: String,
+    pub accession_number: Text,
     /// The value in `unit`.
     pub value: Decimal,
     /// Fiscal year of the filing, not of the fact; null where not said.
     pub fiscal_year: Option<i64>,
     /// Fiscal period of the filing, `FY` or `Q1` to `Q3`, not of the fact; null where not said.
-    pub fiscal_period: Option<String>,
+    pub fiscal_period: Option<Text>,
     /// Form of the filing, e.g. `10-K`.
-    pub form: String,
+    pub form: Text,
     /// Date of the filing.
     pub filed_on: NaiveDate,
     /// The SEC's name of the period, on one of the copies; null on the others.
-    pub frame: Option<String>,
-    /// 00:00 UTC of the day after `filed_on`.
+    pub frame: Option<Text>,
+    /// The end of `filed_on` in New York.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
     pub observed_at: DateTime<Utc>,
@@ -1768,7 +1769,7 @@ pub struct XbrlFact {
 
 impl From<XbrlFact> for Record {
     fn from(record: XbrlFact) -> Record {
-        Record::XbrlFact(record)
+        Record::XbrlFact(Box::new(record))
     }
 }
 
@@ -1786,10 +1787,10 @@ impl XbrlFact {
         put_bytes(self.accession_number.as_bytes(), out);
         put_decimal(self.value, out);
         put_optional(self.fiscal_year, out, put_long);
-        put_optional(self.fiscal_period.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.fiscal_period.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_bytes(self.form.as_bytes(), out);
         put_date(self.filed_on, out);
-        put_optional(self.frame.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.frame.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_timestamp(self.known_at, out);
         put_timestamp(self.observed_at, out);
         put_texts(&self.flags, out);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use contract::Record;
 use contract::records::DeadLetter;
 use tracing::debug;
@@ -66,6 +66,14 @@ pub struct Page {
     pub next_offset: Option<u64>,
     /// When it was received.
     pub received_at: DateTime<Utc>,
+}
+
+impl Page {
+    /// The one behind the last.
+    pub fn end() -> Page {
+        let received_at = Utc::now().trunc_subsecs(6);
+        Page { records: Vec::new(), dead_letters: Vec::new(), holes: 0, next_offset: None, received_at }
+    }
 }
 
 /// Why there is no page, and how long the provider wants to be left alone.

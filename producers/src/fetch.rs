@@ -1,5 +1,6 @@
 //! Requests to the providers. Nothing else knows the HTTP client.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
@@ -14,6 +15,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::warn;
 
 use crate::source::{Auth, Base, PageError, Source};
+
+mod session;
+
+use session::{Cookies, Pass, Session};
 
 /// Limits of one request: a provider that is slow, endless or hostile costs no more than this.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +70,8 @@ pub struct Fetcher {
     /// Addresses of endpoints that are elsewhere, each with the variable that replaces it.
     others: Vec<(&'static str, String)>,
     identity: Identity,
+    /// Cookie and crumb, for a provider that wants to see them.
+    session: Option<Session>,
     limits: Limits,
     pause: Duration,
     /// When the next request may be made.
@@ -111,20 +118,67 @@ impl Fetcher {
         let client = client(source, limits, base == source.base_url)?;
         let others = source.other_bases().iter().map(|other| (other.env, base.to_owned())).collect();
         let free_at = Mutex::new(Instant::now());
-        Ok(Fetcher { client, base: base.to_owned(), others, identity, limits, pause, free_at })
+        let session = Session::of(source);
+        Ok(Fetcher { client, base: base.to_owned(), others, identity, session, limits, pause, free_at })
     }
 
     /// Asks for a path at the source's address or another one of it. A response is one whatever its status; an error holds
     /// no address, as it may hold the key.
     pub async fn get(&self, base: Option<Base>, path: &str) -> Result<Response, PageError> {
-        let other = base.and_then(|base| self.others.iter().find(|(env, _)| *env == base.env));
-        let address = other.map_or(&self.base, |(_, address)| address);
-        let mut url = Url::parse(&format!("{address}{path}"))
-            .map_err(|error| PageError::Skip(format!("its address cannot be built: {error}")))?;
+        let mut url = self.url(base, path)?;
+        if let Some(session) = self.session.as_ref().filter(|session| session.is_wanted_by(path)) {
+            return self.get_with_pass(session, &url).await;
+        }
         if let Identity::Query(param, key) = &self.identity {
             url.query_pairs_mut().append_pair(param, key.expose());
         }
-        let request = self.client.get(url).headers(self.identity.headers()?);
+        let (response, _) = self.send(url, self.identity.headers()?).await?;
+        Ok(response)
+    }
+
+    /// Asks with cookie and crumb; once more, with new ones, when these have run out.
+    async fn get_with_pass(&self, session: &Session, url: &Url) -> Result<Response, PageError> {
+        let mut response = self.send_with_pass(session, url.clone()).await?;
+        if session.is_over(&response) {
+            response = self.send_with_pass(session, url.clone()).await?;
+            // Refused again it is the answer; the next request begins anew.
+            session.is_over(&response);
+        }
+        Ok(response)
+    }
+
+    async fn send_with_pass(&self, session: &Session, mut url: Url) -> Result<Response, PageError> {
+        let pass = match session.pass() {
+            Some(pass) => pass,
+            None => self.new_pass(session).await?,
+        };
+        let headers = session.present(&pass, &mut url);
+        let (response, _) = self.send(url, headers).await?;
+        Ok(response)
+    }
+
+    /// Fetches a cookie, and the crumb that belongs to it.
+    async fn new_pass(&self, session: &Session) -> Result<Arc<Pass>, PageError> {
+        let url = self.url(Some(session.cookie), "/")?;
+        let (_, headers) = self.send(url.clone(), HeaderMap::new()).await?;
+        let cookies = Cookies::read(&headers, &url)?;
+        let url = self.url(None, session.crumb_path)?;
+        let headers = cookies.headers(&url);
+        let (answer, _) = self.send(url, headers).await?;
+        session.keep(cookies, &answer)
+    }
+
+    /// The address of a path.
+    fn url(&self, base: Option<Base>, path: &str) -> Result<Url, PageError> {
+        let other = base.and_then(|base| self.others.iter().find(|(env, _)| *env == base.env));
+        let address = other.map_or(&self.base, |(_, address)| address);
+        Url::parse(&format!("{address}{path}"))
+            .map_err(|error| PageError::Skip(format!("its address cannot be built: {error}")))
+    }
+
+    /// Makes a request in its turn.
+    async fn send(&self, url: Url, headers: HeaderMap) -> Result<(Response, HeaderMap), PageError> {
+        let request = self.client.get(url).headers(headers);
         self.wait_for_turn().await;
         let late = || PageError::Retry(format!("no answer within {} seconds", self.limits.headers.as_secs()));
         let sent = timeout(self.limits.headers, request.send()).await;
@@ -133,20 +187,22 @@ impl Fetcher {
         let body = self.body(response).await?;
         // What is published has microseconds.
         let now = Utc::now().trunc_subsecs(6);
-        Ok(Response {
+        let response = Response {
             status,
             received_at: now,
             last_modified: text(&headers, LAST_MODIFIED).and_then(http_date).map(DateTime::from),
             retry_after: text(&headers, RETRY_AFTER).and_then(|text| retry_after(text, now.into())),
             body,
-        })
+        };
+        Ok((response, headers))
     }
 
-    /// The words without the key, should a provider repeat it.
+    /// The words without key, cookie and crumb, should a provider repeat them.
     pub fn redacted(&self, words: &str) -> String {
         match &self.identity {
             Identity::Query(_, key) | Identity::Header(_, key) => words.replace(key.expose(), "***"),
-            Identity::None | Identity::UserAgent(_) => words.to_owned(),
+            Identity::None => self.session.as_ref().map_or(words.to_owned(), |session| session.redacted(words)),
+            Identity::UserAgent(_) => words.to_owned(),
         }
     }
 
@@ -189,7 +245,7 @@ impl Identity {
 /// As the source wants it.
 fn identity(source: &Source, key: Option<Secret>) -> anyhow::Result<Identity> {
     Ok(match (source.auth, key) {
-        (Auth::None, _) => Identity::None,
+        (Auth::None | Auth::Crumb { .. }, _) => Identity::None,
         (Auth::Query { param, .. }, Some(key)) => Identity::Query(param, key),
         (Auth::Header { header, .. }, Some(key)) => Identity::Header(header, key),
         (Auth::Contact { .. }, Some(contact)) => {

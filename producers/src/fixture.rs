@@ -31,14 +31,15 @@ pub(crate) fn parse(source: &Source, endpoint: &str, file: &str) -> Result<Parse
     (source.endpoint(endpoint).unwrap().parse)(&request(item), &body)
 }
 
+/// The bars among the records.
 pub(crate) fn bars(parsed: &Parsed) -> Vec<&OhlcvBar> {
-    parsed.records.iter().map(bar).collect()
+    parsed.records.iter().filter_map(bar).collect()
 }
 
-fn bar(record: &Record) -> &OhlcvBar {
+fn bar(record: &Record) -> Option<&OhlcvBar> {
     match record {
-        Record::OhlcvBar(bar) => bar,
-        other => panic!("not a bar: {other:?}"),
+        Record::OhlcvBar(bar) => Some(bar),
+        _ => None,
     }
 }
 

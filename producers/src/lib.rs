@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
+pub mod article;
 pub mod ask;
 pub mod delete;
 mod deliver;
@@ -13,11 +14,16 @@ pub mod fetch;
 mod fixture;
 pub mod json;
 pub mod meters;
+pub mod occ;
 pub mod page;
+pub mod percent;
 pub mod poll;
 pub mod progress;
 pub mod publish;
+pub mod raw;
 mod reread;
+pub mod seen;
+pub mod sentiment;
 pub mod source;
 pub mod sources;
 #[cfg(test)]

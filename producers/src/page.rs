@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, NaiveDate, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
+use memchr::{memchr, memchr_iter};
 
 use crate::source::Reject;
 
@@ -66,6 +67,106 @@ pub fn start_of_day(date: NaiveDate, zone: Tz) -> Option<DateTime<Utc>> {
     (0..=24 * 60).find_map(at)
 }
 
+/// The end of a date in a time zone: what was published on it at an unknown hour was public by then.
+pub fn end_of_day(date: NaiveDate, zone: Tz) -> Option<DateTime<Utc>> {
+    start_of_day(date.succ_opt()?, zone)
+}
+
+/// Days of a zone, asked for one after the other: as most lie between two that begin alike, few have to be looked up.
+#[derive(Debug)]
+pub struct Calendar {
+    zone: Tz,
+    /// Number of the week that was asked for last, and how much later its days begin than in UTC, if they all do alike.
+    week: Option<(i32, Option<TimeDelta>)>,
+}
+
+/// Days between two that are looked up; no zone has ever changed its clocks twice within so few.
+const WEEK: i32 = 7;
+
+impl Calendar {
+    /// That of a zone.
+    pub fn of(zone: Tz) -> Calendar {
+        Calendar { zone, week: None }
+    }
+
+    /// Its zone.
+    pub fn zone(&self) -> Tz {
+        self.zone
+    }
+
+    /// The first instant of a day, as [`start_of_day`] tells it.
+    pub fn start(&mut self, date: NaiveDate) -> Option<DateTime<Utc>> {
+        let number = date.to_epoch_days().div_euclid(WEEK);
+        let delay = match self.week {
+            Some((week, delay)) if week == number => delay,
+            _ => {
+                let delay = self.delay(number * WEEK).filter(|delay| self.delay((number + 1) * WEEK) == Some(*delay));
+                self.week = Some((number, delay));
+                delay
+            }
+        };
+        match delay {
+            Some(delay) => midnight(date).checked_add_signed(delay),
+            None => start_of_day(date, self.zone),
+        }
+    }
+
+    fn delay(&self, epoch_days: i32) -> Option<TimeDelta> {
+        let date = NaiveDate::from_epoch_days(epoch_days)?;
+        Some(start_of_day(date, self.zone)? - midnight(date))
+    }
+}
+
+/// The first instant of a date in UTC.
+pub fn midnight(date: NaiveDate) -> DateTime<Utc> {
+    date.and_time(NaiveTime::MIN).and_utc()
+}
+
+/// The lines of a text, each with the line feed that ends it.
+pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let end = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+        let (line, others) = rest.split_at(end);
+        rest = others;
+        (!line.is_empty()).then_some(line)
+    })
+}
+
+/// Puts what stands between commas into columns, and counts: there may be more than fit.
+pub fn split_at_commas<'a>(line: &'a str, columns: &mut [&'a str]) -> usize {
+    let (mut count, mut start) = (0, 0);
+    let mut put = |end: usize| {
+        if let Some(column) = columns.get_mut(count) {
+            *column = line.get(start..end).unwrap_or_default();
+        }
+        (count, start) = (count + 1, end + 1);
+    };
+    memchr_iter(b',', line.as_bytes()).for_each(&mut put);
+    put(line.len());
+    count
+}
+
+/// Reads `MM/DD/YYYY`.
+pub fn month_day_year(text: &str) -> Option<NaiveDate> {
+    if let &[m0, m1, b'/', d0, d1, b'/', y0, y1, y2, y3] = text.as_bytes() {
+        let year = i32::try_from(digits(&[y0, y1, y2, y3])?).ok()?;
+        return NaiveDate::from_ymd_opt(year, digits(&[m0, m1])?, digits(&[d0, d1])?);
+    }
+    let mut parts = text.split('/');
+    let mut digits = || parts.next().filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+    let (month, day, year) = (digits()?, digits()?, digits()?);
+    if year.len() != 4 || parts.next().is_some() {
+        return None;
+    }
+    NaiveDate::from_ymd_opt(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?)
+}
+
+/// Reads up to nine digits and nothing else.
+pub fn digits(bytes: &[u8]) -> Option<u32> {
+    bytes.iter().try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0')))
+}
+
 /// The instant of a number of seconds since 1970, if it lies where dates can be stored.
 pub fn instant(seconds: i64) -> Option<DateTime<Utc>> {
     let days = i64::from(contract::validate::MIN_DAY) + 1..i64::from(contract::validate::MAX_DAY);
@@ -74,6 +175,7 @@ pub fn instant(seconds: i64) -> Option<DateTime<Utc>> {
 
 #[cfg(test)]
 mod tests {
+    use chrono::Datelike as _;
     use chrono_tz::{America, Europe, Pacific};
 
     use super::*;
@@ -96,6 +198,47 @@ mod tests {
         assert_eq!(start("2024-07-01", Europe::London).unwrap(), "2024-06-30 23:00:00 UTC");
         // A day that never was gives the next one.
         assert_eq!(start("2011-12-30", Pacific::Apia).unwrap(), "2011-12-30 10:00:00 UTC");
+    }
+
+    #[test]
+    fn a_day_ends_when_the_next_one_starts() {
+        let end = |date: &str, zone| end_of_day(date.parse().unwrap(), zone).map(|end| end.to_string());
+        assert_eq!(end("2024-03-10", America::New_York).unwrap(), "2024-03-11 04:00:00 UTC");
+        assert_eq!(end("2024-12-31", Tz::UTC).unwrap(), "2025-01-01 00:00:00 UTC");
+        assert_eq!(end_of_day(NaiveDate::MAX, Tz::UTC), None);
+    }
+
+    #[test]
+    fn days_begin_as_if_each_was_looked_up() {
+        let first = NaiveDate::from_ymd_opt(1890, 1, 1).unwrap();
+        for zone in chrono_tz::TZ_VARIANTS {
+            let mut calendar = Calendar::of(zone);
+            for date in first.iter_days().take_while(|date| date.year() < 2050) {
+                assert_eq!(calendar.start(date), start_of_day(date, zone), "{date} in {zone}");
+            }
+        }
+        let mut calendar = Calendar::of(America::New_York);
+        for date in [NaiveDate::MIN, NaiveDate::MAX] {
+            assert_eq!(calendar.start(date), start_of_day(date, America::New_York));
+        }
+    }
+
+    #[test]
+    fn a_text_is_its_lines_and_a_line_its_columns() {
+        assert_eq!(lines(b"a\n\nb\r\nc").collect::<Vec<_>>(), [&b"a\n"[..], b"\n", b"b\r\n", b"c"]);
+        assert_eq!((lines(b"").count(), lines(b"\n").count()), (0, 1));
+        for (line, count, expected) in [("", 1, ["", "-"]), ("é", 1, ["é", "-"]), ("a,é,", 3, ["a", "é"])] {
+            let mut columns = ["", "-"];
+            assert_eq!((split_at_commas(line, &mut columns), columns), (count, expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_date_of_month_day_and_year_has_a_whole_year() {
+        assert_eq!(month_day_year("1/4/2017"), Some("2017-01-04".parse().unwrap()));
+        for text in ["01/04/17", "2017-01-04", "02/30/2017", "1/4/2017/", "+1/4/2017", "//2017", "1/4/ 2017"] {
+            assert_eq!(month_day_year(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::ask::{self, DAEMON, ONCE, Page, Patience, Question};
 use crate::deliver::{Answer, Delivery, Left, PAGES_AHEAD, Sender, Tally};
@@ -245,6 +245,11 @@ impl Asker<'_> {
         self.meters.fetched(endpoint, &outcome);
         match outcome {
             Ok(page) => Ok(Ok(page)),
+            // What lies behind the pages that were read cannot be had: they are all that there is for us.
+            Err(PageError::Skip(reason)) if question.offset > 0 => {
+                info!(source, endpoint, item, offset = question.offset, "no more pages: {reason}");
+                Ok(Ok(Page::end()))
+            }
             Err(PageError::Skip(reason)) => {
                 warn!(source, endpoint, item, "skipped: {reason}");
                 Ok(Err(Left { reason, is_failure: false }))
@@ -273,7 +278,7 @@ mod tests {
     use rdkafka::producer::DefaultProducerContext;
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
     use service::secret::Secret;
-    use simulator::{Config, FRED_API_KEY, Simulator};
+    use simulator::{Config, Simulator};
 
     use super::*;
     use crate::fetch::LIMITS;
@@ -312,7 +317,7 @@ mod tests {
 
     fn asking(name: &str, base: &str) -> (&'static Source, anyhow::Result<Fetcher>) {
         let source = source(name).unwrap();
-        let key = source.key_variable().map(|_| Secret::new(FRED_API_KEY.to_owned()));
+        let key = source.key_variable().map(|_| Secret::new(Simulator::key(name).to_owned()));
         (source, Fetcher::new(source, base, key, LIMITS))
     }
 
@@ -320,13 +325,17 @@ mod tests {
     async fn everything_the_providers_have_is_published_and_what_cannot_be_read_is_kept() {
         let mock = kafka();
         let simulator = Simulator::start(Config { symbols: 3, years: 1, seed: 7 }).await.unwrap();
-        let sources = ["cboe", "fred", "yahoo"].map(|name| asking(name, &simulator.url(name)));
+        let sources = ["cboe", "fred", "ici", "yahoo"].map(|name| asking(name, &simulator.url(name)));
         let ending = run(sources.into(), once(&mock, &simulator.watchlist_toml())).await;
         assert_eq!(ending, Ending::Complete);
         // 9,341 days of VIX but for the garbled one, and of SKEW; 259 trading days twice and 365 days, less three halts each.
         assert_eq!(messages(&mock, "ohlcv_bar"), 9340 + 9341 + 2 * (259 - 3) + (365 - 3));
         assert_eq!(messages(&mock, "dead_letter"), 1);
         assert_eq!(messages(&mock, "series"), 6);
+        // Two underlyings with 180 contracts each, and two shares with calls and puts at 31 strikes.
+        assert_eq!(messages(&mock, "option_quote"), 2 * 180 + 2 * 2 * 31);
+        // 36 months and 53 weeks of eight or nine categories.
+        assert_eq!(messages(&mock, "etf_flow"), 89 * (9 + 9 + 8));
         assert!(messages(&mock, "observation") > 20_000);
     }
 
@@ -379,6 +388,23 @@ mod tests {
             .map(|(page, request)| request.contains(&format!("offset={page}&")))
             .collect();
         assert_eq!(offsets, [true; 3]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_page_that_the_plan_refuses_ends_an_item_and_takes_nothing_back() {
+        let mock = kafka();
+        let article = |at: usize| format!(r#"{{"title":"A title","url":"https://paper.example/{at}"}}"#);
+        let articles = (0..100).map(article).collect::<Vec<_>>().join(",");
+        let first = format!(r#"{{"status":"ok","totalResults":240,"articles":[{articles}]}}"#);
+        let limit = br#"{"status":"error","code":"maximumResultsReached","message":"Developer accounts are limited"}"#;
+        let stub =
+            Stub::answering(&[response("200 OK", &[], first.as_bytes()), response("426 Upgrade Required", &[], limit)])
+                .await;
+        let run_once = once(&mock, "[newsapi]\neverything = [\"inflation\"]");
+        assert_eq!(run(vec![asking("newsapi", &stub.base)], run_once).await, Ending::Complete);
+        assert_eq!(messages(&mock, "news_article"), 100);
+        let requests = stub.requests();
+        assert!(requests.len() == 2 && requests[1].contains("&page=2 "), "{requests:?}");
     }
 
     #[tokio::test(flavor = "multi_thread")]

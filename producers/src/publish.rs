@@ -373,8 +373,8 @@ mod tests {
         let mock = MockCluster::new(1).unwrap();
         let mut publisher = publisher(&mock).await;
         let Record::OhlcvBar(mut bar) = records().remove(0) else { panic!() };
-        bar.currency = Some("x".repeat(1_100_000));
-        let outcome = publisher.publish(&bar.into()).await;
+        bar.currency = Some("x".repeat(1_100_000).into());
+        let outcome = publisher.publish(&Record::OhlcvBar(bar)).await;
         assert!(
             matches!(&outcome, Err(PublishError::Record(text)) if text.contains("more than Kafka takes")),
             "{outcome:?}"

@@ -58,6 +58,17 @@ pub enum Auth {
         /// What it must be.
         doc: &'static str,
     },
+    /// A cookie and a crumb, which it hands to whoever asks and wants to see again in some requests.
+    Crumb {
+        /// Where the cookie is handed out, at `/`, whatever the status of that answer.
+        cookie: Base,
+        /// Where the crumb that belongs to it is, at the source's address.
+        crumb_path: &'static str,
+        /// Name of the parameter that holds the crumb.
+        param: &'static str,
+        /// How the paths begin that want them; the others are asked without.
+        paths: &'static [&'static str],
+    },
     /// A key in the query string.
     Query {
         /// Name of the parameter.
@@ -174,13 +185,13 @@ impl Reject {
     pub fn into_dead_letter(self, source: &Source, endpoint: &Endpoint, request: &Request<'_>) -> DeadLetter {
         let hash = xxh3_64(&self.fragment);
         DeadLetter {
-            source: source.name.to_owned(),
-            dead_letter_id: format!("{}/{}/{hash:016x}", endpoint.name, request.item),
-            stage: "parse".to_owned(),
-            error_class: self.class.to_owned(),
+            source: source.name.into(),
+            dead_letter_id: format!("{}/{}/{hash:016x}", endpoint.name, request.item).into(),
+            stage: "parse".into(),
+            error_class: self.class.into(),
             sqlstate: None,
-            reason: self.reason,
-            dataset: endpoint.datasets[0].to_owned(),
+            reason: self.reason.into(),
+            dataset: endpoint.datasets[0].into(),
             kafka_topic: None,
             kafka_incarnation: None,
             kafka_partition: None,
@@ -212,8 +223,13 @@ pub enum PageError {
 
 /// The source of that name; the error lists the sources there are.
 pub fn source(name: &str) -> Result<&'static Source, String> {
-    SOURCES.iter().find(|source| source.name == name).ok_or_else(|| {
-        let names: Vec<&str> = SOURCES.iter().map(|source| source.name).collect();
+    source_among(SOURCES, name)
+}
+
+/// The source of that name among these.
+pub(crate) fn source_among(sources: &'static [Source], name: &str) -> Result<&'static Source, String> {
+    sources.iter().find(|source| source.name == name).ok_or_else(|| {
+        let names: Vec<&str> = sources.iter().map(|source| source.name).collect();
         format!("unknown source `{name}`; the sources are {}", list(&names))
     })
 }
@@ -229,10 +245,14 @@ impl Source {
         }
     }
 
-    /// Addresses of its endpoints that are elsewhere, each once.
+    /// Addresses that are elsewhere, of its endpoints and of its cookie, each once.
     pub fn other_bases(&self) -> Vec<Base> {
         let mut bases = Vec::new();
-        for base in self.endpoints.iter().filter_map(|endpoint| endpoint.base) {
+        let cookie = match self.auth {
+            Auth::Crumb { cookie, .. } => Some(cookie),
+            _ => None,
+        };
+        for base in self.endpoints.iter().filter_map(|endpoint| endpoint.base).chain(cookie) {
             if !bases.contains(&base) {
                 bases.push(base);
             }
@@ -243,7 +263,7 @@ impl Source {
     /// The variable that holds its key or contact, if it wants one.
     pub fn key_variable(&self) -> Option<Variable> {
         match self.auth {
-            Auth::None => None,
+            Auth::None | Auth::Crumb { .. } => None,
             Auth::Query { env, doc, .. } | Auth::Header { env, doc, .. } | Auth::Contact { env, doc } => {
                 Some(Variable { name: env, default: None, doc, secret: true })
             }
@@ -275,27 +295,38 @@ fn list(names: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
     fn an_unknown_name_is_answered_with_the_names_there_are() {
         let error = source("freddy").unwrap_err();
-        assert_eq!(error, "unknown source `freddy`; the sources are `cboe`, `fred`, `yahoo`");
+        let names = SOURCES.iter().map(|source| format!("`{}`", source.name)).collect::<Vec<_>>().join(", ");
+        assert_eq!(error, format!("unknown source `freddy`; the sources are {names}"));
         let error = source("fred").unwrap().endpoint("x").unwrap_err();
-        assert_eq!(error, "unknown endpoint `x` of source `fred`; its endpoints are `observations`, `series`");
+        assert_eq!(
+            error,
+            "unknown endpoint `x` of source `fred`; its endpoints are `observations`, `series`, `vintages`, `vintage_dates`"
+        );
     }
 
     #[test]
     fn every_variable_of_the_sources_is_listed_and_keys_are_secret() {
         let variables = variables();
-        let names: Vec<(&str, bool)> = variables.iter().map(|variable| (variable.name, variable.secret)).collect();
-        let expected = [
-            ("TAPEDECK_CBOE_URL", false),
-            ("TAPEDECK_FRED_URL", false),
-            ("FRED_API_KEY", true),
-            ("TAPEDECK_YAHOO_URL", false),
-        ];
-        assert_eq!(names, expected);
+        let secret = |name| variables.iter().find(|variable| variable.name == name).map(|variable| variable.secret);
+        for source in SOURCES {
+            assert_eq!(secret(source.base_url_env), Some(false), "{}", source.name);
+            for base in source.other_bases() {
+                assert_eq!(secret(base.env), Some(false), "{}", source.name);
+            }
+            if let Some(key) = source.key_variable() {
+                assert_eq!(secret(key.name), Some(key.secret), "{}", source.name);
+            }
+        }
+        assert_eq!(secret("FRED_API_KEY"), Some(true));
+        let names: HashSet<&str> = variables.iter().map(|variable| variable.name).collect();
+        assert_eq!(names.len(), variables.len(), "a variable is listed twice");
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use service::settings;
 use thiserror::Error;
 
-use crate::source::{Endpoint, Source, source};
+use crate::SOURCES;
+use crate::source::{Endpoint, Source, source_among};
 
 /// What to poll.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,10 +51,15 @@ impl Watchlist {
 
     /// Reads a watchlist, and checks that all of it can be asked for.
     pub fn parse(text: &str) -> Result<Watchlist, WatchlistError> {
+        Watchlist::parse_among(SOURCES, text)
+    }
+
+    /// Reads a watchlist of these sources.
+    pub fn parse_among(sources: &'static [Source], text: &str) -> Result<Watchlist, WatchlistError> {
         let lists = toml::from_str(text).map_err(|error| malformed(text, &error))?;
         let mut watchlist = Watchlist { lists };
         for (source_name, endpoints) in &mut watchlist.lists {
-            let source = source(source_name).map_err(WatchlistError::Unknown)?;
+            let source = source_among(sources, source_name).map_err(WatchlistError::Unknown)?;
             for (endpoint_name, items) in endpoints {
                 let endpoint = source.endpoint(endpoint_name).map_err(WatchlistError::Unknown)?;
                 check(source, endpoint, items)?;
@@ -90,6 +96,7 @@ fn malformed(text: &str, error: &toml::de::Error) -> WatchlistError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::source;
 
     fn items<'a>(watchlist: &'a Watchlist, source_name: &str, endpoint: &str) -> &'a [String] {
         let source = source(source_name).unwrap();
@@ -107,10 +114,9 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_on_one_line() {
         for (text, expected) in [
-            ("[freddy]\nseries = []", "watchlist: unknown source `freddy`; the sources are `cboe`, `fred`, `yahoo`"),
             (
-                "[fred]\nvintages = []",
-                "watchlist: unknown endpoint `vintages` of source `fred`; its endpoints are `observations`, `series`",
+                "[fred]\nreleases = []",
+                "watchlist: unknown endpoint `releases` of source `fred`; its endpoints are `observations`, `series`, `vintages`, `vintage_dates`",
             ),
             ("[yahoo]\nchart = [\"A B\"]", "watchlist: `yahoo.chart`: `A B` is not a symbol, such as `AAPL`"),
             ("[yahoo]\nchart = [\"X\", \"X\"]", "watchlist: `yahoo.chart`: `X` is listed twice"),
@@ -121,6 +127,8 @@ mod tests {
         ] {
             assert_eq!(Watchlist::parse(text).unwrap_err().to_string(), expected);
         }
+        let error = Watchlist::parse("[freddy]\nseries = []").unwrap_err().to_string();
+        assert!(error.starts_with("watchlist: unknown source `freddy`; the sources are `cboe`, "), "{error}");
         let error = Watchlist::parse("[yahoo\nchart = []").unwrap_err().to_string();
         assert!(error.starts_with("watchlist, line 1: ") && !error.contains('\n'), "{error}");
     }

@@ -6,7 +6,7 @@ use chrono::{Datelike, NaiveDate, Weekday};
 pub(crate) const END: NaiveDate = NaiveDate::from_ymd_opt(2025, 12, 31).expect("a date");
 
 /// A day, from constants of this crate.
-pub(crate) fn day(year: i32, month: u32, day: u32) -> NaiveDate {
+pub(crate) const fn day(year: i32, month: u32, day: u32) -> NaiveDate {
     NaiveDate::from_ymd_opt(year, month, day).expect("a date that exists")
 }
 

@@ -1,8 +1,9 @@
-//! FRED's API: observations and descriptions of a few series.
+//! FRED's API: observations and descriptions of a few series, and what was said of them when.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use chrono::NaiveDate;
+use chrono::{Days, Months, NaiveDate};
 use serde_json::json;
 
 use crate::calendar::{END, day, days, is_trading_day, months};
@@ -15,6 +16,15 @@ pub const FRED_API_KEY: &str = "simulatedsimulatedsimulated00000";
 const LAST_MODIFIED: &str = "Wed, 31 Dec 2025 13:16:02 GMT";
 /// Most rows FRED gives at once.
 const MAX_LIMIT: usize = 100_000;
+/// Most vintage dates FRED gives at once.
+const MAX_DATES: usize = 10_000;
+/// Most vintages FRED gives rows of in one answer.
+const MAX_VINTAGES: usize = 2000;
+/// The first and the last day that FRED knows.
+const FIRST_DAY: &str = "1776-07-04";
+const LAST_DAY: &str = "9999-12-31";
+/// When the archive begins: what was published before is a vintage of that day.
+const ARCHIVE: NaiveDate = NaiveDate::from_ymd_opt(1991, 12, 4).expect("a date");
 
 /// A series of the simulated world.
 struct Series {
@@ -57,6 +67,18 @@ impl Frequency {
             Frequency::Monthly => months(start, 1).collect(),
             Frequency::Quarterly => months(start, 3).collect(),
         }
+    }
+
+    /// The days on which the value of a period is published, and published anew, as far as they have come.
+    fn releases(self, period: NaiveDate) -> Vec<NaiveDate> {
+        let (months, days): (u32, &[u64]) = match self {
+            Frequency::Daily => (0, &[1]),
+            Frequency::Monthly => (1, &[12, 43]),
+            Frequency::Quarterly => (3, &[28, 58, 86]),
+        };
+        let end = period.checked_add_months(Months::new(months)).expect("a date of this world");
+        let releases = days.iter().map(|days| end.checked_add_days(Days::new(*days)).expect("a date of this world"));
+        releases.filter(|release| *release <= END).collect()
     }
 }
 
@@ -140,6 +162,11 @@ pub(crate) fn ids() -> impl Iterator<Item = &'static str> {
     SERIES.iter().map(|series| series.id)
 }
 
+/// Ids of the series of which vintages can be had: daily ones have too many.
+pub(crate) fn ids_with_vintages() -> impl Iterator<Item = &'static str> {
+    ["GDP", "UNRATE"].into_iter()
+}
+
 /// What is asked for, as in the query string.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Query {
@@ -148,9 +175,18 @@ pub(crate) struct Query {
     pub(crate) series_id: Option<String>,
     pub(crate) limit: Option<String>,
     pub(crate) offset: Option<String>,
+    pub(crate) realtime_start: Option<String>,
 }
 
 impl Query {
+    fn limit(&self, most: usize) -> usize {
+        self.limit.as_deref().and_then(|text| text.parse().ok()).unwrap_or(most).clamp(1, most)
+    }
+
+    fn offset(&self) -> usize {
+        self.offset.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
     /// The series, if the key and the rest are right.
     fn series(&self) -> Result<&'static Series, Reply> {
         let key = self.api_key.as_deref().unwrap_or_default();
@@ -169,7 +205,7 @@ impl Query {
         let series = series.ok_or_else(|| bad_request("The series does not exist."))?;
         match self.file_type.as_deref() {
             Some("json") => Ok(series),
-            // The default format, which nobody here reads.
+            // The default format, which nobody here asks for.
             _ => Err(Reply::ok(
                 "text/xml",
                 "<?xml version=\"1.0\" encoding=\"utf-8\" ?>\n<observations></observations>\n".to_owned(),
@@ -206,35 +242,102 @@ pub(crate) fn series(query: &Query) -> Reply {
     Reply::json(200, body.to_string()).last_modified(LAST_MODIFIED)
 }
 
-/// Answers `fred/series/observations`.
+/// Answers `fred/series/observations`: the current values, or with a start of the window all vintages.
 pub(crate) fn observations(seed: u64, query: &Query) -> Reply {
     let series = match query.series() {
         Ok(series) => series,
         Err(reply) => return reply,
     };
-    let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<usize>().ok());
-    let limit = number(&query.limit).unwrap_or(MAX_LIMIT).clamp(1, MAX_LIMIT);
-    let offset = number(&query.offset).unwrap_or(0);
-    let values = values(seed, series);
-    let mut rows = String::new();
-    for (date, value) in values.iter().skip(offset).take(limit) {
-        if !rows.is_empty() {
-            rows.push(',');
+    let has_window = query.realtime_start.as_deref() == Some(FIRST_DAY);
+    let (from, to) =
+        if has_window { (FIRST_DAY.to_owned(), LAST_DAY.to_owned()) } else { (END.to_string(), END.to_string()) };
+    let rows = if has_window {
+        match vintages(seed, series) {
+            Ok(rows) => rows,
+            Err(reply) => return reply,
         }
+    } else {
+        let row = |(date, value)| Row { from: to.clone(), to: to.clone(), date, value };
+        values(seed, series).into_iter().map(row).collect()
+    };
+    let (limit, offset) = (query.limit(MAX_LIMIT), query.offset());
+    let mut text = String::new();
+    for Row { from, to, date, value } in rows.iter().skip(offset).take(limit) {
+        let comma = if text.is_empty() { "" } else { "," };
         write!(
-            rows,
-            "{{\"realtime_start\":\"{END}\",\"realtime_end\":\"{END}\",\"date\":\"{date}\",\"value\":\"{value}\"}}"
+            text,
+            "{comma}{{\"realtime_start\":\"{from}\",\"realtime_end\":\"{to}\",\"date\":\"{date}\",\"value\":\"{value}\"}}"
         )
         .expect("writing to a string cannot fail");
     }
     let body = format!(
-        "{{\"realtime_start\":\"{END}\",\"realtime_end\":\"{END}\",\"observation_start\":\"1600-01-01\",\
+        "{{\"realtime_start\":\"{from}\",\"realtime_end\":\"{to}\",\"observation_start\":\"1600-01-01\",\
          \"observation_end\":\"9999-12-31\",\"units\":\"lin\",\"output_type\":1,\"file_type\":\"json\",\
          \"order_by\":\"observation_date\",\"sort_order\":\"asc\",\"count\":{},\"offset\":{offset},\"limit\":{limit},\
-         \"observations\":[{rows}]}}",
-        values.len()
+         \"observations\":[{text}]}}",
+        rows.len()
     );
     Reply::json(200, body).last_modified(LAST_MODIFIED)
+}
+
+/// A value, and the first and last day on which it was the published one.
+struct Row {
+    from: String,
+    to: String,
+    date: NaiveDate,
+    value: String,
+}
+
+/// The days on which the value of a period was published: those before the archive began are one.
+fn archived(series: &Series, period: NaiveDate) -> Vec<NaiveDate> {
+    let mut releases = series.frequency.releases(period);
+    releases.iter_mut().for_each(|release| *release = (*release).max(ARCHIVE));
+    releases.dedup();
+    releases
+}
+
+/// Every value that was ever published: the last one of a period is the current one, those before are near it.
+fn vintages(seed: u64, series: &Series) -> Result<Vec<Row>, Reply> {
+    let count = vintage_days(seed, series).len();
+    if count > MAX_VINTAGES {
+        return Err(bad_request(&format!(
+            "There are {count} vintage dates in the specified real-time period: {FIRST_DAY} to {LAST_DAY}.  \
+             This exceeds the maximum number of vintage dates allowed ({MAX_VINTAGES})."
+        )));
+    }
+    let mut random = Random::new(seed, &format!("{} vintages", series.id));
+    let mut rows = Vec::new();
+    for (date, current) in values(seed, series) {
+        let releases = archived(series, date);
+        for (place, release) in releases.iter().enumerate() {
+            let next = releases.get(place + 1).and_then(|next| next.pred_opt());
+            let earlier = current.parse::<f64>().map(|value| format!("{:.3}", value * (1.0 + 0.01 * random.swing())));
+            let value = if next.is_some() { earlier.unwrap_or_else(|_| current.clone()) } else { current.clone() };
+            let to = next.map_or(LAST_DAY.to_owned(), |next| next.to_string());
+            rows.push(Row { from: release.to_string(), to, date, value });
+        }
+    }
+    Ok(rows)
+}
+
+fn vintage_days(seed: u64, series: &Series) -> BTreeSet<NaiveDate> {
+    values(seed, series).into_iter().flat_map(|(date, _)| archived(series, date)).collect()
+}
+
+/// Answers `fred/series/vintagedates`.
+pub(crate) fn vintage_dates(seed: u64, query: &Query) -> Reply {
+    let series = match query.series() {
+        Ok(series) => series,
+        Err(reply) => return reply,
+    };
+    let (limit, offset) = (query.limit(MAX_DATES), query.offset());
+    let days = vintage_days(seed, series);
+    let body = json!({
+        "realtime_start": FIRST_DAY, "realtime_end": LAST_DAY, "order_by": "vintage_date", "sort_order": "asc",
+        "count": days.len(), "offset": offset, "limit": limit,
+        "vintage_dates": days.iter().skip(offset).take(limit).collect::<Vec<_>>(),
+    });
+    Reply::json(200, body.to_string()).last_modified(LAST_MODIFIED)
 }
 
 /// All values of a series: `.` on days without trade, and for the four quarters of 1946 that FRED serves of GDP.

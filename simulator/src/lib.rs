@@ -7,9 +7,14 @@
 
 mod calendar;
 mod cboe;
+mod eodhd;
+mod fmp;
 mod fred;
+mod ici;
+mod newsapi;
 mod random;
 mod reply;
+mod sec_edgar;
 mod yahoo;
 
 use std::collections::HashMap;
@@ -19,6 +24,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::http::header::{COOKIE, HeaderName, USER_AGENT};
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -72,16 +79,68 @@ impl Simulator {
         format!("http://{}/{source}", self.address)
     }
 
+    /// What the callers of a source must show: a key, or to the SEC a contact.
+    pub fn key(source: &str) -> &'static str {
+        match source {
+            "sec_edgar" => sec_edgar::CONTACT,
+            _ => FRED_API_KEY,
+        }
+    }
+
     /// A watchlist of everything that there is.
     pub fn watchlist_toml(&self) -> String {
-        let list = |items: Vec<String>| items.iter().map(|item| format!("\"{item}\"")).collect::<Vec<_>>().join(", ");
-        let owned = |items: Vec<&str>| list(items.into_iter().map(str::to_owned).collect());
-        let series = owned(fred::ids().collect());
-        format!(
-            "[cboe]\nindex_history = [{}]\n\n[fred]\nobservations = [{series}]\nseries = [{series}]\n\n[yahoo]\nchart = [{}]\n",
-            owned(cboe::INDEXES.to_vec()),
-            list(yahoo::symbols(&self.config)),
-        )
+        let (mut text, mut section) = (String::new(), "");
+        for (source, endpoint, items) in self.items() {
+            if source != section {
+                text.push_str(&format!("[{source}]\n"));
+                section = source;
+            }
+            let items = items.iter().map(|item| format!("\"{item}\"")).collect::<Vec<_>>();
+            text.push_str(&format!("{endpoint} = [{}]\n", items.join(", ")));
+        }
+        text
+    }
+
+    /// Source, endpoint, and its items.
+    fn items(&self) -> Vec<(&'static str, &'static str, Vec<String>)> {
+        let owned = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect::<Vec<String>>();
+        let series: Vec<String> = fred::ids().map(str::to_owned).collect();
+        let vintages: Vec<String> = fred::ids_with_vintages().map(str::to_owned).collect();
+        let symbols = owned(eodhd::SYMBOLS);
+        let first = eodhd::SYMBOLS[0];
+        let periods = fmp::periods();
+        vec![
+            ("cboe", "index_history", owned(cboe::INDEXES)),
+            ("cboe", "options", cboe::underlyings().map(str::to_owned).collect()),
+            ("eodhd", "eod", symbols.clone()),
+            ("eodhd", "bulk_eod", owned(eodhd::EXCHANGES)),
+            ("eodhd", "dividends", symbols.clone()),
+            ("eodhd", "splits", symbols.clone()),
+            ("eodhd", "fundamentals", symbols.clone()),
+            ("eodhd", "news", symbols),
+            ("eodhd", "insider_transactions", vec![first.to_owned(), format!("{first}@form4")]),
+            ("fmp", "income_statement", periods.clone()),
+            ("fmp", "balance_sheet", periods.clone()),
+            ("fmp", "cash_flow", periods.clone()),
+            ("fmp", "ratios", periods.clone()),
+            ("fmp", "key_metrics", periods),
+            ("fmp", "eod_prices", fmp::symbols()),
+            ("fmp", "eod_bulk", fmp::dates()),
+            ("fmp", "profile", fmp::symbols()),
+            ("fred", "observations", series.clone()),
+            ("fred", "series", series),
+            ("fred", "vintages", vintages.clone()),
+            ("fred", "vintage_dates", vintages),
+            ("ici", "flows", ici::items().collect()),
+            ("newsapi", "everything", owned(newsapi::QUERIES)),
+            ("newsapi", "top_headlines", owned(newsapi::HEADLINES)),
+            ("sec_edgar", "company_tickers", owned(&["all"])),
+            ("sec_edgar", "submissions", sec_edgar::filers()),
+            ("sec_edgar", "company_facts", sec_edgar::companies()),
+            ("sec_edgar", "ownership", sec_edgar::reports()),
+            ("yahoo", "chart", yahoo::symbols(&self.config)),
+            ("yahoo", "options", yahoo::option_items(&self.config)),
+        ]
     }
 }
 
@@ -111,9 +170,24 @@ fn router(config: Config) -> Router {
     let world = Arc::new(World { config, replies: Mutex::default() });
     Router::new()
         .route("/cboe/api/global/us_indices/daily_prices/{file}", get(cboe_history))
+        .route("/cboe/api/global/delayed_quotes/options/{file}", get(cboe_options))
+        .route("/eodhd/eod-bulk-last-day/{exchange}", get(eodhd_bulk))
+        .route("/eodhd/insider-transactions", get(eodhd_insiders))
+        .route("/eodhd/news", get(eodhd_news))
+        .route("/eodhd/sec-filings/{symbol}/form4", get(eodhd_forms))
+        .route("/eodhd/{folder}/{symbol}", get(eodhd_symbol))
+        .route("/fmp/stable/{*endpoint}", get(fmp_stable))
         .route("/fred/fred/series", get(fred_series))
         .route("/fred/fred/series/observations", get(fred_observations))
+        .route("/fred/fred/series/vintagedates", get(fred_vintage_dates))
+        .route("/ici/{file}", get(ici_flows))
+        .route("/newsapi/v2/everything", get(newsapi_everything))
+        .route("/newsapi/v2/top-headlines", get(newsapi_top_headlines))
+        .route("/sec_edgar/{*path}", get(sec_edgar))
+        .route("/yahoo/", get(|| async { yahoo::cookie() }))
+        .route("/yahoo/v1/test/getcrumb", get(yahoo_crumb))
         .route("/yahoo/v8/finance/chart/{symbol}", get(yahoo_chart))
+        .route("/yahoo/v7/finance/options/{symbol}", get(yahoo_options))
         .with_state(world)
 }
 
@@ -127,12 +201,93 @@ async fn cboe_history(State(world): State<Arc<World>>, Path(file): Path<String>)
     }
 }
 
+async fn cboe_options(State(world): State<Arc<World>>, Path(file): Path<String>) -> Reply {
+    cboe::options(world.config.seed, &file)
+}
+
+async fn ici_flows(State(world): State<Arc<World>>, Path(file): Path<String>) -> Reply {
+    ici::flows(world.config.seed, &file)
+}
+
+async fn eodhd_symbol(
+    State(world): State<Arc<World>>,
+    Path((folder, symbol)): Path<(String, String)>,
+    Query(parameters): Parameters,
+) -> Reply {
+    eodhd::symbol(world.config.seed, &folder, &symbol, &parameters)
+}
+
+async fn eodhd_bulk(
+    State(world): State<Arc<World>>,
+    Path(exchange): Path<String>,
+    Query(parameters): Parameters,
+) -> Reply {
+    eodhd::bulk(world.config.seed, &exchange, &parameters)
+}
+
+async fn eodhd_news(State(world): State<Arc<World>>, Query(parameters): Parameters) -> Reply {
+    eodhd::news(world.config.seed, &parameters)
+}
+
+async fn eodhd_insiders(State(world): State<Arc<World>>, Query(parameters): Parameters) -> Reply {
+    eodhd::insiders(world.config.seed, &parameters)
+}
+
+async fn eodhd_forms(
+    State(world): State<Arc<World>>,
+    Path(symbol): Path<String>,
+    Query(parameters): Parameters,
+) -> Reply {
+    eodhd::forms(world.config.seed, &symbol, &parameters)
+}
+
+async fn newsapi_everything(
+    State(world): State<Arc<World>>,
+    headers: HeaderMap,
+    Query(parameters): Parameters,
+) -> Reply {
+    newsapi::everything(world.config.seed, newsapi_key(&headers), &parameters)
+}
+
+async fn newsapi_top_headlines(
+    State(world): State<Arc<World>>,
+    headers: HeaderMap,
+    Query(parameters): Parameters,
+) -> Reply {
+    newsapi::top_headlines(world.config.seed, newsapi_key(&headers), &parameters)
+}
+
+fn newsapi_key(headers: &HeaderMap) -> Option<&str> {
+    headers.get("x-api-key")?.to_str().ok()
+}
+
+async fn fmp_stable(
+    State(world): State<Arc<World>>,
+    Path(endpoint): Path<String>,
+    Query(parameters): Parameters,
+) -> Reply {
+    fmp::stable(world.config.seed, &endpoint, &parameters)
+}
+
+async fn sec_edgar(State(world): State<Arc<World>>, Path(path): Path<String>, headers: HeaderMap) -> Reply {
+    sec_edgar::answer(world.config.seed, &path, text(&headers, USER_AGENT))
+}
+
+/// What a request says in a header; empty when it does not.
+fn text(headers: &HeaderMap, name: HeaderName) -> &str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
 async fn fred_series(Query(parameters): Parameters) -> Reply {
     fred::series(&fred_query(parameters))
 }
 
 async fn fred_observations(State(world): State<Arc<World>>, Query(parameters): Parameters) -> Reply {
     fred::observations(world.config.seed, &fred_query(parameters))
+}
+
+async fn fred_vintage_dates(State(world): State<Arc<World>>, Query(parameters): Parameters) -> Reply {
+    fred::vintage_dates(world.config.seed, &fred_query(parameters))
 }
 
 fn fred_query(mut parameters: HashMap<String, String>) -> fred::Query {
@@ -142,6 +297,7 @@ fn fred_query(mut parameters: HashMap<String, String>) -> fred::Query {
         series_id: parameters.remove("series_id"),
         limit: parameters.remove("limit"),
         offset: parameters.remove("offset"),
+        realtime_start: parameters.remove("realtime_start"),
     }
 }
 
@@ -157,16 +313,47 @@ async fn yahoo_chart(
     yahoo::chart(&world.config, &symbol, interval)
 }
 
+async fn yahoo_crumb(headers: HeaderMap) -> Reply {
+    yahoo::crumb(text(&headers, COOKIE))
+}
+
+async fn yahoo_options(
+    State(world): State<Arc<World>>,
+    Path(symbol): Path<String>,
+    headers: HeaderMap,
+    Query(parameters): Parameters,
+) -> Reply {
+    let crumb = parameters.get("crumb").map_or("", String::as_str);
+    if let Some(refused) = yahoo::check_pass(text(&headers, COOKIE), crumb) {
+        return refused;
+    }
+    yahoo::options(&world.config, &symbol, parameters.get("date").and_then(|date| date.parse().ok()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use axum::response::IntoResponse as _;
 
-    fn body(reply: Reply) -> (u16, String) {
+    pub(crate) fn body(reply: Reply) -> (u16, String) {
         let response = reply.into_response();
         let status = response.status().as_u16();
         let body = text_of(response.into_body());
         (status, body)
+    }
+
+    #[test]
+    fn yahoo_gives_options_to_those_who_show_cookie_and_crumb() {
+        let cookie = yahoo::cookie().into_response();
+        let cookie = cookie.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+        let (status, crumb) = body(yahoo::crumb(&format!("B=1; {cookie}")));
+        assert_eq!(status, 200);
+        assert!(yahoo::check_pass(&cookie, &crumb).is_none());
+        assert!(body(yahoo::crumb("")).1.contains("Invalid Cookie"));
+        for refused in [yahoo::check_pass(&cookie, ""), yahoo::check_pass("", &crumb)] {
+            let (status, text) = body(refused.unwrap());
+            assert!(status == 401 && text.contains(r#""description":"Invalid Crumb""#), "{text}");
+        }
     }
 
     fn text_of(body: axum::body::Body) -> String {
@@ -191,6 +378,8 @@ mod tests {
         assert_eq!(again(&small), again(&small));
         assert_ne!(again(&small), again(&Config { seed: 2, ..small.clone() }));
         assert_eq!(body(cboe::history(1, "VIX_History.csv")), body(cboe::history(1, "VIX_History.csv")));
+        assert_eq!(body(cboe::options(1, "SIM.json")), body(cboe::options(1, "SIM.json")));
+        assert_ne!(body(cboe::options(1, "SIM.json")), body(cboe::options(2, "SIM.json")));
         let query = query(FRED_API_KEY, "DGS10");
         assert_eq!(body(fred::observations(1, &query)), body(fred::observations(1, &query)));
     }
@@ -219,15 +408,158 @@ mod tests {
     }
 
     #[test]
+    fn every_option_has_a_symbol_of_its_own_and_one_underlying_has_none() {
+        let options = |file: &str| {
+            let file: serde_json::Value = serde_json::from_str(&body(cboe::options(1, file)).1).unwrap();
+            file["data"]["options"].as_array().unwrap().clone()
+        };
+        for file in ["_VIX.json", "SIM.json"] {
+            let options = options(file);
+            let symbols: std::collections::HashSet<_> = options.iter().map(|row| row["option"].to_string()).collect();
+            assert_eq!((options.len(), symbols.len()), (180, 180), "{file}");
+            assert_eq!(options.iter().filter(|row| row["last_trade_time"].is_null()).count(), 30, "{file}");
+        }
+        assert!(options("NEW.json").is_empty());
+    }
+
+    #[test]
     fn errors_are_the_providers_own() {
         let (status, text) = body(cboe::history(1, "NOSUCH_History.csv"));
         assert!(status == 403 && text.contains("<Code>AccessDenied</Code>"));
+        let (status, text) = body(cboe::options(1, "NOSUCH.json"));
+        assert!(status == 403 && text.contains("<Code>AccessDenied</Code>"));
+        let (status, text) = body(ici::flows(1, "combined_flows_data_1999.xls"));
+        assert!(status == 404 && text.contains("Page not found"));
         let (status, text) = body(yahoo::chart(&Config::default(), "NOSUCH", "1d"));
         assert!(status == 404 && text.contains("symbol may be delisted"));
         let (status, text) = body(fred::series(&query(FRED_API_KEY, "NOSUCH")));
         assert!(status == 400 && text.contains("Bad Request.  The series does not exist."));
         let (status, text) = body(fred::observations(1, &query("short", "GDP")));
         assert!(status == 400 && text.contains("is not a 32 character alpha-numeric lower-case string"));
+    }
+
+    fn parameters(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn eodhd_query(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+        let always = parameters(&[("api_token", FRED_API_KEY), ("fmt", "json")]);
+        always.into_iter().chain(parameters(pairs)).collect()
+    }
+
+    fn json((status, text): (u16, String)) -> serde_json::Value {
+        assert_eq!(status, 200, "{text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn eodhd_has_an_answer_in_every_folder_and_its_own_errors() {
+        let ask = |folder, symbol| body(eodhd::symbol(1, folder, symbol, &eodhd_query(&[])));
+        assert!(json(ask("eod", "SIMA.US")).as_array().unwrap().len() > 250);
+        assert_eq!(json(ask("eod", "SIM-USD.CC")).as_array().unwrap().len(), 365);
+        assert_eq!(json(ask("div", "SIM.LSE")).as_array().unwrap().len(), 20);
+        assert_eq!(json(ask("splits", "SIMA.US"))[0]["split"], "7.000000/1.000000");
+        assert_eq!(ask("splits", "SIMB.US").1, "[]");
+        let company = json(ask("fundamentals", "SIMA.US"));
+        assert_eq!(company["Financials"]["Cash_Flow"]["yearly"].as_object().unwrap().len(), 6);
+        assert_eq!(json(body(eodhd::bulk(1, "US", &eodhd_query(&[])))).as_array().unwrap().len(), 120);
+        assert_eq!(ask("eod", "NOSUCH.US"), (404, "Ticker Not Found.".to_owned()));
+        let stranger = body(eodhd::symbol(1, "eod", "SIMA.US", &parameters(&[("api_token", "x")])));
+        assert_eq!(stranger, (401, "Unauthenticated".to_owned()));
+        let csv = body(eodhd::symbol(1, "div", "SIMA.US", &parameters(&[("api_token", FRED_API_KEY)])));
+        assert_eq!(csv, (200, "No Results".to_owned()));
+    }
+
+    #[test]
+    fn eodhd_pages_its_news_and_its_forms() {
+        let news = |offset| {
+            let query = eodhd_query(&[("s", "SIMA.US"), ("limit", "1000"), ("offset", offset)]);
+            json(body(eodhd::news(1, &query)))
+        };
+        assert_eq!(news("0").as_array().unwrap().len(), 1000);
+        assert_eq!(news("1000").as_array().unwrap().len(), 100);
+        let forms = |offset| {
+            let query = eodhd_query(&[("page[limit]", "100"), ("page[offset]", offset)]);
+            json(body(eodhd::forms(1, "SIMA.US", &query)))
+        };
+        assert_eq!(forms("0")["data"].as_array().unwrap().len(), 100);
+        assert!(forms("0")["links"]["next"].is_string());
+        assert_eq!(forms("100")["data"].as_array().unwrap().len(), 30);
+        assert!(forms("100")["links"]["next"].is_null());
+        let lines = json(body(eodhd::insiders(1, &eodhd_query(&[("code", "SIMA.US")]))));
+        assert_eq!(lines.as_array().unwrap().len(), 40);
+    }
+
+    #[test]
+    fn newsapi_gives_a_hundred_articles_and_its_own_errors() {
+        let key = Some(FRED_API_KEY);
+        let everything = |key, pairs: &[(&str, &str)]| body(newsapi::everything(1, key, &parameters(pairs)));
+        let page = json(everything(key, &[("q", "inflation"), ("pageSize", "100")]));
+        assert_eq!((page["articles"].as_array().unwrap().len(), &page["totalResults"]), (100, &serde_json::json!(240)));
+        let (status, text) = everything(key, &[("q", "inflation"), ("pageSize", "100"), ("page", "2")]);
+        assert!(status == 426 && text.contains("maximumResultsReached"));
+        assert_eq!(json(everything(key, &[("q", "nothing")]))["totalResults"], 0);
+        let (status, text) = everything(Some("short"), &[("q", "inflation")]);
+        assert!(status == 401 && text.contains("apiKeyInvalid"));
+        let (status, text) = everything(None, &[("q", "inflation")]);
+        assert!(status == 401 && text.contains("apiKeyMissing"));
+        let headlines = |pairs: &[(&str, &str)]| body(newsapi::top_headlines(1, key, &parameters(pairs)));
+        assert_eq!(
+            json(headlines(&[("country", "us"), ("pageSize", "100")]))["articles"].as_array().unwrap().len(),
+            38
+        );
+        assert!(headlines(&[("sources", "none")]).1.contains("sourceDoesNotExist"));
+        assert!(headlines(&[]).1.contains("parametersMissing"));
+    }
+
+    #[test]
+    fn the_last_vintage_of_a_value_is_the_current_one() {
+        let ask = |query: &fred::Query| -> serde_json::Value {
+            serde_json::from_str(&body(fred::observations(1, query)).1).unwrap()
+        };
+        let start = Some("1776-07-04".to_owned());
+        let all = ask(&fred::Query { realtime_start: start.clone(), ..query(FRED_API_KEY, "GDP") });
+        let rows = all["observations"].as_array().unwrap();
+        let last = rows.iter().filter(|row| row["realtime_end"] == "9999-12-31");
+        let last: HashMap<&str, &str> =
+            last.map(|row| (row["date"].as_str().unwrap(), row["value"].as_str().unwrap())).collect();
+        let current = ask(&query(FRED_API_KEY, "GDP"));
+        let current = current["observations"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|row| row["date"].as_str().unwrap() < "2025-10-01");
+        assert!(current.clone().count() > 300 && rows.len() > 500);
+        assert!(current.into_iter().all(|row| last[row["date"].as_str().unwrap()] == row["value"]));
+        let dates: serde_json::Value =
+            serde_json::from_str(&body(fred::vintage_dates(1, &query(FRED_API_KEY, "GDP"))).1).unwrap();
+        let mut starts: Vec<&serde_json::Value> = rows.iter().map(|row| &row["realtime_start"]).collect();
+        starts.sort_by_key(|start| start.as_str());
+        starts.dedup();
+        assert_eq!(dates["vintage_dates"].as_array().unwrap().iter().collect::<Vec<_>>(), starts);
+        let daily = fred::Query { realtime_start: start, ..query(FRED_API_KEY, "DGS10") };
+        let (status, text) = body(fred::observations(1, &daily));
+        assert!(status == 400 && text.contains("exceeds the maximum number of vintage dates allowed (2000)"), "{text}");
+    }
+
+    #[test]
+    fn options_are_on_shares_and_expire_on_the_dates_that_are_named() {
+        let config = Config { symbols: 4, years: 1, seed: 1 };
+        let ask = |symbol, date| -> serde_json::Value {
+            let answer: serde_json::Value =
+                serde_json::from_str(&body(yahoo::options(&config, symbol, date)).1).unwrap();
+            answer["optionChain"]["result"].clone()
+        };
+        let chain = ask("SIM000", None);
+        let dates: Vec<i64> =
+            chain[0]["expirationDates"].as_array().unwrap().iter().filter_map(serde_json::Value::as_i64).collect();
+        assert_eq!(chain[0]["options"][0]["expirationDate"], dates[0]);
+        let second = ask("SIM000", Some(dates[1]));
+        let calls = second[0]["options"][0]["calls"].as_array().unwrap();
+        assert!(calls.len() > 10 && calls.iter().all(|call| call["expiration"] == dates[1]));
+        assert_eq!(ask("SIM000", Some(0))[0]["options"][0]["calls"], serde_json::json!([]));
+        assert_eq!(ask("SIM-USD", None)[0]["options"], serde_json::json!([]));
+        assert_eq!(ask("NOSUCH", None), serde_json::json!([]));
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! What every endpoint of every source promises, held over its fixtures: a new source inherits these tests.
+//! What every endpoint of every source promises, held over its fixtures: a new source inherits these tests, and so do
+//! sources that are not in `SOURCES` (`ninth`).
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use contract::validate::validate_last;
@@ -10,17 +11,19 @@ use producers::SOURCES;
 use producers::page::MAX_ROWS;
 use producers::source::{Endpoint, MAX_FRAGMENT_BYTES, PageError, Parsed, Request, Source};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use serde_json::Value;
+use tests::root;
 
 /// Longest reason or error: it goes into a log line.
 const MAX_MESSAGE_BYTES: usize = 2048;
 
-/// A file under `producers/fixtures/<source>/<endpoint>/`: `<item>[~what it shows].<extension>`.
-struct Fixture {
-    source: &'static Source,
-    endpoint: &'static Endpoint,
-    item: String,
-    path: PathBuf,
+/// A file under `<fixtures>/<source>/<endpoint>/`: `<item>[~what it shows].<extension>`.
+pub(crate) struct Fixture {
+    pub(crate) source: &'static Source,
+    pub(crate) endpoint: &'static Endpoint,
+    pub(crate) item: String,
+    pub(crate) path: PathBuf,
     body: Vec<u8>,
 }
 
@@ -40,40 +43,62 @@ impl Fixture {
     }
 }
 
-fn endpoints() -> impl Iterator<Item = (&'static Source, &'static Endpoint)> {
-    SOURCES.iter().flat_map(|source| source.endpoints.iter().map(move |endpoint| (source, endpoint)))
+/// Sources, and what is held over their fixtures.
+pub(crate) struct Promises {
+    sources: &'static [Source],
+    fixtures: PathBuf,
 }
 
-fn fixtures_of(source: &'static Source, endpoint: &'static Endpoint) -> Vec<Fixture> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../producers/fixtures");
-    let folder = root.join(source.name).join(endpoint.name);
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
-        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-        .map(|entry| entry.expect("entry").path())
-        .collect();
-    paths.sort();
-    let fixture = |path: PathBuf| {
-        let stem = path.file_stem().expect("name").to_string_lossy();
-        let item = stem.split('~').next().expect("an item").to_owned();
-        let body = std::fs::read(&path).expect("fixture");
-        Fixture { source, endpoint, item, path, body }
-    };
-    paths.into_iter().map(fixture).collect()
-}
+impl Promises {
+    /// Those of these sources, with their fixtures in that folder.
+    pub(crate) fn of(sources: &'static [Source], fixtures: PathBuf) -> Promises {
+        Promises { sources, fixtures }
+    }
 
-fn fixtures() -> Vec<Fixture> {
-    endpoints().flat_map(|(source, endpoint)| fixtures_of(source, endpoint)).collect()
-}
+    /// Those of every source there is.
+    pub(crate) fn ours() -> Promises {
+        Promises::of(SOURCES, root().join("producers/fixtures"))
+    }
 
-/// Every fixture that is a page, with what it holds.
-fn pages() -> Vec<(Fixture, Parsed)> {
-    let pages = fixtures().into_iter().filter(|fixture| !fixture.is_error());
-    let parsed = |fixture: Fixture| {
-        let parsed = fixture.parse(&fixture.body);
-        let parsed = parsed.unwrap_or_else(|error| panic!("{}: {error}", fixture.path.display()));
-        (fixture, parsed)
-    };
-    pages.map(parsed).collect()
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&'static Source, &'static Endpoint)> {
+        self.sources.iter().flat_map(|source| source.endpoints.iter().map(move |endpoint| (source, endpoint)))
+    }
+
+    fn fixtures_of(&self, source: &'static Source, endpoint: &'static Endpoint) -> Vec<Fixture> {
+        let folder = self.fixtures.join(source.name).join(endpoint.name);
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
+            .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+            .map(|entry| entry.expect("entry").path())
+            .collect();
+        paths.sort();
+        let fixture = |path: PathBuf| {
+            let stem = path.file_stem().expect("name").to_string_lossy();
+            let item = stem.split('~').next().expect("an item").to_owned();
+            let body = std::fs::read(&path).expect("fixture");
+            Fixture { source, endpoint, item, path, body }
+        };
+        paths.into_iter().map(fixture).collect()
+    }
+
+    pub(crate) fn fixtures(&self) -> Vec<Fixture> {
+        self.endpoints().flat_map(|(source, endpoint)| self.fixtures_of(source, endpoint)).collect()
+    }
+
+    /// One fixture of each endpoint.
+    fn first_fixtures(&self) -> Vec<Fixture> {
+        self.endpoints().map(|(source, endpoint)| self.fixtures_of(source, endpoint).swap_remove(0)).collect()
+    }
+
+    /// Every fixture that is a page, with what it holds.
+    fn pages(&self) -> Vec<(Fixture, Parsed)> {
+        let pages = self.fixtures().into_iter().filter(|fixture| !fixture.is_error());
+        let parsed = |fixture: Fixture| {
+            let parsed = fixture.parse(&fixture.body);
+            let parsed = parsed.unwrap_or_else(|error| panic!("{}: {error}", fixture.path.display()));
+            (fixture, parsed)
+        };
+        pages.map(parsed).collect()
+    }
 }
 
 /// A record as a consumer gets it: encoded, and decoded into the last of the rows.
@@ -101,75 +126,6 @@ fn column_value(column: &Column, row: usize) -> Value {
 
 fn instant(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).expect("a time")
-}
-
-#[test]
-fn every_endpoint_has_a_fixture_with_records_and_one_of_an_error() {
-    for (source, endpoint) in endpoints() {
-        let fixtures = fixtures_of(source, endpoint);
-        let place = format!("{}/{}", source.name, endpoint.name);
-        let has_records = |fixture: &Fixture| fixture.parse(&fixture.body).is_ok_and(|page| !page.records.is_empty());
-        assert!(fixtures.iter().any(has_records), "{place} has no fixture with records");
-        assert!(fixtures.iter().any(Fixture::is_error), "{place} has no fixture of an error");
-    }
-}
-
-#[test]
-fn every_error_of_a_provider_is_a_page_error() {
-    for fixture in fixtures().into_iter().filter(Fixture::is_error) {
-        let outcome = fixture.parse(&fixture.body);
-        assert!(outcome.is_err(), "{}: {outcome:?}", fixture.path.display());
-        let message = outcome.expect_err("asserted").to_string();
-        assert!(!message.is_empty() && !message.contains('\n'), "{}: {message}", fixture.path.display());
-    }
-}
-
-#[test]
-fn every_record_is_of_a_dataset_that_its_endpoint_names() {
-    for (fixture, parsed) in pages() {
-        for record in &parsed.records {
-            assert!(fixture.endpoint.datasets.contains(&record.dataset()), "{}", fixture.path.display());
-            let json = serde_json::to_value(record).expect("JSON");
-            assert_eq!(json["source"], fixture.source.name);
-            assert_eq!(json["flags"], Value::Array(Vec::new()), "flags are the consumer's to set");
-        }
-    }
-}
-
-#[test]
-fn every_record_passes_validation_and_comes_back_as_it_was() {
-    for (fixture, parsed) in pages() {
-        for record in &parsed.records {
-            let dataset = dataset(record.dataset()).expect("a dataset");
-            let mut rows = Rows::new(dataset);
-            round_trip(record, dataset, &mut rows);
-            let json = serde_json::to_value(record).expect("JSON");
-            for (position, field) in dataset.fields.iter().enumerate() {
-                let value = column_value(rows.column(position), 0);
-                assert_eq!(value, json[&field.name], "{}: {}", fixture.path.display(), field.name);
-            }
-            let now = fixture.request().received_at.timestamp_micros();
-            let valid = validate_last(dataset, &mut rows, now);
-            assert_eq!(valid, Ok(()), "{}: {record:?}", fixture.path.display());
-        }
-    }
-}
-
-#[test]
-fn every_reject_becomes_a_dead_letter_that_passes_validation() {
-    let dataset = dataset("dead_letter").expect("a dataset");
-    for (fixture, parsed) in pages() {
-        let request = fixture.request();
-        for reject in parsed.rejects {
-            let fragment = reject.fragment.clone();
-            let letter = reject.into_dead_letter(fixture.source, fixture.endpoint, &request);
-            assert_eq!(letter.record_value.as_ref(), Some(&fragment));
-            let mut rows = Rows::new(dataset);
-            round_trip(&letter.into(), dataset, &mut rows);
-            let valid = validate_last(dataset, &mut rows, request.received_at.timestamp_micros());
-            assert_eq!(valid, Ok(()), "{}", fixture.path.display());
-        }
-    }
 }
 
 /// What holds for every page, whatever the provider sends.
@@ -213,66 +169,6 @@ fn key(dataset: &Dataset, record: &Record) -> String {
     parts.collect::<Vec<_>>().join("|")
 }
 
-#[test]
-fn an_error_is_one_short_line_however_long_the_body() {
-    let long = "x\n".repeat(100_000);
-    for (source, endpoint) in endpoints() {
-        let fixture = &fixtures_of(source, endpoint)[0];
-        for body in [
-            long.clone(),
-            format!("<html>{long}"),
-            serde_json::json!({ "chart": { "result": long } }).to_string(),
-            serde_json::json!({ "chart": { "result": null, "error": { "code": long, "description": long } } })
-                .to_string(),
-            serde_json::json!({ "error_code": 400, "error_message": long }).to_string(),
-            serde_json::json!({ "seriess": [{ "id": long }], "observations": long }).to_string(),
-        ] {
-            let outcome = fixture.parse(body.as_bytes());
-            assert_outcome(&fixture.request(), &outcome);
-        }
-    }
-}
-
-#[test]
-fn keys_are_unique_within_a_page() {
-    for (fixture, parsed) in pages() {
-        assert_page(&fixture.request(), &parsed);
-    }
-}
-
-#[test]
-fn the_same_bytes_give_the_same_page() {
-    for fixture in fixtures() {
-        assert_eq!(fixture.parse(&fixture.body), fixture.parse(&fixture.body), "{}", fixture.path.display());
-    }
-}
-
-#[test]
-fn a_page_cut_off_anywhere_gives_no_record_that_the_whole_has_not() {
-    for fixture in fixtures() {
-        let whole = fixture.parse(&fixture.body).unwrap_or_default().records;
-        for end in 0..fixture.body.len() {
-            if let Ok(part) = fixture.parse(&fixture.body[..end]) {
-                assert_page(&fixture.request(), &part);
-                let strange = part.records.iter().find(|record| !whole.contains(record));
-                assert_eq!(strange, None, "{} cut off at byte {end}", fixture.path.display());
-            }
-        }
-    }
-}
-
-#[test]
-fn nesting_without_end_is_refused() {
-    for (source, endpoint) in endpoints() {
-        let fixture = &fixtures_of(source, endpoint)[0];
-        for head in ["[", "{\"a\":", "{\"chart\":{\"result\":[", "{\"observations\":[", "{\"seriess\":["] {
-            let body = [head.as_bytes(), "[".repeat(200_000).as_bytes()].concat();
-            let outcome = fixture.parse(&body);
-            assert!(matches!(outcome, Err(PageError::Retry(_))), "{}: {outcome:?}", fixture.path.display());
-        }
-    }
-}
-
 /// A fixture's body with some bytes replaced, removed or put in.
 fn mangled(body: &[u8], edits: &[(usize, u8, Vec<u8>)]) -> Vec<u8> {
     let mut body = body.to_vec();
@@ -314,23 +210,208 @@ fn token() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![prop::sample::select(tokens).prop_map(<[u8]>::to_vec), prop::collection::vec(any::<u8>(), 0..8)]
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+/// Checks some hundred made-up values; of one that fails the smallest is shown.
+fn for_many<S: Strategy>(strategy: &S, check: impl Fn(S::Value)) {
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) };
+    let outcome = TestRunner::new(config).run(strategy, |value| {
+        check(value);
+        Ok(())
+    });
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+}
 
-    #[test]
-    fn any_bytes_give_a_page_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
-        for (source, endpoint) in endpoints() {
-            let fixture = &fixtures_of(source, endpoint)[0];
-            assert_outcome(&fixture.request(), &fixture.parse(&bytes));
+impl Promises {
+    fn every_endpoint_has_a_fixture_with_records_and_one_of_an_error(&self) {
+        for (source, endpoint) in self.endpoints() {
+            let fixtures = self.fixtures_of(source, endpoint);
+            let place = format!("{}/{}", source.name, endpoint.name);
+            let has_records =
+                |fixture: &Fixture| fixture.parse(&fixture.body).is_ok_and(|page| !page.records.is_empty());
+            assert!(fixtures.iter().any(has_records), "{place} has no fixture with records");
+            assert!(fixtures.iter().any(Fixture::is_error), "{place} has no fixture of an error");
         }
     }
 
-    #[test]
-    fn a_mangled_page_gives_a_page_or_an_error(
-        edits in prop::collection::vec((any::<usize>(), 0u8..12, token()), 1..6)
-    ) {
-        for fixture in fixtures() {
-            assert_outcome(&fixture.request(), &fixture.parse(&mangled(&fixture.body, &edits)));
+    fn every_error_of_a_provider_is_a_page_error(&self) {
+        for fixture in self.fixtures().into_iter().filter(Fixture::is_error) {
+            let outcome = fixture.parse(&fixture.body);
+            assert!(outcome.is_err(), "{}: {outcome:?}", fixture.path.display());
+            let message = outcome.expect_err("asserted").to_string();
+            assert!(!message.is_empty() && !message.contains('\n'), "{}: {message}", fixture.path.display());
         }
     }
+
+    fn every_record_is_of_a_dataset_that_its_endpoint_names(&self) {
+        for (fixture, parsed) in self.pages() {
+            for record in &parsed.records {
+                assert!(fixture.endpoint.datasets.contains(&record.dataset()), "{}", fixture.path.display());
+                let json = serde_json::to_value(record).expect("JSON");
+                assert_eq!(json["source"], fixture.source.name);
+                assert_eq!(json["flags"], Value::Array(Vec::new()), "flags are the consumer's to set");
+            }
+        }
+    }
+
+    fn every_record_passes_validation_and_comes_back_as_it_was(&self) {
+        for (fixture, parsed) in self.pages() {
+            for record in &parsed.records {
+                let dataset = dataset(record.dataset()).expect("a dataset");
+                let mut rows = Rows::new(dataset);
+                round_trip(record, dataset, &mut rows);
+                let json = serde_json::to_value(record).expect("JSON");
+                for (position, field) in dataset.fields.iter().enumerate() {
+                    let value = column_value(rows.column(position), 0);
+                    assert_eq!(value, json[&field.name], "{}: {}", fixture.path.display(), field.name);
+                }
+                let now = fixture.request().received_at.timestamp_micros();
+                let valid = validate_last(dataset, &mut rows, now);
+                assert_eq!(valid, Ok(()), "{}: {record:?}", fixture.path.display());
+            }
+        }
+    }
+
+    fn every_reject_becomes_a_dead_letter_that_passes_validation(&self) {
+        let dataset = dataset("dead_letter").expect("a dataset");
+        for (fixture, parsed) in self.pages() {
+            let request = fixture.request();
+            for reject in parsed.rejects {
+                let fragment = reject.fragment.clone();
+                let letter = reject.into_dead_letter(fixture.source, fixture.endpoint, &request);
+                assert_eq!(letter.record_value.as_ref(), Some(&fragment));
+                let mut rows = Rows::new(dataset);
+                round_trip(&letter.into(), dataset, &mut rows);
+                let valid = validate_last(dataset, &mut rows, request.received_at.timestamp_micros());
+                assert_eq!(valid, Ok(()), "{}", fixture.path.display());
+            }
+        }
+    }
+
+    fn an_error_is_one_short_line_however_long_the_body(&self) {
+        let long = "x\n".repeat(100_000);
+        for fixture in self.first_fixtures() {
+            for body in [
+                long.clone(),
+                format!("<html>{long}"),
+                serde_json::json!({ "chart": { "result": long } }).to_string(),
+                serde_json::json!({ "chart": { "result": null, "error": { "code": long, "description": long } } })
+                    .to_string(),
+                serde_json::json!({ "error_code": 400, "error_message": long }).to_string(),
+                serde_json::json!({ "seriess": [{ "id": long }], "observations": long }).to_string(),
+            ] {
+                let outcome = fixture.parse(body.as_bytes());
+                assert_outcome(&fixture.request(), &outcome);
+            }
+        }
+    }
+
+    fn keys_are_unique_within_a_page(&self) {
+        for (fixture, parsed) in self.pages() {
+            assert_page(&fixture.request(), &parsed);
+        }
+    }
+
+    /// Two endpoints that say different things of the same key would take turns: what came last takes away the rest.
+    fn what_one_endpoint_says_is_not_taken_back_by_another(&self) {
+        let mut said: HashMap<[String; 3], (&str, Vec<String>, PathBuf)> = HashMap::new();
+        for (fixture, parsed) in self.pages() {
+            for record in &parsed.records {
+                let dataset = dataset(record.dataset()).expect("a dataset");
+                let json = serde_json::to_value(record).expect("JSON");
+                let values = json.as_object().expect("an object").iter().filter(|(_, value)| !value.is_null());
+                let names: Vec<String> = values.map(|(name, _)| name.clone()).collect();
+                let key = [fixture.source.name.to_owned(), dataset.name.clone(), key(dataset, record)];
+                let here = (fixture.endpoint.name, names, fixture.path.clone());
+                let (endpoint, names, path) = said.entry(key).or_insert_with(|| here.clone());
+                assert!(
+                    *endpoint == here.0 || *names == here.1,
+                    "{} and {}: {names:?}, {:?}",
+                    path.display(),
+                    here.2.display(),
+                    here.1
+                );
+            }
+        }
+    }
+
+    fn the_same_bytes_give_the_same_page(&self) {
+        for fixture in self.fixtures() {
+            assert_eq!(fixture.parse(&fixture.body), fixture.parse(&fixture.body), "{}", fixture.path.display());
+        }
+    }
+
+    fn a_page_cut_off_anywhere_gives_no_record_that_the_whole_has_not(&self) {
+        for fixture in self.fixtures() {
+            let whole = fixture.parse(&fixture.body).unwrap_or_default().records;
+            for end in 0..fixture.body.len() {
+                if let Ok(part) = fixture.parse(&fixture.body[..end]) {
+                    assert_page(&fixture.request(), &part);
+                    let strange = part.records.iter().find(|record| !whole.contains(record));
+                    assert_eq!(strange, None, "{} cut off at byte {end}", fixture.path.display());
+                }
+            }
+        }
+    }
+
+    fn nesting_without_end_is_refused(&self) {
+        for fixture in self.first_fixtures() {
+            for head in ["[", "{\"a\":", "{\"chart\":{\"result\":[", "{\"observations\":[", "{\"seriess\":["] {
+                let body = [head.as_bytes(), "[".repeat(200_000).as_bytes()].concat();
+                let outcome = fixture.parse(&body);
+                assert!(matches!(outcome, Err(PageError::Retry(_))), "{}: {outcome:?}", fixture.path.display());
+            }
+        }
+    }
+
+    fn any_bytes_give_a_page_or_an_error(&self) {
+        let fixtures = self.first_fixtures();
+        for_many(&prop::collection::vec(any::<u8>(), 0..2000), |bytes| {
+            for fixture in &fixtures {
+                assert_outcome(&fixture.request(), &fixture.parse(&bytes));
+            }
+        });
+    }
+
+    fn a_mangled_page_gives_a_page_or_an_error(&self) {
+        let fixtures = self.fixtures();
+        for_many(&prop::collection::vec((any::<usize>(), 0u8..12, token()), 1..6), |edits| {
+            for fixture in &fixtures {
+                assert_outcome(&fixture.request(), &fixture.parse(&mangled(&fixture.body, &edits)));
+            }
+        });
+    }
+}
+
+/// A test of each promise for the sources there are, and all of them for others.
+macro_rules! promises {
+    ($($promise:ident,)*) => {
+        $(
+            #[test]
+            fn $promise() {
+                Promises::ours().$promise();
+            }
+        )*
+
+        impl Promises {
+            /// Holds everything.
+            pub(crate) fn hold(&self) {
+                $(self.$promise();)*
+            }
+        }
+    };
+}
+
+promises! {
+    every_endpoint_has_a_fixture_with_records_and_one_of_an_error,
+    every_error_of_a_provider_is_a_page_error,
+    every_record_is_of_a_dataset_that_its_endpoint_names,
+    every_record_passes_validation_and_comes_back_as_it_was,
+    every_reject_becomes_a_dead_letter_that_passes_validation,
+    an_error_is_one_short_line_however_long_the_body,
+    keys_are_unique_within_a_page,
+    what_one_endpoint_says_is_not_taken_back_by_another,
+    the_same_bytes_give_the_same_page,
+    a_page_cut_off_anywhere_gives_no_record_that_the_whole_has_not,
+    nesting_without_end_is_refused,
+    any_bytes_give_a_page_or_an_error,
+    a_mangled_page_gives_a_page_or_an_error,
 }

@@ -81,7 +81,7 @@ fn the_value_of_the_latest_version_decides_whatever_the_order_on_the_topic() {
     for (name, bench) in benches() {
         let in_currency = |symbol: &str, currency: &str, known_at| {
             let mut bar = bar(symbol, 0, 1.0, known_at, known_at);
-            bar.currency = Some(currency.to_owned());
+            bar.currency = Some(currency.into());
             Record::from(bar)
         };
         // WAS was in dollars; IS is, of which another version was published later but known earlier.

@@ -1,9 +1,10 @@
 //! What is derived from the declarations and committed is what they give today.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use contract::{Dataset, Kind};
-use producers::source::Source;
+use producers::source::{Endpoint, Source};
 use tests::{generate, root};
 
 fn declarations() -> Vec<(String, Dataset)> {
@@ -90,7 +91,9 @@ fn notes(source: &Source) -> String {
     let files = [folder.join(format!("{}.rs", source.name)), folder.join(source.name).join("mod.rs")];
     let text = files.iter().find_map(|file| std::fs::read_to_string(file).ok()).expect("the source's file");
     let head = text.lines().map_while(|line| line.strip_prefix("//!"));
-    head.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
+    // The first paragraph says what the source's `doc` says.
+    let notes = head.skip_while(|line| !line.is_empty()).skip(1);
+    notes.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
 }
 
 /// Name of a kind in a table for people.
@@ -184,4 +187,37 @@ fn the_example_environment_lists_every_variable() {
         out += &format!("\n# {}{secret}\n#{}={default}\n", variable.doc, variable.name);
     }
     assert_derived(".env.example", &out);
+}
+
+/// The fuzz target of each endpoint, by name.
+fn fuzz_targets() -> BTreeMap<String, String> {
+    let endpoints = producers::SOURCES.iter().flat_map(|source| source.endpoints.iter().map(move |one| (source, one)));
+    let target = |(source, endpoint): (&Source, &Endpoint)| {
+        let text = format!(
+            "//! Written by `UPDATE=1 ./test derived`.\n\n#![no_main]\n\n\
+             libfuzzer_sys::fuzz_target!(|body: &[u8]| fuzz::read({:?}, {:?}, body));\n",
+            source.name, endpoint.name
+        );
+        (format!("{}_{}", source.name, endpoint.name), text)
+    };
+    endpoints.map(target).collect()
+}
+
+#[test]
+fn every_endpoint_has_a_fuzz_target() {
+    let targets = fuzz_targets();
+    let manifest = std::fs::read_to_string(root().join("fuzz/Cargo.toml")).expect("manifest");
+    let (head, _) = manifest.split_once("# Targets: ").expect("the beginning of the targets is marked");
+    let mut out = format!("{head}# Targets: written by `UPDATE=1 ./test derived`.\n");
+    for (name, text) in &targets {
+        out += &format!(
+            "\n[[bin]]\nname = \"{name}\"\npath = \"fuzz_targets/{name}.rs\"\ntest = false\ndoc = false\nbench = false\n"
+        );
+        assert_derived(&format!("fuzz/fuzz_targets/{name}.rs"), text);
+    }
+    assert_derived("fuzz/Cargo.toml", &out);
+    let files =
+        std::fs::read_dir(root().join("fuzz/fuzz_targets")).expect("targets").map(|entry| entry.expect("entry").path());
+    let left_over = files.filter(|path| !targets.contains_key(&*path.file_stem().expect("name").to_string_lossy()));
+    assert_eq!(left_over.collect::<Vec<_>>(), Vec::<PathBuf>::new(), "no endpoint has these targets");
 }

@@ -49,8 +49,8 @@ fn records() -> impl Strategy<Value = Record> {
     (texts.clone(), texts.clone(), texts, numbers, 0i64..3).prop_map(
         |(symbol, interval, currency, (open, high, low, close, volume), time)| {
             let mut record = bar(symbol, 0, close.unwrap_or(1.0), time, 0);
-            record.bar_interval = interval.to_owned();
-            record.currency = Some(currency.to_owned()).filter(|currency| !currency.is_empty());
+            record.bar_interval = interval.into();
+            record.currency = Some(currency).filter(|currency| !currency.is_empty()).map(Into::into);
             (record.open, record.high, record.low, record.volume) = (open, high, low, volume);
             Record::from(record)
         },

@@ -35,12 +35,13 @@ fn parse(source_name: &str, endpoint: &str, item: &str, body: &[u8]) -> Result<P
     (endpoint.parse)(&Request { item, offset: 0, received_at, last_modified: None }, body)
 }
 
+/// Dates and closes of the bars among the records.
 fn bars(page: &Parsed) -> Vec<(String, f64)> {
     let bar = |record: &Record| match record {
-        Record::OhlcvBar(bar) => (bar.trading_date.to_string(), bar.close),
-        other => panic!("not a bar: {other:?}"),
+        Record::OhlcvBar(bar) => Some((bar.trading_date.to_string(), bar.close)),
+        _ => None,
     };
-    page.records.iter().map(bar).collect()
+    page.records.iter().filter_map(bar).collect()
 }
 
 fn file_name(path: &Path) -> String {
@@ -169,6 +170,33 @@ fn every_real_series_is_a_record() {
 }
 
 #[test]
+fn the_times_of_real_filings_are_those_of_their_headers() {
+    let Some(page) = sample("sec", "submissions_AAPL_2026-03-05.json") else { return };
+    let Some(header) = sample("sec", "form4_AAPL_0000320193-22-000061.txt") else { return };
+    assert!(String::from_utf8_lossy(&header).contains("<ACCEPTANCE-DATETIME>20220506183057\n"));
+    let accepted = |cik: &str, page: &[u8], number: &str| {
+        let page = parse("sec_edgar", "submissions", cik, page).expect("a page");
+        let accepted = page.records.iter().find_map(|record| match record {
+            Record::Filing(filing) if filing.accession_number == number => Some((filing.accepted_at, filing.known_at)),
+            _ => None,
+        });
+        accepted.unwrap_or_else(|| panic!("{number} is not in the page"))
+    };
+    // The header's time is New York's, and so is this page, which writes the same digits with a `Z`.
+    let time = "2022-05-06T22:30:57Z".parse().expect("a time");
+    assert_eq!(accepted("320193", &page, "0000320193-22-000061"), (Some(time), time));
+    let item = "1462356/000032019322000061/0000320193-22-000061.txt";
+    let lines = parse("sec_edgar", "ownership", item, &header).expect("a report").records;
+    assert!(lines.iter().all(|line| matches!(line, Record::InsiderTransaction(line) if line.known_at == time)));
+    // The page of a person is in UTC: in New York nothing is accepted at midnight.
+    let Some(page) = sample("sec", "submissions_person_Taneja.json") else { return };
+    let time = "2025-12-10T00:00:14Z".parse().expect("a time");
+    assert_eq!(accepted("1771340", &page, "0001104659-25-119764"), (Some(time), time));
+    let time = "2025-07-08T20:21:37Z".parse().expect("a time");
+    assert_eq!(accepted("1771340", &page, "0001950047-25-004908"), (Some(time), time));
+}
+
+#[test]
 fn a_real_error_says_what_to_do_next_in_the_words_of_the_provider() {
     type Kind = fn(String) -> PageError;
     let cases: [(&str, &str, &str, &str, Kind, &str); 8] = [
@@ -193,7 +221,14 @@ fn a_real_error_says_what_to_do_next_in_the_words_of_the_provider() {
         ),
         ("fred", "series", "X", "quoted/error_400_api_key.json", PageError::Halt, "api_key is not registered"),
         ("fred", "series", "X", "quoted/error_429.json", PageError::Retry, "Exceeded Rate Limit"),
-        ("fred", "observations", "DGS10", "observations_DGS10_2022-01-04.xml", PageError::Retry, "received markup"),
+        (
+            "fred",
+            "observations",
+            "X",
+            "quoted/error_400_invalid_series.xml",
+            PageError::Skip,
+            "The series does not exist.",
+        ),
     ];
     for (provider, endpoint, item, name, kind, words) in cases {
         let Some(body) = sample(provider, name) else { return };
@@ -201,4 +236,74 @@ fn a_real_error_says_what_to_do_next_in_the_words_of_the_provider() {
         assert_eq!(kind(error.to_string()), error, "{name}");
         assert!(error.to_string().contains(words), "{name}: {error}");
     }
+}
+
+/// What a real response must be read as: a line of `tests/samples.tsv`.
+pub(crate) struct Expectation<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) source: &'a str,
+    pub(crate) endpoint: &'a str,
+    pub(crate) item: &'a str,
+    pub(crate) offset: u64,
+    outcome: &'a str,
+}
+
+pub(crate) fn expectations(table: &str) -> Vec<Expectation<'_>> {
+    let lines = table.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let read = |line| {
+        let columns: Vec<&str> = str::split(line, '\t').collect();
+        let [file, source, endpoint, item, offset, outcome] = columns[..] else { panic!("six columns: {line}") };
+        Expectation { file, source, endpoint, item, offset: offset.parse().unwrap_or_default(), outcome }
+    };
+    lines.map(read).collect()
+}
+
+fn outcome_of(outcome: &Result<Parsed, PageError>) -> String {
+    match outcome {
+        Ok(page) => format!("{} records, {} rejects, {} holes", page.records.len(), page.rejects.len(), page.holes),
+        Err(PageError::Retry(_)) => "retry".to_owned(),
+        Err(PageError::Skip(_)) => "skip".to_owned(),
+        Err(PageError::Halt(_)) => "halt".to_owned(),
+    }
+}
+
+/// Names of all files below a folder, with the folders' names.
+fn names_below(folder: &Path, prefix: &str, names: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).expect("samples").map(|entry| entry.expect("entry").path()) {
+        let name = format!("{prefix}{}", file_name(&entry));
+        if entry.is_dir() {
+            names_below(&entry, &format!("{name}/"), names);
+        } else if prefix.contains('/') {
+            names.push(name);
+        }
+    }
+}
+
+#[test]
+fn every_real_response_is_read_as_the_table_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/providers/samples");
+    let table = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("samples.tsv")).expect("table");
+    let expectations = expectations(&table);
+    if !root.exists() {
+        println!("no samples at {}: nothing to compare with", root.display());
+        return;
+    }
+    let mut names = Vec::new();
+    names_below(&root, "", &mut names);
+    let without: Vec<&String> =
+        names.iter().filter(|name| !expectations.iter().any(|one| one.file == **name)).collect();
+    assert!(without.is_empty(), "the table says nothing of {without:?}");
+    let mut wrong = Vec::new();
+    for one in expectations.iter().filter(|one| one.source != "-") {
+        let body = std::fs::read(root.join(one.file)).unwrap_or_else(|error| panic!("{}: {error}", one.file));
+        let endpoint = source(one.source).expect("source").endpoint(one.endpoint).expect("endpoint");
+        let received_at = "2026-11-20T12:00:00Z".parse().expect("a time");
+        let request = Request { item: one.item, offset: one.offset, received_at, last_modified: None };
+        let outcome = (endpoint.parse)(&request, &body);
+        if outcome_of(&outcome) != one.outcome {
+            let error = outcome.as_ref().err().map(ToString::to_string).unwrap_or_default();
+            wrong.push(format!("{}: {} instead of {} {error}", one.file, outcome_of(&outcome), one.outcome));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -47,11 +47,11 @@ fn load(bench: &Bench, symbols: std::ops::Range<u32>) {
             let versions = [(20, 3.0), (10, 2.0), (20, 3.0), (30, -0.0)];
             let odd = |close: f64, known_at| {
                 let mut bar = bar("S", day, close, known_at, known_at);
-                bar.symbol = format!("S{symbol}|x");
+                bar.symbol = format!("S{symbol}|x").into();
                 // Flagged: the low is above the close.
                 bar.low = Some(close + 0.1 + f64::from(day) / 3.0);
                 bar.high = bar.low.map(|low| low + 1e-9);
-                bar.currency = (day % 2 == 0).then(|| name.clone());
+                bar.currency = (day % 2 == 0).then(|| name.as_str().into());
                 bar.volume = Some(1e300 / f64::from(day + 1));
                 bar
             };
@@ -70,8 +70,8 @@ fn load(bench: &Bench, symbols: std::ops::Range<u32>) {
 fn load_others(bench: &Bench) {
     let date = |text: &str| text.parse().unwrap();
     let observation = |day: &str, value| Observation {
-        source: "test".to_owned(),
-        series_id: "GDP".to_owned(),
+        source: "test".into(),
+        series_id: "GDP".into(),
         observation_date: date(day),
         value,
         known_at: "1900-01-01T00:00:00.000001Z".parse().unwrap(),
@@ -82,12 +82,12 @@ fn load_others(bench: &Bench) {
     let records: Vec<Record> = observations.map(|(day, value)| observation(day, value).into()).to_vec();
     send_with(bench, "observation", 2, &records);
     let series = Series {
-        source: "test".to_owned(),
-        series_id: "GDP".to_owned(),
-        title: "a \u{1f600} \"title\"\n, {with} 'all'".to_owned(),
-        frequency: String::new(),
-        units: "u".to_owned(),
-        seasonal_adjustment: "none".to_owned(),
+        source: "test".into(),
+        series_id: "GDP".into(),
+        title: "a \u{1f600} \"title\"\n, {with} 'all'".into(),
+        frequency: "".into(),
+        units: "u".into(),
+        seasonal_adjustment: "none".into(),
         first_observation_date: date("1776-07-04"),
         last_observation_date: date("2024-01-01"),
         popularity: Some(i64::MIN),
@@ -99,13 +99,13 @@ fn load_others(bench: &Bench) {
     send_with(bench, "series", 3, &[series.into()]);
     // A dead letter that a producer wrote: it comes by its topic.
     let letter = DeadLetter {
-        source: "test".to_owned(),
-        dead_letter_id: "no/coordinate".to_owned(),
-        stage: "parse".to_owned(),
-        error_class: "columns".to_owned(),
+        source: "test".into(),
+        dead_letter_id: "no/coordinate".into(),
+        stage: "parse".into(),
+        error_class: "columns".into(),
         sqlstate: None,
-        reason: "two of three".to_owned(),
-        dataset: "ohlcv_bar".to_owned(),
+        reason: "two of three".into(),
+        dataset: "ohlcv_bar".into(),
         kafka_topic: None,
         kafka_incarnation: None,
         kafka_partition: None,

@@ -29,6 +29,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use crate::codec::{put_bytes, put_decimal, put_double, put_long, put_optional, put_texts};
+use crate::text::Text;
 use crate::topic::put_key_part;
 
 /// Day 0 of Avro's dates.
@@ -45,10 +46,10 @@ fn put_timestamp(timestamp: DateTime<Utc>, out: &mut Vec<u8>) {
 ";
 
 fn enumeration(datasets: &[(String, Dataset)], out: &mut String) {
-    out.push_str("/// A record of any dataset.\n#[derive(Debug, Clone, PartialEq, Serialize)]\n#[serde(untagged)]\npub enum Record {\n");
+    out.push_str("/// A record of any dataset; boxed, as each would else be as wide as the widest.\n#[derive(Debug, Clone, PartialEq, Serialize)]\n#[serde(untagged)]\npub enum Record {\n");
     for (_, dataset) in datasets {
         let name = type_name(dataset);
-        writeln!(out, "    /// A record of `{}`.\n    {name}({name}),", dataset.name).expect("string");
+        writeln!(out, "    /// A record of `{}`.\n    {name}(Box<{name}>),", dataset.name).expect("string");
     }
     out.push_str("}\n\nimpl Record {\n");
     for (method, signature, doc) in [
@@ -79,7 +80,7 @@ fn structure(dataset: &Dataset, out: &mut String) {
     for field in &dataset.fields {
         writeln!(out, "    /// {}\n    pub {}: {},", field.doc, field.name, rust_type(field)).expect("string");
     }
-    writeln!(out, "}}\n\nimpl From<{name}> for Record {{\n    fn from(record: {name}) -> Record {{\n        Record::{name}(record)\n    }}\n}}\n").expect("string");
+    writeln!(out, "}}\n\nimpl From<{name}> for Record {{\n    fn from(record: {name}) -> Record {{\n        Record::{name}(Box::new(record))\n    }}\n}}\n").expect("string");
     writeln!(out, "impl {name} {{\n    /// Appends its Avro body.\n    pub fn encode(&self, out: &mut Vec<u8>) {{")
         .expect("string");
     for field in &dataset.fields {
@@ -101,7 +102,7 @@ fn type_name(dataset: &Dataset) -> String {
 
 fn rust_type(field: &Field) -> String {
     let plain = match field.kind {
-        Kind::Text => "String",
+        Kind::Text => "Text",
         Kind::Long => "i64",
         Kind::Double => "f64",
         Kind::Date => "NaiveDate",
@@ -119,7 +120,7 @@ fn put(field: &Field) -> String {
     match (field.kind, field.nullable) {
         (Kind::Text | Kind::Json, false) => format!("put_bytes(self.{name}.as_bytes(), out)"),
         (Kind::Text | Kind::Json, true) => {
-            format!("put_optional(self.{name}.as_deref(), out, |value, out| put_bytes(value.as_bytes(), out))")
+            format!("put_optional(self.{name}.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out))")
         }
         (Kind::Bytes, false) => format!("put_bytes(&self.{name}, out)"),
         (Kind::Bytes, true) => format!("put_optional(self.{name}.as_deref(), out, put_bytes)"),

@@ -19,9 +19,9 @@ pub const BAR_SCHEMA_ID: u32 = 1;
 pub fn bar(symbol: &str, day: u32, close: f64, known_at: i64, observed_at: i64) -> OhlcvBar {
     let trading_date = NaiveDate::from_ymd_opt(2024, 1, 1).unwrap() + chrono::Days::new(day.into());
     OhlcvBar {
-        source: "test".to_owned(),
-        symbol: symbol.to_owned(),
-        bar_interval: "1d".to_owned(),
+        source: "test".into(),
+        symbol: symbol.into(),
+        bar_interval: "1d".into(),
         ts_start: trading_date.and_time(chrono::NaiveTime::MIN).and_utc(),
         trading_date,
         open: Some(close),
@@ -30,7 +30,7 @@ pub fn bar(symbol: &str, day: u32, close: f64, known_at: i64, observed_at: i64) 
         close,
         volume: Some(1000.0),
         adjusted_close: None,
-        currency: Some("USD".to_owned()),
+        currency: Some("USD".into()),
         known_at: at(known_at),
         observed_at: at(observed_at),
         flags: Vec::new(),

@@ -32,7 +32,10 @@ pub fn command(name: &str, arguments: &[&str], environment: &Environment) -> Com
     for (variable, _) in std::env::vars().filter(|(name, _)| name.starts_with("TAPEDECK_")) {
         command.env_remove(variable);
     }
-    command.args(arguments).envs(environment).env_remove("FRED_API_KEY").envs(environment);
+    for variable in producers::source::variables() {
+        command.env_remove(variable.name);
+    }
+    command.args(arguments).envs(environment);
     command.current_dir(crate::root()).stdin(Stdio::null());
     command
 }

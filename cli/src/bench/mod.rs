@@ -15,6 +15,7 @@ use service::settings;
 
 use crate::child::{Child, Recipe};
 
+mod inputs;
 mod parse;
 mod poison;
 mod upsert;
@@ -61,7 +62,9 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// How fast providers' responses are read, on one core: every endpoint's, as the simulator answers
+    /// How fast providers' responses are read, on one core: every endpoint's, beside what is wanted
+    ///
+    /// They are the fixtures of the repository, made longer, and recorded responses where those lie beside it.
     Parse {
         /// The response in a file instead
         #[arg(long, num_args = 4, value_names = ["SOURCE", "ENDPOINT", "ITEM", "FILE"])]
@@ -69,6 +72,9 @@ pub(crate) enum Command {
         /// Print one line of JSON
         #[arg(long)]
         json: bool,
+        /// Fail when one is slower than is wanted
+        #[arg(long)]
+        check: bool,
     },
 }
 
@@ -98,9 +104,19 @@ pub(crate) async fn run(command: &Command) -> anyhow::Result<()> {
         Command::Pipeline { rows, json } => on_bench(*json, async |bench| bench.pipeline(*rows).await).await?,
         Command::Upsert { rows, json } => on_bench(*json, async |bench| bench.upsert(*rows).await).await?,
         Command::Poison { rows, json } => on_bench(*json, async |bench| bench.poison(*rows).await).await?,
-        Command::Parse { of, json } => printed(&parse::measure(of).await?, *json)?,
+        Command::Parse { of, json, check } => return parse(of, *json, *check),
     };
     println!("{text}");
+    Ok(())
+}
+
+fn parse(of: &[String], json: bool, check: bool) -> anyhow::Result<()> {
+    let speeds = parse::measure(of)?;
+    println!("{}", if json { serde_json::to_string(&speeds)? } else { parse::table(&speeds) });
+    let missed = speeds.iter().filter(|speed| speed.is_missed()).count();
+    if check && missed > 0 {
+        bail!("{missed} of {} responses are read more slowly than is wanted", speeds.len());
+    }
     Ok(())
 }
 
@@ -246,10 +262,10 @@ fn bar(at: u64, edition: i64) -> Record {
     let ts_start = DateTime::UNIX_EPOCH + TimeDelta::days(day);
     let observed_at: DateTime<Utc> = DateTime::UNIX_EPOCH + TimeDelta::days(20_000 + edition);
     let price = 50.0 + edition as f64 + symbol as f64 + (day % 100) as f64 / 8.0;
-    Record::OhlcvBar(OhlcvBar {
-        source: "bench".to_owned(),
-        symbol: format!("SYM{symbol:04}"),
-        bar_interval: "1d".to_owned(),
+    OhlcvBar {
+        source: "bench".into(),
+        symbol: format!("SYM{symbol:04}").into(),
+        bar_interval: "1d".into(),
         ts_start,
         trading_date: ts_start.date_naive(),
         open: Some(price),
@@ -258,11 +274,12 @@ fn bar(at: u64, edition: i64) -> Record {
         close: price + 0.25,
         volume: Some(1_000_000.0 + at as f64),
         adjusted_close: Some(price + 0.125),
-        currency: Some("USD".to_owned()),
+        currency: Some("USD".into()),
         known_at: observed_at,
         observed_at,
         flags: Vec::new(),
-    })
+    }
+    .into()
 }
 
 /// Most memory that a process has had resident, in MB, as the kernel counts it.

@@ -57,7 +57,7 @@ impl Bench {
         for at in 0..rows {
             publisher.publish(&bar(before + at, 0)).await?;
             if let (true, Record::OhlcvBar(mut bad)) = (at == rows / 2, bar(before + at, 0)) {
-                SYMBOL.clone_into(&mut bad.symbol);
+                bad.symbol = SYMBOL.into();
                 spoil(&mut bad);
                 publisher.publish(&Record::OhlcvBar(bad)).await?;
             }

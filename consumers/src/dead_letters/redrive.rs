@@ -75,7 +75,7 @@ pub(super) async fn run(
 }
 
 fn name(letter: &Letter) -> Name {
-    Name { source: letter.record.source.clone(), id: letter.record.dead_letter_id.clone() }
+    Name { source: letter.record.source.to_string(), id: letter.record.dead_letter_id.to_string() }
 }
 
 /// Good records of one dataset, and the dead letter of each.

@@ -3,9 +3,9 @@
 use std::sync::LazyLock;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use contract::Rows;
 use contract::records::DeadLetter;
 use contract::rows::Folded;
+use contract::{Rows, Text};
 use futures::future::BoxFuture;
 use sqlx::query::Query;
 use sqlx::{ColumnIndex, Decode, Encode, Row, Type};
@@ -400,15 +400,17 @@ where
     i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
     Vec<u8>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
 {
+    let text = |column: usize| Text::from(row.get::<String, _>(column));
+    let optional = |column: usize| row.get::<Option<String>, _>(column).map(Text::from);
     let record = DeadLetter {
-        source: row.get(0),
-        dead_letter_id: row.get(1),
-        stage: row.get(2),
-        error_class: row.get(3),
-        sqlstate: row.get(4),
-        reason: row.get(5),
-        dataset: row.get(6),
-        kafka_topic: row.get(7),
+        source: text(0),
+        dead_letter_id: text(1),
+        stage: text(2),
+        error_class: text(3),
+        sqlstate: optional(4),
+        reason: text(5),
+        dataset: text(6),
+        kafka_topic: optional(7),
         kafka_incarnation: row.get(8),
         kafka_partition: row.get(9),
         kafka_offset: row.get(10),

@@ -1,44 +1,65 @@
-//! Cboe Global Markets: daily histories of its indexes, as CSV files on a CDN.
+//! Cboe Global Markets: daily histories of its indexes and delayed quotes of options, as files on a CDN.
 //!
-//! A trading date is one of Chicago's, so a bar starts at 00:00 there. Cboe restates history in place (93 rows of VIX on
-//! 2024-08-13) and its own file holds rows with a low above the open: such rows are records, for the consumer to flag.
+//! A trading date of an index is one of Chicago's, so a bar starts at 00:00 there. Cboe restates history in place (93
+//! rows of VIX on 2024-08-13) and its own file holds rows with a low above the open: such rows are records, for the
+//! consumer to flag.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::NaiveDate;
 use chrono_tz::{America, Tz};
 use contract::records::OhlcvBar;
+use contract::{Record, Text};
 
-use crate::page::{Fault, MAX_ROWS, excerpt, is_markup, start_of_day, without_bom};
+use crate::page::{Calendar, Fault, MAX_ROWS, excerpt, is_markup, lines, month_day_year, split_at_commas, without_bom};
+use crate::seen::Seen;
 use crate::source::{Auth, Endpoint, PageError, Parsed, Request, Source};
+use crate::value::{finite, trimmed};
+
+mod options;
 
 /// Cboe.
 pub const SOURCE: Source = Source {
     name: "cboe",
-    doc: "Cboe Global Markets: daily histories of its indexes, such as VIX",
+    doc: "Cboe Global Markets: daily histories of its indexes, such as VIX, and delayed quotes of options",
     base_url: "https://cdn.cboe.com",
     base_url_env: "TAPEDECK_CBOE_URL",
     auth: Auth::None,
     user_agent: concat!("tapedeck/", env!("CARGO_PKG_VERSION")),
     // The limit is not published: five requests a second are what a person's browser does.
     pause: Duration::from_millis(200),
-    endpoints: &[Endpoint {
-        name: "index_history",
-        doc: "Every daily bar of an index since its beginning; some indexes have closes only",
-        datasets: &["ohlcv_bar"],
-        item: "index, e.g. `VIX`",
-        known_at: "`Last-Modified` of the file, else the time of receipt",
-        // Written once a day; the CDN keeps it for 15 minutes.
-        poll: Duration::from_secs(3600),
-        base: None,
-        path,
-        parse,
-    }],
+    endpoints: &[
+        Endpoint {
+            name: "index_history",
+            doc: "Every daily bar of an index since its beginning; some indexes have closes only",
+            datasets: &["ohlcv_bar"],
+            item: "index, e.g. `VIX`",
+            known_at: "`Last-Modified` of the file, else the time of receipt",
+            // Written once a day; the CDN keeps it for 15 minutes.
+            poll: Duration::from_secs(3600),
+            base: None,
+            path,
+            parse,
+        },
+        Endpoint {
+            name: "options",
+            doc: "Every listed option of a share, fund or index with its quote and greeks, delayed by 15 minutes",
+            datasets: &["option_quote"],
+            item: "symbol, e.g. `AAPL`; of an index with `_` before it, e.g. `_SPX`",
+            known_at: "`timestamp` of the file, else the time of receipt",
+            // As old as the quotes are.
+            poll: Duration::from_secs(15 * 60),
+            base: None,
+            path: options::path,
+            parse: options::parse,
+        },
+    ],
 };
 
 /// The time zone of a trading date.
 const ZONE: Tz = America::Chicago;
+/// Columns of a line that has most.
+const MAX_COLUMNS: usize = 5;
 /// Longest name of an index that a bar's `symbol` can hold.
 const MAX_NAME_BYTES: usize = 40;
 
@@ -64,15 +85,16 @@ enum Layout {
 
 fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     let (layout, rows) = header(request, without_bom(body))?;
+    let mut page =
+        Page { request, symbol: request.item.into(), layout, calendar: Calendar::of(ZONE), seen: Seen::default() };
     let mut parsed = Parsed::default();
-    let mut seen = HashSet::new();
-    for (index, line) in rows.split_inclusive(|byte| *byte == b'\n').enumerate() {
+    for (index, line) in lines(rows).enumerate() {
         if index == MAX_ROWS {
             return Err(PageError::Retry(format!("the file has more than {MAX_ROWS} rows")));
         }
-        match row(request, layout, line, &mut seen) {
+        match page.row(line) {
             Ok(None) => {}
-            Ok(Some(bar)) => parsed.records.push(bar.into()),
+            Ok(Some(bar)) => parsed.records.push(Record::OhlcvBar(bar)),
             // The header is line 1.
             Err(fault) => parsed.rejects.push(fault.at(format_args!("line {}", index + 2)).reject(line)),
         }
@@ -80,10 +102,19 @@ fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     Ok(parsed)
 }
 
+/// A page in the making.
+struct Page<'a> {
+    request: &'a Request<'a>,
+    symbol: Text,
+    layout: Layout,
+    calendar: Calendar,
+    seen: Seen<NaiveDate>,
+}
+
 /// The layout that the first line names, and the rest.
 fn header<'a>(request: &Request<'_>, body: &'a [u8]) -> Result<(Layout, &'a [u8]), PageError> {
     if is_markup(body) {
-        return Err(markup(request, body));
+        return Err(markup("index", "CSV", request, body));
     }
     if body.trim_ascii().is_empty() {
         return Err(PageError::Retry("the body is empty".to_owned()));
@@ -105,99 +136,84 @@ fn header<'a>(request: &Request<'_>, body: &'a [u8]) -> Result<(Layout, &'a [u8]
 }
 
 /// The CDN answers for a file that does not exist as S3 does: `AccessDenied`, in XML.
-fn markup(request: &Request<'_>, body: &[u8]) -> PageError {
+fn markup(what: &str, expected: &str, request: &Request<'_>, body: &[u8]) -> PageError {
     let words = excerpt(body);
     if words.contains("<Code>AccessDenied</Code>") {
-        return PageError::Skip(format!("unknown index `{}`: the provider says `{words}`", request.item));
+        return PageError::Skip(format!("unknown {what} `{}`: the provider says `{words}`", request.item));
     }
-    PageError::Retry(format!("expected CSV, received markup: `{words}`"))
+    PageError::Retry(format!("expected {expected}, received markup: `{words}`"))
 }
 
-/// A line's bar; None for an empty line.
-fn row(
-    request: &Request<'_>,
-    layout: Layout,
-    line: &[u8],
-    seen: &mut HashSet<NaiveDate>,
-) -> Result<Option<OhlcvBar>, Fault> {
-    let Some(line) = line.strip_suffix(b"\n") else {
-        return Err(Fault("cut_off", "ends without a line feed, so its last value may be short".to_owned()));
-    };
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if line.is_empty() {
-        return Ok(None);
-    }
-    let text = std::str::from_utf8(line).map_err(|_| Fault("encoding", "is not UTF-8".to_owned()))?;
-    let bar = bar(request, layout, text)?;
-    if !seen.insert(bar.trading_date) {
-        return Err(Fault("duplicate", format!("{} is in the file already", bar.trading_date)));
-    }
-    Ok(Some(bar))
-}
-
-fn bar(request: &Request<'_>, layout: Layout, line: &str) -> Result<OhlcvBar, Fault> {
-    let mut columns = line.split(',');
-    // One column more than any layout has tells that there are too many.
-    let columns: [Option<&str>; 6] = std::array::from_fn(|_| columns.next());
-    let (date, prices, close) = match (layout, columns) {
-        (Layout::Bars, [Some(date), Some(open), Some(high), Some(low), Some(close), None]) => {
-            (date, [Some(number(open)?), Some(number(high)?), Some(number(low)?)], number(close)?)
+impl Page<'_> {
+    /// A line's bar; None for an empty line.
+    fn row(&mut self, line: &[u8]) -> Result<Option<Box<OhlcvBar>>, Fault> {
+        let Some(line) = line.strip_suffix(b"\n") else {
+            return Err(Fault("cut_off", "ends without a line feed, so its last value may be short".to_owned()));
+        };
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            return Ok(None);
         }
-        (Layout::Closes, [Some(date), Some(close), None, ..]) => (date, [None; 3], number(close)?),
-        _ => return Err(column_count(layout, line)),
-    };
-    let trading_date = date_of(date)?;
-    let [open, high, low] = prices;
-    Ok(OhlcvBar {
-        source: SOURCE.name.to_owned(),
-        symbol: request.item.to_owned(),
-        bar_interval: "1d".to_owned(),
-        ts_start: start_of_day(trading_date, ZONE).ok_or_else(|| bad_date(date))?,
-        trading_date,
-        open,
-        high,
-        low,
-        close,
-        volume: None,
-        adjusted_close: None,
-        currency: None,
-        known_at: request.last_modified_or_received(),
-        observed_at: request.received_at,
-        flags: Vec::new(),
-    })
+        let text = std::str::from_utf8(line).map_err(|_| Fault("encoding", "is not UTF-8".to_owned()))?;
+        let bar = self.bar(text)?;
+        if !self.seen.insert(bar.trading_date) {
+            return Err(Fault("duplicate", format!("{} is in the file already", bar.trading_date)));
+        }
+        Ok(Some(bar))
+    }
+
+    fn bar(&mut self, line: &str) -> Result<Box<OhlcvBar>, Fault> {
+        let mut columns = [""; MAX_COLUMNS];
+        let (date, prices, close) = match (self.layout, split_at_commas(line, &mut columns), columns) {
+            (Layout::Bars, 5, [date, open, high, low, close]) => {
+                (date, [Some(number(open)?), Some(number(high)?), Some(number(low)?)], number(close)?)
+            }
+            (Layout::Closes, 2, [date, close, ..]) => (date, [None; 3], number(close)?),
+            (layout, count, _) => return Err(column_count(layout, count)),
+        };
+        let trading_date = date_of(date)?;
+        let [open, high, low] = prices;
+        Ok(Box::new(OhlcvBar {
+            source: SOURCE.name.into(),
+            symbol: self.symbol.clone(),
+            bar_interval: "1d".into(),
+            ts_start: self.calendar.start(trading_date).ok_or_else(|| bad_date(date))?,
+            trading_date,
+            open,
+            high,
+            low,
+            close,
+            volume: None,
+            adjusted_close: None,
+            currency: None,
+            known_at: self.request.last_modified_or_received(),
+            observed_at: self.request.received_at,
+            flags: Vec::new(),
+        }))
+    }
 }
 
-fn column_count(layout: Layout, line: &str) -> Fault {
+fn column_count(layout: Layout, count: usize) -> Fault {
     let expected = match layout {
         Layout::Bars => 5,
         Layout::Closes => 2,
     };
-    Fault("columns", format!("has {} columns instead of {expected}", line.split(',').count()))
+    Fault("columns", format!("has {count} columns instead of {expected}"))
 }
 
 fn number(text: &str) -> Result<f64, Fault> {
-    let parsed = text.trim().parse::<f64>();
-    let number = parsed.map_err(|_| Fault("number", format!("`{}` is not a number", excerpt(text.as_bytes()))))?;
-    if number.is_finite() {
-        Ok(number)
-    } else {
-        Err(Fault("not_finite", format!("`{}` is not a finite number", excerpt(text.as_bytes()))))
-    }
+    let number = trimmed(text);
+    finite(number).ok_or_else(|| {
+        let found = excerpt(text.as_bytes());
+        match number.parse::<f64>() {
+            Ok(_) => Fault("not_finite", format!("`{found}` is not a finite number")),
+            Err(_) => Fault("number", format!("`{found}` is not a number")),
+        }
+    })
 }
 
 fn date_of(text: &str) -> Result<NaiveDate, Fault> {
-    month_day_year(text.trim()).ok_or_else(|| bad_date(text))
-}
-
-/// Reads `MM/DD/YYYY`.
-fn month_day_year(text: &str) -> Option<NaiveDate> {
-    let mut parts = text.split('/');
-    let mut digits = || parts.next().filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
-    let (month, day, year) = (digits()?, digits()?, digits()?);
-    if year.len() != 4 || parts.next().is_some() {
-        return None;
-    }
-    NaiveDate::from_ymd_opt(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?)
+    month_day_year(trimmed(text)).ok_or_else(|| bad_date(text))
 }
 
 fn bad_date(text: &str) -> Fault {

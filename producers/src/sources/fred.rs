@@ -1,18 +1,28 @@
 //! FRED, the Federal Reserve Bank of St. Louis' collection of economic series.
 //!
 //! A page's default `realtime_start` is an artefact of FRED's cache (two requests in the same second were answered with
-//! different ones and equal data), so nothing here reads it: `Last-Modified` and `last_updated` say when data changed.
+//! different ones and equal data), so nothing about current values reads it: `Last-Modified` and `last_updated` say when
+//! data changed. For vintages the dates are asked for, and mean what they say.
+//!
+//! A parameter that FRED does not know is let be without a word, so an answer is held against the question: units, form
+//! and window of dates. Answers come as JSON or, when no form is asked for, as XML; both are read.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use contract::Text;
 use contract::records::{Observation, Series};
-use serde::Deserialize;
 
-use crate::json::{Bounded, Json};
-use crate::page::{Fault, excerpt, is_markup, without_bom};
+use crate::page::{Fault, excerpt};
+use crate::seen::Seen;
 use crate::source::{Auth, Endpoint, PageError, Parsed, Request, Source};
+use crate::value::{Object, absent, finite, scalar};
+
+mod answer;
+mod vintages;
+mod xml;
+
+use answer::{Answer, Row};
 
 /// FRED.
 pub const SOURCE: Source = Source {
@@ -51,6 +61,28 @@ pub const SOURCE: Source = Source {
             path: series_path,
             parse: parse_series,
         },
+        Endpoint {
+            name: "vintages",
+            doc: "Every value of a series that ever was the published one (ALFRED); refused for more than 2,000 vintages",
+            datasets: &["observation_vintage"],
+            item: "series id, e.g. `GDP`",
+            known_at: "00:00 UTC of `realtime_start`; of a replaced value, of the day after `realtime_end`",
+            poll: Duration::from_secs(24 * 3600),
+            base: None,
+            path: vintages::path,
+            parse: vintages::parse,
+        },
+        Endpoint {
+            name: "vintage_dates",
+            doc: "The dates on which values of a series were published or revised (ALFRED)",
+            datasets: &["series_vintage"],
+            item: "series id, e.g. `GDP`",
+            known_at: "00:00 UTC of `vintage_date`",
+            poll: Duration::from_secs(24 * 3600),
+            base: None,
+            path: vintages::dates_path,
+            parse: vintages::parse_dates,
+        },
     ],
 };
 
@@ -79,88 +111,42 @@ fn series_id(item: &str) -> Result<&str, PageError> {
     Ok(item)
 }
 
-/// What FRED answers, whichever endpoint is asked.
-#[derive(Deserialize)]
-struct Envelope {
-    error_code: Option<i64>,
-    error_message: Option<String>,
-    count: Option<u64>,
-    offset: Option<u64>,
-    observations: Option<Bounded<Json>>,
-    seriess: Option<Bounded<Json>>,
-}
-
-fn envelope(body: &[u8]) -> Result<Envelope, PageError> {
-    if is_markup(body) {
-        return Err(PageError::Retry(format!("expected JSON, received markup: `{}`", excerpt(body))));
-    }
-    let envelope: Envelope = serde_json::from_slice(without_bom(body)).map_err(|error| not_json(body, &error))?;
-    match (&envelope.error_message, envelope.error_code) {
-        (None, None) => Ok(envelope),
-        (message, code) => Err(provider_error(code, message.as_deref().unwrap_or("no message"))),
-    }
-}
-
-fn not_json(body: &[u8], error: &serde_json::Error) -> PageError {
-    // The error may quote the body at any length.
-    let error = excerpt(error.to_string().as_bytes());
-    PageError::Retry(format!("not the JSON that FRED sends: {error}: `{}`", excerpt(body)))
-}
-
-/// A bad key is told apart from a bad series only by the words: FRED answers 400 to both.
-fn provider_error(code: Option<i64>, message: &str) -> PageError {
-    let text = match code {
-        Some(code) => format!("the provider says `{}` (error {code})", excerpt(message.as_bytes())),
-        None => format!("the provider says `{}`", excerpt(message.as_bytes())),
-    };
-    match code {
-        _ if message.contains("api_key") => PageError::Halt(text),
-        Some(401 | 403) => PageError::Halt(text),
-        Some(400 | 404) => PageError::Skip(text),
-        _ => PageError::Retry(text),
-    }
-}
-
 fn parse_observations(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
-    let envelope = envelope(body)?;
-    let Some(Bounded(rows)) = envelope.observations else {
-        return Err(PageError::Retry(format!("the response has no `observations`: `{}`", excerpt(body))));
-    };
-    let end = envelope.offset.unwrap_or(request.offset).saturating_add(rows.len() as u64);
-    let more = !rows.is_empty() && envelope.count.is_some_and(|count| end < count);
-    let mut parsed = Parsed { next_offset: more.then_some(end), ..Parsed::default() };
-    let mut seen = HashSet::with_capacity(rows.len());
-    for row in &rows {
-        match observation(request, row, &mut seen) {
+    let answer = Answer::read(body, "observations")?;
+    check_observations(&answer, &["1"])?;
+    let mut parsed = answer.page(request);
+    let (series_id, mut seen) = (Text::from(request.item), Seen::with_capacity(answer.rows.len()));
+    for row in &answer.rows {
+        match observation(request, row, &series_id, &mut seen) {
             Ok(observation) => parsed.records.push(observation.into()),
-            Err(fault) => parsed.rejects.push(fault.reject(row.0.as_bytes())),
+            Err(fault) => parsed.rejects.push(fault.reject(row.sent().as_bytes())),
         }
     }
     Ok(parsed)
 }
 
-#[derive(Deserialize)]
-struct Row {
-    date: String,
-    value: String,
+/// Values in the series' own units, and in rows that we know.
+fn check_observations(answer: &Answer<'_>, output_types: &[&str]) -> Result<(), PageError> {
+    answer.check("units", &["lin"])?;
+    answer.check("output_type", output_types)
 }
 
-/// Reads a row's text: other members than the ones we know are let be.
-fn read<'a, T: Deserialize<'a>>(row: &'a Json) -> Result<T, Fault> {
-    serde_json::from_str(&row.0).map_err(|error| Fault("shape", excerpt(error.to_string().as_bytes())))
-}
-
-fn observation(request: &Request<'_>, row: &Json, seen: &mut HashSet<NaiveDate>) -> Result<Observation, Fault> {
-    let row: Row = read(row)?;
-    let observation_date = date_of(&row.date)?;
-    let value = value_of(&row.value)?;
+fn observation(
+    request: &Request<'_>,
+    row: &Row<'_>,
+    series_id: &Text,
+    seen: &mut Seen<NaiveDate>,
+) -> Result<Observation, Fault> {
+    let row = Object::row(row.raw())?;
+    let observation_date = row.needed_date("date")?;
+    let value = value_of(&row)?;
     if !seen.insert(observation_date) {
         let reason = format!("{observation_date} is in the page already: only vintages have a date several times");
         return Err(Fault("duplicate", reason));
     }
     Ok(Observation {
-        source: SOURCE.name.to_owned(),
-        series_id: request.item.to_owned(),
+        source: SOURCE.name.into(),
+        series_id: series_id.clone(),
         observation_date,
         value,
         known_at: request.last_modified_or_received(),
@@ -169,58 +155,35 @@ fn observation(request: &Request<'_>, row: &Json, seen: &mut HashSet<NaiveDate>)
     })
 }
 
-/// `.` is FRED's way of saying that there is no value.
-fn value_of(text: &str) -> Result<Option<f64>, Fault> {
+/// The `value` of a row; `.` is FRED's way of saying that there is none.
+fn value_of(row: &Object<'_>) -> Result<Option<f64>, Fault> {
+    let raw = row.raw("value").ok_or_else(|| absent("value"))?;
+    let text = scalar(raw).unwrap_or_else(|| raw.get().into());
     if text == "." {
         return Ok(None);
     }
+    if let Some(value) = finite(&text) {
+        return Ok(Some(value));
+    }
     match text.parse::<f64>() {
-        Ok(value) if value.is_finite() => Ok(Some(value)),
         Ok(_) => Err(Fault("not_finite", format!("`value` `{}` is not a finite number", excerpt(text.as_bytes())))),
         Err(_) => Err(Fault("number", format!("`value` `{}` is neither a number nor `.`", excerpt(text.as_bytes())))),
     }
 }
 
-/// Reads `YYYY-MM-DD`.
-fn date_of(text: &str) -> Result<NaiveDate, Fault> {
-    let is_shape = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-    let date = is_shape.then(|| text.parse::<NaiveDate>().ok()).flatten();
-    date.ok_or_else(|| Fault("date", format!("`{}` is not a date like `2024-12-31`", excerpt(text.as_bytes()))))
-}
-
-/// What FRED says about a series.
-#[derive(Deserialize)]
-struct Description {
-    id: String,
-    title: String,
-    frequency: String,
-    units: String,
-    seasonal_adjustment: String,
-    observation_start: String,
-    observation_end: String,
-    last_updated: String,
-    popularity: Option<i64>,
-    notes: Option<String>,
-}
-
 fn parse_series(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
-    let Some(Bounded(descriptions)) = envelope(body)?.seriess else {
-        return Err(PageError::Retry(format!("the response has no `seriess`: `{}`", excerpt(body))));
-    };
-    let Some((first, others)) = descriptions.split_first() else {
+    let answer = Answer::read(body, "seriess")?;
+    let Some((first, others)) = answer.rows.split_first() else {
         return Err(PageError::Skip(format!("the provider has no series `{}`", request.item)));
     };
     let mut parsed = Parsed::default();
-    match read::<Description>(first) {
-        Ok(said) if said.id != request.item => return Err(other_series(request, &said.id)),
-        Ok(said) => match series(request, said) {
-            Ok(series) => parsed.records.push(series.into()),
-            Err(fault) => parsed.rejects.push(fault.reject(first.0.as_bytes())),
-        },
-        Err(fault) => parsed.rejects.push(fault.reject(first.0.as_bytes())),
+    match Object::row(first.raw()).and_then(|said| series(request, &said)) {
+        Ok(series) if series.series_id != request.item => return Err(other_series(request, &series.series_id)),
+        Ok(series) => parsed.records.push(series.into()),
+        Err(fault) => parsed.rejects.push(fault.reject(first.sent().as_bytes())),
     }
     let fault = || Fault("duplicate", "is a second series in the answer for one".to_owned());
-    parsed.rejects.extend(others.iter().map(|other| fault().reject(other.0.as_bytes())));
+    parsed.rejects.extend(others.iter().map(|other| fault().reject(other.sent().as_bytes())));
     Ok(parsed)
 }
 
@@ -230,19 +193,19 @@ fn other_series(request: &Request<'_>, id: &str) -> PageError {
     PageError::Skip(format!("asked for series `{}`, the provider answered for `{id}`: write its id so", request.item))
 }
 
-fn series(request: &Request<'_>, said: Description) -> Result<Series, Fault> {
-    let known_at = last_updated(&said.last_updated)?;
+fn series(request: &Request<'_>, said: &Object<'_>) -> Result<Series, Fault> {
+    let known_at = last_updated(&said.needed_text("last_updated")?)?;
     Ok(Series {
-        source: SOURCE.name.to_owned(),
-        series_id: said.id,
-        title: said.title,
-        frequency: said.frequency,
-        units: said.units,
-        seasonal_adjustment: said.seasonal_adjustment,
-        first_observation_date: date_of(&said.observation_start)?,
-        last_observation_date: date_of(&said.observation_end)?,
-        popularity: said.popularity,
-        notes: said.notes,
+        source: SOURCE.name.into(),
+        series_id: said.needed_text("id")?,
+        title: said.needed_text("title")?,
+        frequency: said.needed_text("frequency")?,
+        units: said.needed_text("units")?,
+        seasonal_adjustment: said.needed_text("seasonal_adjustment")?,
+        first_observation_date: said.needed_date("observation_start")?,
+        last_observation_date: said.needed_date("observation_end")?,
+        popularity: said.whole("popularity")?,
+        notes: said.text("notes")?,
         known_at: request.not_after_receipt(known_at),
         observed_at: request.received_at,
         flags: Vec::new(),
@@ -334,10 +297,10 @@ mod tests {
         let parsed = parse_file(&SOURCE, "observations", "DGS10~odd_rows.json").unwrap();
         assert_eq!(observations(&parsed), [(date("1962-01-02"), Some(4.06))]);
         let classes: Vec<&str> = rejects(&parsed).iter().map(|(class, _)| *class).collect();
-        assert_eq!(classes, ["date", "number", "not_finite", "shape", "shape", "duplicate", "number"]);
-        assert_eq!(rejects(&parsed)[0].1, "`1962-02-30` is not a date like `2024-12-31`");
+        assert_eq!(classes, ["date", "number", "not_finite", "number", "shape", "duplicate", "number", "absent"]);
+        assert_eq!(rejects(&parsed)[0].1, "`date` `\"1962-02-30\"` is not a date like `2024-12-31`");
         let fragment = std::str::from_utf8(&parsed.rejects[3].fragment).unwrap();
-        assert_eq!(fragment, r#"{"date":"1962-01-08","value":4.02}"#);
+        assert_eq!(fragment, r#"{"date":"1962-01-08","value":[4.02]}"#);
     }
 
     #[test]
@@ -359,8 +322,65 @@ mod tests {
         assert!(matches!(&key, PageError::Halt(text) if text.contains("api_key is not registered")), "{key:?}");
         let limit = error("GDP~error_rate_limit.json");
         assert!(matches!(&limit, PageError::Retry(text) if text.contains("Exceeded Rate Limit")), "{limit:?}");
-        let xml = error("GDP~error_format.xml");
-        assert!(matches!(&xml, PageError::Retry(text) if text.contains("received markup")), "{xml:?}");
+        let page = error("GDP~error_page.html");
+        assert!(matches!(&page, PageError::Retry(text) if text.contains("received markup")), "{page:?}");
+        let xml = error("NOSUCH~error_xml.xml");
+        assert!(matches!(&xml, PageError::Skip(text) if text.contains("The series does not exist.")), "{xml:?}");
+    }
+
+    #[test]
+    fn values_in_other_units_than_asked_for_are_not_taken() {
+        let error = parse_file(&SOURCE, "observations", "GDP~error_units.json").unwrap_err();
+        let expected = "asked for `units` `lin`, the provider answered for `pch`";
+        assert_eq!(error, PageError::Skip(expected.to_owned()));
+    }
+
+    #[test]
+    fn xml_says_the_same_as_json() {
+        let parsed = parse_file(&SOURCE, "observations", "DGS1MO~xml.xml").unwrap();
+        let expected = [(date("2022-03-16"), Some(0.24)), (date("2022-03-17"), None), (date("2022-03-18"), Some(0.19))];
+        assert_eq!(observations(&parsed), expected);
+        assert_eq!((parsed.rejects.len(), parsed.next_offset), (0, Some(3)));
+        let series = series_of("GNPCA~xml.xml");
+        assert_eq!((series.title.as_str(), series.frequency.as_str()), ("Real Gross <National> Product", "Annual"));
+        assert_eq!(series.notes.as_deref(), Some("Account: \"A001RX\"\n\nIn two paragraphs."));
+        assert_eq!((series.popularity, series.known_at), (Some(11), at("2021-07-29T12:45:58Z")));
+        assert_eq!(series.first_observation_date, date("1929-01-01"));
+    }
+
+    #[test]
+    fn each_odd_row_of_xml_is_refused_as_it_was_sent() {
+        let parsed = parse_file(&SOURCE, "observations", "DGS10~odd_rows.xml").unwrap();
+        assert_eq!(observations(&parsed), [(date("2022-01-03"), Some(1.63)), (date("2022-01-06"), Some(1.73))]);
+        let classes: Vec<&str> = rejects(&parsed).iter().map(|(class, _)| *class).collect();
+        assert_eq!(classes, ["number", "absent", "shape"]);
+        let fragments: Vec<&str> =
+            parsed.rejects.iter().map(|reject| std::str::from_utf8(&reject.fragment).unwrap()).collect();
+        let expected = [
+            r#"<observation date="2022-01-04" value="n/a"/>"#,
+            r#"<observation date="2022-01-05"/>"#,
+            "<observation/>",
+        ];
+        assert_eq!(fragments, expected);
+    }
+
+    #[test]
+    fn xml_that_is_not_whole_is_asked_for_again() {
+        for text in [
+            "<",
+            "<?xml version=\"1.0\"?>",
+            "<observations>",
+            "<observations><observation date=\"2022-01-03\" value=\"1\"/>",
+            "<observations><observation date=\"2022-01-03\"></observations>",
+            "<observations count=1></observations>",
+            "<observations count=\"&what;\"></observations>",
+            "<seriess></seriess>",
+            "<html>",
+        ] {
+            let outcome = parse_observations(&request("GDP"), text.as_bytes());
+            assert!(matches!(outcome, Err(PageError::Retry(_))), "{text}: {outcome:?}");
+        }
+        assert_eq!(parse_observations(&request("GDP"), b"<observations/>"), Ok(Parsed::default()));
     }
 
     #[test]
@@ -377,7 +397,7 @@ mod tests {
         let parsed = parse_file(&SOURCE, "series", file).unwrap();
         assert!(parsed.rejects.is_empty(), "{:?}", parsed.rejects);
         match parsed.records.into_iter().next() {
-            Some(Record::Series(series)) => series,
+            Some(Record::Series(series)) => *series,
             other => panic!("not a series: {other:?}"),
         }
     }
@@ -425,7 +445,7 @@ mod tests {
             [("date", "`last_updated` `yesterday` is not a time like `2024-10-30 07:54:01-05`")]
         );
         let parsed = parse_series(&request("GDP"), br#"{"seriess":[{"id":"GDP"}]}"#).unwrap();
-        assert_eq!(rejects(&parsed)[0].0, "shape");
+        assert_eq!(rejects(&parsed), [("absent", "has no `last_updated`")]);
     }
 
     #[test]

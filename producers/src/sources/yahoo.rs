@@ -1,6 +1,13 @@
-//! Yahoo Finance: the chart endpoint that its own pages use. It is not documented, so nothing about it is taken on trust.
+//! Yahoo Finance: the endpoints that its own pages use. They are not documented, so nothing about them is taken on trust.
 //!
-//! Prices are adjusted for splits as of the request, `adjclose` for dividends as well: both are rewritten in place.
+//! Prices are adjusted for splits as of the request, `adjclose` for dividends as well: both are rewritten in place. So are
+//! the amounts of dividends. The dates of bars and events are those on the clocks of the exchange.
+//!
+//! Options are given to those alone who show a cookie and the crumb that belongs to it, which Yahoo hands to whoever asks;
+//! charts are given to everybody.
+//!
+//! A quote of an option has no time of its own: it is quoted when its underlying was. Where Yahoo has computed no
+//! volatility it writes 1e-5, which is left out.
 
 use std::time::Duration;
 
@@ -9,34 +16,56 @@ use serde::Deserialize;
 
 use crate::json::{Bounded, Cell};
 use crate::page::{excerpt, is_markup, without_bom};
-use crate::source::{Auth, Endpoint, PageError, Parsed, Request, Source};
+use crate::percent::percent_encoded;
+use crate::raw::Raw;
+use crate::source::{Auth, Base, Endpoint, PageError, Parsed, Request, Source};
 
 mod bars;
+mod events;
+mod options;
 
 use bars::Interval;
 
 /// Yahoo Finance.
 pub const SOURCE: Source = Source {
     name: "yahoo",
-    doc: "Yahoo Finance: bars of shares, funds, indexes, currencies, futures and crypto (unofficial)",
+    doc: "Yahoo Finance: bars of shares, funds, indexes, currencies, futures and crypto; options (unofficial)",
     base_url: "https://query1.finance.yahoo.com",
     base_url_env: "TAPEDECK_YAHOO_URL",
-    auth: Auth::None,
+    auth: Auth::Crumb {
+        cookie: Base { url: "https://fc.yahoo.com", env: "TAPEDECK_YAHOO_COOKIE_URL" },
+        crumb_path: "/v1/test/getcrumb",
+        param: "crumb",
+        paths: &["/v7/"],
+    },
     // Anything that does not look like a browser is answered 429.
     user_agent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
     // The limit is not published and lasts for a quarter of an hour when hit: two requests a second stay clear of it.
     pause: Duration::from_millis(500),
-    endpoints: &[Endpoint {
-        name: "chart",
-        doc: "Bars of one symbol: ten years of daily and longer ones, 60 days within the day, 7 days of minutes",
-        datasets: &["ohlcv_bar"],
-        item: "symbol, e.g. `AAPL`, `^GSPC`; with an interval other than `1d`: `AAPL@1h`",
-        known_at: "the time of receipt: Yahoo does not say when it changed a value",
-        poll: Duration::from_secs(15 * 60),
-        base: None,
-        path,
-        parse,
-    }],
+    endpoints: &[
+        Endpoint {
+            name: "chart",
+            doc: "Bars of ten years, within the day of 60 days, of minutes 7 days; dividends, splits, capital gains",
+            datasets: &["ohlcv_bar", "corporate_action"],
+            item: "symbol, e.g. `AAPL`, `^GSPC`; with an interval other than `1d`: `AAPL@1h`",
+            known_at: "the time of receipt: Yahoo does not say when it changed a value",
+            poll: Duration::from_secs(15 * 60),
+            base: None,
+            path,
+            parse,
+        },
+        Endpoint {
+            name: "options",
+            doc: "Quotes of the options on one symbol: those that expire next, or on one date",
+            datasets: &["option_quote"],
+            item: "symbol, e.g. `AAPL`; with a date of expiration: `AAPL@2025-12-19`",
+            known_at: "the time of receipt: Yahoo does not say when it changed a value",
+            poll: Duration::from_secs(15 * 60),
+            base: None,
+            path: options::path,
+            parse: options::parse,
+        },
+    ],
 };
 
 /// Longest symbol that a bar's `symbol` can hold.
@@ -47,11 +76,7 @@ const DEFAULT_INTERVAL: &str = "1d";
 fn path(item: &str, _offset: u64) -> Result<String, PageError> {
     let (symbol, interval) = item.rsplit_once('@').unwrap_or((item, DEFAULT_INTERVAL));
     let interval = Interval::named(interval).map_err(PageError::Skip)?;
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".^=_-&".contains(&byte);
-    let is_symbol = symbol.bytes().any(|byte| byte.is_ascii_alphanumeric()) && symbol.bytes().all(allowed);
-    if !is_symbol || symbol.len() > MAX_SYMBOL_BYTES {
-        return Err(PageError::Skip(format!("`{}` is not a symbol, such as `AAPL`", excerpt(item.as_bytes()))));
-    }
+    let symbol = symbol_of(symbol, item)?;
     Ok(format!(
         "/v8/finance/chart/{}?range={}&interval={}&events=div%7Csplit%7CcapitalGains&includePrePost=false",
         percent_encoded(symbol),
@@ -60,25 +85,26 @@ fn path(item: &str, _offset: u64) -> Result<String, PageError> {
     ))
 }
 
-/// As one segment of a URL's path.
-fn percent_encoded(symbol: &str) -> String {
-    let encode = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    symbol.bytes().map(encode).collect()
+/// The part of an item that is its symbol, if it can be one.
+fn symbol_of<'a>(symbol: &'a str, item: &str) -> Result<&'a str, PageError> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".^=_-&".contains(&byte);
+    let is_symbol = symbol.bytes().any(|byte| byte.is_ascii_alphanumeric()) && symbol.bytes().all(allowed);
+    if !is_symbol || symbol.len() > MAX_SYMBOL_BYTES {
+        return Err(PageError::Skip(format!("`{}` is not a symbol, such as `AAPL`", excerpt(item.as_bytes()))));
+    }
+    Ok(symbol)
 }
 
-/// What Yahoo answers; refusals of its gateway come under `finance`.
+/// What Yahoo answers: under the name of the endpoint, or `finance` when its gateway refuses.
 #[derive(Deserialize)]
-struct Envelope {
-    chart: Option<Answer>,
-    finance: Option<Answer>,
+struct Envelope<T> {
+    #[serde(alias = "chart", alias = "optionChain", alias = "finance")]
+    answer: Option<Answer<T>>,
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    result: Option<Bounded<Chart>>,
+struct Answer<T> {
+    result: Option<Bounded<T>>,
     error: Option<ProviderError>,
 }
 
@@ -91,8 +117,10 @@ struct ProviderError {
 }
 
 #[derive(Deserialize)]
-struct Chart {
+struct Chart<'a> {
     meta: Meta,
+    #[serde(borrow)]
+    events: Option<Raw<'a>>,
     timestamp: Option<Bounded<Cell>>,
     indicators: Indicators,
 }
@@ -128,7 +156,8 @@ struct AdjustedClose {
 }
 
 fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
-    let chart = chart(request, body)?;
+    let chart: Option<Chart<'_>> = first_result(body)?;
+    let chart = chart.ok_or_else(|| PageError::Skip(format!("the provider has no chart of `{}`", request.item)))?;
     let (symbol, _) = request.item.rsplit_once('@').unwrap_or((request.item, DEFAULT_INTERVAL));
     if !chart.meta.symbol.eq_ignore_ascii_case(symbol) {
         let other = excerpt(chart.meta.symbol.as_bytes());
@@ -140,25 +169,25 @@ fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
         PageError::Skip(format!("the exchange's time zone `{name}` is not known, so no trading date can be told"))
     })?;
     let interval = Interval::named(&chart.meta.data_granularity).map_err(PageError::Skip)?;
-    bars::parse(request, &chart, zone, interval)
+    let mut parsed = bars::parse(request, &chart, zone, interval)?;
+    events::add(request, &chart, zone, &mut parsed)?;
+    Ok(parsed)
 }
 
-/// The one chart of a response that is one.
-fn chart(request: &Request<'_>, body: &[u8]) -> Result<Chart, PageError> {
+/// The first result of a response that is no error: there is never another one.
+fn first_result<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Option<T>, PageError> {
     if is_markup(body) {
         let words = excerpt(body);
         return Err(PageError::Retry(format!("expected JSON, received a page (consent or error): `{words}`")));
     }
-    let envelope: Envelope = serde_json::from_slice(without_bom(body)).map_err(|error| not_json(body, &error))?;
-    let Some(answer) = envelope.chart.or(envelope.finance) else {
-        return Err(PageError::Retry(format!("the response has no `chart`: `{}`", excerpt(body))));
+    let envelope = serde_json::from_slice::<Envelope<T>>(without_bom(body)).map_err(|error| not_json(body, &error))?;
+    let Some(answer) = envelope.answer else {
+        return Err(PageError::Retry(format!("the response has no answer: `{}`", excerpt(body))));
     };
     if let Some(error) = answer.error {
         return Err(provider_error(&error));
     }
-    let result = answer.result.map(|Bounded(charts)| charts).unwrap_or_default();
-    let chart = result.into_iter().next();
-    chart.ok_or_else(|| PageError::Skip(format!("the provider has no chart of `{}`", request.item)))
+    Ok(answer.result.and_then(|Bounded(results)| results.into_iter().next()))
 }
 
 fn not_json(body: &[u8], error: &serde_json::Error) -> PageError {
@@ -217,7 +246,7 @@ mod tests {
     #[test]
     fn a_row_without_any_value_is_a_hole() {
         let parsed = chart_of("AAPL.json");
-        assert_eq!((parsed.records.len(), parsed.rejects.len(), parsed.holes), (4, 0, 1));
+        assert_eq!((bars(&parsed).len(), parsed.rejects.len(), parsed.holes), (4, 0, 1));
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! From the columns of a chart to bars.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
 use chrono_tz::Tz;
-use contract::Record;
 use contract::records::OhlcvBar;
+use contract::{Record, Text};
 
 use super::{Chart, SOURCE};
 use crate::json::{Bounded, Cell};
-use crate::page::{Fault, excerpt, instant, start_of_day};
+use crate::page::{Calendar, Fault, excerpt, instant};
+use crate::seen::{Hashing, Known};
 use crate::source::{PageError, Parsed, Request};
 
 /// Length of a bar.
@@ -83,11 +83,26 @@ impl Interval {
 }
 
 /// Reads every row of a chart. Rows without any value are holes: the market was halted, a fund was not priced.
-pub(super) fn parse(request: &Request<'_>, chart: &Chart, zone: Tz, interval: Interval) -> Result<Parsed, PageError> {
+pub(super) fn parse(
+    request: &Request<'_>,
+    chart: &Chart<'_>,
+    zone: Tz,
+    interval: Interval,
+) -> Result<Parsed, PageError> {
     let columns = Columns::of(chart)?;
     let rows = columns.timestamp.len();
-    let parsed = Parsed::default();
-    let mut page = Page { request, chart, zone, interval, columns, parsed, places: HashMap::new(), last_date: None };
+    let mut page = Page {
+        request,
+        chart,
+        symbol: chart.meta.symbol.as_str().into(),
+        currency: chart.meta.currency.as_deref().map(Text::from),
+        calendar: Calendar::of(zone),
+        interval,
+        columns,
+        parsed: Parsed { records: Vec::with_capacity(rows), ..Parsed::default() },
+        places: Known::with_capacity_and_hasher(rows, Hashing::default()),
+        last_date: None,
+    };
     for row in 0..rows {
         page.add(row);
     }
@@ -106,7 +121,7 @@ struct Columns<'a> {
 const QUOTE_NAMES: [&str; 5] = ["open", "high", "low", "close", "volume"];
 
 impl<'a> Columns<'a> {
-    fn of(chart: &'a Chart) -> Result<Columns<'a>, PageError> {
+    fn of(chart: &'a Chart<'_>) -> Result<Columns<'a>, PageError> {
         let timestamp = cells(&chart.timestamp).unwrap_or_default();
         let quote = chart.indicators.quote.0.first();
         let quote = quote.map(|quote| [&quote.open, &quote.high, &quote.low, &quote.close, &quote.volume].map(cells));
@@ -152,13 +167,15 @@ fn cells(column: &Option<Bounded<Cell>>) -> Option<&[Cell]> {
 /// A page in the making.
 struct Page<'a> {
     request: &'a Request<'a>,
-    chart: &'a Chart,
-    zone: Tz,
+    chart: &'a Chart<'a>,
+    symbol: Text,
+    currency: Option<Text>,
+    calendar: Calendar,
     interval: Interval,
     columns: Columns<'a>,
     parsed: Parsed,
     /// For each start of a bar, its place among the records and its row.
-    places: HashMap<DateTime<Utc>, (usize, usize)>,
+    places: Known<DateTime<Utc>, (usize, usize)>,
     /// Trading date of the last record.
     last_date: Option<NaiveDate>,
 }
@@ -198,7 +215,7 @@ impl Page<'_> {
     }
 
     /// The bar of a row; None when the row has no value at all.
-    fn bar(&self, row: usize) -> Result<Option<OhlcvBar>, Fault> {
+    fn bar(&mut self, row: usize) -> Result<Option<OhlcvBar>, Fault> {
         let cells = self.columns.quote.map(|column| &column[row]);
         if cells.iter().all(|cell| cell.is_null()) {
             return Ok(None);
@@ -215,9 +232,9 @@ impl Page<'_> {
         };
         let (ts_start, trading_date) = self.time(row)?;
         Ok(Some(OhlcvBar {
-            source: SOURCE.name.to_owned(),
-            symbol: self.chart.meta.symbol.clone(),
-            bar_interval: self.interval.name.to_owned(),
+            source: SOURCE.name.into(),
+            symbol: self.symbol.clone(),
+            bar_interval: self.interval.name.into(),
             ts_start,
             trading_date,
             open,
@@ -226,7 +243,7 @@ impl Page<'_> {
             close,
             volume,
             adjusted_close,
-            currency: self.chart.meta.currency.clone(),
+            currency: self.currency.clone(),
             known_at: self.request.received_at,
             observed_at: self.request.received_at,
             flags: Vec::new(),
@@ -234,14 +251,14 @@ impl Page<'_> {
     }
 
     /// Start of a row's bar and its trading date, which is the date on the exchange's clocks.
-    fn time(&self, row: usize) -> Result<(DateTime<Utc>, NaiveDate), Fault> {
+    fn time(&mut self, row: usize) -> Result<(DateTime<Utc>, NaiveDate), Fault> {
         let cell = &self.columns.timestamp[row];
         let fault = || Fault("timestamp", format!("`timestamp` `{cell}` is not a time in seconds since 1970"));
         let (time, date) = self.local(cell).ok_or_else(fault)?;
         if let Span::Intraday(_) = self.interval.span {
             return Ok((time, date));
         }
-        Ok((start_of_day(date, self.zone).ok_or_else(fault)?, date))
+        Ok((self.calendar.start(date).ok_or_else(fault)?, date))
     }
 
     fn local(&self, timestamp: &Cell) -> Option<(DateTime<Utc>, NaiveDate)> {
@@ -249,7 +266,7 @@ impl Page<'_> {
             return None;
         };
         let time = instant(*seconds)?;
-        Some((time, time.with_timezone(&self.zone).date_naive()))
+        Some((time, time.with_timezone(&self.calendar.zone()).date_naive()))
     }
 
     /// Whether the last row is not a bar but the price of the moment, as Yahoo appends it while a market trades.

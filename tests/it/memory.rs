@@ -1,0 +1,134 @@
+//! The largest response that a provider can send costs no more memory than a producer has.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use chrono::NaiveDate;
+use producers::SOURCES;
+use producers::fetch::LIMITS;
+use producers::page::MAX_ROWS;
+use serde_json::Value;
+use tempfile::TempDir;
+use tests::process::executable;
+
+/// What a producer may allocate, in KiB: its container has as much.
+const MEMORY_KIB: usize = 256 * 1024;
+
+/// The first page among an endpoint's fixtures, and its item.
+fn page(source: &str, endpoint: &str) -> (String, PathBuf) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../producers/fixtures").join(source).join(endpoint);
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let pages = entries.filter(|path| !path.to_string_lossy().contains("~error"));
+    // A plain one, if there is one.
+    let path = pages.min_by_key(|path| (path.to_string_lossy().contains('~'), path.clone())).unwrap();
+    let stem = path.file_stem().unwrap().to_string_lossy();
+    (stem.split('~').next().unwrap().to_owned(), path)
+}
+
+/// Number of items of each list.
+fn lengths(value: &Value, found: &mut Vec<usize>) {
+    match value {
+        Value::Array(items) => {
+            found.push(items.len());
+            items.iter().for_each(|item| lengths(item, found));
+        }
+        Value::Object(fields) => fields.values().for_each(|item| lengths(item, found)),
+        _ => {}
+    }
+}
+
+/// Makes each list of that many items so many times as long: rows, or columns side by side.
+fn lengthen(value: &mut Value, length: usize, times: usize) {
+    match value {
+        Value::Array(items) if items.len() == length => {
+            let own = std::mem::take(items);
+            let row = |number| another(&own[number % length], number);
+            *items = (0..(length * times).min(MAX_ROWS)).map(row).collect();
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| lengthen(item, length, times)),
+        Value::Object(fields) => fields.values_mut().for_each(|item| lengthen(item, length, times)),
+        _ => {}
+    }
+}
+
+/// Another row of its kind: every date and every time in seconds is another one.
+fn another(value: &Value, number: usize) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(|item| another(item, number)).collect(),
+        Value::Object(fields) => fields.iter().map(|(name, item)| (name.clone(), another(item, number))).collect(),
+        Value::String(text) if text.get(..10).is_some_and(|date| date.parse::<NaiveDate>().is_ok()) => {
+            let date = NaiveDate::from_epoch_days(number as i32 % 20_000).unwrap();
+            format!("{date}{}", &text[10..]).into()
+        }
+        Value::Number(seconds) if seconds.as_u64().is_some_and(|seconds| seconds > 1_000_000_000) => {
+            (number as u64 * 86_400 % 1_700_000_000).into()
+        }
+        other => other.clone(),
+    }
+}
+
+/// A body of nearly the largest size that is read, made of a page's own rows.
+fn inflated(body: &[u8]) -> Vec<u8> {
+    if let Ok(mut value) = serde_json::from_slice::<Value>(body) {
+        let mut found = Vec::new();
+        lengths(&value, &mut found);
+        let times = LIMITS.body / body.len();
+        match (found.into_iter().max(), &mut value) {
+            (Some(length), value) if length > 0 => lengthen(value, length, times),
+            // A list as an object, its rows under numbers.
+            (_, Value::Object(rows)) => {
+                let own: Vec<Value> = std::mem::take(rows).into_iter().map(|(_, row)| row).collect();
+                let row = |number| (format!("{number}"), another(&own[number % own.len()], number));
+                *rows = (0..(own.len() * times).min(MAX_ROWS)).map(row).collect();
+            }
+            _ => panic!("a fixture without rows"),
+        }
+        return serde_json::to_vec(&value).unwrap();
+    }
+    // What stands behind the first line, again and again.
+    let head = body.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let times = (LIMITS.body - head) / (body.len() - head).max(1);
+    [&body[..head], &body[head..].repeat(times)].concat()
+}
+
+/// What becomes of a response when no more memory than that is to be had.
+fn read_in_bounds(folder: &Path, source: &str, endpoint: &str) -> Result<String, String> {
+    let (item, path) = page(source, endpoint);
+    let body = inflated(&std::fs::read(path).unwrap());
+    let file = folder.join(format!("{source}-{endpoint}"));
+    let mut written = std::fs::File::create(&file).unwrap();
+    written.write_all(&body).unwrap();
+    let output = Command::new("bash")
+        .args(["-c", "ulimit -d \"$0\" && exec \"$@\"", &MEMORY_KIB.to_string()])
+        .arg(executable("producer"))
+        .args(["parse", source, endpoint, "--item", &item])
+        .arg(&file)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let said = format!("{source}/{endpoint}, {} bytes: {}", body.len(), String::from_utf8_lossy(&output.stderr).trim());
+    // 0: a page; 1: refused with one line. A lack of memory ends in a signal.
+    match output.status.code() {
+        Some(0 | 1) if !said.contains("panicked") => Ok(said),
+        _ => Err(format!("{said} ({})", output.status)),
+    }
+}
+
+#[test]
+fn the_largest_response_of_any_endpoint_is_read_or_refused_in_256_megabytes() {
+    let folder = TempDir::new().unwrap();
+    let endpoints: Vec<(&str, &str)> = SOURCES
+        .iter()
+        .flat_map(|source| source.endpoints.iter().map(|endpoint| (source.name, endpoint.name)))
+        .collect();
+    let (read, failed): (Vec<_>, Vec<_>) = endpoints
+        .iter()
+        .map(|(source, endpoint)| read_in_bounds(folder.path(), source, endpoint))
+        .partition(Result::is_ok);
+    read.into_iter().flatten().for_each(|said| println!("{said}"));
+    let failed: Vec<String> = failed.into_iter().filter_map(Result::err).collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}

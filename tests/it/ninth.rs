@@ -1,0 +1,170 @@
+//! A ninth source, as CONTRIBUTING says to add one: what it declares is all that it takes. It is no part of `SOURCES`,
+//! so its address and its watchlist are given here.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use contract::records::Observation;
+use producers::fetch::{Fetcher, LIMITS};
+use producers::meters::Meters;
+use producers::page::{Fault, MAX_ROWS, excerpt};
+use producers::poll::{self, Ending, Mode, Run};
+use producers::progress::Progress;
+use producers::source::{Auth, Endpoint, PageError, Parsed, Request, Source};
+use producers::watchlist::Watchlist;
+use service::health::Health;
+use service::kafka::Cluster;
+use tests::broker::{Bench, benches, block_on};
+use tests::pages::Pages;
+use tests::process::succeed;
+use tests::root;
+use tokio_util::sync::CancellationToken;
+
+use crate::conformance::Promises;
+
+/// A bank that does not exist: the daily fixings of a currency as CSV.
+const BANK: &[Source] = &[Source {
+    name: "bank",
+    doc: "A central bank: daily fixings of currencies",
+    base_url: "https://bank.example",
+    base_url_env: "TAPEDECK_BANK_URL",
+    auth: Auth::None,
+    user_agent: "tapedeck",
+    pause: Duration::from_secs(1),
+    endpoints: &[Endpoint {
+        name: "fixings",
+        doc: "Every daily fixing of a currency; holidays have none",
+        datasets: &["observation"],
+        item: "currency, e.g. `EUR`",
+        known_at: "`Last-Modified` of the file, else the time of receipt",
+        poll: Duration::from_hours(1),
+        base: None,
+        path,
+        parse,
+    }],
+}];
+
+/// First line of every file.
+const HEADER: &[u8] = b"date,rate\n";
+
+fn path(item: &str, _offset: u64) -> Result<String, PageError> {
+    if item.len() != 3 || !item.bytes().all(|letter| letter.is_ascii_uppercase()) {
+        return Err(PageError::Skip(format!("`{}` is not a currency, such as `EUR`", excerpt(item.as_bytes()))));
+    }
+    Ok(format!("/fixings/{item}.csv"))
+}
+
+fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
+    let Some(rows) = body.strip_prefix(HEADER) else {
+        let words = excerpt(body);
+        let is_unknown = words.starts_with("no fixings of ");
+        return Err(if is_unknown {
+            PageError::Skip(words)
+        } else {
+            PageError::Retry(format!("no fixings: `{words}`"))
+        });
+    };
+    let (mut parsed, mut seen) = (Parsed::default(), HashSet::new());
+    for (at, line) in rows.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        if at == MAX_ROWS {
+            return Err(PageError::Retry(format!("the file has more than {MAX_ROWS} lines")));
+        }
+        match fixing(request, line, &mut seen) {
+            Ok(Some(fixing)) => parsed.records.push(fixing.into()),
+            Ok(None) => parsed.holes += 1,
+            Err(fault) => parsed.rejects.push(fault.at(format_args!("line {}", at + 2)).reject(line)),
+        }
+    }
+    Ok(parsed)
+}
+
+/// The fixing of a line; None on a holiday.
+fn fixing(request: &Request<'_>, line: &[u8], seen: &mut HashSet<NaiveDate>) -> Result<Option<Observation>, Fault> {
+    let cut_off = || Fault("cut_off", "ends without a line feed, so its last value may be short".to_owned());
+    let text = std::str::from_utf8(line.strip_suffix(b"\n").ok_or_else(cut_off)?);
+    let text = text.map_err(|_| Fault("encoding", "is not UTF-8".to_owned()))?;
+    let (date, rate) = text.split_once(',').ok_or_else(|| Fault("columns", "has not two columns".to_owned()))?;
+    let observation_date: NaiveDate = date.parse().map_err(|_| odd(date))?;
+    if rate.is_empty() {
+        return Ok(None);
+    }
+    let value: f64 = rate.parse().ok().filter(|rate: &f64| rate.is_finite()).ok_or_else(|| odd(rate))?;
+    if !seen.insert(observation_date) {
+        return Err(Fault("duplicate", format!("{observation_date} is in the file already")));
+    }
+    Ok(Some(Observation {
+        source: BANK[0].name.into(),
+        series_id: request.item.into(),
+        observation_date,
+        value: Some(value),
+        known_at: request.last_modified_or_received(),
+        observed_at: request.received_at,
+        flags: Vec::new(),
+    }))
+}
+
+fn odd(word: &str) -> Fault {
+    Fault("value", format!("`{}` is neither a date like `2024-12-31` nor a number", excerpt(word.as_bytes())))
+}
+
+#[test]
+fn a_ninth_source_is_held_to_what_every_source_promises() {
+    Promises::of(BANK, root().join("tests/it/ninth")).hold();
+}
+
+/// Polls it once.
+fn poll_once(bench: &Bench, address: &str, watchlist: &str) -> Ending {
+    block_on(async {
+        let run = Run {
+            watchlist: Watchlist::parse_among(BANK, watchlist).unwrap(),
+            cluster: Cluster::new(&bench.brokers, &bench.namespace),
+            mode: Mode::Once,
+            progress: Progress::Silent,
+            shutdown: CancellationToken::new(),
+            meters: Meters::new(&Health::new()),
+        };
+        poll::run(vec![(&BANK[0], Fetcher::new(&BANK[0], address, None, LIMITS))], run).await
+    })
+}
+
+#[test]
+fn a_ninth_source_is_polled_published_and_stored_by_what_it_declares_alone() {
+    let body = |file: &str| std::fs::read(root().join("tests/it/ninth/bank/fixings").join(file)).unwrap();
+    let pages = Pages::serve(
+        [
+            ("/fixings/EUR.csv".to_owned(), (200, body("EUR.csv"))),
+            ("/fixings/CHF.csv".to_owned(), (200, body("CHF~odd_rows.csv"))),
+            ("/fixings/XXX.csv".to_owned(), (404, body("XXX~error_unknown.txt"))),
+        ]
+        .into(),
+    );
+    for (name, bench) in benches() {
+        let ending = poll_once(&bench, &pages.url, "[bank]\nfixings = [\"EUR\", \"XXX\", \"CHF\"]\n");
+        assert_eq!(ending, Ending::Complete, "{name}");
+        succeed("consumer", &["run", "--once"], &bench.environment);
+        let rows = bench.query("select series_id, observation_date, value from observation order by 1, 2");
+        let rows: Vec<Vec<&str>> = rows.iter().map(|row| row.iter().flatten().map(String::as_str).collect()).collect();
+        let expected = [
+            ["CHF", "2026-11-16", "0.8832"],
+            ["CHF", "2026-11-18", "0.884"],
+            ["EUR", "2026-11-16", "1.0845"],
+            ["EUR", "2026-11-17", "1.0861"],
+            ["EUR", "2026-11-19", "1.0839"],
+        ];
+        assert_eq!(rows, expected, "{name}");
+        let letters = bench.query("select error_class from dead_letter where source = 'bank' order by 1");
+        let classes: Vec<&str> = letters.iter().flatten().flatten().map(String::as_str).collect();
+        assert_eq!(classes, ["columns", "cut_off", "duplicate", "value", "value"], "{name}");
+    }
+}
+
+#[test]
+fn what_a_ninth_source_cannot_be_asked_for_is_told_by_the_watchlist() {
+    let error = |text: &str| Watchlist::parse_among(BANK, text).unwrap_err().to_string();
+    assert_eq!(
+        error("[bank]\nfixings = [\"euro\"]\n"),
+        "watchlist: `bank.fixings`: `euro` is not a currency, such as `EUR`"
+    );
+    assert_eq!(error("[fred]\nseries = []\n"), "watchlist: unknown source `fred`; the sources are `bank`");
+}
