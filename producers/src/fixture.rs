@@ -31,6 +31,21 @@ pub(crate) fn parse(source: &Source, endpoint: &str, file: &str) -> Result<Parse
     (source.endpoint(endpoint).unwrap().parse)(&request(item), &body)
 }
 
+/// The records of a page, all of which are of that variant.
+macro_rules! only {
+    ($parsed:expr, $variant:ident) => {
+        $parsed
+            .records
+            .iter()
+            .map(|record| match record {
+                contract::Record::$variant(record) => &**record,
+                other => panic!("not {}: {other:?}", stringify!($variant)),
+            })
+            .collect::<Vec<_>>()
+    };
+}
+pub(crate) use only;
+
 /// The bars among the records.
 pub(crate) fn bars(parsed: &Parsed) -> Vec<&OhlcvBar> {
     parsed.records.iter().filter_map(bar).collect()

@@ -229,17 +229,11 @@ fn published_at(row: &Object<'_>) -> Result<Option<DateTime<Utc>>, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use contract::Record;
-
     use super::*;
-    use crate::fixture::{RECEIVED, at, parse as parse_file, rejects, request};
+    use crate::fixture::{RECEIVED, at, only, parse as parse_file, rejects, request};
 
     fn articles(parsed: &Parsed) -> Vec<&NewsArticle> {
-        let records = parsed.records.iter().map(|record| match record {
-            Record::NewsArticle(article) => &**article,
-            other => panic!("not an article: {other:?}"),
-        });
-        records.collect()
+        only!(parsed, NewsArticle)
     }
 
     fn everything(file: &str) -> Parsed {

@@ -236,16 +236,10 @@ fn company(request: &Request<'_>, symbol: Text, name: Text, cik: Text) -> Compan
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{RECEIVED, at, parse as parse_file, rejects, request};
+    use crate::fixture::{RECEIVED, at, only, parse as parse_file, rejects, request};
 
     fn companies(parsed: &Parsed) -> Vec<&Company> {
-        fn company(record: &Record) -> &Company {
-            match record {
-                Record::Company(company) => company,
-                _ => panic!("not a company"),
-            }
-        }
-        parsed.records.iter().map(company).collect()
+        only!(parsed, Company)
     }
 
     #[test]

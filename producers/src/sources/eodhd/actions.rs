@@ -107,17 +107,11 @@ fn action(request: &Request<'_>, row: &Row<'_>, action_type: &str) -> Result<Cor
 
 #[cfg(test)]
 mod tests {
-    use contract::Record;
-
     use super::*;
-    use crate::fixture::{RECEIVED, at, date, parse as parse_file, rejects, request};
+    use crate::fixture::{RECEIVED, at, date, only, parse as parse_file, rejects, request};
 
     fn actions(parsed: &Parsed) -> Vec<&CorporateAction> {
-        let records = parsed.records.iter().map(|record| match record {
-            Record::CorporateAction(action) => &**action,
-            other => panic!("not an action: {other:?}"),
-        });
-        records.collect()
+        only!(parsed, CorporateAction)
     }
 
     fn dividends(file: &str) -> Parsed {

@@ -285,17 +285,13 @@ fn empty(request: &Request<'_>) -> InsiderTransaction {
 
 #[cfg(test)]
 mod tests {
-    use contract::{Record, decimal};
+    use contract::decimal;
 
     use super::*;
-    use crate::fixture::{RECEIVED, at, date, parse as parse_file, rejects, request};
+    use crate::fixture::{RECEIVED, at, date, only, parse as parse_file, rejects, request};
 
     fn lines(parsed: &Parsed) -> Vec<&InsiderTransaction> {
-        let records = parsed.records.iter().map(|record| match record {
-            Record::InsiderTransaction(line) => &**line,
-            other => panic!("not a line: {other:?}"),
-        });
-        records.collect()
+        only!(parsed, InsiderTransaction)
     }
 
     fn insiders(file: &str) -> Parsed {

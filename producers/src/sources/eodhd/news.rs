@@ -87,17 +87,11 @@ fn texts(row: &Object<'_>, name: &str) -> Result<Vec<String>, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use contract::Record;
-
     use super::*;
-    use crate::fixture::{RECEIVED, at, parse as parse_file, rejects, request};
+    use crate::fixture::{RECEIVED, at, only, parse as parse_file, rejects, request};
 
     fn articles(parsed: &Parsed) -> Vec<&NewsArticle> {
-        let records = parsed.records.iter().map(|record| match record {
-            Record::NewsArticle(article) => &**article,
-            other => panic!("not an article: {other:?}"),
-        });
-        records.collect()
+        only!(parsed, NewsArticle)
     }
 
     fn news(file: &str) -> Parsed {

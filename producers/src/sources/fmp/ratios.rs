@@ -51,19 +51,13 @@ fn read(request: &Request<'_>, row: &Object<'_>, ratio_set: &str) -> Result<Fina
 
 #[cfg(test)]
 mod tests {
-    use contract::{Record, decimal};
+    use contract::decimal;
 
     use super::*;
-    use crate::fixture::{RECEIVED, at, date, parse as parse_file, rejects};
+    use crate::fixture::{RECEIVED, at, date, only, parse as parse_file, rejects};
 
     fn ratios(parsed: &Parsed) -> Vec<&FinancialRatio> {
-        fn ratio(record: &Record) -> &FinancialRatio {
-            match record {
-                Record::FinancialRatio(ratio) => ratio,
-                _ => panic!("not a ratio"),
-            }
-        }
-        parsed.records.iter().map(ratio).collect()
+        only!(parsed, FinancialRatio)
     }
 
     #[test]

@@ -92,22 +92,16 @@ pub(super) fn cik(row: &Object<'_>) -> Result<Option<Text>, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use contract::{Record, decimal};
+    use contract::decimal;
     use serde_json::Value;
 
     use contract::Decimal;
 
     use super::*;
-    use crate::fixture::{RECEIVED, at, date, parse as parse_file, rejects, request};
+    use crate::fixture::{RECEIVED, at, date, only, parse as parse_file, rejects, request};
 
     fn statements(parsed: &Parsed) -> Vec<&FinancialStatement> {
-        fn statement(record: &Record) -> &FinancialStatement {
-            match record {
-                Record::FinancialStatement(statement) => statement,
-                _ => panic!("not a statement"),
-            }
-        }
-        parsed.records.iter().map(statement).collect()
+        only!(parsed, FinancialStatement)
     }
 
     fn amount(text: &str) -> Option<Decimal> {

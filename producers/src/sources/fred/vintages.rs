@@ -151,17 +151,10 @@ mod tests {
     use contract::Record;
 
     use super::*;
-    use crate::fixture::{RECEIVED, at, date, parse as parse_file, rejects, request};
+    use crate::fixture::{RECEIVED, at, date, only, parse as parse_file, rejects, request};
 
     fn vintages(parsed: &Parsed) -> Vec<&ObservationVintage> {
-        parsed.records.iter().map(vintage_of).collect()
-    }
-
-    fn vintage_of(record: &Record) -> &ObservationVintage {
-        match record {
-            Record::ObservationVintage(vintage) => vintage,
-            other => panic!("not a vintage: {other:?}"),
-        }
+        only!(parsed, ObservationVintage)
     }
 
     /// Date, first and last day and value of each.

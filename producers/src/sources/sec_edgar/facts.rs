@@ -283,19 +283,11 @@ impl<'de> Visitor<'de> for Facts<'_, '_, 'de> {
 
 #[cfg(test)]
 mod tests {
-    use contract::Record;
-
     use super::*;
-    use crate::fixture::{RECEIVED, at, date as day, parse as parse_file, rejects, request};
+    use crate::fixture::{RECEIVED, at, date as day, only, parse as parse_file, rejects, request};
 
     fn facts(parsed: &Parsed) -> Vec<&XbrlFact> {
-        fn fact(record: &Record) -> &XbrlFact {
-            match record {
-                Record::XbrlFact(fact) => fact,
-                _ => panic!("not a fact"),
-            }
-        }
-        parsed.records.iter().map(fact).collect()
+        only!(parsed, XbrlFact)
     }
 
     #[test]

@@ -228,23 +228,15 @@ fn day(text: &str) -> Option<NaiveDate> {
 
 #[cfg(test)]
 mod tests {
-    use contract::Record;
-
     use super::*;
-    use crate::fixture::{RECEIVED, at, date, parse as parse_file, rejects, request};
+    use crate::fixture::{RECEIVED, at, date, only, parse as parse_file, rejects, request};
 
     fn report_of(file: &str) -> Parsed {
         parse_file(&SOURCE, "ownership", file).unwrap()
     }
 
     fn lines(parsed: &Parsed) -> Vec<&InsiderTransaction> {
-        fn line(record: &Record) -> &InsiderTransaction {
-            match record {
-                Record::InsiderTransaction(line) => line,
-                _ => panic!("not a transaction"),
-            }
-        }
-        parsed.records.iter().map(line).collect()
+        only!(parsed, InsiderTransaction)
     }
 
     fn number(text: &str) -> Option<Decimal> {

@@ -206,24 +206,17 @@ fn check(contract: &occ::Contract<'_>, option_type: &str, row: &Object<'_>) -> R
 
 #[cfg(test)]
 mod tests {
-    use contract::{Decimal, Record};
+    use contract::Decimal;
 
     use super::*;
-    use crate::fixture::{RECEIVED, at, date, parse as parse_file, rejects, request};
+    use crate::fixture::{RECEIVED, at, date, only, parse as parse_file, rejects, request};
 
     fn chain_of(file: &str) -> Parsed {
         parse_file(&SOURCE, "options", file).unwrap()
     }
 
     fn quotes(parsed: &Parsed) -> Vec<&OptionQuote> {
-        parsed.records.iter().map(quote_of).collect()
-    }
-
-    fn quote_of(record: &Record) -> &OptionQuote {
-        match record {
-            Record::OptionQuote(quote) => quote,
-            other => panic!("not a quote: {other:?}"),
-        }
+        only!(parsed, OptionQuote)
     }
 
     #[test]
