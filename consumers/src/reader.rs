@@ -9,7 +9,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
-use service::kafka::{Cluster, REQUEST_TIMEOUT};
+use service::kafka::{Cluster, REQUEST_TIMEOUT, ranges};
 
 use crate::chunk::Fingerprint;
 use crate::consume::client_config;
@@ -137,12 +137,5 @@ fn offsets_of(
 /// The end of each partition of a topic, as Kafka has it now.
 pub fn end_offsets(cluster: &Cluster, topic: &str) -> anyhow::Result<Vec<(i32, i64, i64)>> {
     let consumer: BaseConsumer<DefaultConsumerContext> = cluster.client_config("offsets").create()?;
-    let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
-    let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
-    partitions
-        .map(|partition| {
-            let (low, high) = consumer.fetch_watermarks(topic, partition.id(), REQUEST_TIMEOUT)?;
-            Ok((partition.id(), low, high))
-        })
-        .collect()
+    Ok(ranges(&consumer, topic)?.into_iter().map(|(partition, (low, end))| (partition, low, end)).collect())
 }

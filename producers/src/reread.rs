@@ -9,7 +9,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
-use service::kafka::{Cluster, REQUEST_TIMEOUT};
+use service::kafka::{Cluster, ranges};
 
 /// How long one poll waits.
 const POLL_PATIENCE: Duration = Duration::from_millis(200);
@@ -62,12 +62,7 @@ impl Topic {
         }
         let consumer: BaseConsumer<DefaultConsumerContext> = config.create()?;
         let unreachable = || format!("cannot reach Kafka at `{}`", cluster.brokers());
-        let metadata = consumer.fetch_metadata(Some(name), REQUEST_TIMEOUT).with_context(unreachable)?;
-        let mut ranges = BTreeMap::new();
-        for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
-            let range = consumer.fetch_watermarks(name, partition.id(), REQUEST_TIMEOUT).with_context(unreachable)?;
-            ranges.insert(partition.id(), range);
-        }
+        let ranges = ranges(&consumer, name).with_context(unreachable)?;
         if ranges.is_empty() {
             bail!("there is no topic `{name}` on Kafka at `{}`", cluster.brokers());
         }

@@ -1,13 +1,14 @@
 //! The Kafka cluster: addresses, clients' common settings, topics.
 
-use std::collections::HashSet;
-use std::time::Duration;
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
 use crate::settings;
 
@@ -15,6 +16,9 @@ use crate::settings;
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait until a new topic is known to the broker that is asked.
 const TOPIC_VISIBLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long to wait until it is asked again what is not known yet.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What every topic is created with. Records are kept for ever, because the topics are what tables are rebuilt from;
 /// stamped by the broker, because retention and `offsets_for_times` look at the stamp.
@@ -131,7 +135,27 @@ impl Cluster {
             if tokio::time::Instant::now() > deadline {
                 bail!("Kafka at `{}` does not show topic `{}` after it was created", self.brokers, missing[0]);
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    }
+}
+
+/// Of each partition of a topic the first offset and the one after the last; none when there is no such topic.
+pub fn ranges<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str) -> KafkaResult<BTreeMap<i32, (i64, i64)>> {
+    let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
+    let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+    partitions.map(|partition| Ok((partition.id(), range(consumer, topic, partition.id())?))).collect()
+}
+
+/// That of one partition. The client does not know at once what its own answer has just shown: it is asked again.
+fn range<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str, partition: i32) -> KafkaResult<(i64, i64)> {
+    let deadline = Instant::now() + REQUEST_TIMEOUT;
+    loop {
+        match consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT) {
+            Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownPartition)) if Instant::now() < deadline => {
+                std::thread::sleep(ASK_AGAIN);
+            }
+            answer => return answer,
         }
     }
 }

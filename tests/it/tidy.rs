@@ -24,12 +24,20 @@ const CRATES: &[(&str, &[&str], &[&str])] = &[
 const CONFINED: &[(&str, &[&str])] = &[
     ("reqwest::", &["producers/src/fetch.rs", "producers/src/fetch/", "service/src/registry.rs"]),
     ("hyper::", &["service/src/server.rs"]),
+    ("use parquet::", &["producers/src/sources/file/parquet"]),
     ("prometheus_client::", &["service/src/metrics.rs"]),
     ("rdkafka::producer", &["producers/src/publish.rs", "consumers/src/relay.rs"]),
     (
         "rdkafka::consumer",
-        &["consumers/src/consume.rs", "consumers/src/offsets.rs", "consumers/src/reader.rs", "producers/src/reread.rs"],
+        &[
+            "consumers/src/consume.rs",
+            "consumers/src/offsets.rs",
+            "consumers/src/reader.rs",
+            "producers/src/reread.rs",
+            "service/src/kafka.rs",
+        ],
     ),
+    ("set_hook", &["producers/src/caught.rs"]),
     ("AssertSqlSafe", &["consumers/src/store/"]),
     ("sqlx::", &["consumers/src/store/"]),
     ("env::var", &["service/src/settings.rs"]),
