@@ -125,7 +125,8 @@ impl Polled {
         std::fs::write(&watchlist, simulator.watchlist_toml())
             .with_context(|| format!("cannot write `{}`", watchlist.display()))?;
         let mut environment = vec![(settings::WATCHLIST.name.to_owned(), watchlist.display().to_string())];
-        for source in SOURCES {
+        let simulated = || SOURCES.iter().filter(|source| !source.is_local());
+        for source in simulated() {
             let others = source.other_bases().into_iter().map(|base| base.env);
             for variable in std::iter::once(source.base_url_env).chain(others) {
                 environment.push((variable.to_owned(), simulator.url(source.name)));
@@ -134,7 +135,7 @@ impl Polled {
                 environment.push((key.name.to_owned(), Simulator::key(source.name).to_owned()));
             }
         }
-        Ok(Polled { sources: SOURCES.iter().map(|source| source.name).collect(), left_out: Vec::new(), environment })
+        Ok(Polled { sources: simulated().map(|source| source.name).collect(), left_out: Vec::new(), environment })
     }
 
     fn real() -> anyhow::Result<Polled> {

@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use crate::codec::{put_bytes, put_decimal, put_double, put_long, put_optional, put_texts};
+use crate::rows::{Value, next};
 use crate::text::Text;
 use crate::topic::put_key_part;
 
@@ -181,6 +182,36 @@ impl Record {
             Record::XbrlFact(record) => record.message_key(),
         }
     }
+
+    /// The record of that dataset with these values, one for each field in order, of which it takes the texts and lists; None
+    /// when there is no such dataset, or a value is missing or of another kind.
+    pub fn from_values(dataset: &str, values: &mut [Value]) -> Option<Record> {
+        Some(match dataset {
+            "analyst_rating" => AnalystRating::from_values(values)?.into(),
+            "company" => Company::from_values(values)?.into(),
+            "corporate_action" => CorporateAction::from_values(values)?.into(),
+            "dead_letter" => DeadLetter::from_values(values)?.into(),
+            "etf_flow" => EtfFlow::from_values(values)?.into(),
+            "exchange" => Exchange::from_values(values)?.into(),
+            "fetch_log" => FetchLog::from_values(values)?.into(),
+            "filing" => Filing::from_values(values)?.into(),
+            "financial_ratio" => FinancialRatio::from_values(values)?.into(),
+            "financial_statement" => FinancialStatement::from_values(values)?.into(),
+            "insider_transaction" => InsiderTransaction::from_values(values)?.into(),
+            "model_performance" => ModelPerformance::from_values(values)?.into(),
+            "news_article" => NewsArticle::from_values(values)?.into(),
+            "observation" => Observation::from_values(values)?.into(),
+            "observation_vintage" => ObservationVintage::from_values(values)?.into(),
+            "ohlcv_bar" => OhlcvBar::from_values(values)?.into(),
+            "option_quote" => OptionQuote::from_values(values)?.into(),
+            "prediction" => Prediction::from_values(values)?.into(),
+            "series" => Series::from_values(values)?.into(),
+            "series_vintage" => SeriesVintage::from_values(values)?.into(),
+            "technical_indicator" => TechnicalIndicator::from_values(values)?.into(),
+            "xbrl_fact" => XbrlFact::from_values(values)?.into(),
+            _ => return None,
+        })
+    }
 }
 
 /// What analysts say of one company, summed up on a day.
@@ -244,6 +275,25 @@ impl AnalystRating {
         put_key_part(&self.source, &mut key);
         put_key_part(&self.symbol, &mut key);
         key
+    }
+
+    fn from_values(values: &mut [Value]) -> Option<AnalystRating> {
+        let values = &mut values.iter_mut();
+        Some(AnalystRating {
+            source: next(values)?,
+            symbol: next(values)?,
+            rated_on: next(values)?,
+            rating: next(values)?,
+            target_price: next(values)?,
+            strong_buy: next(values)?,
+            buy: next(values)?,
+            hold: next(values)?,
+            sell: next(values)?,
+            strong_sell: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
     }
 }
 
@@ -351,6 +401,39 @@ impl Company {
         put_key_part(&self.symbol, &mut key);
         key
     }
+
+    fn from_values(values: &mut [Value]) -> Option<Company> {
+        let values = &mut values.iter_mut();
+        Some(Company {
+            source: next(values)?,
+            symbol: next(values)?,
+            name: next(values)?,
+            cik: next(values)?,
+            isin: next(values)?,
+            cusip: next(values)?,
+            lei: next(values)?,
+            kind: next(values)?,
+            exchange: next(values)?,
+            currency: next(values)?,
+            country: next(values)?,
+            sector: next(values)?,
+            industry: next(values)?,
+            sic: next(values)?,
+            description: next(values)?,
+            website: next(values)?,
+            employees: next(values)?,
+            listed_on: next(values)?,
+            delisted_on: next(values)?,
+            fiscal_year_end: next(values)?,
+            shares_outstanding: next(values)?,
+            market_cap: next(values)?,
+            former_names: next(values)?,
+            other: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
+    }
 }
 
 /// A dividend, split or distribution of capital gains of one instrument.
@@ -424,6 +507,28 @@ impl CorporateAction {
         put_key_part(&self.symbol, &mut key);
         put_key_part(&self.action_type, &mut key);
         key
+    }
+
+    fn from_values(values: &mut [Value]) -> Option<CorporateAction> {
+        let values = &mut values.iter_mut();
+        Some(CorporateAction {
+            source: next(values)?,
+            symbol: next(values)?,
+            action_type: next(values)?,
+            ex_date: next(values)?,
+            amount: next(values)?,
+            unadjusted_amount: next(values)?,
+            currency: next(values)?,
+            split_to: next(values)?,
+            split_from: next(values)?,
+            period: next(values)?,
+            declared_on: next(values)?,
+            record_date: next(values)?,
+            paid_on: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
     }
 }
 
@@ -504,6 +609,30 @@ impl DeadLetter {
         put_key_part(&self.dead_letter_id, &mut key);
         key
     }
+
+    fn from_values(values: &mut [Value]) -> Option<DeadLetter> {
+        let values = &mut values.iter_mut();
+        Some(DeadLetter {
+            source: next(values)?,
+            dead_letter_id: next(values)?,
+            stage: next(values)?,
+            error_class: next(values)?,
+            sqlstate: next(values)?,
+            reason: next(values)?,
+            dataset: next(values)?,
+            kafka_topic: next(values)?,
+            kafka_incarnation: next(values)?,
+            kafka_partition: next(values)?,
+            kafka_offset: next(values)?,
+            record_timestamp_ms: next(values)?,
+            record_key: next(values)?,
+            record_value: next(values)?,
+            record_headers: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
+    }
 }
 
 /// Net flow of money into a category of funds over a week or a month.
@@ -564,6 +693,23 @@ impl EtfFlow {
         put_key_part(&self.category, &mut key);
         key
     }
+
+    fn from_values(values: &mut [Value]) -> Option<EtfFlow> {
+        let values = &mut values.iter_mut();
+        Some(EtfFlow {
+            source: next(values)?,
+            report: next(values)?,
+            frequency: next(values)?,
+            period_end: next(values)?,
+            category: next(values)?,
+            net_flow_millions: next(values)?,
+            parts_deviation_millions: next(values)?,
+            source_file: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
+    }
 }
 
 /// A stock exchange as a provider names it.
@@ -618,6 +764,22 @@ impl Exchange {
         put_key_part(&self.source, &mut key);
         put_key_part(&self.exchange_code, &mut key);
         key
+    }
+
+    fn from_values(values: &mut [Value]) -> Option<Exchange> {
+        let values = &mut values.iter_mut();
+        Some(Exchange {
+            source: next(values)?,
+            exchange_code: next(values)?,
+            name: next(values)?,
+            country: next(values)?,
+            country_code: next(values)?,
+            currency: next(values)?,
+            time_zone: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
     }
 }
 
@@ -686,6 +848,26 @@ impl FetchLog {
         put_key_part(&self.endpoint, &mut key);
         put_key_part(&self.item, &mut key);
         key
+    }
+
+    fn from_values(values: &mut [Value]) -> Option<FetchLog> {
+        let values = &mut values.iter_mut();
+        Some(FetchLog {
+            source: next(values)?,
+            endpoint: next(values)?,
+            item: next(values)?,
+            fetched_at: next(values)?,
+            outcome: next(values)?,
+            records: next(values)?,
+            rejects: next(values)?,
+            calls: next(values)?,
+            bytes: next(values)?,
+            duration_ms: next(values)?,
+            error: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
     }
 }
 
@@ -773,6 +955,32 @@ impl Filing {
         put_key_part(&self.accession_number, &mut key);
         key
     }
+
+    fn from_values(values: &mut [Value]) -> Option<Filing> {
+        let values = &mut values.iter_mut();
+        Some(Filing {
+            source: next(values)?,
+            cik: next(values)?,
+            accession_number: next(values)?,
+            form: next(values)?,
+            filed_on: next(values)?,
+            reported_on: next(values)?,
+            accepted_at: next(values)?,
+            act: next(values)?,
+            file_number: next(values)?,
+            film_number: next(values)?,
+            items: next(values)?,
+            size_bytes: next(values)?,
+            primary_document: next(values)?,
+            primary_document_description: next(values)?,
+            core_type: next(values)?,
+            is_xbrl: next(values)?,
+            is_inline_xbrl: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
+    }
 }
 
 /// Ratios and key metrics of one company for one period.
@@ -853,6 +1061,30 @@ impl FinancialRatio {
         put_key_part(&self.ratio_set, &mut key);
         put_key_part(&self.period, &mut key);
         key
+    }
+
+    fn from_values(values: &mut [Value]) -> Option<FinancialRatio> {
+        let values = &mut values.iter_mut();
+        Some(FinancialRatio {
+            source: next(values)?,
+            symbol: next(values)?,
+            ratio_set: next(values)?,
+            period: next(values)?,
+            period_end: next(values)?,
+            fiscal_year: next(values)?,
+            currency: next(values)?,
+            market_cap: next(values)?,
+            price_earnings: next(values)?,
+            price_book: next(values)?,
+            return_on_equity: next(values)?,
+            debt_to_equity: next(values)?,
+            current_ratio: next(values)?,
+            net_margin: next(values)?,
+            metrics: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
     }
 }
 
@@ -953,6 +1185,36 @@ impl FinancialStatement {
         put_key_part(&self.period, &mut key);
         key
     }
+
+    fn from_values(values: &mut [Value]) -> Option<FinancialStatement> {
+        let values = &mut values.iter_mut();
+        Some(FinancialStatement {
+            source: next(values)?,
+            symbol: next(values)?,
+            statement: next(values)?,
+            period: next(values)?,
+            period_end: next(values)?,
+            fiscal_year: next(values)?,
+            currency: next(values)?,
+            cik: next(values)?,
+            filed_on: next(values)?,
+            accepted_at: next(values)?,
+            link: next(values)?,
+            revenue: next(values)?,
+            operating_income: next(values)?,
+            net_income: next(values)?,
+            eps_diluted: next(values)?,
+            total_assets: next(values)?,
+            total_liabilities: next(values)?,
+            total_equity: next(values)?,
+            operating_cash_flow: next(values)?,
+            free_cash_flow: next(values)?,
+            metrics: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
+    }
 }
 
 /// One line of a report of insiders' holdings and transactions (SEC forms 3, 4 and 5).
@@ -1047,6 +1309,35 @@ impl InsiderTransaction {
         put_key_part(&self.transaction_id, &mut key);
         key
     }
+
+    fn from_values(values: &mut [Value]) -> Option<InsiderTransaction> {
+        let values = &mut values.iter_mut();
+        Some(InsiderTransaction {
+            source: next(values)?,
+            transaction_id: next(values)?,
+            symbol: next(values)?,
+            issuer_cik: next(values)?,
+            accession_number: next(values)?,
+            form: next(values)?,
+            table_name: next(values)?,
+            owner_name: next(values)?,
+            owner_cik: next(values)?,
+            owner_title: next(values)?,
+            security_title: next(values)?,
+            transaction_date: next(values)?,
+            transaction_code: next(values)?,
+            shares: next(values)?,
+            price: next(values)?,
+            acquired_disposed: next(values)?,
+            shares_after: next(values)?,
+            ownership: next(values)?,
+            reported_on: next(values)?,
+            link: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
+    }
 }
 
 /// How well a model did.
@@ -1105,6 +1396,23 @@ impl ModelPerformance {
         put_key_part(&self.model, &mut key);
         put_key_part(&self.metric, &mut key);
         key
+    }
+
+    fn from_values(values: &mut [Value]) -> Option<ModelPerformance> {
+        let values = &mut values.iter_mut();
+        Some(ModelPerformance {
+            source: next(values)?,
+            model: next(values)?,
+            metric: next(values)?,
+            evaluated_at: next(values)?,
+            value: next(values)?,
+            sample_count: next(values)?,
+            sample_start: next(values)?,
+            sample_end: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
     }
 }
 
@@ -1194,6 +1502,33 @@ impl NewsArticle {
         put_key_part(&self.article_id, &mut key);
         key
     }
+
+    fn from_values(values: &mut [Value]) -> Option<NewsArticle> {
+        let values = &mut values.iter_mut();
+        Some(NewsArticle {
+            source: next(values)?,
+            article_id: next(values)?,
+            published_at: next(values)?,
+            title: next(values)?,
+            url: next(values)?,
+            publisher: next(values)?,
+            author: next(values)?,
+            description: next(values)?,
+            content: next(values)?,
+            image_url: next(values)?,
+            language: next(values)?,
+            symbols: next(values)?,
+            tags: next(values)?,
+            sentiment_score: next(values)?,
+            sentiment_negative: next(values)?,
+            sentiment_neutral: next(values)?,
+            sentiment_positive: next(values)?,
+            sentiment_scorer: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
+    }
 }
 
 /// The current value of an economic series for one period.
@@ -1239,6 +1574,19 @@ impl Observation {
         put_key_part(&self.source, &mut key);
         put_key_part(&self.series_id, &mut key);
         key
+    }
+
+    fn from_values(values: &mut [Value]) -> Option<Observation> {
+        let values = &mut values.iter_mut();
+        Some(Observation {
+            source: next(values)?,
+            series_id: next(values)?,
+            observation_date: next(values)?,
+            value: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
     }
 }
 
@@ -1292,6 +1640,21 @@ impl ObservationVintage {
         put_key_part(&self.series_id, &mut key);
         put_key_part(self.realtime_start, &mut key);
         key
+    }
+
+    fn from_values(values: &mut [Value]) -> Option<ObservationVintage> {
+        let values = &mut values.iter_mut();
+        Some(ObservationVintage {
+            source: next(values)?,
+            series_id: next(values)?,
+            observation_date: next(values)?,
+            realtime_start: next(values)?,
+            realtime_end: next(values)?,
+            value: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
     }
 }
 
@@ -1363,6 +1726,27 @@ impl OhlcvBar {
         put_key_part(&self.symbol, &mut key);
         put_key_part(&self.bar_interval, &mut key);
         key
+    }
+
+    fn from_values(values: &mut [Value]) -> Option<OhlcvBar> {
+        let values = &mut values.iter_mut();
+        Some(OhlcvBar {
+            source: next(values)?,
+            symbol: next(values)?,
+            bar_interval: next(values)?,
+            ts_start: next(values)?,
+            trading_date: next(values)?,
+            open: next(values)?,
+            high: next(values)?,
+            low: next(values)?,
+            close: next(values)?,
+            volume: next(values)?,
+            adjusted_close: next(values)?,
+            currency: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
     }
 }
 
@@ -1491,6 +1875,46 @@ impl OptionQuote {
         put_key_part(&self.contract_symbol, &mut key);
         key
     }
+
+    fn from_values(values: &mut [Value]) -> Option<OptionQuote> {
+        let values = &mut values.iter_mut();
+        Some(OptionQuote {
+            source: next(values)?,
+            contract_symbol: next(values)?,
+            quoted_at: next(values)?,
+            underlying_symbol: next(values)?,
+            expiration_date: next(values)?,
+            strike: next(values)?,
+            option_type: next(values)?,
+            bid: next(values)?,
+            ask: next(values)?,
+            bid_size: next(values)?,
+            ask_size: next(values)?,
+            last_price: next(values)?,
+            last_traded_at: next(values)?,
+            change: next(values)?,
+            change_percent: next(values)?,
+            open: next(values)?,
+            high: next(values)?,
+            low: next(values)?,
+            previous_close: next(values)?,
+            volume: next(values)?,
+            open_interest: next(values)?,
+            implied_volatility: next(values)?,
+            delta: next(values)?,
+            gamma: next(values)?,
+            theta: next(values)?,
+            vega: next(values)?,
+            rho: next(values)?,
+            theoretical_price: next(values)?,
+            underlying_price: next(values)?,
+            currency: next(values)?,
+            contract_size: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
+    }
 }
 
 /// What a model says about the future of one instrument.
@@ -1560,6 +1984,26 @@ impl Prediction {
         put_key_part(&self.horizon, &mut key);
         key
     }
+
+    fn from_values(values: &mut [Value]) -> Option<Prediction> {
+        let values = &mut values.iter_mut();
+        Some(Prediction {
+            source: next(values)?,
+            model: next(values)?,
+            symbol: next(values)?,
+            horizon: next(values)?,
+            made_at: next(values)?,
+            target: next(values)?,
+            value: next(values)?,
+            lower: next(values)?,
+            upper: next(values)?,
+            confidence: next(values)?,
+            features: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
+    }
 }
 
 /// An economic series: what its observations mean.
@@ -1624,6 +2068,25 @@ impl Series {
         put_key_part(&self.series_id, &mut key);
         key
     }
+
+    fn from_values(values: &mut [Value]) -> Option<Series> {
+        let values = &mut values.iter_mut();
+        Some(Series {
+            source: next(values)?,
+            series_id: next(values)?,
+            title: next(values)?,
+            frequency: next(values)?,
+            units: next(values)?,
+            seasonal_adjustment: next(values)?,
+            first_observation_date: next(values)?,
+            last_observation_date: next(values)?,
+            popularity: next(values)?,
+            notes: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
+    }
 }
 
 /// A date on which values of an economic series were published.
@@ -1669,6 +2132,19 @@ impl SeriesVintage {
         put_key_part(&self.source, &mut key);
         put_key_part(&self.series_id, &mut key);
         key
+    }
+
+    fn from_values(values: &mut [Value]) -> Option<SeriesVintage> {
+        let values = &mut values.iter_mut();
+        Some(SeriesVintage {
+            source: next(values)?,
+            series_id: next(values)?,
+            vintage_date: next(values)?,
+            vintage_number: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
     }
 }
 
@@ -1723,6 +2199,21 @@ impl TechnicalIndicator {
         put_key_part(&self.bar_interval, &mut key);
         put_key_part(&self.indicator, &mut key);
         key
+    }
+
+    fn from_values(values: &mut [Value]) -> Option<TechnicalIndicator> {
+        let values = &mut values.iter_mut();
+        Some(TechnicalIndicator {
+            source: next(values)?,
+            symbol: next(values)?,
+            bar_interval: next(values)?,
+            indicator: next(values)?,
+            ts_start: next(values)?,
+            value: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
     }
 }
 
@@ -1808,5 +2299,29 @@ impl XbrlFact {
         put_key_part(self.period_start, &mut key);
         put_key_part(&self.accession_number, &mut key);
         key
+    }
+
+    fn from_values(values: &mut [Value]) -> Option<XbrlFact> {
+        let values = &mut values.iter_mut();
+        Some(XbrlFact {
+            source: next(values)?,
+            cik: next(values)?,
+            taxonomy: next(values)?,
+            concept: next(values)?,
+            unit: next(values)?,
+            period_type: next(values)?,
+            period_start: next(values)?,
+            period_end: next(values)?,
+            accession_number: next(values)?,
+            value: next(values)?,
+            fiscal_year: next(values)?,
+            fiscal_period: next(values)?,
+            form: next(values)?,
+            filed_on: next(values)?,
+            frame: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
     }
 }

@@ -1,10 +1,14 @@
 //! Rows of one dataset, column by column: what a consumer decodes into and a database is written from.
 
 use std::cmp::Ordering;
+use std::mem::take;
 
+use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 use xxhash_rust::xxh3::Xxh3;
+
+use crate::text::Text;
 
 use crate::dataset::{Dataset, Kind};
 use crate::json;
@@ -38,7 +42,7 @@ pub enum Value {
     /// Null, or an empty list.
     Null,
     /// [`Kind::Text`] or [`Kind::Json`].
-    Text(String),
+    Text(Text),
     /// [`Kind::Long`], or [`Kind::Timestamp`] in microseconds.
     Long(i64),
     /// [`Kind::Double`].
@@ -51,6 +55,64 @@ pub enum Value {
     Bytes(Vec<u8>),
     /// [`Kind::TextList`].
     TextList(Vec<String>),
+}
+
+/// The next value as the type of a record's field; None when there is none, or it is of another kind.
+#[inline]
+pub(crate) fn next<T: FromValue>(values: &mut std::slice::IterMut<'_, Value>) -> Option<T> {
+    T::from_value(values.next()?)
+}
+
+/// What the fields of records are.
+pub(crate) trait FromValue: Sized {
+    /// Takes what the value holds; None when it is of another kind.
+    fn from_value(value: &mut Value) -> Option<Self>;
+}
+
+/// Says how a type comes out of the value of its kind.
+macro_rules! from_value {
+    ($($type:ty: $pattern:pat => $result:expr;)*) => {
+        $(impl FromValue for $type {
+            #[inline]
+            fn from_value(value: &mut Value) -> Option<$type> {
+                match value {
+                    $pattern => $result,
+                    _ => None,
+                }
+            }
+        })*
+    };
+}
+
+from_value! {
+    Text: Value::Text(text) => Some(take(text));
+    String: Value::Text(text) => Some(text.as_str().to_owned());
+    i64: Value::Long(number) => Some(*number);
+    f64: Value::Double(number) => Some(*number);
+    NaiveDate: Value::Date(days) => NaiveDate::from_epoch_days(*days);
+    DateTime<Utc>: Value::Long(micros) => DateTime::from_timestamp_micros(*micros);
+    Decimal: Value::Decimal(number) => Some(*number);
+    Vec<u8>: Value::Bytes(bytes) => Some(take(bytes));
+}
+
+impl FromValue for Vec<String> {
+    fn from_value(value: &mut Value) -> Option<Vec<String>> {
+        match value {
+            Value::TextList(texts) => Some(take(texts)),
+            Value::Null => Some(Vec::new()),
+            _ => None,
+        }
+    }
+}
+
+impl<T: FromValue> FromValue for Option<T> {
+    #[inline]
+    fn from_value(value: &mut Value) -> Option<Option<T>> {
+        match value {
+            Value::Null => Some(None),
+            value => T::from_value(value).map(Some),
+        }
+    }
 }
 
 /// Rows of one dataset.
@@ -132,7 +194,7 @@ impl Column {
     /// Appends a value; one of another kind counts as null.
     pub(crate) fn push(&mut self, value: Value) {
         match (self, value) {
-            (Column::Text(values) | Column::Json(values), Value::Text(value)) => values.push(Some(value)),
+            (Column::Text(values) | Column::Json(values), Value::Text(value)) => values.push(Some(value.into())),
             (Column::Decimal(values), Value::Decimal(value)) => values.push(Some(value)),
             (Column::Long(values) | Column::Timestamp(values), Value::Long(value)) => values.push(Some(value)),
             (Column::Double(values), Value::Double(value)) => values.push(Some(value)),

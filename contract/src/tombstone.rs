@@ -108,7 +108,7 @@ pub fn shown(column: &Column, row: usize) -> String {
 /// The value of a key's field in its text.
 pub fn value(kind: Kind, text: &str) -> Option<Value> {
     Some(match kind {
-        Kind::Text => Value::Text(text.to_owned()),
+        Kind::Text => Value::Text(text.into()),
         Kind::Long => Value::Long(text.parse().ok()?),
         Kind::Date => {
             let days = text.parse::<NaiveDate>().ok()?.signed_duration_since(NaiveDate::default()).num_days();

@@ -16,6 +16,7 @@ use tracing::warn;
 
 use crate::source::{Auth, Base, PageError, Source};
 
+pub mod local;
 mod session;
 
 use session::{Cookies, Pass, Session};
@@ -76,6 +77,8 @@ pub struct Fetcher {
     pause: Duration,
     /// When the next request may be made.
     free_at: Mutex<Instant>,
+    /// Where the files are that are read instead of asking anybody.
+    folder: Option<local::Folder>,
 }
 
 /// How we make ourselves known.
@@ -108,7 +111,8 @@ impl Fetcher {
     ///
     /// An address other than the source's own may be plain HTTP; no pause is made for one on this machine.
     pub fn new(source: &Source, base: &str, key: Option<Secret>, limits: Limits) -> anyhow::Result<Fetcher> {
-        let base = base.trim_end_matches('/');
+        let folder = source.is_local().then(|| local::Folder::new(source.base_url_env, base)).transpose()?;
+        let base = if folder.is_some() { base } else { base.trim_end_matches('/') };
         let is_local = check_address(source.base_url_env, source.base_url, base)?;
         let identity = identity(source, key)?;
         if !matches!(identity, Identity::None) && !is_local && base.starts_with("http:") {
@@ -119,12 +123,15 @@ impl Fetcher {
         let others = source.other_bases().iter().map(|other| (other.env, base.to_owned())).collect();
         let free_at = Mutex::new(Instant::now());
         let session = Session::of(source);
-        Ok(Fetcher { client, base: base.to_owned(), others, identity, session, limits, pause, free_at })
+        Ok(Fetcher { client, base: base.to_owned(), others, identity, session, limits, pause, free_at, folder })
     }
 
     /// Asks for a path at the source's address or another one of it. A response is one whatever its status; an error holds
     /// no address, as it may hold the key.
     pub async fn get(&self, base: Option<Base>, path: &str) -> Result<Response, PageError> {
+        if let Some(folder) = &self.folder {
+            return from_file(folder.clone(), path.to_owned(), self.limits.body).await;
+        }
         let mut url = self.url(base, path)?;
         if let Some(session) = self.session.as_ref().filter(|session| session.is_wanted_by(path)) {
             return self.get_with_pass(session, &url).await;
@@ -228,6 +235,19 @@ impl Fetcher {
     }
 }
 
+/// What a file holds, as if a provider had sent it.
+async fn from_file(folder: local::Folder, path: String, limit: usize) -> Result<Response, PageError> {
+    let reading = tokio::task::spawn_blocking(move || folder.read(&path, limit)).await;
+    let content = reading.map_err(|error| PageError::Retry(format!("reading the file failed: {error}")))??;
+    Ok(Response {
+        status: 200,
+        received_at: Utc::now().trunc_subsecs(6),
+        last_modified: content.modified.map(|time| DateTime::from(time).trunc_subsecs(6)),
+        retry_after: None,
+        body: content.body,
+    })
+}
+
 impl Identity {
     fn headers(&self) -> Result<HeaderMap, PageError> {
         let (name, value) = match self {
@@ -266,6 +286,8 @@ fn check_address(variable: &str, own: &str, address: &str) -> anyhow::Result<boo
     match url.scheme() {
         "https" => {}
         "http" if !is_own => {}
+        // A folder: whether it can be read is seen when it is opened.
+        "file" if own.starts_with(local::SCHEME) => return Ok(true),
         _ => bail!("`{variable}` is `{shown}`, which does not begin with `https://` or `http://`"),
     }
     Ok(matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")))
@@ -477,6 +499,20 @@ mod tests {
         assert_eq!((seconds("315360000"), seconds("99999999999999999999")), (Some(3600), Some(3600)));
         assert_eq!(seconds("Thu, 20 Nov 2036 12:00:00 GMT"), Some(3600));
         assert_eq!((seconds("-5"), seconds("soon"), seconds("")), (None, None, None));
+    }
+
+    #[tokio::test]
+    async fn a_file_is_answered_as_a_provider_would() {
+        let folder = tempfile::TempDir::new().unwrap();
+        std::fs::write(folder.path().join("a.csv"), "x\n1\n").unwrap();
+        let source = source("file").unwrap();
+        let fetcher = Fetcher::new(source, &format!("file:{}/", folder.path().display()), None, SHORT).unwrap();
+        let response = fetcher.get(None, "/a.csv").await.unwrap();
+        assert_eq!((response.status, response.body.as_slice()), (200, b"x\n1\n".as_slice()));
+        assert!(response.last_modified.unwrap() <= response.received_at);
+        assert!(matches!(fetcher.get(None, "/b.csv").await, Err(PageError::Skip(_))));
+        let error = Fetcher::new(source, "https://example.org", None, SHORT).unwrap_err().to_string();
+        assert!(error.starts_with("`TAPEDECK_FILE_URL` is `https://example.org`"), "{error}");
     }
 
     #[test]

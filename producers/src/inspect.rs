@@ -1,14 +1,15 @@
 //! `producer parse`: what the parser makes of saved responses.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read as _, Write as _};
+use std::io::{self, BufWriter, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use contract::Record;
 use producers::fetch::LIMITS;
+use producers::fetch::local::{self, Content};
 use producers::source::{Endpoint, Parsed, Reject, Request, source};
 use serde::Serialize;
 use service::telemetry;
@@ -18,6 +19,8 @@ pub(crate) struct Inspection<'a> {
     endpoint: &'static Endpoint,
     item: &'a str,
     received_at: DateTime<Utc>,
+    /// Whether the files are what is polled, and not what a provider has answered.
+    is_local: bool,
 }
 
 #[derive(Serialize)]
@@ -48,7 +51,7 @@ impl<'a> Inspection<'a> {
     ) -> anyhow::Result<Inspection<'a>> {
         let source = source(source_name).map_err(|error| anyhow!(error))?;
         let endpoint = source.endpoint(endpoint).map_err(|error| anyhow!(error))?;
-        Ok(Inspection { endpoint, item, received_at })
+        Ok(Inspection { endpoint, item, received_at, is_local: source.is_local() })
     }
 
     /// Writes the records of each file to standard output and counts to standard error. Fails if one is no page.
@@ -56,41 +59,66 @@ impl<'a> Inspection<'a> {
         let mut code = ExitCode::SUCCESS;
         let mut out = BufWriter::new(io::stdout().lock());
         for path in paths {
-            let parsed = match self.parse(path) {
-                Ok(parsed) => parsed,
-                Err(error) => {
-                    code = telemetry::report(Err(error.context(path.display().to_string())));
-                    continue;
-                }
-            };
-            match write(&mut out, &parsed).and_then(|()| out.flush()) {
+            match self.file(path, &mut out) {
+                Ok(counts) => eprintln!("{}: {}", path.display(), shown(counts)),
                 // The reader has seen enough.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return code,
-                Err(error) => return telemetry::report(Err(error.into())),
-                Ok(()) => eprintln!("{}: {}", path.display(), counts(&parsed)),
+                Err(error) if is_broken_pipe(&error) => return code,
+                Err(error) => code = telemetry::report(Err(error.context(path.display().to_string()))),
             }
         }
         code
     }
 
-    fn parse(&self, path: &Path) -> anyhow::Result<Parsed> {
-        let limit = LIMITS.body as u64;
-        let mut body = Vec::new();
-        let mut file = File::open(path).context("cannot be read")?.take(limit + 1);
-        file.read_to_end(&mut body).context("cannot be read")?;
-        if body.len() as u64 > limit {
-            bail!("has more than {limit} bytes");
+    /// Writes what a file holds; gives the numbers of records, rejects and holes.
+    fn file(&self, path: &Path, out: &mut impl io::Write) -> anyhow::Result<[u64; 3]> {
+        let (mut counts, mut offset) = ([0; 3], Some(0));
+        while let Some(at) = offset {
+            let parsed = self.parse(path, at)?;
+            write(out, &parsed)?;
+            out.flush()?;
+            let page = [parsed.records.len() as u64, parsed.rejects.len() as u64, parsed.holes];
+            counts.iter_mut().zip(page).for_each(|(sum, count)| *sum += count);
+            // A saved response is one page, whatever the provider had behind it.
+            offset = parsed.next_offset.filter(|next| self.is_local && *next > at);
         }
-        let request = Request { item: self.item, offset: 0, received_at: self.received_at, last_modified: None };
+        Ok(counts)
+    }
+
+    fn parse(&self, path: &Path, offset: u64) -> anyhow::Result<Parsed> {
+        let Content { body, modified } = if self.is_local {
+            let asked = (self.endpoint.path)(self.item, offset)?;
+            let (_, part) = local::parse(&asked).context("is asked for in another way")?;
+            local::read(path, part, LIMITS.body)?
+        } else {
+            Content { body: response(path)?, modified: None }
+        };
+        let last_modified = modified.map(|time| DateTime::from(time).trunc_subsecs(6));
+        let request = Request { item: self.item, offset, received_at: self.received_at, last_modified };
         Ok((self.endpoint.parse)(&request, &body)?)
     }
+}
+
+/// A saved response.
+fn response(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let limit = LIMITS.body as u64;
+    let mut body = Vec::new();
+    let mut file = File::open(path).context("cannot be read")?.take(limit + 1);
+    file.read_to_end(&mut body).context("cannot be read")?;
+    if body.len() as u64 > limit {
+        bail!("has more than {limit} bytes");
+    }
+    Ok(body)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn write(out: &mut impl io::Write, parsed: &Parsed) -> io::Result<()> {
     for record in &parsed.records {
         line(out, &RecordLine { dataset: record.dataset(), record })?;
     }
-    for Reject { fragment, class, reason } in &parsed.rejects {
+    for Reject { fragment, class, reason, .. } in &parsed.rejects {
         let fragment = &String::from_utf8_lossy(fragment);
         line(out, &RejectLine { reject: RejectFields { class, reason, fragment } })?;
     }
@@ -102,21 +130,22 @@ fn line(out: &mut impl io::Write, line: &impl Serialize) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-fn counts(parsed: &Parsed) -> String {
+fn shown([records, rejects, holes]: [u64; 3]) -> String {
     let count = |number: u64, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
-    let (records, rejects) = (parsed.records.len() as u64, parsed.rejects.len() as u64);
-    format!("{}, {}, {}", count(records, "record"), count(rejects, "reject"), count(parsed.holes, "hole"))
+    format!("{}, {}, {}", count(records, "record"), count(rejects, "reject"), count(holes, "hole"))
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::NaiveDate;
+
     use super::*;
 
     fn inspected(item: &str, file: &str) -> anyhow::Result<Parsed> {
         let at = "2026-11-20T12:00:00Z".parse().unwrap();
         let inspection = Inspection::new("cboe", "index_history", item, at).unwrap();
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/cboe/index_history");
-        inspection.parse(&folder.join(file))
+        inspection.parse(&folder.join(file), 0)
     }
 
     #[test]
@@ -131,7 +160,21 @@ mod tests {
         assert_eq!(lines[0]["record"]["observed_at"], "2026-11-20T12:00:00Z");
         assert_eq!(lines[2]["reject"]["class"], "columns");
         assert_eq!(lines[2]["reject"]["fragment"], "01/05/2011,16.300000,16.350000,15.080000\n");
-        assert_eq!(counts(&parsed), "2 records, 6 rejects, 0 holes");
+        assert_eq!(shown([2, 1, 0]), "2 records, 1 reject, 0 holes");
+    }
+
+    #[test]
+    fn a_file_of_any_size_is_read_as_it_would_be_polled() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("a.csv");
+        let row = |day: u64| format!("{},1.5,{}\n", NaiveDate::default() + chrono::Days::new(day), "x".repeat(500));
+        let rows: String = (0..20_000).map(row).collect();
+        std::fs::write(&path, format!("trading_date,close,note\n{rows}1999-01-01,x,\n1999-01-02,2,")).unwrap();
+        let item = "a.csv?ohlcv_bar&symbol:=X&bar_interval:=1d";
+        let inspection = Inspection::new("file", "csv", item, Utc::now()).unwrap();
+        let mut out = Vec::new();
+        assert_eq!(inspection.file(&path, &mut out).unwrap(), [20_001, 1, 0]);
+        assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 20_002);
     }
 
     #[test]

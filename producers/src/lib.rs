@@ -7,6 +7,7 @@
 
 pub mod article;
 pub mod ask;
+mod caught;
 pub mod delete;
 mod deliver;
 pub mod fetch;

@@ -19,6 +19,32 @@ pub fn printable(address: &str) -> String {
     out
 }
 
+/// The text that was encoded; a `%` without two hexadecimal digits behind it stands for itself. None when it is not UTF-8.
+pub fn percent_decoded(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        let decoded = match (first, tail) {
+            (b'%', [high, low, tail @ ..]) => value(*high).zip(value(*low)).map(|(high, low)| (high << 4 | low, tail)),
+            _ => None,
+        };
+        match decoded {
+            Some((byte, tail)) => {
+                out.push(byte);
+                rest = tail;
+            }
+            None => out.push(*first),
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
+/// Value of a hexadecimal digit.
+fn value(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
 fn push(byte: u8, is_plain: bool, out: &mut String) {
     if is_plain {
         out.push(char::from(byte));
@@ -41,6 +67,14 @@ mod tests {
     fn what_means_something_in_an_address_is_encoded() {
         assert_eq!(percent_encoded("S&P 500 \"é\""), "S%26P%20500%20%22%C3%A9%22");
         assert_eq!(percent_encoded("BTC-USD.CC_~1"), "BTC-USD.CC_~1");
+    }
+
+    #[test]
+    fn what_was_encoded_comes_back_and_a_lone_percent_sign_stays() {
+        let text = "S&P 500 \"é\" %4";
+        assert_eq!(percent_decoded(&percent_encoded(text)).unwrap(), text);
+        assert_eq!(percent_decoded("%m/%d/%Y %").unwrap(), "%m/%d/%Y %");
+        assert_eq!(percent_decoded("%ff"), None);
     }
 
     #[test]

@@ -217,14 +217,15 @@ impl Asker<'_> {
     async fn ask_all(&self, items: &[(&'static Endpoint, &String)], sender: Sender) -> Result<(), Stop> {
         for (endpoint, item) in items {
             let mut question = Question { source: self.source, endpoint, item: item.as_str(), offset: 0 };
-            for page_number in 1..=MAX_PAGES {
+            for page_number in 1.. {
                 let page = tokio::select! {
                     page = self.page(question) => page?,
                     // Delivering has failed, and says why.
                     () = sender.closed() => return Err(Stop::Shutdown),
                 };
                 let next = page.as_ref().ok().and_then(|page| page.next_offset).filter(|next| *next > question.offset);
-                let next = next.filter(|_| page_number < MAX_PAGES);
+                // A file has an end.
+                let next = next.filter(|_| page_number < MAX_PAGES || self.source.is_local());
                 let (endpoint, item) = (question.endpoint, question.item.to_owned());
                 let answer = Answer { endpoint, item, offset: question.offset, page, is_last: next.is_none() };
                 sender.send(answer).await.map_err(|_| Stop::Shutdown)?;

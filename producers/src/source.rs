@@ -11,6 +11,7 @@ use service::settings::Variable;
 use thiserror::Error;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::fetch::local::SCHEME;
 use crate::sources::SOURCES;
 
 /// Longest fragment of a refused row that is kept: enough to see what was wrong with any row, however broken the page.
@@ -108,7 +109,7 @@ pub struct Endpoint {
     pub name: &'static str,
     /// What it answers.
     pub doc: &'static str,
-    /// Datasets of its records; its rejects count for the first.
+    /// Datasets of its records; a reject that does not name one counts for the first.
     pub datasets: &'static [&'static str],
     /// What one item of the watchlist is, e.g. `series id`.
     pub item: &'static str,
@@ -173,12 +174,15 @@ pub struct Reject {
     pub class: &'static str,
     /// One line for a person.
     pub reason: String,
+    /// Dataset it was meant for, where that is not the first of its endpoint.
+    pub dataset: Option<&'static str>,
 }
 
 impl Reject {
     /// Refuses a row.
     pub fn new(class: &'static str, reason: impl Into<String>, fragment: &[u8]) -> Reject {
-        Reject { fragment: fragment[..fragment.len().min(MAX_FRAGMENT_BYTES)].to_vec(), class, reason: reason.into() }
+        let fragment = fragment[..fragment.len().min(MAX_FRAGMENT_BYTES)].to_vec();
+        Reject { fragment, class, reason: reason.into(), dataset: None }
     }
 
     /// The dead letter that keeps it; the same row again has the same id.
@@ -191,7 +195,7 @@ impl Reject {
             error_class: self.class.into(),
             sqlstate: None,
             reason: self.reason.into(),
-            dataset: endpoint.datasets[0].into(),
+            dataset: self.dataset.unwrap_or(endpoint.datasets[0]).into(),
             kafka_topic: None,
             kafka_incarnation: None,
             kafka_partition: None,
@@ -235,14 +239,19 @@ pub(crate) fn source_among(sources: &'static [Source], name: &str) -> Result<&'s
 }
 
 impl Source {
+    /// Whether what it reads are files on this machine, which no provider has and no simulator.
+    pub fn is_local(&self) -> bool {
+        self.base_url.starts_with(SCHEME)
+    }
+
     /// The variable that replaces its address.
     pub fn base_url_variable(&self) -> Variable {
-        Variable {
-            name: self.base_url_env,
-            default: Some(self.base_url),
-            doc: "Address of this source's endpoints, to put a proxy or the simulator in its place",
-            secret: false,
-        }
+        let doc = if self.is_local() {
+            "Folder that files are read from, after `file:`; no file outside of it is read"
+        } else {
+            "Address of this source's endpoints, to put a proxy or the simulator in its place"
+        };
+        Variable { name: self.base_url_env, default: Some(self.base_url), doc, secret: false }
     }
 
     /// Addresses that are elsewhere, of its endpoints and of its cookie, each once.

@@ -20,7 +20,8 @@ const MAX_ROOM: usize = 32;
 /// Most digits, the point among them, of a number whose digits are exact as a double.
 const MAX_SHORT_DIGITS: usize = 15;
 /// What providers write where they have no value.
-const NOTHING: &[&str] = &["", "NA", "N/A", "NaN", "None", "null", "-", "0000-00-00", "Infinity", "-Infinity"];
+pub(crate) const NOTHING: &[&str] =
+    &["", "NA", "N/A", "NaN", "None", "null", "-", "0000-00-00", "Infinity", "-Infinity"];
 
 /// An object, in the order of its names; of a name that comes twice the last one counts.
 #[derive(Debug, Clone, Default)]

@@ -136,7 +136,8 @@ mod tests {
     #[test]
     fn the_watchlist_that_comes_with_tapedeck_can_be_polled() {
         let watchlist = Watchlist::parse(include_str!("../../watchlist.toml")).unwrap();
-        for source in crate::SOURCES {
+        // Nobody else has the files.
+        for source in crate::SOURCES.iter().filter(|source| !source.is_local()) {
             for endpoint in source.endpoints {
                 assert!(!watchlist.items(source, endpoint).is_empty(), "{}.{}", source.name, endpoint.name);
             }

@@ -124,6 +124,22 @@ fn column_value(column: &Column, row: usize) -> Value {
     }
 }
 
+/// One value of a row, to make a record of.
+fn value(column: &Column, row: usize) -> contract::Value {
+    use contract::Value as Made;
+    match column {
+        Column::Text(values) | Column::Json(values) => {
+            values[row].as_deref().map_or(Made::Null, |text| Made::Text(text.into()))
+        }
+        Column::Decimal(values) => values[row].map_or(Made::Null, Made::Decimal),
+        Column::Long(values) | Column::Timestamp(values) => values[row].map_or(Made::Null, Made::Long),
+        Column::Double(values) => values[row].map_or(Made::Null, Made::Double),
+        Column::Date(values) => values[row].map_or(Made::Null, Made::Date),
+        Column::Bytes(values) => values[row].clone().map_or(Made::Null, Made::Bytes),
+        Column::TextList(values) => Made::TextList(values[row].clone()),
+    }
+}
+
 fn instant(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).expect("a time")
 }
@@ -270,6 +286,23 @@ impl Promises {
         }
     }
 
+    fn every_record_is_what_its_values_make_and_nothing_is_made_of_fewer(&self) {
+        for (_, parsed) in self.pages() {
+            for record in &parsed.records {
+                let dataset = dataset(record.dataset()).expect("a dataset");
+                let mut rows = Rows::new(dataset);
+                round_trip(record, dataset, &mut rows);
+                let mut values: Vec<contract::Value> =
+                    (0..dataset.fields.len()).map(|position| value(rows.column(position), 0)).collect();
+                let made = Record::from_values(&dataset.name, &mut values.clone());
+                assert_eq!(made.as_ref(), Some(record));
+                values.pop();
+                assert_eq!(Record::from_values(&dataset.name, &mut values), None);
+            }
+        }
+        assert_eq!(Record::from_values("none", &mut []), None);
+    }
+
     fn every_reject_becomes_a_dead_letter_that_passes_validation(&self) {
         let dataset = dataset("dead_letter").expect("a dataset");
         for (fixture, parsed) in self.pages() {
@@ -405,6 +438,7 @@ promises! {
     every_error_of_a_provider_is_a_page_error,
     every_record_is_of_a_dataset_that_its_endpoint_names,
     every_record_passes_validation_and_comes_back_as_it_was,
+    every_record_is_what_its_values_make_and_nothing_is_made_of_fewer,
     every_reject_becomes_a_dead_letter_that_passes_validation,
     an_error_is_one_short_line_however_long_the_body,
     keys_are_unique_within_a_page,

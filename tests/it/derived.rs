@@ -46,15 +46,23 @@ fn with_part(readme: &str, name: &str, part: &str) -> String {
     format!("{head}<!-- {name}: generated{mark}-->\n{part}<!-- end of {name} -->{tail}")
 }
 
+/// The datasets of an endpoint's records.
+fn records(source: &Source, endpoint: &Endpoint) -> String {
+    if source.is_local() {
+        return "any".to_owned();
+    }
+    let datasets: Vec<String> = endpoint.datasets.iter().map(|dataset| format!("`{dataset}`")).collect();
+    datasets.join(", ")
+}
+
 fn sources_table() -> String {
     let mut out =
         String::from("| source | endpoint | records | an item is | known at | needs |\n|---|---|---|---|---|---|\n");
     for source in producers::SOURCES {
         let needs = source.key_variable().map_or("nothing".to_owned(), |key| format!("`{}`", key.name));
         for endpoint in source.endpoints {
-            let datasets: Vec<String> = endpoint.datasets.iter().map(|dataset| format!("`{dataset}`")).collect();
             let (name, item) = (endpoint.name, endpoint.item);
-            let (datasets, known_at) = (datasets.join(", "), endpoint.known_at);
+            let (datasets, known_at) = (records(source, endpoint), endpoint.known_at);
             out += &format!("| `{}` | `{name}` | {datasets} | {item} | {known_at} | {needs} |\n", source.name);
         }
     }
@@ -67,7 +75,9 @@ fn datasets_table() -> String {
         let key: Vec<String> = dataset.key.iter().map(|at| format!("`{}`", dataset.fields[*at].name)).collect();
         let topic = contract::topic::topic("tapedeck", dataset);
         let gives = |source: &&Source| source.endpoints.iter().any(|one| one.datasets.contains(&dataset.name.as_str()));
-        let from: Vec<String> = producers::SOURCES.iter().filter(gives).map(|one| format!("`{}`", one.name)).collect();
+        // Files can hold anything.
+        let providers = producers::SOURCES.iter().filter(|source| !source.is_local());
+        let from: Vec<String> = providers.filter(gives).map(|one| format!("`{}`", one.name)).collect();
         let from = match dataset.name.as_str() {
             "dead_letter" => "whatever was refused".to_owned(),
             _ if from.is_empty() => "no source yet; whoever publishes it".to_owned(),
@@ -135,27 +145,32 @@ fn fields_table(dataset: &Dataset) -> String {
 /// A page of its own for each source.
 fn source_page(source: &Source) -> String {
     let mut out = format!("# `{}`\n\n{}.\n\n{}\n", source.name, source.doc, notes(source));
-    let needs = source
-        .key_variable()
-        .map_or("Nothing but the network.".to_owned(), |key| format!("`{}`: {}.", key.name, key.doc));
+    let nothing = if source.is_local() { "Nothing but the files." } else { "Nothing but the network." };
+    let needs = source.key_variable().map_or(nothing.to_owned(), |key| format!("`{}`: {}.", key.name, key.doc));
+    let (address, pace) = if source.is_local() {
+        (format!("`{}`", source.base_url), String::new())
+    } else {
+        let pace = format!("| at most | a request every {} ms |\n", source.pause.as_millis());
+        (format!("<{}>", source.base_url), pace)
+    };
+    let variable = source.base_url_env;
     out += &format!(
-        "| | |\n|---|---|\n| address | <{}>, or `{}` |\n| needs | {needs} |\n| at most | a request every {} ms |\n\n## Endpoints\n\n",
-        source.base_url,
-        source.base_url_env,
-        source.pause.as_millis()
+        "| | |\n|---|---|\n| address | {address}, or `{variable}` |\n| needs | {needs} |\n{pace}\n## Endpoints\n\n"
     );
     out += "| endpoint | what | records | an item is | known at | asked for every |\n|---|---|---|---|---|---|\n";
     for endpoint in source.endpoints {
-        let datasets: Vec<String> = endpoint.datasets.iter().map(|dataset| format!("`{dataset}`")).collect();
         out += &format!(
             "| `{}` | {} | {} | {} | {} | {} min |\n",
             endpoint.name,
             endpoint.doc,
-            datasets.join(", "),
+            records(source, endpoint),
             endpoint.item,
             endpoint.known_at,
             endpoint.poll.as_secs() / 60,
         );
+    }
+    if source.is_local() {
+        return out + "\nThe fields of each dataset are on the pages of the other sources, and in `schemas/`.\n";
     }
     out += "\n## Fields\n\n";
     let mut names: Vec<&str> = source.endpoints.iter().flat_map(|endpoint| endpoint.datasets).copied().collect();

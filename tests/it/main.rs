@@ -12,6 +12,7 @@ mod delivery;
 mod derived;
 mod faults;
 mod faults_single;
+mod files;
 mod fold;
 mod groups;
 mod health;

@@ -60,15 +60,17 @@ fn row(dataset: &Dataset, number: usize, age: i64, random: &mut Random) -> Vec<V
             // Every seventh says that its key was deleted.
             _ if number.is_multiple_of(7) && dataset.values().any(|value| value == at) => Value::Null,
             _ if in_version => Value::Long(1_700_000_000_000_000 + age),
-            Kind::Text if in_key => Value::Text(format!("{}{number}", odd_text(&mut Random::new(number as u64)))),
+            Kind::Text if in_key => {
+                Value::Text(format!("{}{number}", odd_text(&mut Random::new(number as u64))).into())
+            }
             Kind::Timestamp if in_key => Value::Long((number as i64 - 300) * 86_400_000_000),
             Kind::Date if in_key => Value::Date(number as i32 - 300),
             Kind::Long if in_key => Value::Long(number as i64 - 300),
             _ if field.nullable && random.below(4) == 0 => Value::Null,
-            Kind::Text => Value::Text(odd_text(random)),
+            Kind::Text => Value::Text(odd_text(random).into()),
             Kind::Long => Value::Long(random.number().cast_signed()),
             Kind::Decimal => Value::Decimal(odd_decimal(random)),
-            Kind::Json => Value::Text(odd_json(random)),
+            Kind::Json => Value::Text(odd_json(random).into()),
             Kind::Double => Value::Double(odd_number(random)),
             Kind::Date => Value::Date(random.below(1_000_000) as i32 - 500_000),
             Kind::Timestamp => Value::Long(random.number().cast_signed() / 1_000),
@@ -276,7 +278,7 @@ fn a_row_that_copy_refuses_becomes_a_dead_letter_and_costs_no_other() {
         let mut rows: Vec<_> = (0..2 * CHUNK).map(|number| row(dataset, number, 0, &mut random)).collect();
         let currency = dataset.position("currency").unwrap();
         // A number that is not a deletion's.
-        rows[CHUNK + 311][currency] = Value::Text("XXX".to_owned());
+        rows[CHUNK + 311][currency] = Value::Text("XXX".into());
         let tried = watched.notice("copy strict");
         let outcome = commit(&mut *database.store("test"), dataset, "strict", 0, &rows, CHUNK);
         assert!(was_seen(&tried), "`COPY` was not tried");
@@ -301,7 +303,7 @@ fn rows_that_a_trigger_leaves_out_are_accounted_for_and_stop_nothing() {
         let mut rows: Vec<_> = (0..2 * CHUNK).map(|number| row(dataset, number, 0, &mut random)).collect();
         let currency = dataset.position("currency").unwrap();
         for number in [CHUNK + 100, CHUNK + 311] {
-            rows[number][currency] = Value::Text("XXX".to_owned());
+            rows[number][currency] = Value::Text("XXX".into());
         }
         let tried = watched.notice("copy choosy");
         let outcome = commit(&mut *database.store("test"), dataset, "choosy", 0, &rows, CHUNK);

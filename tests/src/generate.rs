@@ -29,6 +29,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use crate::codec::{put_bytes, put_decimal, put_double, put_long, put_optional, put_texts};
+use crate::rows::{Value, next};
 use crate::text::Text;
 use crate::topic::put_key_part;
 
@@ -69,8 +70,12 @@ fn enumeration(datasets: &[(String, Dataset)], out: &mut String) {
         }
         out.push_str("        }\n    }\n\n");
     }
-    out.truncate(out.len() - 1);
-    out.push_str("}\n\n");
+    out.push_str("    /// The record of that dataset with these values, one for each field in order, of which it takes the texts and lists; None\n    /// when there is no such dataset, or a value is missing or of another kind.\n    pub fn from_values(dataset: &str, values: &mut [Value]) -> Option<Record> {\n        Some(match dataset {\n");
+    for (_, dataset) in datasets {
+        let (name, type_name) = (&dataset.name, type_name(dataset));
+        writeln!(out, "            \"{name}\" => {type_name}::from_values(values)?.into(),").expect("string");
+    }
+    out.push_str("            _ => return None,\n        })\n    }\n}\n\n");
 }
 
 fn structure(dataset: &Dataset, out: &mut String) {
@@ -92,7 +97,16 @@ fn structure(dataset: &Dataset, out: &mut String) {
         let borrow = if field.kind == Kind::Text { "&" } else { "" };
         writeln!(out, "        put_key_part({borrow}self.{}, &mut key);", field.name).expect("string");
     }
-    out.push_str("        key\n    }\n}\n\n");
+    out.push_str("        key\n    }\n\n");
+    writeln!(
+        out,
+        "    fn from_values(values: &mut [Value]) -> Option<{name}> {{\n        let values = &mut values.iter_mut();\n        Some({name} {{"
+    )
+    .expect("string");
+    for field in &dataset.fields {
+        writeln!(out, "            {}: next(values)?,", field.name).expect("string");
+    }
+    out.push_str("        })\n    }\n}\n\n");
 }
 
 /// Name of the record type: `OhlcvBar` for `ohlcv_bar`.

@@ -19,6 +19,8 @@ const JSON_OR_XML: f64 = 100.0;
 const CSV: f64 = 150.0;
 /// What an OLE2 container begins with: a few kilobytes a week, whose speed nobody waits for.
 const WORKBOOK: &[u8] = b"\xd0\xcf\x11\xe0";
+/// What a Parquet file begins with, whose bytes say little of its rows.
+const PARQUET: &[u8] = b"PAR1";
 
 /// What was measured of one response.
 #[derive(Debug, Serialize)]
@@ -81,7 +83,7 @@ fn speed(input: &Input) -> anyhow::Result<Speed> {
 
 fn target(body: &[u8]) -> Option<f64> {
     match body.trim_ascii_start() {
-        workbook if workbook.starts_with(WORKBOOK) => None,
+        packed if packed.starts_with(WORKBOOK) || packed.starts_with(PARQUET) => None,
         [b'{' | b'[' | b'<', ..] => Some(JSON_OR_XML),
         _ => Some(CSV),
     }

@@ -345,15 +345,15 @@ impl Line {
             return (kind != Kind::TextList).then_some(Value::Null);
         }
         Some(match (kind, self) {
-            (Kind::Text, _) => Value::Text(either!(self, row => row.try_get(at).ok()?)),
+            (Kind::Text, _) => Value::Text(either!(self, row => row.try_get::<&str, _>(at).ok()?).into()),
             (Kind::Decimal, Line::Postgres(row)) => Value::Decimal(row.try_get::<Decimal, _>(at).ok()?.normalize()),
             (Kind::Decimal, Line::Sqlite(row)) => decimal(row.try_get(at).ok()?)?,
             // The first byte is the version of the format.
             (Kind::Json, Line::Postgres(row)) => {
                 let bytes = row.try_get_raw(at).ok()?.as_bytes().ok()?.split_first()?.1;
-                Value::Text(std::str::from_utf8(bytes).ok()?.to_owned())
+                Value::Text(std::str::from_utf8(bytes).ok()?.into())
             }
-            (Kind::Json, Line::Sqlite(row)) => Value::Text(row.try_get(at).ok()?),
+            (Kind::Json, Line::Sqlite(row)) => Value::Text(row.try_get::<&str, _>(at).ok()?.into()),
             (Kind::Long, _) => Value::Long(either!(self, row => row.try_get(at).ok()?)),
             (Kind::Double, _) => Value::Double(either!(self, row => row.try_get(at).ok()?)),
             (Kind::Bytes, _) => Value::Bytes(either!(self, row => row.try_get(at).ok()?)),

@@ -2,6 +2,7 @@
 
 pub mod cboe;
 pub mod eodhd;
+pub mod file;
 pub mod fmp;
 pub mod fred;
 pub mod ici;
@@ -15,6 +16,7 @@ use crate::source::Source;
 pub const SOURCES: &[Source] = &[
     cboe::SOURCE,
     eodhd::SOURCE,
+    file::SOURCE,
     fmp::SOURCE,
     fred::SOURCE,
     ici::SOURCE,
