@@ -1,5 +1,6 @@
 //! The largest response that a provider can send costs no more memory than a producer has.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,6 +16,15 @@ use tests::process::executable;
 /// What a producer may allocate, in KiB: its container has as much.
 const MEMORY_KIB: usize = 256 * 1024;
 
+/// Days of the rows, from the year 1614 on.
+const FIRST_DAY: i32 = -130_000;
+const DAYS: i32 = 150_000;
+/// A line of a form 4.
+const FORM_LINE: &str = "<nonDerivativeTransaction>";
+const FORM_LINE_END: &str = "</nonDerivativeTransaction>";
+/// Texts by which a row is told from another one.
+const NAMES: &[&str] = &["accessionNumber", "contractSymbol", "option", "ticker"];
+
 /// The first page among an endpoint's fixtures, and its item.
 fn page(source: &str, endpoint: &str) -> (String, PathBuf) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../producers/fixtures").join(source).join(endpoint);
@@ -26,11 +36,11 @@ fn page(source: &str, endpoint: &str) -> (String, PathBuf) {
     (stem.split('~').next().unwrap().to_owned(), path)
 }
 
-/// Number of items of each list.
-fn lengths(value: &Value, found: &mut Vec<usize>) {
+/// Bytes of the lists of each length: the rows of a page, or its columns side by side, are most of it.
+fn lengths(value: &Value, found: &mut BTreeMap<usize, usize>) {
     match value {
         Value::Array(items) => {
-            found.push(items.len());
+            *found.entry(items.len()).or_default() += value.to_string().len();
             items.iter().for_each(|item| lengths(item, found));
         }
         Value::Object(fields) => fields.values().for_each(|item| lengths(item, found)),
@@ -43,7 +53,7 @@ fn lengthen(value: &mut Value, length: usize, times: usize) {
     match value {
         Value::Array(items) if items.len() == length => {
             let own = std::mem::take(items);
-            let row = |number| another(&own[number % length], number);
+            let row = |number| another("", &own[number % length], number);
             *items = (0..(length * times).min(MAX_ROWS)).map(row).collect();
         }
         Value::Array(items) => items.iter_mut().for_each(|item| lengthen(item, length, times)),
@@ -52,17 +62,26 @@ fn lengthen(value: &mut Value, length: usize, times: usize) {
     }
 }
 
-/// Another row of its kind: every date and every time in seconds is another one.
-fn another(value: &Value, number: usize) -> Value {
+/// Another row of its kind: every date, time in seconds, address and name is another one.
+fn another(name: &str, value: &Value, number: usize) -> Value {
     match value {
-        Value::Array(items) => items.iter().map(|item| another(item, number)).collect(),
-        Value::Object(fields) => fields.iter().map(|(name, item)| (name.clone(), another(item, number))).collect(),
+        Value::Array(items) => items.iter().map(|item| another(name, item, number)).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, item)| (name.clone(), another(name, item, number))).collect()
+        }
         Value::String(text) if text.get(..10).is_some_and(|date| date.parse::<NaiveDate>().is_ok()) => {
-            let date = NaiveDate::from_epoch_days(number as i32 % 20_000).unwrap();
+            let date = NaiveDate::from_epoch_days(FIRST_DAY + number as i32 % DAYS).unwrap();
             format!("{date}{}", &text[10..]).into()
         }
+        Value::String(text) if text.starts_with("http") => format!("{text}/{number}").into(),
+        Value::String(text) if NAMES.contains(&name) => {
+            let digits = text.bytes().rev().take_while(u8::is_ascii_digit).count().min(6);
+            let last = number % 1_000_000;
+            let last = if digits == 6 { format!("{last:06}") } else { format!("{last}") };
+            format!("{}{last}", &text[..text.len() - digits]).into()
+        }
         Value::Number(seconds) if seconds.as_u64().is_some_and(|seconds| seconds > 1_000_000_000) => {
-            (number as u64 * 86_400 % 1_700_000_000).into()
+            (number as i64 % i64::from(DAYS) * 86_400 + i64::from(FIRST_DAY) * 86_400).into()
         }
         other => other.clone(),
     }
@@ -71,20 +90,28 @@ fn another(value: &Value, number: usize) -> Value {
 /// A body of nearly the largest size that is read, made of a page's own rows.
 fn inflated(body: &[u8]) -> Vec<u8> {
     if let Ok(mut value) = serde_json::from_slice::<Value>(body) {
-        let mut found = Vec::new();
+        let mut found = BTreeMap::new();
         lengths(&value, &mut found);
         let times = LIMITS.body / body.len();
-        match (found.into_iter().max(), &mut value) {
+        let rows = found.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(length, _)| length);
+        match (rows, &mut value) {
             (Some(length), value) if length > 0 => lengthen(value, length, times),
             // A list as an object, its rows under numbers.
             (_, Value::Object(rows)) => {
                 let own: Vec<Value> = std::mem::take(rows).into_iter().map(|(_, row)| row).collect();
-                let row = |number| (format!("{number}"), another(&own[number % own.len()], number));
+                let row = |number| (format!("{number}"), another("", &own[number % own.len()], number));
                 *rows = (0..(own.len() * times).min(MAX_ROWS)).map(row).collect();
             }
             _ => panic!("a fixture without rows"),
         }
         return serde_json::to_vec(&value).unwrap();
+    }
+    // The lines of a form, again and again.
+    let text = String::from_utf8_lossy(body);
+    if let Some((at, end)) = text.find(FORM_LINE).zip(text.find(FORM_LINE_END)) {
+        let line = &text[at..end + FORM_LINE_END.len()];
+        let times = (LIMITS.body - text.len()) / line.len();
+        return [&text[..at], &line.repeat(times), &text[at..]].concat().into_bytes();
     }
     // What stands behind the first line, again and again.
     let head = body.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
