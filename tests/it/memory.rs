@@ -19,11 +19,13 @@ const MEMORY_KIB: usize = 256 * 1024;
 /// Days of the rows, from the year 1614 on.
 const FIRST_DAY: i32 = -130_000;
 const DAYS: i32 = 150_000;
+/// Days of the rows that say seconds, from 1970 on.
+const SECONDS_DAYS: u64 = 80_000;
 /// A line of a form 4.
 const FORM_LINE: &str = "<nonDerivativeTransaction>";
 const FORM_LINE_END: &str = "</nonDerivativeTransaction>";
 /// Texts by which a row is told from another one.
-const NAMES: &[&str] = &["accessionNumber", "contractSymbol", "option", "ticker"];
+const NAMES: &[&str] = &["accessionNumber", "accession_number", "contractSymbol", "option", "ticker"];
 
 /// The first page among an endpoint's fixtures, and its item.
 fn page(source: &str, endpoint: &str) -> (String, PathBuf) {
@@ -40,7 +42,9 @@ fn page(source: &str, endpoint: &str) -> (String, PathBuf) {
 fn lengths(value: &Value, found: &mut BTreeMap<usize, usize>) {
     match value {
         Value::Array(items) => {
-            *found.entry(items.len()).or_default() += value.to_string().len();
+            // A list of one holds all the others.
+            let bytes = if items.len() > 1 { value.to_string().len() } else { 0 };
+            *found.entry(items.len()).or_default() += bytes;
             items.iter().for_each(|item| lengths(item, found));
         }
         Value::Object(fields) => fields.values().for_each(|item| lengths(item, found)),
@@ -49,15 +53,15 @@ fn lengths(value: &Value, found: &mut BTreeMap<usize, usize>) {
 }
 
 /// Makes each list of that many items so many times as long: rows, or columns side by side.
-fn lengthen(value: &mut Value, length: usize, times: usize) {
+fn lengthen(name: &str, value: &mut Value, length: usize, times: usize) {
     match value {
         Value::Array(items) if items.len() == length => {
             let own = std::mem::take(items);
-            let row = |number| another("", &own[number % length], number);
+            let row = |number| another(name, &own[number % length], number);
             *items = (0..(length * times).min(MAX_ROWS)).map(row).collect();
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| lengthen(item, length, times)),
-        Value::Object(fields) => fields.values_mut().for_each(|item| lengthen(item, length, times)),
+        Value::Array(items) => items.iter_mut().for_each(|item| lengthen(name, item, length, times)),
+        Value::Object(fields) => fields.iter_mut().for_each(|(name, item)| lengthen(name, item, length, times)),
         _ => {}
     }
 }
@@ -81,7 +85,7 @@ fn another(name: &str, value: &Value, number: usize) -> Value {
             format!("{}{last}", &text[..text.len() - digits]).into()
         }
         Value::Number(seconds) if seconds.as_u64().is_some_and(|seconds| seconds > 1_000_000_000) => {
-            (number as i64 % i64::from(DAYS) * 86_400 + i64::from(FIRST_DAY) * 86_400).into()
+            (number as u64 % SECONDS_DAYS * 86_400).into()
         }
         other => other.clone(),
     }
@@ -95,7 +99,7 @@ fn inflated(body: &[u8]) -> Vec<u8> {
         let times = LIMITS.body / body.len();
         let rows = found.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(length, _)| length);
         match (rows, &mut value) {
-            (Some(length), value) if length > 0 => lengthen(value, length, times),
+            (Some(length), value) if length > 0 => lengthen("", value, length, times),
             // A list as an object, its rows under numbers.
             (_, Value::Object(rows)) => {
                 let own: Vec<Value> = std::mem::take(rows).into_iter().map(|(_, row)| row).collect();
