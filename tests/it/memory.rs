@@ -21,9 +21,9 @@ const FIRST_DAY: i32 = -130_000;
 const DAYS: i32 = 150_000;
 /// Days of the rows that say seconds, from 1970 on.
 const SECONDS_DAYS: u64 = 80_000;
-/// A line of a form 4.
-const FORM_LINE: &str = "<nonDerivativeTransaction>";
-const FORM_LINE_END: &str = "</nonDerivativeTransaction>";
+/// A line of a form 3.
+const FORM_LINE: &str = "<derivativeHolding>";
+const FORM_LINE_END: &str = "</derivativeHolding>";
 /// Texts by which a row is told from another one.
 const NAMES: &[&str] = &["accessionNumber", "accession_number", "contractSymbol", "option", "ticker"];
 
