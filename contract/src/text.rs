@@ -1,6 +1,6 @@
 //! The texts of records: most are short and the same in many records, so neither should cost an allocation.
 
-use std::borrow::{Borrow, Cow};
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -25,6 +25,34 @@ enum Held {
 }
 
 impl Text {
+    /// A text that is part of the program, of at most 22 bytes: nothing has to be done to make it.
+    ///
+    /// # Panics
+    ///
+    /// When it is longer; as a constant it then does not compile.
+    pub const fn literal(text: &'static str) -> Text {
+        let (from, mut bytes, mut at) = (text.as_bytes(), [0; MAX_SHORT_BYTES], 0);
+        assert!(from.len() <= MAX_SHORT_BYTES, "the text is too long to be held in place");
+        while at < from.len() {
+            bytes[at] = from[at];
+            at += 1;
+        }
+        Text(Held::Short { length: from.len() as u8, bytes })
+    }
+
+    /// One text after the other.
+    pub fn concat(parts: &[&str]) -> Text {
+        let (mut bytes, mut length) = ([0; MAX_SHORT_BYTES], 0);
+        for part in parts {
+            let Some(place) = bytes.get_mut(length..length + part.len()) else {
+                return Text(Held::Long(parts.concat().into()));
+            };
+            place.copy_from_slice(part.as_bytes());
+            length += part.len();
+        }
+        Text(Held::Short { length: length as u8, bytes })
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         match &self.0 {
@@ -43,6 +71,7 @@ impl Text {
     }
 
     /// It, if it is short.
+    #[inline]
     fn short(text: &str) -> Option<Text> {
         let mut bytes = [0; MAX_SHORT_BYTES];
         bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
@@ -51,6 +80,7 @@ impl Text {
 }
 
 impl From<&str> for Text {
+    #[inline]
     fn from(text: &str) -> Text {
         Text::short(text).unwrap_or_else(|| Text(Held::Long(text.into())))
     }
@@ -96,12 +126,6 @@ impl Deref for Text {
 
 impl AsRef<str> for Text {
     fn as_ref(&self) -> &str {
-        self.as_str()
-    }
-}
-
-impl Borrow<str> for Text {
-    fn borrow(&self) -> &str {
         self.as_str()
     }
 }
@@ -157,9 +181,10 @@ impl PartialOrd for Text {
 }
 
 impl Hash for Text {
-    /// As a `str`, so that a map with texts as keys can be asked with one.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
+        state.write(self.as_bytes());
+        // No text has such a byte: so one is never the beginning of another, whatever is hashed behind it.
+        state.write_u8(0xff);
     }
 }
 
@@ -210,9 +235,19 @@ mod tests {
     fn texts_are_compared_and_hashed_as_what_they_say() {
         let texts: HashSet<Text> = ["a", "b", "a", "a long text that is not held in place"].map(Text::from).into();
         assert_eq!(texts.len(), 3);
-        assert!(texts.contains("b") && texts.contains("a long text that is not held in place"));
+        assert!(["b", "a long text that is not held in place"].map(Text::from).iter().all(|text| texts.contains(text)));
         let [a, ab, b, long] = ["a", "ab", "b", "a long text, yet before it"].map(Text::from);
         assert!(a < ab && long < b && a < long);
         assert!(a == "a" && a != *"b" && Text::default().is_empty());
+        assert_eq!(Text::concat(&["of 22 bytes", "", " altogether"]), "of 22 bytes altogether");
+        assert_eq!(Text::concat(&["of 23 bytes ", " altogether"]), "of 23 bytes  altogether");
+        assert_eq!(
+            Text::concat(&["of 23 bytes ", " altogether"]).as_str(),
+            Text::from("of 23 bytes  altogether").as_str()
+        );
+        assert_eq!(
+            [Text::literal(""), Text::literal("of 22 bytes altogether")],
+            ["", "of 22 bytes altogether"].map(Text::from)
+        );
     }
 }

@@ -26,7 +26,7 @@ pub fn read(source_name: &str, endpoint: &str, body: &[u8]) {
     let received_at = DateTime::from_timestamp(RECEIVED_AT, 0).expect("a time");
     for item in items {
         let request = Request { item, offset: 0, received_at, last_modified: None };
-        match (endpoint.parse)(&request, body) {
+        match endpoint.read(&request, body) {
             Ok(page) => check_page(endpoint, &page),
             Err(error) => check_message(&error.to_string()),
         }

@@ -117,7 +117,7 @@ async fn ask(fetcher: &Fetcher, question: Question<'_>) -> Result<Page, Failure>
     let response = fetcher.get(endpoint.base, &(endpoint.path)(item, offset)?).await?;
     let Response { received_at, last_modified, .. } = response;
     let request = Request { item, offset, received_at, last_modified };
-    let parsed = judge(response.status, (endpoint.parse)(&request, &response.body))
+    let parsed = judge(response.status, endpoint.read(&request, &response.body))
         .map_err(|error| Failure { error: redacted(fetcher, error), retry_after: response.retry_after })?;
     let dead_letter = |reject: Reject| reject.into_dead_letter(source, endpoint, &request);
     Ok(Page {

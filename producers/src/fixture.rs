@@ -28,7 +28,7 @@ pub(crate) fn parse(source: &Source, endpoint: &str, file: &str) -> Result<Parse
     let body = std::fs::read(&path).unwrap();
     let stem = path.file_stem().unwrap().to_str().unwrap();
     let item = stem.split('~').next().unwrap();
-    (source.endpoint(endpoint).unwrap().parse)(&request(item), &body)
+    source.endpoint(endpoint).unwrap().read(&request(item), &body)
 }
 
 /// The records of a page, all of which are of that variant.

@@ -94,7 +94,7 @@ impl<'a> Inspection<'a> {
         };
         let last_modified = modified.map(|time| DateTime::from(time).trunc_subsecs(6));
         let request = Request { item: self.item, offset, received_at: self.received_at, last_modified };
-        Ok((self.endpoint.parse)(&request, &body)?)
+        Ok(self.endpoint.read(&request, &body)?)
     }
 }
 

@@ -1,10 +1,13 @@
 //! What the parsers share: limits, and how to look at a body that is not what was asked for.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone, Timelike as _, Utc};
 use chrono_tz::Tz;
-use memchr::{memchr, memchr_iter};
+use contract::Text;
+use memchr::memchr;
 
 use crate::source::Reject;
 
@@ -12,6 +15,8 @@ use crate::source::Reject;
 ///
 /// With the cap on a body's size it bounds the memory of a page, whatever a provider sends.
 pub const MAX_ROWS: usize = 200_000;
+/// The interval of daily bars.
+pub const DAILY: Text = Text::literal("1d");
 /// Longest excerpt of a provider's words in a message.
 const MAX_EXCERPT_CHARACTERS: usize = 160;
 
@@ -72,29 +77,54 @@ pub fn end_of_day(date: NaiveDate, zone: Tz) -> Option<DateTime<Utc>> {
     start_of_day(date.succ_opt()?, zone)
 }
 
-/// Days of a zone, asked for one after the other: as most lie between two that begin alike, few have to be looked up.
+/// Days of a zone. When its days begin is looked up once in a process; a page then asks for one day after the other.
 #[derive(Debug)]
 pub struct Calendar {
     zone: Tz,
-    /// What is known of the days that were asked for last.
-    span: Option<Span>,
+    stretches: Arc<[Stretch]>,
+    /// Place of the stretch that held the last day.
+    at: usize,
 }
 
-/// Days between two that are looked up.
+/// Days, one after the other, that begin at the same time in UTC; it ends where the next one begins.
 #[derive(Debug, Clone, Copy)]
-struct Span {
-    number: i32,
-    /// How much later its first day, and the first one after it, begin than in UTC.
-    ends: [Option<TimeDelta>; 2],
+struct Stretch {
+    first: NaiveDate,
+    begins: Option<Begin>,
 }
 
-/// Days of a span; no zone has ever changed its clocks and back within so few: Tunis took eight in 1943.
-const SPAN: i32 = 7;
+/// When a day begins in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Begin {
+    /// Whether it is on the day before.
+    is_day_before: bool,
+    time: NaiveTime,
+}
+
+/// Days whose beginning is looked up beforehand; there are few records of others, each of which is looked up.
+const FIRST_DAY: NaiveDate = NaiveDate::from_ymd_opt(1870, 1, 1).expect("a date");
+const LAST_DAY: NaiveDate = NaiveDate::from_ymd_opt(2049, 12, 31).expect("a date");
+/// Days between two that are looked up, where these begin alike; no zone has ever changed its clocks and back within so
+/// few: Tunis took eight in 1943.
+const STEP: Days = Days::new(7);
+
+impl Begin {
+    fn of(date: NaiveDate, zone: Tz) -> Option<Begin> {
+        let start = start_of_day(date, zone)?.naive_utc();
+        let is_day_before = start.date() != date;
+        // Of a day that never was the next one is given.
+        let is_told = !is_day_before || Some(start.date()) == date.pred_opt();
+        is_told.then_some(Begin { is_day_before, time: start.time() })
+    }
+}
 
 impl Calendar {
     /// That of a zone.
     pub fn of(zone: Tz) -> Calendar {
-        Calendar { zone, span: None }
+        static KNOWN: LazyLock<Mutex<HashMap<Tz, Arc<[Stretch]>>>> = LazyLock::new(Mutex::default);
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let stretches = Arc::clone(known.entry(zone).or_insert_with(|| stretches(zone).into()));
+        Calendar { zone, stretches, at: 0 }
     }
 
     /// Its zone.
@@ -104,31 +134,60 @@ impl Calendar {
 
     /// The first instant of a day, as [`start_of_day`] tells it.
     pub fn start(&mut self, date: NaiveDate) -> Option<DateTime<Utc>> {
-        let number = date.to_epoch_days().div_euclid(SPAN);
-        let ends = match self.span {
-            Some(span) if span.number == number => span.ends,
-            last => {
-                // Mostly it is the one before or behind the last one, so that one end is known.
-                let begins = |number: i32| match last {
-                    Some(last) if number == last.number => last.ends[0],
-                    Some(last) if number == last.number + 1 => last.ends[1],
-                    _ => self.delay(number * SPAN),
-                };
-                let ends = [begins(number), begins(number + 1)];
-                self.span = Some(Span { number, ends });
-                ends
+        match self.begin(date) {
+            Some(begin) => {
+                let day = if begin.is_day_before { date.pred_opt()? } else { date };
+                Some(day.and_time(begin.time).and_utc())
             }
-        };
-        match ends {
-            [Some(delay), Some(other)] if delay == other => midnight(date).checked_add_signed(delay),
-            _ => start_of_day(date, self.zone),
+            None => start_of_day(date, self.zone),
         }
     }
 
-    fn delay(&self, epoch_days: i32) -> Option<TimeDelta> {
-        let date = NaiveDate::from_epoch_days(epoch_days)?;
-        Some(start_of_day(date, self.zone)? - midnight(date))
+    /// How much later than in UTC a day begins and those around it; None where they differ, and the clocks may change.
+    ///
+    /// A day of UTC lies in it, in the day before or in the one after, which ends when the next one begins.
+    pub fn steady(&mut self, date: NaiveDate) -> Option<TimeDelta> {
+        let begin = self.begin(date)?;
+        let next = self.stretches.get(self.at + 1);
+        let is_within =
+            self.stretches[self.at].first < date && next.is_some_and(|next| date + Days::new(2) < next.first);
+        let seconds = i64::from(begin.time.num_seconds_from_midnight());
+        is_within.then(|| TimeDelta::seconds(if begin.is_day_before { seconds - 86_400 } else { seconds }))
     }
+
+    fn begin(&mut self, date: NaiveDate) -> Option<Begin> {
+        let holds = |at: usize| {
+            let next = self.stretches.get(at + 1);
+            self.stretches[at].first <= date && next.is_none_or(|next| date < next.first)
+        };
+        if !holds(self.at) {
+            let place = self.stretches.partition_point(|stretch| stretch.first <= date);
+            self.at = place.checked_sub(1)?;
+        }
+        self.stretches[self.at].begins
+    }
+}
+
+/// Those of a zone from [`FIRST_DAY`] on; the last one holds all that lies behind [`LAST_DAY`] and tells nothing of it.
+fn stretches(zone: Tz) -> Vec<Stretch> {
+    let mut stretches: Vec<Stretch> = Vec::new();
+    let mut put = |first: NaiveDate, begins: Option<Begin>| {
+        if stretches.last().is_none_or(|last| last.begins != begins) {
+            stretches.push(Stretch { first, begins });
+        }
+    };
+    let (mut date, mut begins) = (FIRST_DAY, Begin::of(FIRST_DAY, zone));
+    while date <= LAST_DAY {
+        let next = date + STEP;
+        let next_begins = Begin::of(next, zone);
+        put(date, begins);
+        if begins.is_none() || next_begins != begins {
+            date.iter_days().skip(1).take_while(|day| *day < next).for_each(|day| put(day, Begin::of(day, zone)));
+        }
+        (date, begins) = (next, next_begins);
+    }
+    put(date, None);
+    stretches
 }
 
 /// The first instant of a date in UTC.
@@ -147,6 +206,22 @@ pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// The lines of a text, as [`lines`] gives them, and what each says if it is UTF-8.
+pub fn text_lines(text: &[u8]) -> impl Iterator<Item = (&[u8], Option<&str>)> {
+    // Looked at as a whole, which is faster; where something is none, line by line.
+    let whole = std::str::from_utf8(text).ok();
+    let mut start = 0;
+    lines(text).map(move |line| {
+        let end = start + line.len();
+        let said = match whole {
+            Some(whole) => whole.get(start..end),
+            None => std::str::from_utf8(line).ok(),
+        };
+        start = end;
+        (line, said)
+    })
+}
+
 /// Puts what stands between commas into columns, and counts: there may be more than fit.
 pub fn split_at_commas<'a>(line: &'a str, columns: &mut [&'a str]) -> usize {
     let (mut count, mut start) = (0, 0);
@@ -156,7 +231,12 @@ pub fn split_at_commas<'a>(line: &'a str, columns: &mut [&'a str]) -> usize {
         }
         (count, start) = (count + 1, end + 1);
     };
-    memchr_iter(b',', line.as_bytes()).for_each(&mut put);
+    // Columns are short: faster than to search as if they were long.
+    for (at, byte) in line.bytes().enumerate() {
+        if byte == b',' {
+            put(at);
+        }
+    }
     put(line.len());
     count
 }
@@ -224,16 +304,40 @@ mod tests {
 
     #[test]
     fn days_begin_as_if_each_was_looked_up() {
-        let first = NaiveDate::from_ymd_opt(1890, 1, 1).unwrap();
+        let first = NaiveDate::from_ymd_opt(1865, 1, 1).unwrap();
         for zone in chrono_tz::TZ_VARIANTS {
             let mut calendar = Calendar::of(zone);
-            for date in first.iter_days().take_while(|date| date.year() < 2050) {
+            for date in first.iter_days().take_while(|date| date.year() < 2052) {
                 assert_eq!(calendar.start(date), start_of_day(date, zone), "{date} in {zone}");
             }
         }
         let mut calendar = Calendar::of(America::New_York);
-        for date in [NaiveDate::MIN, NaiveDate::MAX] {
+        for date in [NaiveDate::MIN, NaiveDate::MAX, FIRST_DAY, LAST_DAY, NaiveDate::default()] {
             assert_eq!(calendar.start(date), start_of_day(date, America::New_York));
+        }
+    }
+
+    #[test]
+    fn on_a_steady_day_the_clocks_are_as_far_from_utc_at_any_hour() {
+        let first = NaiveDate::from_ymd_opt(1865, 1, 1).unwrap();
+        for zone in [America::New_York, Europe::London, Pacific::Apia, America::Sao_Paulo, Tz::UTC] {
+            let mut calendar = Calendar::of(zone);
+            let mut steady = 0;
+            for date in first.iter_days().take_while(|date| date.year() < 2052) {
+                let Some(delay) = calendar.steady(date) else { continue };
+                steady += 1;
+                for hour in 0..24 {
+                    let time = date.and_hms_opt(hour, 30, 0).unwrap();
+                    let instant = zone.from_local_datetime(&time).single().unwrap().to_utc();
+                    assert_eq!(instant, (time + delay).and_utc(), "{time} in {zone}");
+                    assert_eq!(
+                        time.and_utc().with_timezone(&zone).naive_local(),
+                        time - delay,
+                        "{time} in UTC, {zone}"
+                    );
+                }
+            }
+            assert!(steady > 50_000, "{zone}: {steady}");
         }
     }
 
@@ -241,6 +345,11 @@ mod tests {
     fn a_text_is_its_lines_and_a_line_its_columns() {
         assert_eq!(lines(b"a\n\nb\r\nc").collect::<Vec<_>>(), [&b"a\n"[..], b"\n", b"b\r\n", b"c"]);
         assert_eq!((lines(b"").count(), lines(b"\n").count()), (0, 1));
+        let found: Vec<_> = text_lines(b"a\n\xc3\xa9\n\xff\nb").collect();
+        let expected =
+            [(&b"a\n"[..], Some("a\n")), (b"\xc3\xa9\n", Some("\u{e9}\n")), (b"\xff\n", None), (b"b", Some("b"))];
+        assert_eq!(found, expected);
+        assert_eq!(text_lines("a\n\u{e9}".as_bytes()).last(), Some((&b"\xc3\xa9"[..], Some("\u{e9}"))));
         for (line, count, expected) in [("", 1, ["", "-"]), ("é", 1, ["é", "-"]), ("a,é,", 3, ["a", "é"])] {
             let mut columns = ["", "-"];
             assert_eq!((split_at_commas(line, &mut columns), columns), (count, expected), "{line}");

@@ -12,6 +12,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
+use contract::{Record, Text};
 use finvader::FinVader;
 
 /// Who scores: the name and version of the crate, as other versions may score otherwise.
@@ -58,6 +59,23 @@ pub fn score(text: &str) -> Sentiment {
         neutral: number(said.neutral),
         positive: number(said.positive),
     }
+}
+
+/// Scores the title and the description of an article that has no score yet; other records stay as they are.
+pub fn score_article(record: &mut Record) {
+    let Record::NewsArticle(article) = record else { return };
+    if article.sentiment_score.is_some() || article.sentiment_scorer.is_some() {
+        return;
+    }
+    let said = match &article.description {
+        Some(description) => score(&format!("{}. {description}", article.title)),
+        None => score(&article.title),
+    };
+    article.sentiment_score = Some(said.score);
+    article.sentiment_negative = Some(said.negative);
+    article.sentiment_neutral = Some(said.neutral);
+    article.sentiment_positive = Some(said.positive);
+    article.sentiment_scorer = Some(const { Text::literal(SCORER) });
 }
 
 /// What is read of a text.

@@ -12,6 +12,7 @@ use thiserror::Error;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::fetch::local::SCHEME;
+use crate::sentiment;
 use crate::sources::SOURCES;
 
 /// Longest fragment of a refused row that is kept: enough to see what was wrong with any row, however broken the page.
@@ -121,8 +122,17 @@ pub struct Endpoint {
     pub base: Option<Base>,
     /// Path and query for an item, from the row at that offset on; refuses what cannot be an item.
     pub path: fn(item: &str, offset: u64) -> Result<String, PageError>,
-    /// Reads a response. Pure: the same bytes give the same result.
+    /// Reads a response. Pure: the same bytes give the same result. It is called by [`Endpoint::read`].
     pub parse: fn(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError>,
+}
+
+impl Endpoint {
+    /// Reads a response and scores its articles: those that come without a score of their own.
+    pub fn read(&self, request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
+        let mut parsed = (self.parse)(request, body)?;
+        parsed.records.iter_mut().for_each(sentiment::score_article);
+        Ok(parsed)
+    }
 }
 
 /// What a response answers.

@@ -55,6 +55,7 @@ impl<'a> Object<'a> {
     }
 
     /// The value of that name as it was sent; None when it is absent or null.
+    #[inline]
     pub fn raw(&self, name: &str) -> Option<Raw<'a>> {
         let tag = tag(name);
         let found = self.0.iter().rev().find(|member| member.tag == tag && member.name == name)?;
@@ -69,6 +70,11 @@ impl<'a> Object<'a> {
     /// Names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Raw<'a>)> {
         self.0.iter().map(|member| (member.name.as_ref(), member.value))
+    }
+
+    /// Gives its names other values, in their order; those of names for which there is none stay.
+    pub(crate) fn put_values(&mut self, values: impl Iterator<Item = Raw<'a>>) {
+        self.0.iter_mut().zip(values).for_each(|(member, value)| member.value = value);
     }
 
     /// Whether it has no names.
@@ -90,10 +96,17 @@ impl<'a> Object<'a> {
 
     /// A text, trimmed; None when it is absent, null or empty. A number or a boolean is its own text.
     pub fn text(&self, name: &str) -> Result<Option<Text>, Fault> {
+        Ok(self.borrowed(name)?.map(Text::from))
+    }
+
+    /// A text as it was sent, where it has no escapes; None as in [`Object::text`].
+    pub(crate) fn borrowed(&self, name: &str) -> Result<Option<Cow<'a, str>>, Fault> {
         let Some(raw) = self.raw(name) else { return Ok(None) };
-        let text = scalar(raw).ok_or_else(|| odd(name, raw, "text", "a text"))?;
-        let text = trimmed(&text);
-        Ok((!text.is_empty()).then(|| Text::from(text)))
+        let text = match scalar(raw).ok_or_else(|| odd(name, raw, "text", "a text"))? {
+            Cow::Borrowed(text) => Cow::Borrowed(trimmed(text)),
+            Cow::Owned(text) => Cow::Owned(trimmed(&text).to_owned()),
+        };
+        Ok((!text.is_empty()).then_some(text))
     }
 
     /// A text that must be there.
@@ -180,6 +193,7 @@ impl<'a> Member<'a> {
 }
 
 /// Length, first and last letters of a name.
+#[inline]
 pub(crate) fn tag(name: &str) -> u64 {
     let ends = match name.as_bytes() {
         [first, second, .., third, last] => [*first, *second, *third, *last],
@@ -216,7 +230,7 @@ pub fn finite(text: &str) -> Option<f64> {
 
 /// A number of few digits, with a point among them or not. Its digits and the power of ten are exact as doubles, so their
 /// quotient is rounded once, as Rust rounds it.
-fn short(text: &str) -> Option<f64> {
+pub(crate) fn short(text: &str) -> Option<f64> {
     const POWERS: [f64; MAX_SHORT_DIGITS + 1] =
         [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
     let (is_negative, digits) = match text.as_bytes() {
@@ -268,7 +282,7 @@ fn plain_time(text: &str) -> Option<(NaiveDateTime, &str)> {
 }
 
 /// Reads a time in UTC.
-fn plain_instant(text: &str) -> Option<DateTime<Utc>> {
+pub(crate) fn plain_instant(text: &str) -> Option<DateTime<Utc>> {
     plain_time(text).filter(|(_, rest)| matches!(*rest, "Z" | "+00:00")).map(|(time, _)| time.and_utc())
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     fn parse(&self, body: &[u8]) -> Result<Parsed, PageError> {
-        (self.endpoint.parse)(&self.request(), body)
+        self.endpoint.read(&self.request(), body)
     }
 
     fn request(&self) -> Request<'_> {

@@ -39,7 +39,7 @@ impl Response {
         let body = std::fs::read(&self.file).unwrap();
         let (received_at, last_modified) = (RECEIVED_AT.parse().unwrap(), LAST_MODIFIED.parse().ok());
         let request = Request { item: &self.item, offset: self.offset, received_at, last_modified };
-        let page = (endpoint.parse)(&request, &body).ok().filter(|page| page.rejects.is_empty())?;
+        let page = endpoint.read(&request, &body).ok().filter(|page| page.rejects.is_empty())?;
         let entry = |record| Entry::of(contract::Record::dataset(record), serde_json::to_value(record).unwrap());
         Some(page.records.iter().map(entry).collect::<Vec<_>>()).filter(|records| !records.is_empty())
     }

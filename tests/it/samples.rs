@@ -32,7 +32,7 @@ fn sample(provider: &str, name: &str) -> Option<Vec<u8>> {
 fn parse(source_name: &str, endpoint: &str, item: &str, body: &[u8]) -> Result<Parsed, PageError> {
     let endpoint = source(source_name).expect("source").endpoint(endpoint).expect("endpoint");
     let received_at = "2026-11-20T12:00:00Z".parse().expect("a time");
-    (endpoint.parse)(&Request { item, offset: 0, received_at, last_modified: None }, body)
+    endpoint.read(&Request { item, offset: 0, received_at, last_modified: None }, body)
 }
 
 /// Dates and closes of the bars among the records.
@@ -299,7 +299,7 @@ fn every_real_response_is_read_as_the_table_says() {
         let endpoint = source(one.source).expect("source").endpoint(one.endpoint).expect("endpoint");
         let received_at = "2026-11-20T12:00:00Z".parse().expect("a time");
         let request = Request { item: one.item, offset: one.offset, received_at, last_modified: None };
-        let outcome = (endpoint.parse)(&request, &body);
+        let outcome = endpoint.read(&request, &body);
         if outcome_of(&outcome) != one.outcome {
             let error = outcome.as_ref().err().map(ToString::to_string).unwrap_or_default();
             wrong.push(format!("{}: {} instead of {} {error}", one.file, outcome_of(&outcome), one.outcome));

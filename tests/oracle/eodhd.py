@@ -6,6 +6,7 @@ import io
 from common import (
     HASH,
     NEW_YORK,
+    SCORED,
     Number,
     article_id,
     date,
@@ -126,11 +127,11 @@ def news(request, body):
             content=text(row.get("content")),
             symbols=values(row.get("symbols")),
             tags=values(row.get("tags")),
-            sentiment_score=number(sentiment.get("polarity")),
-            sentiment_negative=number(sentiment.get("neg")),
-            sentiment_neutral=number(sentiment.get("neu")),
-            sentiment_positive=number(sentiment.get("pos")),
-            sentiment_scorer="provider" if sentiment else None,
+            sentiment_score=number(sentiment.get("polarity")) if sentiment else SCORED,
+            sentiment_negative=number(sentiment.get("neg")) if sentiment else SCORED,
+            sentiment_neutral=number(sentiment.get("neu")) if sentiment else SCORED,
+            sentiment_positive=number(sentiment.get("pos")) if sentiment else SCORED,
+            sentiment_scorer="provider" if sentiment else SCORED,
             known_at=request.known(published_at),
         )
 

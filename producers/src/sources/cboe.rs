@@ -11,7 +11,9 @@ use chrono_tz::{America, Tz};
 use contract::records::OhlcvBar;
 use contract::{Record, Text};
 
-use crate::page::{Calendar, Fault, MAX_ROWS, excerpt, is_markup, lines, month_day_year, split_at_commas, without_bom};
+use crate::page::{
+    Calendar, DAILY, Fault, MAX_ROWS, excerpt, is_markup, month_day_year, split_at_commas, text_lines, without_bom,
+};
 use crate::seen::Seen;
 use crate::source::{Auth, Endpoint, PageError, Parsed, Request, Source};
 use crate::value::{finite, trimmed};
@@ -56,6 +58,9 @@ pub const SOURCE: Source = Source {
     ],
 };
 
+/// Its name, in records.
+const NAME: Text = Text::literal(SOURCE.name);
+
 /// The time zone of a trading date.
 const ZONE: Tz = America::Chicago;
 /// Columns of a line that has most.
@@ -88,11 +93,11 @@ fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     let mut page =
         Page { request, symbol: request.item.into(), layout, calendar: Calendar::of(ZONE), seen: Seen::default() };
     let mut parsed = Parsed::default();
-    for (index, line) in lines(rows).enumerate() {
+    for (index, (line, text)) in text_lines(rows).enumerate() {
         if index == MAX_ROWS {
             return Err(PageError::Retry(format!("the file has more than {MAX_ROWS} rows")));
         }
-        match page.row(line) {
+        match page.row(line, text) {
             Ok(None) => {}
             Ok(Some(bar)) => parsed.records.push(Record::OhlcvBar(bar)),
             // The header is line 1.
@@ -146,15 +151,15 @@ fn markup(what: &str, expected: &str, request: &Request<'_>, body: &[u8]) -> Pag
 
 impl Page<'_> {
     /// A line's bar; None for an empty line.
-    fn row(&mut self, line: &[u8]) -> Result<Option<Box<OhlcvBar>>, Fault> {
-        let Some(line) = line.strip_suffix(b"\n") else {
+    fn row(&mut self, line: &[u8], text: Option<&str>) -> Result<Option<Box<OhlcvBar>>, Fault> {
+        if !line.ends_with(b"\n") {
             return Err(Fault("cut_off", "ends without a line feed, so its last value may be short".to_owned()));
-        };
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() {
+        }
+        let text = text.ok_or_else(|| Fault("encoding", "is not UTF-8".to_owned()))?;
+        let text = text.trim_end_matches(['\n', '\r']);
+        if text.is_empty() {
             return Ok(None);
         }
-        let text = std::str::from_utf8(line).map_err(|_| Fault("encoding", "is not UTF-8".to_owned()))?;
         let bar = self.bar(text)?;
         if !self.seen.insert(bar.trading_date) {
             return Err(Fault("duplicate", format!("{} is in the file already", bar.trading_date)));
@@ -174,9 +179,9 @@ impl Page<'_> {
         let trading_date = date_of(date)?;
         let [open, high, low] = prices;
         Ok(Box::new(OhlcvBar {
-            source: SOURCE.name.into(),
+            source: NAME,
             symbol: self.symbol.clone(),
-            bar_interval: "1d".into(),
+            bar_interval: DAILY,
             ts_start: self.calendar.start(trading_date).ok_or_else(|| bad_date(date))?,
             trading_date,
             open,

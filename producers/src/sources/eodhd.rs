@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use contract::Text;
+
 use crate::page::excerpt;
 use crate::percent::percent_encoded;
 use crate::source::{Auth, Endpoint, PageError, Source};
@@ -36,6 +38,9 @@ pub const SOURCE: Source = Source {
     pause: Duration::from_millis(120),
     endpoints: &[EOD, BULK_EOD, DIVIDENDS, SPLITS, FUNDAMENTALS, NEWS, INSIDER_TRANSACTIONS],
 };
+
+/// Its name, in records.
+const NAME: Text = Text::literal(SOURCE.name);
 
 const EOD: Endpoint = Endpoint {
     name: "eod",

@@ -90,6 +90,9 @@ pub const SOURCE: Source = Source {
     ],
 };
 
+/// Its name, in records.
+const NAME: Text = Text::literal(SOURCE.name);
+
 const RECEIPT: &str = "the time of receipt: FMP does not say when it changed a value";
 const PERIOD_ITEM: &str = "symbol, e.g. `AAPL`; its quarters: `AAPL@quarter`";
 const DAY: Duration = Duration::from_secs(24 * 3600);

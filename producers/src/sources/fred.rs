@@ -86,6 +86,9 @@ pub const SOURCE: Source = Source {
     ],
 };
 
+/// Its name, in records.
+const NAME: Text = Text::literal(SOURCE.name);
+
 /// Most rows FRED gives at once.
 const PAGE_ROWS: u64 = 100_000;
 /// Longest series id that an observation's `series_id` can hold.
@@ -145,7 +148,7 @@ fn observation(
         return Err(Fault("duplicate", reason));
     }
     Ok(Observation {
-        source: SOURCE.name.into(),
+        source: NAME,
         series_id: series_id.clone(),
         observation_date,
         value,
@@ -196,7 +199,7 @@ fn other_series(request: &Request<'_>, id: &str) -> PageError {
 fn series(request: &Request<'_>, said: &Object<'_>) -> Result<Series, Fault> {
     let known_at = last_updated(&said.needed_text("last_updated")?)?;
     Ok(Series {
-        source: SOURCE.name.into(),
+        source: NAME,
         series_id: said.needed_text("id")?,
         title: said.needed_text("title")?,
         frequency: said.needed_text("frequency")?,

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use contract::Text;
+
 use crate::page::{excerpt, is_markup};
 use crate::source::{Auth, Endpoint, PageError, Parsed, Request, Source};
 
@@ -37,6 +39,9 @@ pub const SOURCE: Source = Source {
         parse,
     }],
 };
+
+/// Its name, in records.
+const NAME: Text = Text::literal(SOURCE.name);
 
 /// First bytes of an OLE2 container, which an `.xls` is.
 const OLE2: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
@@ -85,7 +90,7 @@ fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
         let reason = "the file is a zip file (an `.xlsx`?), which is not read: ICI's workbooks are `.xls`";
         return Err(PageError::Retry(reason.to_owned()));
     }
-    let table = table::Table { request, report: report.name, source_file: &file };
+    let table = table::Table { request, report: report.name.into(), source_file: file.into() };
     if body.starts_with(OLE2) {
         return workbook(&table, body);
     }

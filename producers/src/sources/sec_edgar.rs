@@ -92,6 +92,9 @@ pub const SOURCE: Source = Source {
     ],
 };
 
+/// Its name, in records.
+const NAME: Text = Text::literal(SOURCE.name);
+
 const CONTACT_ENV: &str = "TAPEDECK_SEC_CONTACT";
 /// The site, where the files are that the API has not.
 const WWW: Base = Base { url: "https://www.sec.gov", env: "TAPEDECK_SEC_EDGAR_WWW_URL" };
@@ -203,7 +206,7 @@ fn listed(request: &Request<'_>, row: &Object<'_>) -> Result<Box<Company>, Fault
 /// A company of which no more is said.
 fn company(request: &Request<'_>, symbol: Text, name: Text, cik: Text) -> Company {
     Company {
-        source: SOURCE.name.into(),
+        source: NAME,
         symbol,
         name,
         cik: Some(cik),

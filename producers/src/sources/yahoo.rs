@@ -14,6 +14,8 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use serde::Deserialize;
 
+use contract::Text;
+
 use crate::json::{Bounded, Cell};
 use crate::page::{excerpt, is_markup, without_bom};
 use crate::percent::percent_encoded;
@@ -67,6 +69,9 @@ pub const SOURCE: Source = Source {
         },
     ],
 };
+
+/// Its name, in records.
+const NAME: Text = Text::literal(SOURCE.name);
 
 /// Longest symbol that a bar's `symbol` can hold.
 const MAX_SYMBOL_BYTES: usize = 40;

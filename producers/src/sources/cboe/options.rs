@@ -11,7 +11,7 @@ use contract::Text;
 use contract::records::OptionQuote;
 use serde::Deserialize;
 
-use super::{SOURCE, markup};
+use super::{NAME, markup};
 use crate::json::Bounded;
 use crate::occ;
 use crate::page::{Fault, excerpt, is_markup, without_bom};
@@ -134,7 +134,7 @@ impl Underlying<'_> {
         let contract = occ::parse(&symbol)?;
         let last_traded_at = row.local_time("last_trade_time")?.map(new_york).transpose()?;
         let quote = OptionQuote {
-            source: SOURCE.name.into(),
+            source: NAME,
             contract_symbol: Text::from(&*symbol),
             quoted_at: self.quoted_at,
             underlying_symbol: self.symbol.clone(),
@@ -193,6 +193,7 @@ mod tests {
 
     use super::*;
     use crate::fixture::{RECEIVED, at, date, parse as parse_file, rejects, request};
+    use crate::sources::cboe::SOURCE;
 
     fn quotes(parsed: &Parsed) -> Vec<&OptionQuote> {
         parsed.records.iter().map(quote).collect()

@@ -2,14 +2,18 @@
 
 use chrono::NaiveDate;
 use contract::records::CorporateAction;
-use contract::{Decimal, Text, decimal};
+use contract::{Decimal, Record, Text, decimal};
 
-use super::SOURCE;
+use super::NAME;
 use super::row::{self, Row};
 use crate::page::{Fault, excerpt};
 use crate::seen::Seen;
 use crate::source::{PageError, Parsed, Request};
-use crate::value::absent;
+use crate::value::{absent, trimmed};
+
+/// Kinds of actions.
+const DIVIDEND: Text = Text::literal("dividend");
+const SPLIT: Text = Text::literal("split");
 
 /// Reads dividends. The amounts of one symbol are adjusted for later splits, those of an exchange are of the day.
 pub(super) fn parse_dividends(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
@@ -17,7 +21,7 @@ pub(super) fn parse_dividends(request: &Request<'_>, body: &[u8]) -> Result<Pars
     row::each(body, |row| {
         let Some(dividend) = dividend(request, row)? else { return Ok(None) };
         seen.check(&dividend)?;
-        Ok(Some(dividend.into()))
+        Ok(Some(Record::CorporateAction(dividend)))
     })
 }
 
@@ -27,7 +31,7 @@ pub(super) fn parse_splits(request: &Request<'_>, body: &[u8]) -> Result<Parsed,
     row::each(body, |row| {
         let split = split(request, row)?;
         seen.check(&split)?;
-        Ok(Some(split.into()))
+        Ok(Some(Record::CorporateAction(split)))
     })
 }
 
@@ -47,7 +51,7 @@ impl Actions {
 }
 
 /// The dividend of a row; None when the row has no amount.
-fn dividend(request: &Request<'_>, row: &Row<'_>) -> Result<Option<CorporateAction>, Fault> {
+fn dividend(request: &Request<'_>, row: &Row<'_>) -> Result<Option<Box<CorporateAction>>, Fault> {
     let amount = match row.decimal("value")? {
         Some(amount) => Some(amount),
         None => row.decimal("dividend")?,
@@ -56,39 +60,39 @@ fn dividend(request: &Request<'_>, row: &Row<'_>) -> Result<Option<CorporateActi
     if amount.is_none() && unadjusted_amount.is_none() {
         return Ok(None);
     }
-    Ok(Some(CorporateAction {
-        amount,
-        unadjusted_amount,
-        currency: row.text("currency")?,
-        period: row.text("period")?,
-        declared_on: row.date("declarationDate")?,
-        record_date: row.date("recordDate")?,
-        paid_on: row.date("paymentDate")?,
-        ..action(request, row, "dividend")?
-    }))
+    let mut action = action(request, row, DIVIDEND)?;
+    (action.amount, action.unadjusted_amount) = (amount, unadjusted_amount);
+    (action.currency, action.period) = (row.text("currency")?, row.text("period")?);
+    action.declared_on = row.date("declarationDate")?;
+    action.record_date = row.date("recordDate")?;
+    action.paid_on = row.date("paymentDate")?;
+    Ok(Some(action))
 }
 
-fn split(request: &Request<'_>, row: &Row<'_>) -> Result<CorporateAction, Fault> {
-    let text = row.text("split")?.ok_or_else(|| absent("split"))?;
+fn split(request: &Request<'_>, row: &Row<'_>) -> Result<Box<CorporateAction>, Fault> {
+    let text = row.borrowed("split")?.ok_or_else(|| absent("split"))?;
     let (to, from) = ratio(&text).ok_or_else(|| {
         Fault("split", format!("`split` `{}` is not new by old, as `7.000000/1.000000`", excerpt(text.as_bytes())))
     })?;
-    Ok(CorporateAction { split_to: Some(to), split_from: Some(from), ..action(request, row, "split")? })
+    let mut action = action(request, row, SPLIT)?;
+    (action.split_to, action.split_from) = (Some(to), Some(from));
+    Ok(action)
 }
 
 /// New and old number of shares. The fundamentals' `LastSplitFactor` is the other way round and is not read.
 fn ratio(text: &str) -> Option<(Decimal, Decimal)> {
     let (to, from) = text.split_once('/')?;
-    let positive = |text: &str| decimal::parse(text.trim()).filter(|number| *number > Decimal::ZERO);
+    let positive =
+        |text: &str| decimal::parse(trimmed(text)).filter(|number| number.is_sign_positive() && !number.is_zero());
     Some((positive(to)?, positive(from)?))
 }
 
 /// What all actions have.
-fn action(request: &Request<'_>, row: &Row<'_>, action_type: &str) -> Result<CorporateAction, Fault> {
-    Ok(CorporateAction {
-        source: SOURCE.name.into(),
+fn action(request: &Request<'_>, row: &Row<'_>, action_type: Text) -> Result<Box<CorporateAction>, Fault> {
+    Ok(Box::new(CorporateAction {
+        source: NAME,
         symbol: row.symbol(request.item)?,
-        action_type: action_type.into(),
+        action_type,
         ex_date: row.needed_date("date")?,
         amount: None,
         unadjusted_amount: None,
@@ -102,13 +106,14 @@ fn action(request: &Request<'_>, row: &Row<'_>, action_type: &str) -> Result<Cor
         known_at: request.received_at,
         observed_at: request.received_at,
         flags: Vec::new(),
-    })
+    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fixture::{RECEIVED, at, date, only, parse as parse_file, rejects, request};
+    use crate::sources::eodhd::SOURCE;
 
     fn actions(parsed: &Parsed) -> Vec<&CorporateAction> {
         only!(parsed, CorporateAction)

@@ -4,8 +4,8 @@ use contract::records::OhlcvBar;
 use contract::{Record, Text};
 
 use super::row::{self, Row};
-use super::{SOURCE, zone};
-use crate::page::{Calendar, Fault, excerpt};
+use super::{NAME, zone};
+use crate::page::{Calendar, DAILY, Fault, excerpt};
 use crate::seen::Seen;
 use crate::source::{PageError, Parsed, Request};
 
@@ -61,9 +61,9 @@ fn bar(
     let close = close.ok_or_else(|| Fault("no_close", "has values but no close".to_owned()))?;
     let trading_date = row.needed_date("date")?;
     Ok(Some(Box::new(OhlcvBar {
-        source: SOURCE.name.into(),
+        source: NAME,
         symbol,
-        bar_interval: "1d".into(),
+        bar_interval: DAILY,
         ts_start: zone::start(trading_date, calendar)?,
         trading_date,
         open,
@@ -83,6 +83,7 @@ fn bar(
 mod tests {
     use super::*;
     use crate::fixture::{RECEIVED, at, bars, date, parse as parse_file, rejects, request};
+    use crate::sources::eodhd::SOURCE;
 
     fn eod(file: &str) -> Parsed {
         parse_file(&SOURCE, "eod", file).unwrap()

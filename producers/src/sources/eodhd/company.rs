@@ -5,7 +5,7 @@ use contract::Text;
 use contract::records::{Company, Exchange};
 use serde_json::Value;
 
-use super::SOURCE;
+use super::NAME;
 use super::fundamentals::{NOTHING, Sections};
 use crate::page::Fault;
 use crate::source::Request;
@@ -55,7 +55,7 @@ pub(super) fn company(request: &Request<'_>, sections: &Sections<'_>) -> Result<
     let next_day = updated_on.and_then(|date| date.checked_add_days(Days::new(1)));
     let known_at = next_day.map(|date| date.and_time(NaiveTime::MIN).and_utc());
     Ok(Company {
-        source: SOURCE.name.into(),
+        source: NAME,
         symbol: request.item.into(),
         name,
         cik: sections.cik.clone(),
@@ -141,7 +141,7 @@ fn object<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> String {
 pub(super) fn exchange(request: &Request<'_>, sections: &Sections<'_>) -> Result<Option<Exchange>, Fault> {
     let Some(exchange_code) = text(sections, "Exchange")? else { return Ok(None) };
     Ok(Some(Exchange {
-        source: SOURCE.name.into(),
+        source: NAME,
         exchange_code,
         name: None,
         country: text(sections, "CountryName")?,

@@ -11,7 +11,7 @@ use contract::{Record, Text};
 
 use super::answer::{Answer, answer};
 use super::statements::RATIO_SECTIONS;
-use super::{SOURCE, company, insiders, row, statements};
+use super::{NAME, company, insiders, row, statements};
 use crate::json::Bounded;
 use crate::page::{Fault, MAX_ROWS, excerpt};
 use crate::raw::Raw;
@@ -242,7 +242,7 @@ fn rating(request: &Request<'_>, row: &Object<'_>) -> Result<Option<AnalystRatin
     }
     let [strong_buy, buy, hold, sell, strong_sell] = counts;
     Ok(Some(AnalystRating {
-        source: SOURCE.name.into(),
+        source: NAME,
         symbol: request.item.into(),
         rated_on: request.received_at.date_naive(),
         rating,
@@ -265,6 +265,7 @@ mod tests {
 
     use super::*;
     use crate::fixture::{RECEIVED, at, date, parse as parse_file, rejects, request};
+    use crate::sources::eodhd::SOURCE;
 
     fn fundamentals(file: &str) -> Parsed {
         parse_file(&SOURCE, "fundamentals", file).unwrap()

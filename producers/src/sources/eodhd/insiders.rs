@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::answer::{Answer, answer};
 use super::row::{self, keep};
-use super::{SOURCE, symbol};
+use super::{NAME, symbol};
 use crate::json::Bounded;
 use crate::page::{Fault, MAX_ROWS, end_of_day, excerpt};
 use crate::raw::Raw;
@@ -257,7 +257,7 @@ pub(super) fn ten_digits(cik: Text) -> Text {
 
 fn empty(request: &Request<'_>) -> InsiderTransaction {
     InsiderTransaction {
-        source: SOURCE.name.into(),
+        source: NAME,
         transaction_id: Text::default(),
         symbol: None,
         issuer_cik: None,
@@ -289,6 +289,7 @@ mod tests {
 
     use super::*;
     use crate::fixture::{RECEIVED, at, date, only, parse as parse_file, rejects, request};
+    use crate::sources::eodhd::SOURCE;
 
     fn lines(parsed: &Parsed) -> Vec<&InsiderTransaction> {
         only!(parsed, InsiderTransaction)

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::SubsecRound as _;
 use contract::records::NewsArticle;
 
-use super::{SOURCE, row};
+use super::{NAME, row};
 use crate::article::article_id;
 use crate::json::Bounded;
 use crate::page::{Fault, excerpt};
@@ -49,7 +49,7 @@ fn article(request: &Request<'_>, row: &Object<'_>) -> Result<NewsArticle, Fault
     let sentiment = row.object("sentiment");
     let score = sentiment.number("polarity")?;
     Ok(NewsArticle {
-        source: SOURCE.name.into(),
+        source: NAME,
         article_id: article_id(url.as_deref(), None, &title, published_at).into(),
         published_at,
         title,
@@ -89,6 +89,7 @@ fn texts(row: &Object<'_>, name: &str) -> Result<Vec<String>, Fault> {
 mod tests {
     use super::*;
     use crate::fixture::{RECEIVED, at, only, parse as parse_file, rejects, request};
+    use crate::sources::eodhd::SOURCE;
 
     fn articles(parsed: &Parsed) -> Vec<&NewsArticle> {
         only!(parsed, NewsArticle)
@@ -120,10 +121,11 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_scored_has_no_scorer() {
+    fn what_the_provider_did_not_score_has_a_score_of_ours() {
         let parsed = news("AAPL.US.json");
         let second = articles(&parsed)[1];
-        assert_eq!((second.sentiment_score, second.sentiment_scorer.as_deref()), (None, None));
+        assert_eq!(second.sentiment_scorer.as_deref(), Some(crate::sentiment::SCORER));
+        assert!(second.sentiment_score.is_some(), "{second:?}");
         assert_eq!((second.symbols.len(), second.tags.len()), (0, 0));
     }
 

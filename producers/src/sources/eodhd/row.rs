@@ -1,12 +1,13 @@
 //! Rows, whether they came as JSON or as CSV.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use chrono::NaiveDate;
 use contract::{Decimal, Record, Text, decimal};
 
 use super::answer::{Answer, answer};
-use crate::page::{Fault, MAX_ROWS, excerpt, lines, split_at_commas};
+use crate::page::{Fault, MAX_ROWS, excerpt, split_at_commas, text_lines};
 use crate::raw::Raw;
 use crate::source::{PageError, Parsed};
 use crate::value::{Object, absent, finite, tag, trimmed, year_month_day};
@@ -41,6 +42,8 @@ pub(super) struct Table<'a> {
 
 /// Most columns of a table; bulk prices have nine.
 const MAX_COLUMNS: usize = 16;
+/// Bytes of the shortest lines that come in numbers: an estimate, so that the records need not be moved while they grow.
+const LINE_BYTES: usize = 16;
 /// Columns by their names in small letters, and the names of the same values in JSON.
 const COLUMNS: &[(&str, &str)] = &[
     ("date", "date"),
@@ -144,14 +147,15 @@ impl<'a> Table<'a> {
         mut read: impl FnMut(&Row<'_>) -> Result<Option<Record>, Fault>,
     ) -> Result<(), PageError> {
         let mut offset = self.start;
-        for (index, bytes) in lines(self.rows).enumerate() {
+        parsed.records.reserve((self.rows.len() / LINE_BYTES).min(MAX_ROWS));
+        for (index, (bytes, text)) in text_lines(self.rows).enumerate() {
             if index == MAX_ROWS {
                 return Err(PageError::Retry(format!("the file has more than {MAX_ROWS} rows")));
             }
             let is_row = !bytes.trim_ascii().is_empty() && !is_byte_count(bytes, offset);
             offset += bytes.len();
             if is_row {
-                let outcome = self.line(bytes).and_then(|line| read(&Row::Csv(&line)));
+                let outcome = self.line(bytes, text).and_then(|line| read(&Row::Csv(&line)));
                 // The header is line 1.
                 keep(parsed, outcome, format_args!("line {}", index + 2), bytes);
             }
@@ -159,11 +163,11 @@ impl<'a> Table<'a> {
         Ok(())
     }
 
-    fn line<'b>(&'b self, bytes: &'b [u8]) -> Result<Line<'b>, Fault> {
-        let Some(line) = bytes.strip_suffix(b"\n") else {
+    fn line<'b>(&'b self, bytes: &'b [u8], text: Option<&'b str>) -> Result<Line<'b>, Fault> {
+        if !bytes.ends_with(b"\n") {
             return Err(Fault("cut_off", "ends without a line feed, so its last value may be short".to_owned()));
-        };
-        let line = std::str::from_utf8(line).map_err(|_| Fault("encoding", "is not UTF-8".to_owned()))?;
+        }
+        let line = text.ok_or_else(|| Fault("encoding", "is not UTF-8".to_owned()))?.trim_end_matches('\n');
         let mut cells = [""; MAX_COLUMNS];
         let count = split_at_commas(line, &mut cells);
         if count != self.names.len() {
@@ -182,12 +186,19 @@ fn is_byte_count(line: &[u8], offset: usize) -> bool {
 
 impl Line<'_> {
     /// The cell of that name, if there is something in it.
+    #[inline]
     fn cell(&self, name: &str) -> Option<&str> {
         let tag = tag(name);
         let place = self.names.iter().position(|(own_tag, own)| *own_tag == tag && *own == name)?;
-        self.cells.get(place).map(|cell| trimmed(cell)).filter(|cell| !NOTHING.contains(cell))
+        self.cells.get(place).map(|cell| trimmed(cell)).filter(|cell| match cell.as_bytes().first() {
+            // Most are numbers and dates.
+            Some(b'1'..=b'9') => true,
+            Some(_) => !NOTHING.contains(cell),
+            None => false,
+        })
     }
 
+    #[inline]
     fn read<T>(
         &self,
         name: &str,
@@ -203,14 +214,22 @@ impl Line<'_> {
 
 impl Row<'_> {
     /// A text; None where there is nothing.
+    #[inline]
     pub(super) fn text(&self, name: &str) -> Result<Option<Text>, Fault> {
+        Ok(self.borrowed(name)?.map(Text::from))
+    }
+
+    /// A text as it stands in the row, where that is possible.
+    #[inline]
+    pub(super) fn borrowed(&self, name: &str) -> Result<Option<Cow<'_, str>>, Fault> {
         match self {
-            Row::Json(object) => object.text(name),
-            Row::Csv(line) => Ok(line.cell(name).map(Text::from)),
+            Row::Json(object) => object.borrowed(name),
+            Row::Csv(line) => Ok(line.cell(name).map(Cow::Borrowed)),
         }
     }
 
     /// A finite number; None where there is nothing.
+    #[inline]
     pub(super) fn number(&self, name: &str) -> Result<Option<f64>, Fault> {
         match self {
             Row::Json(object) => object.number(name),
@@ -219,6 +238,7 @@ impl Row<'_> {
     }
 
     /// A decimal; None where there is nothing.
+    #[inline]
     pub(super) fn decimal(&self, name: &str) -> Result<Option<Decimal>, Fault> {
         match self {
             Row::Json(object) => object.decimal(name),
@@ -227,6 +247,7 @@ impl Row<'_> {
     }
 
     /// A date; None where there is nothing.
+    #[inline]
     pub(super) fn date(&self, name: &str) -> Result<Option<NaiveDate>, Fault> {
         match self {
             Row::Json(object) => object.date(name),
@@ -243,18 +264,21 @@ impl Row<'_> {
 
     /// The symbol of a row that says its own: code and exchange; else the one that was asked for.
     pub(super) fn symbol(&self, item: &str) -> Result<Text, Fault> {
-        let Some(code) = self.text("code")? else {
+        let Some(code) = self.borrowed("code")? else {
             // An exchange was asked for: without a code nobody knows whose row it is.
             return if item.contains('.') { Ok(item.into()) } else { Err(absent("code")) };
         };
-        let exchange = match self.text("exchange_short_name")? {
+        let exchange = match self.borrowed("exchange_short_name")? {
             Some(exchange) => Some(exchange),
-            None => self.text("exchange")?,
+            None => self.borrowed("exchange")?,
         };
-        let symbol = [code.as_str(), ".", exchange.as_deref().unwrap_or(item)].concat();
-        if symbol.len() > super::MAX_SYMBOL_BYTES || !symbol.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let exchange = exchange.as_deref().unwrap_or(item);
+        let is_symbol = |part: &str| part.bytes().all(|byte| byte.is_ascii_graphic());
+        let length = code.len() + 1 + exchange.len();
+        if length > super::MAX_SYMBOL_BYTES || !is_symbol(&code) || !is_symbol(exchange) {
+            let symbol = format!("{code}.{exchange}");
             return Err(Fault("symbol", format!("`{}` cannot be a symbol", excerpt(symbol.as_bytes()))));
         }
-        Ok(symbol.into())
+        Ok(Text::concat(&[&code, ".", exchange]))
     }
 }

@@ -8,7 +8,7 @@ use contract::records::{FinancialRatio, FinancialStatement};
 use contract::{Decimal, Text, decimal};
 
 use super::fundamentals::{Page, Sections};
-use super::{SOURCE, zone};
+use super::{NAME, zone};
 use crate::page::{Fault, end_of_day};
 use crate::raw::{Raw, put_text};
 use crate::seen::{Hashing, Seen};
@@ -69,7 +69,7 @@ impl Kind {
         // The hour is not said: it was public at the end of that day, where it is listed, at the latest.
         let known_at = filed_on.and_then(|date| end_of_day(date, zone::of_symbol(request.item)));
         let statement = FinancialStatement {
-            source: SOURCE.name.into(),
+            source: NAME,
             symbol: request.item.into(),
             statement: self.statement.into(),
             period: self.period.into(),
@@ -108,7 +108,7 @@ pub(super) fn ratio(request: &Request<'_>, sections: &Sections<'_>) -> Result<Op
     let Some(period_end) = highlights.date("MostRecentQuarter")? else { return Ok(None) };
     let Some(metrics) = metrics(&sections.ratios) else { return Ok(None) };
     Ok(Some(FinancialRatio {
-        source: SOURCE.name.into(),
+        source: NAME,
         symbol: request.item.into(),
         ratio_set: "fundamentals".into(),
         period: "TTM".into(),

@@ -9,7 +9,7 @@ use contract::validate::{MAX_DAY, MIN_DAY};
 use contract::{Decimal, Field, Kind, Text, Value, decimal, json};
 
 use crate::page::{Fault, excerpt, start_of_day};
-use crate::value::{NOTHING, finite, year_month_day};
+use crate::value::{NOTHING, finite, short, year_month_day};
 
 /// Microseconds of a second.
 const SECOND: i64 = 1_000_000;
@@ -78,6 +78,12 @@ pub(super) fn read(
     cell: Cell<'_>,
     values: &mut Vec<Value>,
 ) -> Result<(), Fault> {
+    if let Cell::Text(text) = &cell
+        && let Some(value) = plain(field.kind, format, text)
+    {
+        values.push(value);
+        return Ok(());
+    }
     let is_text = matches!(field.kind, Kind::Text | Kind::Json | Kind::TextList);
     let cell = match cell {
         Cell::Text(text) if is_nothing(&text, is_text) => Cell::Null,
@@ -110,6 +116,19 @@ pub(super) fn read(
     };
     values.push(value);
     Ok(())
+}
+
+/// What most cells hold: a number of a few digits, a date, a text without space around it.
+fn plain(kind: Kind, format: &Format, text: &str) -> Option<Value> {
+    match (kind, format) {
+        (Kind::Double, _) => short(text).map(Value::Double),
+        (Kind::Date, Format::Plain) => year_month_day(text).and_then(storable).map(Value::Date),
+        (Kind::Text, _) => match text.as_bytes() {
+            [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] => Some(Value::Text(text.into())),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// An empty text; of numbers and dates also what is written for nothing.

@@ -2,7 +2,7 @@
 
 use chrono_tz::Tz;
 use contract::dataset::{FLAGS, OBSERVED_AT, SOURCE as SOURCE_FIELD};
-use contract::{Dataset, Kind, Value, dataset};
+use contract::{Dataset, Field, Kind, Value, dataset};
 
 use super::cell::{Cell, Format, read};
 use super::{DATASETS, SOURCE};
@@ -34,6 +34,8 @@ pub(super) struct Item {
     pub(super) origins: Vec<Origin>,
     /// Positions of a date and a time of which either follows from the other.
     pub(super) session: Option<(usize, usize)>,
+    /// Positions of the fields that must have a value.
+    pub(super) needed: Vec<usize>,
 }
 
 /// A column to look for.
@@ -164,7 +166,9 @@ fn read_item(item: &str) -> Result<Item, String> {
     }
     let (session_of, date, time) = SESSION;
     let session = dataset.position(date).zip(dataset.position(time)).filter(|_| dataset.name == session_of);
-    Ok(Item { file: decoded(file)?, dataset, zone, slots: used(slots, &mut origins), origins, session })
+    let is_needed = |field: &Field| !field.nullable && field.kind != Kind::TextList;
+    let needed = (0..dataset.fields.len()).filter(|at| is_needed(&dataset.fields[*at])).collect();
+    Ok(Item { file: decoded(file)?, dataset, zone, slots: used(slots, &mut origins), origins, session, needed })
 }
 
 fn zone(given: &[(&str, Given<'_>)]) -> Result<Tz, String> {

@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::cell::Cell;
 use super::item::{Item, Slot};
-use super::page::{Page, Row};
+use super::page::{Page, ROW_BYTES, Row};
 use super::window::{Rows, Step, Window, check_text};
 use crate::fetch::local::{self, Part, WINDOW_BYTES};
 use crate::page::{Fault, excerpt, without_bom};
@@ -27,7 +27,7 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
 fn parse_window(request: &Request<'_>, body: &[u8], most: usize) -> Result<Parsed, PageError> {
     let item = Item::parse(request.item)?;
     let header = if request.offset == 0 { beginning(body, most)? } else { 0 };
-    let mut page = Page::new(&item, request);
+    let mut page = Page::new(&item, request, body.len() / ROW_BYTES);
     let window = Window { body, header, header_lines: 0, most };
     let next = window.read(request, &mut Objects { slots: &item.slots }, &mut page);
     page.done(next)

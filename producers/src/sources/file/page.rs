@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use contract::{Kind, Record, Value};
+use contract::{Record, Value};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::cell::{self, Cell};
@@ -15,6 +15,8 @@ use crate::value::absent;
 
 /// Most rows of a page, for the memory of their records: what is published together anyway.
 pub(super) const PAGE_ROWS: usize = 20_000;
+/// Bytes of a short row of text, to estimate how many there are.
+pub(super) const ROW_BYTES: usize = 50;
 /// Rows from which on a file of which none can be read is refused as a whole: its mapping is wrong, not its rows.
 const MIN_HOPELESS_ROWS: usize = 10;
 
@@ -73,15 +75,17 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a> Page<'a> {
-    pub(super) fn new(item: &'a Item, request: &Request<'a>) -> Page<'a> {
+    /// One with room for so many rows.
+    pub(super) fn new(item: &'a Item, request: &Request<'a>, rows: usize) -> Page<'a> {
+        let rows = rows.min(PAGE_ROWS);
         Page {
             item,
             request: *request,
-            parsed: Parsed::default(),
+            parsed: Parsed { records: Vec::with_capacity(rows), ..Parsed::default() },
             calendar: Calendar::of(item.zone),
             known_at: request.last_modified_or_received().timestamp_micros(),
-            kept: Vec::new(),
-            seen: HashMap::default(),
+            kept: Vec::with_capacity(rows),
+            seen: HashMap::with_capacity_and_hasher(rows, BuildHasherDefault::default()),
             values: Vec::with_capacity(item.origins.len()),
             key: Vec::new(),
         }
@@ -139,10 +143,8 @@ impl<'a> Page<'a> {
         }
         self.complete()?;
         let known_at = self.version();
-        for (field, value) in item.dataset.fields.iter().zip(&self.values) {
-            if *value == Value::Null && !field.nullable && field.kind != Kind::TextList {
-                return Err(absent(&field.name));
-            }
+        if let Some(at) = item.needed.iter().find(|at| self.values[**at] == Value::Null) {
+            return Err(absent(&item.dataset.fields[*at].name));
         }
         let key = self.key();
         let record = Record::from_values(&item.dataset.name, &mut self.values);

@@ -80,8 +80,9 @@ fn rows(request: &Request<'_>, item: &Item, body: &[u8], metadata: &[u8]) -> Res
         .try_fold(0_u64, |total, group| u64::try_from(group.num_rows()).ok().and_then(|rows| total.checked_add(rows)));
     let total = total.filter(|total| *total <= MAX_ROWS);
     let total = total.ok_or_else(|| unreadable(format_args!("it has more than {MAX_ROWS} rows: divide it")))?;
-    let mut page = Page::new(item, request);
     let end = total.min(request.offset.saturating_add(PAGE_ROWS as u64));
+    // What a file says of itself is not believed: a page grows with its rows.
+    let mut page = Page::new(item, request, 0);
     let (mut first, mut texts) = (0, 0);
     for group in metadata.row_groups() {
         let after = first + u64::try_from(group.num_rows()).unwrap_or_default();

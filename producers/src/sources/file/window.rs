@@ -51,7 +51,6 @@ impl<'a> Window<'a> {
             }
             let (number, unit) = if request.offset == 0 { (line, "line") } else { (self.offset(request, at), "byte") };
             let row = |end: usize| Row { text: &body[at..end], number, unit };
-            let first_line = memchr(b'\n', &body[at..]).map(|end| at + end + 1);
             match rows.next(&body[at..], at < one_line_until) {
                 Step::Row(length, lines) => {
                     rows.add(page, row(at + length));
@@ -61,6 +60,7 @@ impl<'a> Window<'a> {
                 // The line is refused. The next ones get their chance, each for itself as far as was looked: so no byte
                 // is looked at more than twice.
                 step => {
+                    let first_line = memchr(b'\n', &body[at..]).map(|end| at + end + 1);
                     let (fault, looked) = match step {
                         Step::Odd(fault, looked) => (fault, at + looked),
                         _ => (self.unfinished(is_full, first_line.is_some()), body.len()),

@@ -8,9 +8,9 @@ use contract::Text;
 use contract::records::OhlcvBar;
 use serde::Deserialize;
 
-use super::{Page, SOURCE, ZONE, own_symbol, rows};
+use super::{NAME, Page, ZONE, own_symbol, rows};
 use crate::json::Bounded;
-use crate::page::{Calendar, Fault, without_bom};
+use crate::page::{Calendar, DAILY, Fault, without_bom};
 use crate::raw::Raw;
 use crate::source::{PageError, Parsed, Request};
 use crate::value::Object;
@@ -116,9 +116,9 @@ impl Said {
             return Err(Fault("no_close", "has prices but no close".to_owned()));
         };
         Ok(Some(OhlcvBar {
-            source: SOURCE.name.into(),
+            source: NAME,
             symbol: self.symbol,
-            bar_interval: "1d".into(),
+            bar_interval: DAILY,
             ts_start,
             trading_date: self.trading_date,
             open,
@@ -139,6 +139,7 @@ impl Said {
 mod tests {
     use super::*;
     use crate::fixture::{RECEIVED, at, bars, date, parse as parse_file, rejects, request};
+    use crate::sources::fmp::SOURCE;
 
     fn bars_of(file: &str) -> Parsed {
         parse_file(&SOURCE, "eod_prices", file).unwrap()

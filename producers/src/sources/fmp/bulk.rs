@@ -7,9 +7,9 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use super::bars::Said;
 use super::{Page, ZONE, no_list, rows};
-use crate::page::{Fault, MAX_ROWS, excerpt, lines, start_of_day, without_bom};
+use crate::page::{Calendar, Fault, MAX_ROWS, excerpt, text_lines, without_bom};
 use crate::source::{PageError, Parsed, Request};
-use crate::value::finite;
+use crate::value::{finite, year_month_day};
 
 /// Most columns of a line: twice those that there are.
 const MAX_COLUMNS: usize = 16;
@@ -18,7 +18,7 @@ const MAX_COLUMNS: usize = 16;
 const LINE_BYTES: usize = 48;
 
 pub(super) fn path(item: &str, _offset: u64) -> Result<String, PageError> {
-    let date = date_of(item);
+    let date = year_month_day(item);
     let bad = || PageError::Skip(format!("`{}` is not a date like `2024-12-31`", excerpt(item.as_bytes())));
     date.ok_or_else(bad)?;
     Ok(format!("/stable/eod-bulk?date={item}"))
@@ -31,16 +31,17 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
         None => return Ok(Parsed::default()),
     };
     let mut page: Page<'_, (&str, NaiveDate), ()> = Page::with_capacity((body.len() / LINE_BYTES).min(MAX_ROWS));
-    let mut day = Day::default();
-    for (index, line) in lines(below).enumerate() {
+    let mut day =
+        Day { text: "", date: NaiveDate::default(), start: DateTime::default(), calendar: Calendar::of(ZONE) };
+    for (index, (line, text)) in text_lines(below).enumerate() {
         if index == MAX_ROWS {
             return Err(PageError::Retry(format!("the file has more than {MAX_ROWS} rows")));
         }
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let read =
-            said(&layout, line, &mut day).and_then(|(symbol, said)| Ok((symbol, said.bar_from(request, day.start)?)));
+        let read = said(&layout, line, text, &mut day)
+            .and_then(|(symbol, said)| Ok((symbol, said.bar_from(request, day.start)?)));
         match read {
             Ok((symbol, Some(bar))) => page.keep((symbol, bar.trading_date), (), bar, line),
             Ok((_, None)) => page.parsed.holes += 1,
@@ -93,13 +94,13 @@ fn no_header(body: &[u8]) -> PageError {
     }
 }
 
-fn said<'a>(layout: &Layout, line: &'a [u8], day: &mut Day<'a>) -> Result<(&'a str, Said), Fault> {
-    let Some(line) = line.strip_suffix(b"\n") else {
+fn said<'a>(layout: &Layout, line: &[u8], text: Option<&'a str>, day: &mut Day<'a>) -> Result<(&'a str, Said), Fault> {
+    if !line.ends_with(b"\n") {
         return Err(Fault("cut_off", "ends without a line feed, so its last value may be short".to_owned()));
-    };
-    let text = std::str::from_utf8(line).map_err(|_| Fault("encoding", "is not UTF-8".to_owned()))?;
+    }
+    let text = text.ok_or_else(|| Fault("encoding", "is not UTF-8".to_owned()))?;
     let mut columns = [""; MAX_COLUMNS];
-    let count = split(text.trim_end_matches('\r'), &mut columns);
+    let count = split(text.trim_end_matches(['\r', '\n']), &mut columns);
     if count != Some(layout.count) {
         return Err(Fault("columns", format!("has not the {} columns of the header", layout.count)));
     }
@@ -108,7 +109,7 @@ fn said<'a>(layout: &Layout, line: &'a [u8], day: &mut Day<'a>) -> Result<(&'a s
         return Err(Fault("absent", "has no `symbol`".to_owned()));
     }
     if day.text != columns[layout.date] || day.text.is_empty() {
-        *day = Day::of(columns[layout.date])?;
+        day.turn_to(columns[layout.date])?;
     }
     let number_at = |at: Option<usize>| at.map_or(Ok(None), |at| number(columns[at]));
     let mut prices = [None; 4];
@@ -127,7 +128,10 @@ fn split<'a>(mut line: &'a str, columns: &mut [&'a str; MAX_COLUMNS]) -> Option<
     for (at, column) in columns.iter_mut().enumerate() {
         let rest;
         (*column, rest) = match line.strip_prefix('"') {
-            Some(quoted) => quoted.split_once('"')?,
+            Some(quoted) => {
+                let (column, rest) = quoted.split_at(quoted.bytes().position(|byte| byte == b'"')?);
+                (column, &rest[1..])
+            }
             // Columns are short: faster than to search as if they were long.
             None => line.split_at(line.bytes().position(|byte| byte == b',').unwrap_or(line.len())),
         };
@@ -147,25 +151,20 @@ fn number(text: &str) -> Result<Option<f64>, Fault> {
     }
 }
 
-/// Reads `YYYY-MM-DD`.
-fn date_of(text: &str) -> Option<NaiveDate> {
-    let is_shape = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-    is_shape.then(|| text.parse().ok()).flatten()
-}
-
 /// A date and its start, kept from line to line: almost all lines have the same.
-#[derive(Default)]
 struct Day<'a> {
     text: &'a str,
     date: NaiveDate,
     start: DateTime<Utc>,
+    calendar: Calendar,
 }
 
 impl<'a> Day<'a> {
-    fn of(text: &'a str) -> Result<Day<'a>, Fault> {
+    fn turn_to(&mut self, text: &'a str) -> Result<(), Fault> {
         let bad = || Fault("date", format!("`{}` is not a date like `2024-12-31`", excerpt(text.as_bytes())));
-        let date = date_of(text).ok_or_else(bad)?;
-        Ok(Day { text, date, start: start_of_day(date, ZONE).ok_or_else(bad)? })
+        let date = year_month_day(text).ok_or_else(bad)?;
+        (self.text, self.date, self.start) = (text, date, self.calendar.start(date).ok_or_else(bad)?);
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use contract::records::Company;
 
 use super::statements::cik;
-use super::{SOURCE, own_symbol, rows, spelled};
+use super::{NAME, own_symbol, rows, spelled};
 use crate::page::Fault;
 use crate::raw::Raw;
 use crate::source::{PageError, Parsed, Request};
@@ -51,7 +51,7 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
 fn company(request: &Request<'_>, row: &Object<'_>) -> Result<Company, Fault> {
     let kind = KINDS.iter().find(|(flag, _)| row.raw(flag).is_some_and(|value| value.get() == "true"));
     Ok(Company {
-        source: SOURCE.name.into(),
+        source: NAME,
         symbol: own_symbol(request, row)?,
         name: row.needed_text("companyName")?,
         cik: cik(row)?,
@@ -93,6 +93,7 @@ mod tests {
 
     use super::*;
     use crate::fixture::{RECEIVED, at, date, parse as parse_file, rejects, request};
+    use crate::sources::fmp::SOURCE;
 
     fn company_of(file: &str) -> Company {
         let parsed = parse_file(&SOURCE, "profile", file).unwrap();

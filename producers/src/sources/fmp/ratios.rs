@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use contract::Text;
 use contract::records::FinancialRatio;
 
-use super::{Page, SOURCE, metrics, period, rows, spelled};
+use super::{NAME, Page, metrics, period, rows, spelled};
 use crate::page::Fault;
 use crate::source::{PageError, Parsed, Request};
 use crate::value::Object;
@@ -28,7 +28,7 @@ fn read(request: &Request<'_>, row: &Object<'_>, ratio_set: &str) -> Result<Fina
     let said = period(request, row)?;
     let ratio = |names: &[&str]| row.number(spelled(row, names));
     Ok(FinancialRatio {
-        source: SOURCE.name.into(),
+        source: NAME,
         symbol: said.symbol,
         ratio_set: ratio_set.into(),
         period: said.period,
@@ -55,6 +55,7 @@ mod tests {
 
     use super::*;
     use crate::fixture::{RECEIVED, at, date, only, parse as parse_file, rejects};
+    use crate::sources::fmp::SOURCE;
 
     fn ratios(parsed: &Parsed) -> Vec<&FinancialRatio> {
         only!(parsed, FinancialRatio)

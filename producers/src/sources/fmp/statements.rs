@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, TimeZone as _, Utc};
 use contract::Text;
 use contract::records::FinancialStatement;
 
-use super::{Page, SOURCE, ZONE, metrics, period, rows, spelled};
+use super::{NAME, Page, ZONE, metrics, period, rows, spelled};
 use crate::page::{Fault, end_of_day, excerpt};
 use crate::source::{PageError, Parsed, Request};
 use crate::value::Object;
@@ -40,7 +40,7 @@ fn read(request: &Request<'_>, row: &Object<'_>, statement: &str) -> Result<Fina
     let known_at = accepted_at.or_else(|| end_of_day(filed_on?, ZONE)).unwrap_or(request.received_at);
     let amount = |names: &[&str]| row.decimal(spelled(row, names));
     Ok(FinancialStatement {
-        source: SOURCE.name.into(),
+        source: NAME,
         symbol: said.symbol,
         statement: statement.into(),
         period: said.period,
@@ -99,6 +99,7 @@ mod tests {
 
     use super::*;
     use crate::fixture::{RECEIVED, at, date, only, parse as parse_file, rejects, request};
+    use crate::sources::fmp::SOURCE;
 
     fn statements(parsed: &Parsed) -> Vec<&FinancialStatement> {
         only!(parsed, FinancialStatement)

@@ -10,7 +10,7 @@ use contract::Text;
 use contract::records::{ObservationVintage, SeriesVintage};
 
 use super::answer::{Answer, Row};
-use super::{SOURCE, check_observations, series_id, value_of};
+use super::{NAME, check_observations, series_id, value_of};
 use crate::page::{Fault, excerpt, midnight};
 use crate::seen::Seen;
 use crate::source::{PageError, Parsed, Request};
@@ -87,7 +87,7 @@ fn vintage(
     // That a value was replaced was known on the first day of the next one.
     let known_on = realtime_end.and_then(|end| end.succ_opt()).unwrap_or(realtime_start);
     Ok(ObservationVintage {
-        source: SOURCE.name.into(),
+        source: NAME,
         series_id: series_id.clone(),
         observation_date,
         realtime_start,
@@ -136,7 +136,7 @@ fn series_vintage(
     vintage_number: i64,
 ) -> SeriesVintage {
     SeriesVintage {
-        source: SOURCE.name.into(),
+        source: NAME,
         series_id: series_id.clone(),
         vintage_date,
         vintage_number,
@@ -152,6 +152,7 @@ mod tests {
 
     use super::*;
     use crate::fixture::{RECEIVED, at, date, only, parse as parse_file, rejects, request};
+    use crate::sources::fred::SOURCE;
 
     fn vintages(parsed: &Parsed) -> Vec<&ObservationVintage> {
         only!(parsed, ObservationVintage)

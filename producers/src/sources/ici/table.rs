@@ -1,15 +1,17 @@
 //! The table of a file: a header of several rows, and below it the sections of months and of weeks.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt::{self, Write as _};
 
 use chrono::{Days, NaiveDate};
+use contract::Text;
 use contract::records::EtfFlow;
 
-use super::SOURCE;
+use super::NAME;
 use crate::page::{Fault, excerpt, month_day_year};
+use crate::seen::Seen;
 use crate::source::{PageError, Parsed, Reject, Request};
+use crate::value::{finite, trimmed};
 
 /// Most rows of a table: weeks and months of three centuries. Each has up to nine records.
 const MAX_TABLE_ROWS: usize = 20_000;
@@ -23,28 +25,32 @@ const MAX_SECTION_WORDS: usize = 8;
 const DAYS: std::ops::RangeInclusive<f64> = 30_000.0..=80_000.0;
 /// Largest flow, in millions of dollars: more than there are.
 const MAX_MILLIONS: f64 = 1e9;
+/// Longest number, without its commas: what is longer is none.
+const MAX_NUMBER_BYTES: usize = 40;
+/// Most digits of a whole number that a double holds whichever they are.
+const MAX_EXACT_DIGITS: usize = 15;
 /// What stands where there is no value.
 const NOTHING: &[&str] = &["-", "--", "–", "—", ".", "n/a", "na", "n.a."];
 
 /// A category of funds.
 struct Category {
-    name: &'static str,
+    name: Text,
     /// How the word begins that names it.
     word: &'static str,
     /// The categories that add up to it.
     parts: &'static [usize],
 }
 
-const CATEGORIES: [Category; 9] = [
-    Category { name: "total", word: "total", parts: &[1, 4, 5, 8] },
-    Category { name: "equity", word: "equit", parts: &[2, 3] },
-    Category { name: "equity_domestic", word: "domestic", parts: &[] },
-    Category { name: "equity_world", word: "world", parts: &[] },
-    Category { name: "hybrid", word: "hybrid", parts: &[] },
-    Category { name: "bond", word: "bond", parts: &[6, 7] },
-    Category { name: "bond_taxable", word: "taxable", parts: &[] },
-    Category { name: "bond_municipal", word: "municipal", parts: &[] },
-    Category { name: "commodity", word: "commodit", parts: &[] },
+static CATEGORIES: [Category; 9] = [
+    Category { name: Text::literal("total"), word: "total", parts: &[1, 4, 5, 8] },
+    Category { name: Text::literal("equity"), word: "equit", parts: &[2, 3] },
+    Category { name: Text::literal("equity_domestic"), word: "domestic", parts: &[] },
+    Category { name: Text::literal("equity_world"), word: "world", parts: &[] },
+    Category { name: Text::literal("hybrid"), word: "hybrid", parts: &[] },
+    Category { name: Text::literal("bond"), word: "bond", parts: &[6, 7] },
+    Category { name: Text::literal("bond_taxable"), word: "taxable", parts: &[] },
+    Category { name: Text::literal("bond_municipal"), word: "municipal", parts: &[] },
+    Category { name: Text::literal("commodity"), word: "commodit", parts: &[] },
 ];
 /// Finest first: `Total domestic` is domestic, `Taxable bond` is taxable.
 const BY_WORD: [usize; 9] = [2, 3, 6, 7, 1, 4, 5, 8, 0];
@@ -83,7 +89,9 @@ impl fmt::Display for Cell<'_> {
 
 impl<'a> Row<'a> {
     fn cell(&self, column: usize) -> Option<&Cell<'a>> {
-        self.cells.iter().find(|(own, _)| *own == column).map(|(_, cell)| cell)
+        // Mostly no cell before it is empty.
+        let in_place = self.cells.get(column).filter(|(own, _)| *own == column);
+        in_place.or_else(|| self.cells.iter().find(|(own, _)| *own == column)).map(|(_, cell)| cell)
     }
 
     pub(super) fn is_cut_off(&self) -> bool {
@@ -101,7 +109,7 @@ impl<'a> Row<'a> {
     /// The first column as a date.
     fn date(&self) -> Option<NaiveDate> {
         match self.cell(0)? {
-            Cell::Text(text) => month_day_year(text.trim()),
+            Cell::Text(text) => month_day_year(trimmed(text)),
             Cell::Number(days) if DAYS.contains(days) => self.epoch?.checked_add_days(Days::new(days.trunc() as u64)),
             Cell::Number(_) => None,
         }
@@ -210,57 +218,86 @@ impl Columns {
         let mut flows = [None; 9];
         for ((flow, column), category) in flows.iter_mut().zip(self.0).zip(&CATEGORIES) {
             let cell = column.and_then(|column| row.cell(column));
-            *flow = cell.map(|cell| millions(cell, category.name)).transpose()?.flatten();
+            *flow = cell.map(|cell| millions(cell, category)).transpose()?.flatten();
         }
         Ok(flows)
     }
 
     /// How far the parts of a category are from it. A file has no column for what its funds do not do.
     fn deviation(&self, category: usize, flows: &[Option<i64>; 9]) -> Option<i64> {
-        let parts = CATEGORIES[category].parts.iter().filter(|part| self.0[**part].is_some());
-        let parts: Vec<i64> = parts.map(|part| flows[*part]).collect::<Option<_>>()?;
-        let is_split = parts.len() > 1;
-        is_split.then(|| flows[category].map(|flow| (flow - parts.iter().sum::<i64>()).abs())).flatten()
+        let (mut sum, mut count) = (0, 0);
+        for part in CATEGORIES[category].parts.iter().filter(|part| self.0[**part].is_some()) {
+            sum += flows[*part]?;
+            count += 1;
+        }
+        flows[category].filter(|_| count > 1).map(|flow| (flow - sum).abs())
     }
 }
 
 /// A flow in whole millions, as the sheet shows it: the cell behind it may have more digits.
-fn millions(cell: &Cell<'_>, name: &str) -> Result<Option<i64>, Fault> {
+fn millions(cell: &Cell<'_>, category: &Category) -> Result<Option<i64>, Fault> {
     let number = match cell {
         Cell::Number(number) => Some(*number),
-        Cell::Text(text) => match number(text.trim()) {
+        Cell::Text(text) => match number(trimmed(text)) {
             None if NOTHING.contains(&text.trim().to_lowercase().as_str()) => return Ok(None),
             number => number,
         },
     };
     let number = number.filter(|number| number.abs() <= MAX_MILLIONS);
-    let odd =
-        || Fault("number", format!("`{name}` `{}` is not a flow in millions", excerpt(cell.to_string().as_bytes())));
+    let odd = || {
+        Fault(
+            "number",
+            format!("`{}` `{}` is not a flow in millions", category.name, excerpt(cell.to_string().as_bytes())),
+        )
+    };
     number.map(|number| Some(number.round() as i64)).ok_or_else(odd)
 }
 
 /// Reads `-1,234`, `(1,234)` and `1234.5`.
 fn number(text: &str) -> Option<f64> {
-    let in_brackets = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
-    let negative = in_brackets.or_else(|| text.strip_prefix('-')).or_else(|| text.strip_prefix('\u{2212}'));
-    let digits = negative.unwrap_or(text).trim().trim_start_matches('$');
-    let (whole, _) = digits.split_once('.').unwrap_or((digits, ""));
-    let mut groups = whole.split(',');
-    let is_first = groups.next().is_some_and(|group| !group.is_empty() && (group.len() <= 3 || !whole.contains(',')));
-    if !is_first || !groups.all(|group| group.len() == 3) {
+    let (is_negative, digits) = match text.as_bytes().first()? {
+        b'0'..=b'9' => (false, text),
+        b'(' => (true, text[1..].strip_suffix(')')?),
+        b'-' => (true, &text[1..]),
+        _ => text.strip_prefix('\u{2212}').map_or((false, text), |digits| (true, digits)),
+    };
+    let digits = trimmed(digits).trim_start_matches('$');
+    // Digits since the last comma, and whether there was one; none are counted behind the point.
+    let (mut group, mut is_grouped, mut is_part) = (0, false, false);
+    let is_group = |group: usize, is_grouped: bool| if is_grouped { group == 3 } else { group > 0 };
+    let (mut plain, mut length, mut whole) = ([0; MAX_NUMBER_BYTES], 0, 0_u64);
+    for byte in digits.bytes() {
+        match byte {
+            b',' if !is_part && is_group(group, is_grouped) && group <= 3 => (group, is_grouped) = (0, true),
+            b'.' if !is_part && is_group(group, is_grouped) => is_part = true,
+            b'0'..=b'9' if is_part => {}
+            b'0'..=b'9' => {
+                group += 1;
+                whole = whole.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
+            }
+            _ => return None,
+        }
+        if byte != b',' {
+            *plain.get_mut(length)? = byte;
+            length += 1;
+        }
+    }
+    if !is_group(group, is_grouped) {
         return None;
     }
-    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b',' || byte == b'.');
-    let digits = if digits.contains(',') { Cow::Owned(digits.replace(',', "")) } else { Cow::Borrowed(digits) };
-    let number: f64 = digits.parse().ok().filter(|_| is_number)?;
-    Some(if negative.is_some() { -number } else { number })
+    // Most flows are whole, and of few digits.
+    let number = match length {
+        ..=MAX_EXACT_DIGITS if !is_part => whole as f64,
+        _ => finite(std::str::from_utf8(&plain[..length]).ok()?)?,
+    };
+    Some(if is_negative { -number } else { number })
 }
 
 /// What the records of a file have in common.
 pub(super) struct Table<'a> {
     pub(super) request: &'a Request<'a>,
-    pub(super) report: &'static str,
-    pub(super) source_file: &'a str,
+    pub(super) report: Text,
+    pub(super) source_file: Text,
 }
 
 impl Table<'_> {
@@ -278,7 +315,7 @@ impl Table<'_> {
             return Err(PageError::Retry(format!("the table has more than {MAX_TABLE_ROWS} rows")));
         }
         let parsed = Parsed::default();
-        let mut body = Body { table: self, columns, section: Some(frequency), parsed, seen: HashSet::new() };
+        let mut body = Body { table: self, columns, section: Some(frequency), parsed, seen: Seen::default() };
         for row in rows {
             if let Err(fault) = body.add(&row) {
                 body.parsed.rejects.push(row.reject(fault));
@@ -295,7 +332,7 @@ struct Body<'a> {
     /// Frequency of the section; None behind its footnotes.
     section: Option<&'static str>,
     parsed: Parsed,
-    seen: HashSet<(&'static str, NaiveDate)>,
+    seen: Seen<(&'static str, NaiveDate)>,
 }
 
 impl Body<'_> {
@@ -328,17 +365,18 @@ impl Body<'_> {
         if !self.seen.insert((frequency, period_end)) {
             return Err(Fault("duplicate", format!("{period_end} is in the {frequency} section already")));
         }
+        let frequency = Text::from(frequency);
         for (category, flow) in flows.iter().enumerate() {
             let Some(net_flow_millions) = *flow else { continue };
             let flow = EtfFlow {
-                source: SOURCE.name.into(),
-                report: self.table.report.into(),
-                frequency: frequency.into(),
+                source: NAME,
+                report: self.table.report.clone(),
+                frequency: frequency.clone(),
                 period_end,
-                category: CATEGORIES[category].name.into(),
+                category: CATEGORIES[category].name.clone(),
                 net_flow_millions,
                 parts_deviation_millions: self.columns.deviation(category, &flows),
-                source_file: self.table.source_file.into(),
+                source_file: self.table.source_file.clone(),
                 known_at: self.table.request.last_modified_or_received(),
                 observed_at: self.table.request.received_at,
                 flags: Vec::new(),
@@ -383,10 +421,10 @@ mod tests {
     #[test]
     fn what_stands_for_nothing_is_no_flow() {
         for text in ["-", "N/A", " – ", "."] {
-            assert_eq!(millions(&Cell::Text(text.into()), "total"), Ok(None), "{text}");
+            assert_eq!(millions(&Cell::Text(text.into()), &CATEGORIES[0]), Ok(None), "{text}");
         }
-        assert!(millions(&Cell::Number(f64::NAN), "total").is_err());
-        assert_eq!(millions(&Cell::Number(-0.4), "total"), Ok(Some(0)));
+        assert!(millions(&Cell::Number(f64::NAN), &CATEGORIES[0]).is_err());
+        assert_eq!(millions(&Cell::Number(-0.4), &CATEGORIES[0]), Ok(Some(0)));
     }
 
     #[test]

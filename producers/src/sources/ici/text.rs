@@ -2,26 +2,34 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+
 use super::table::{Cell, Line, Row};
-use crate::page::{MAX_ROWS, without_bom};
+use crate::page::{MAX_ROWS, text_lines, without_bom};
 use crate::source::PageError;
+use crate::value::trimmed;
 
 /// Most columns that are read, as many as an `.xls` has.
 const MAX_COLUMNS: usize = 256;
 
+/// Cells of a row as ICI writes it, with an empty one between each two: an estimate, so that a row need not grow.
+const ROOM: usize = 20;
+
 /// The rows of a file that have cells.
 pub(super) fn rows(body: &[u8]) -> Result<Vec<Row<'_>>, PageError> {
     let body = without_bom(body);
-    let delimiter = if body.contains(&b'\t') { b'\t' } else { b',' };
+    let delimiter = if memchr(b'\t', body).is_some() { b'\t' } else { b',' };
     let mut rows = Vec::new();
-    for (index, line) in body.split_inclusive(|byte| *byte == b'\n').enumerate() {
+    for (index, (line, text)) in text_lines(body).enumerate() {
         if index == MAX_ROWS {
             return Err(PageError::Retry(format!("the file has more than {MAX_ROWS} rows")));
         }
-        let text = line.strip_suffix(b"\n");
-        let is_whole = text.is_some();
-        let text = text.unwrap_or(line);
-        let cells = cells(text.strip_suffix(b"\r").unwrap_or(text), delimiter);
+        let is_whole = line.ends_with(b"\n");
+        let cells = match text {
+            Some(text) => cells(text, delimiter, Cow::Borrowed),
+            // What cannot be read in a line that is no text is none of its numbers.
+            None => cells(&String::from_utf8_lossy(line), delimiter, |cell| Cow::Owned(cell.to_owned())),
+        };
         if !cells.is_empty() {
             rows.push(Row { number: index + 1, cells, epoch: None, line: Some(Line { bytes: line, is_whole }) });
         }
@@ -30,46 +38,49 @@ pub(super) fn rows(body: &[u8]) -> Result<Vec<Row<'_>>, PageError> {
 }
 
 /// The cells of a line that are not empty, with their columns.
-fn cells(line: &[u8], delimiter: u8) -> Vec<(usize, Cell<'_>)> {
-    let mut cells = Vec::new();
+fn cells<'a, 'b>(line: &'b str, delimiter: u8, keep: impl Fn(&'b str) -> Cow<'a, str>) -> Vec<(usize, Cell<'a>)> {
+    let line = line.strip_suffix('\n').unwrap_or(line);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    let mut cells = Vec::with_capacity(ROOM);
     let mut rest = Some(line);
     for column in 0..MAX_COLUMNS {
         let Some(line) = rest else { break };
-        let (cell, others) = cell(line, delimiter);
-        if !cell.trim().is_empty() {
-            cells.push((column, Cell::Text(cell)));
-        }
+        let quoted = quoted(line, delimiter);
+        let (cell, others) = quoted.unwrap_or_else(|| bare(line, delimiter));
         rest = others;
+        if trimmed(cell).is_empty() {
+            continue;
+        }
+        let is_escaped = quoted.is_some() && cell.contains("\"\"");
+        let cell = if is_escaped { Cow::Owned(cell.replace("\"\"", "\"")) } else { keep(cell) };
+        cells.push((column, Cell::Text(cell)));
     }
     cells
 }
 
 /// The first cell of a line, and what follows its delimiter.
-fn cell(line: &[u8], delimiter: u8) -> (Cow<'_, str>, Option<&[u8]>) {
-    if let Some(quoted) = quoted(line, delimiter) {
-        return quoted;
+fn bare(line: &str, delimiter: u8) -> (&str, Option<&str>) {
+    match line.bytes().position(|byte| byte == delimiter) {
+        Some(end) => (&line[..end], line.get(end + 1..)),
+        None => (line, None),
     }
-    let end = line.iter().position(|byte| *byte == delimiter);
-    let (cell, rest) = line.split_at(end.unwrap_or(line.len()));
-    (String::from_utf8_lossy(cell), end.and(rest.get(1..)))
 }
 
-/// A cell in quotes, in which two of them are one; None when there is none that ends in this line.
-fn quoted(line: &[u8], delimiter: u8) -> Option<(Cow<'_, str>, Option<&[u8]>)> {
-    let text = line.strip_prefix(b"\"")?;
+/// The same of a cell in quotes, in which two of them are one; None when there is none that ends in this line.
+fn quoted(line: &str, delimiter: u8) -> Option<(&str, Option<&str>)> {
+    let text = line.strip_prefix('"')?;
+    let bytes = text.as_bytes();
     let mut end = 0;
     loop {
-        end += text.get(end..)?.iter().position(|byte| *byte == b'"')?;
-        match text.get(end + 1) {
+        end += bytes.get(end..)?.iter().position(|byte| *byte == b'"')?;
+        match bytes.get(end + 1) {
             Some(b'"') => end += 2,
             _ => break,
         }
     }
-    let cell = String::from_utf8_lossy(&text[..end]);
-    let cell = if cell.contains("\"\"") { Cow::Owned(cell.replace("\"\"", "\"")) } else { cell };
-    match text.get(end + 1) {
-        None => Some((cell, None)),
-        Some(byte) if *byte == delimiter => Some((cell, text.get(end + 2..))),
+    match bytes.get(end + 1) {
+        None => Some((&text[..end], None)),
+        Some(byte) if *byte == delimiter => Some((&text[..end], text.get(end + 2..))),
         Some(_) => None,
     }
 }
@@ -83,7 +94,7 @@ mod tests {
             (column, Cell::Text(text)) => (column, Cow::into_owned(text)),
             (_, Cell::Number(number)) => panic!("{number}"),
         };
-        cells(line.as_bytes(), delimiter).into_iter().map(text).collect()
+        cells(line, delimiter, Cow::Borrowed).into_iter().map(text).collect()
     }
 
     fn cell(column: usize, text: &str) -> (usize, String) {

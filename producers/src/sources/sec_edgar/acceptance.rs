@@ -10,6 +10,7 @@ use std::ops::RangeInclusive;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _, Timelike as _, Utc};
 
 use super::{ZONE, end_of_day};
+use crate::page::Calendar;
 
 /// Hours of New York in which filings are accepted.
 const OPEN_HOURS: RangeInclusive<u32> = 6..=22;
@@ -34,10 +35,14 @@ pub(super) struct Acceptance {
 
 impl Clock {
     /// The clock of a page with these times.
-    pub(super) fn of(times: impl Iterator<Item = NaiveDateTime>, received_at: DateTime<Utc>) -> Clock {
+    pub(super) fn of(
+        times: impl Iterator<Item = NaiveDateTime>,
+        received_at: DateTime<Utc>,
+        new_york: &mut NewYork,
+    ) -> Clock {
         let (mut is_utc, mut is_new_york) = (false, false);
         for time in times {
-            match Clock::told_by(time, received_at) {
+            match Clock::told_by(time, received_at, new_york) {
                 Clock::Utc => is_utc = true,
                 Clock::NewYork => is_new_york = true,
                 Clock::Unknown => {}
@@ -51,12 +56,13 @@ impl Clock {
     }
 
     /// What one time tells: by the other clock the filing would have come at night, or after it was received here.
-    fn told_by(time: NaiveDateTime, received_at: DateTime<Utc>) -> Clock {
-        let is_possible = |instant: DateTime<Utc>| {
-            OPEN_HOURS.contains(&instant.with_timezone(&ZONE).hour()) && instant <= received_at
-        };
-        match (is_possible(time.and_utc()), is_possible(new_york(time))) {
-            _ if is_day_alone(time) => Clock::Unknown,
+    fn told_by(time: NaiveDateTime, received_at: DateTime<Utc>, new_york: &mut NewYork) -> Clock {
+        if is_day_alone(time) {
+            return Clock::Unknown;
+        }
+        let is_possible = |hour: u32, instant: DateTime<Utc>| OPEN_HOURS.contains(&hour) && instant <= received_at;
+        let (utc, own) = (time.and_utc(), new_york.instant(time));
+        match (is_possible(new_york.hour(utc), utc), is_possible(new_york.hour(own), own)) {
             (true, false) => Clock::Utc,
             (false, true) => Clock::NewYork,
             _ => Clock::Unknown,
@@ -64,16 +70,22 @@ impl Clock {
     }
 
     /// When a filing of that day was accepted that has this time on a page with this clock.
-    pub(super) fn read(self, time: NaiveDateTime, filed_on: NaiveDate, received_at: DateTime<Utc>) -> Acceptance {
+    pub(super) fn read(
+        self,
+        time: NaiveDateTime,
+        filed_on: NaiveDate,
+        received_at: DateTime<Utc>,
+        new_york: &mut NewYork,
+    ) -> Acceptance {
         if is_day_alone(time) {
             return Acceptance::of_day(filed_on, received_at);
         }
-        let own = Clock::told_by(time, received_at);
+        let own = Clock::told_by(time, received_at, new_york);
         match if own == Clock::Unknown { self } else { own } {
             Clock::Utc => Acceptance::at(time.and_utc()),
-            Clock::NewYork => Acceptance::at(new_york(time)),
+            Clock::NewYork => Acceptance::at(new_york.instant(time)),
             // New York's clocks are behind: their reading is the later one.
-            Clock::Unknown => Acceptance { accepted_at: None, known_at: new_york(time) },
+            Clock::Unknown => Acceptance { accepted_at: None, known_at: new_york.instant(time) },
         }
     }
 }
@@ -87,6 +99,26 @@ impl Acceptance {
     /// At an unknown time of a day: at its end it was public.
     pub(super) fn of_day(filed_on: NaiveDate, received_at: DateTime<Utc>) -> Acceptance {
         Acceptance { accepted_at: None, known_at: end_of_day(filed_on).unwrap_or(received_at) }
+    }
+}
+
+/// New York's clocks, asked for one time after the other.
+pub(super) struct NewYork(Calendar);
+
+impl NewYork {
+    pub(super) fn clocks() -> NewYork {
+        NewYork(Calendar::of(ZONE))
+    }
+
+    /// As [`new_york`].
+    fn instant(&mut self, time: NaiveDateTime) -> DateTime<Utc> {
+        self.0.steady(time.date()).map_or_else(|| new_york(time), |delay| (time + delay).and_utc())
+    }
+
+    /// The hour that they show.
+    fn hour(&mut self, instant: DateTime<Utc>) -> u32 {
+        let delay = self.0.steady(instant.date_naive());
+        delay.map_or_else(|| instant.with_timezone(&ZONE).hour(), |delay| (instant - delay).hour())
     }
 }
 
@@ -111,7 +143,7 @@ mod tests {
     }
 
     fn clock(times: &[&str]) -> Clock {
-        Clock::of(times.iter().map(|time| digits(time)), at(RECEIVED))
+        Clock::of(times.iter().map(|time| digits(time)), at(RECEIVED), &mut NewYork::clocks())
     }
 
     #[test]
@@ -137,7 +169,7 @@ mod tests {
     #[test]
     fn a_time_that_is_yet_to_come_in_new_york_is_one_of_utc() {
         let received_at = at("2026-11-20T18:00:00Z");
-        let clock = |time| Clock::of([digits(time)].into_iter(), received_at);
+        let clock = |time| Clock::of([digits(time)].into_iter(), received_at, &mut NewYork::clocks());
         assert_eq!(clock("2026-11-20T17:59:59"), Clock::Utc);
         assert_eq!(clock("2026-11-20T12:59:59"), Clock::Unknown);
         // In both worlds it lies in the future: the clock here is slow.
@@ -146,7 +178,8 @@ mod tests {
 
     #[test]
     fn the_same_digits_are_another_instant_on_another_clock() {
-        let read = |clock: Clock, time| clock.read(digits(time), date("2025-07-07"), at(RECEIVED));
+        let read =
+            |clock: Clock, time| clock.read(digits(time), date("2025-07-07"), at(RECEIVED), &mut NewYork::clocks());
         assert_eq!(read(Clock::Utc, "2025-07-07T20:13:14"), Acceptance::at(at("2025-07-07T20:13:14Z")));
         assert_eq!(read(Clock::NewYork, "2025-07-07T20:13:14"), Acceptance::at(at("2025-07-08T00:13:14Z")));
         assert_eq!(read(Clock::NewYork, "2025-01-07T20:13:14"), Acceptance::at(at("2025-01-08T01:13:14Z")));
@@ -158,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_day_without_a_time_is_over_at_midnight_in_new_york() {
-        let read = |time| Clock::Utc.read(digits(time), date("1994-01-26"), at(RECEIVED));
+        let read = |time| Clock::Utc.read(digits(time), date("1994-01-26"), at(RECEIVED), &mut NewYork::clocks());
         let over = Acceptance { accepted_at: None, known_at: at("1994-01-27T05:00:00Z") };
         assert_eq!((read("1994-01-26T05:00:00"), read("1994-01-26T00:00:00")), (over, over));
     }

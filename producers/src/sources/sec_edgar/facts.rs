@@ -13,7 +13,7 @@ use contract::{Text, decimal};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{SOURCE, check_filer, end_of_day, filer, markup, not_json};
+use super::{NAME, check_filer, end_of_day, filer, markup, not_json};
 use crate::page::{Fault, excerpt, is_markup, without_bom};
 use crate::raw::Raw;
 use crate::seen::{Known, Seen};
@@ -129,7 +129,7 @@ impl<'p, 'de> Page<'p, 'de> {
         }
         let known_at = end_of_day(filed_on).unwrap_or(self.request.received_at);
         Ok(XbrlFact {
-            source: SOURCE.name.into(),
+            source: NAME,
             cik: self.cik.clone(),
             taxonomy: self.taxonomy.clone(),
             concept: self.concept.clone(),
@@ -285,6 +285,7 @@ impl<'de> Visitor<'de> for Facts<'_, '_, 'de> {
 mod tests {
     use super::*;
     use crate::fixture::{RECEIVED, at, date as day, only, parse as parse_file, rejects, request};
+    use crate::sources::sec_edgar::SOURCE;
 
     fn facts(parsed: &Parsed) -> Vec<&XbrlFact> {
         only!(parsed, XbrlFact)

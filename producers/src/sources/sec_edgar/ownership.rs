@@ -9,7 +9,7 @@ use contract::{Decimal, Text, decimal};
 
 use super::acceptance::{Acceptance, new_york};
 use super::report::{self, Line, Report, Texts};
-use super::{SOURCE, WWW, cik, markup};
+use super::{NAME, WWW, cik, markup};
 use crate::page::{Fault, excerpt, is_markup};
 use crate::source::{PageError, Parsed, Request};
 use crate::value::{absent, year_month_day};
@@ -169,7 +169,7 @@ impl<'a> Filing<'a> {
         let underlying =
             if line.table == "derivative_holding" { amount(&line.texts, "underlyingSecurityShares")? } else { None };
         Ok(InsiderTransaction {
-            source: SOURCE.name.into(),
+            source: NAME,
             transaction_id: format!("{}/{}/{}", self.accession_number, line.table, line.number).into(),
             symbol: self.symbol.map(Text::from),
             issuer_cik: self.issuer_cik.clone(),
@@ -230,6 +230,7 @@ fn day(text: &str) -> Option<NaiveDate> {
 mod tests {
     use super::*;
     use crate::fixture::{RECEIVED, at, date, only, parse as parse_file, rejects, request};
+    use crate::sources::sec_edgar::SOURCE;
 
     fn report_of(file: &str) -> Parsed {
         parse_file(&SOURCE, "ownership", file).unwrap()

@@ -3,19 +3,18 @@
 //! Older pages do not say how many there are, so an offset carries it from the first page on: the number of the page,
 //! and [`PAGES`] times how many there are.
 
-use std::collections::HashSet;
-
-use chrono::{DateTime, NaiveDateTime};
-use contract::Text;
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use contract::records::{Company, Filing};
+use contract::{Record, Text};
 
-use super::acceptance::{Acceptance, Clock};
-use super::{SOURCE, check_filer, company, filer, object};
+use super::acceptance::{Acceptance, Clock, NewYork};
+use super::{NAME, check_filer, company, filer, object};
 use crate::json::Bounded;
-use crate::page::{Fault, excerpt};
+use crate::page::{Fault, MAX_ROWS, excerpt};
 use crate::raw::Raw;
+use crate::seen::Seen;
 use crate::source::{PageError, Parsed, Request};
-use crate::value::{Object, absent, scalar};
+use crate::value::{Object, absent, plain_instant, scalar, trimmed};
 
 /// Page numbers have three digits.
 const PAGES: u64 = 1000;
@@ -65,43 +64,58 @@ fn first_older_page(filings: &Object<'_>) -> Result<Option<u64>, PageError> {
     Ok((pages > 0).then_some(pages * PAGES + 1))
 }
 
-/// Columns of a page: of each its name and its values.
-struct Columns<'a> {
-    columns: Vec<(&'a str, Vec<Raw<'a>>)>,
-    rows: usize,
-}
+/// Columns of a page: of each its name and its list.
+struct Columns<'a>(Vec<(&'static str, Raw<'a>)>);
 
 impl<'a> Columns<'a> {
-    /// Only columns of the same length can be read: else no value can be given to a filing.
     fn of(page: &Object<'a>) -> Result<Columns<'a>, PageError> {
-        let mut all = Columns { columns: Vec::new(), rows: 0 };
-        for name in COLUMNS {
-            let Some(column) = page.raw(name) else { continue };
-            let bad = |_| PageError::Retry(format!("`{name}` is not a list: `{}`", excerpt(column.get().as_bytes())));
-            let Bounded(column) = serde_json::from_str::<Bounded<Raw<'_>>>(column.get()).map_err(bad)?;
-            if all.columns.is_empty() {
-                all.rows = column.len();
-            } else if all.rows != column.len() {
-                let (found, expected) = (column.len(), all.rows);
-                return Err(PageError::Retry(format!("there are {found} values of `{name}` for {expected} filings")));
-            }
-            all.columns.push((name, column));
+        let columns: Vec<_> = COLUMNS.iter().filter_map(|name| Some((*name, page.raw(name)?))).collect();
+        if let Some((name, column)) = columns.iter().find(|(_, column)| column.elements().is_none()) {
+            let found = excerpt(column.get().as_bytes());
+            return Err(PageError::Retry(format!("`{name}` is not a list: `{found}`")));
         }
-        match all.columns.first() {
-            Some((name, _)) if *name == COLUMNS[0] => Ok(all),
+        match columns.first() {
+            Some((name, _)) if *name == COLUMNS[0] => Ok(Columns(columns)),
             _ => Err(PageError::Retry(format!("the response has no `{}`", COLUMNS[0]))),
         }
     }
 
     /// The times of acceptance that can be read.
     fn times(&self) -> impl Iterator<Item = NaiveDateTime> {
-        let column = self.columns.iter().find(|(name, _)| *name == ACCEPTED);
-        column.into_iter().flat_map(|(_, column)| column).filter_map(|value| written_as_utc(&scalar(*value)?))
+        let column = self.0.iter().find(|(name, _)| *name == ACCEPTED);
+        let values = column.into_iter().filter_map(|(_, column)| column.elements()).flatten();
+        values.take(MAX_ROWS).filter_map(|value| written_as_utc(&scalar(value)?))
     }
 
-    /// A row as the object that it would be.
-    fn row(&self, row: usize) -> Object<'a> {
-        self.columns.iter().map(|(name, column)| (*name, column[row])).collect()
+    /// Goes through the rows, each as the object that it would be; an error if they
+    /// have no end.
+    ///
+    /// Only columns of the same length can be read: else no value can be given to a filing.
+    fn each(&self, mut read: impl FnMut(usize, &Object<'a>)) -> Result<(), PageError> {
+        let mut columns: Vec<_> = self.0.iter().filter_map(|(_, column)| column.elements()).collect();
+        let (mut object, mut row) = (self.0.iter().copied().collect::<Object<'a>>(), Vec::with_capacity(columns.len()));
+        for at in 0..=MAX_ROWS {
+            row.clear();
+            row.extend(columns.iter_mut().filter_map(Iterator::next));
+            if row.is_empty() {
+                return Ok(());
+            }
+            if row.len() < columns.len() {
+                return Err(self.unequal());
+            }
+            object.put_values(row.drain(..));
+            read(at, &object);
+        }
+        Err(PageError::Retry(format!("the page has more than {MAX_ROWS} filings")))
+    }
+
+    /// Names a column that is longer or shorter than the first.
+    fn unequal(&self) -> PageError {
+        let length = |column: &Raw<'_>| column.elements().map_or(0, Iterator::count);
+        let expected = self.0.first().map_or(0, |(_, column)| length(column));
+        let mut lengths = self.0.iter().map(|(name, column)| (name, length(column)));
+        let (name, found) = lengths.find(|(_, found)| *found != expected).unwrap_or((&COLUMNS[0], expected));
+        PageError::Retry(format!("there are {found} values of `{name}` for {expected} filings"))
     }
 }
 
@@ -128,44 +142,61 @@ const COLUMNS: [&str; 15] = [
 
 fn filings(request: &Request<'_>, cik: &str, page: &Object<'_>, parsed: &mut Parsed) -> Result<(), PageError> {
     let columns = Columns::of(page)?;
-    let clock = Clock::of(columns.times(), request.received_at);
-    let mut seen = HashSet::with_capacity(columns.rows);
-    for at in 0..columns.rows {
-        let row = columns.row(at);
-        let filing = filing(request, cik, clock, &row).and_then(|filing| {
+    let mut new_york = NewYork::clocks();
+    let clock = Clock::of(columns.times(), request.received_at, &mut new_york);
+    let mut seen = Seen::default();
+    let cik = Text::from(cik);
+    columns.each(|at, row| {
+        let filing = filing(request, &cik, (clock, &mut new_york), row).and_then(|filing| {
             let is_new = seen.insert(filing.accession_number.clone());
             is_new.then_some(filing).ok_or_else(|| Fault("duplicate", "is in the page already".to_owned()))
         });
         match filing {
-            Ok(filing) => parsed.records.push(filing.into()),
+            Ok(filing) => parsed.records.push(Record::Filing(filing)),
             Err(fault) => {
                 let text = row.json(|_, _| true).unwrap_or_default();
                 parsed.rejects.push(fault.at(format_args!("row {at}")).reject(text.as_bytes()));
             }
         }
-    }
-    Ok(())
+    })
 }
 
 /// The digits of a time that ends with `Z`, whatever they mean.
 fn written_as_utc(text: &str) -> Option<NaiveDateTime> {
-    let time = DateTime::parse_from_rfc3339(text.trim()).ok()?;
-    text.trim().ends_with(['Z', 'z']).then(|| time.naive_utc())
+    let text = trimmed(text);
+    plain_instant(text)
+        .or_else(|| {
+            let time = DateTime::parse_from_rfc3339(text).ok()?;
+            Some(time.to_utc()).filter(|_| text.ends_with(['Z', 'z']))
+        })
+        .map(|time| time.naive_utc())
 }
 
-fn acceptance(request: &Request<'_>, clock: Clock, row: &Object<'_>) -> Result<Acceptance, Fault> {
-    let filed_on = row.needed_date("filingDate")?;
-    let Some(time) = row.instant(ACCEPTED)? else { return Ok(Acceptance::of_day(filed_on, request.received_at)) };
-    let digits = row.text(ACCEPTED)?.and_then(|text| written_as_utc(&text));
-    Ok(digits.map_or(Acceptance::at(time), |digits| clock.read(digits, filed_on, request.received_at)))
+fn acceptance(
+    request: &Request<'_>,
+    (clock, new_york): (Clock, &mut NewYork),
+    row: &Object<'_>,
+    filed_on: NaiveDate,
+) -> Result<Acceptance, Fault> {
+    let digits = row.raw(ACCEPTED).and_then(scalar).and_then(|text| written_as_utc(&text));
+    if let Some(digits) = digits {
+        return Ok(clock.read(digits, filed_on, request.received_at, new_york));
+    }
+    let time = row.instant(ACCEPTED)?;
+    Ok(time.map_or_else(|| Acceptance::of_day(filed_on, request.received_at), Acceptance::at))
 }
 
-fn filing(request: &Request<'_>, cik: &str, clock: Clock, row: &Object<'_>) -> Result<Filing, Fault> {
+fn filing(
+    request: &Request<'_>,
+    cik: &Text,
+    clock: (Clock, &mut NewYork),
+    row: &Object<'_>,
+) -> Result<Box<Filing>, Fault> {
     let filed_on = row.needed_date("filingDate")?;
-    let Acceptance { accepted_at, known_at } = acceptance(request, clock, row)?;
-    Ok(Filing {
-        source: SOURCE.name.into(),
-        cik: cik.into(),
+    let Acceptance { accepted_at, known_at } = acceptance(request, clock, row, filed_on)?;
+    Ok(Box::new(Filing {
+        source: NAME,
+        cik: cik.clone(),
         accession_number: accession_number(row)?,
         form: row.needed_text("form")?,
         filed_on,
@@ -184,15 +215,20 @@ fn filing(request: &Request<'_>, cik: &str, clock: Clock, row: &Object<'_>) -> R
         known_at: request.not_after_receipt(known_at),
         observed_at: request.received_at,
         flags: Vec::new(),
-    })
+    }))
 }
 
 /// A filing's number: ten digits, two of the year, six.
 fn accession_number(row: &Object<'_>) -> Result<Text, Fault> {
-    let text = row.text(COLUMNS[0])?.ok_or_else(|| absent(COLUMNS[0]))?;
-    let is_at = |at: usize, byte: u8| if matches!(at, 10 | 13) { byte == b'-' } else { byte.is_ascii_digit() };
-    if text.len() == 20 && text.bytes().enumerate().all(|(at, byte)| is_at(at, byte)) {
-        return Ok(text);
+    let text = row.borrowed(COLUMNS[0])?.ok_or_else(|| absent(COLUMNS[0]))?;
+    let is_number = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
+    if let Some((filer, [b'-', year @ .., b'-', _, _, _, _, _, _])) = text.as_bytes().split_at_checked(10)
+        && year.len() == 2
+        && is_number(filer)
+        && is_number(year)
+        && is_number(&text.as_bytes()[14..])
+    {
+        return Ok(text.into());
     }
     let reason = format!("`{}` `{}` is not like `0000320193-24-000123`", COLUMNS[0], excerpt(text.as_bytes()));
     Err(Fault("accession_number", reason))
@@ -249,11 +285,13 @@ fn former_names(page: &Object<'_>) -> Result<Vec<String>, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use contract::Record;
+    use std::collections::HashSet;
+
     use serde_json::Value;
 
     use super::*;
     use crate::fixture::{RECEIVED, at, date, parse as parse_file, rejects, request};
+    use crate::sources::sec_edgar::SOURCE;
 
     fn page_of(file: &str) -> Parsed {
         parse_file(&SOURCE, "submissions", file).unwrap()
@@ -328,7 +366,7 @@ mod tests {
         };
         let tickers = symbols(&parse_file(&SOURCE, "company_tickers", "all.json").unwrap());
         let filer = symbols(&page_of("320193.json"));
-        assert!(tickers.contains("AAPL") && filer.len() == 1, "{tickers:?}, {filer:?}");
+        assert!(tickers.contains(&Text::from("AAPL")) && filer.len() == 1, "{tickers:?}, {filer:?}");
         assert!(tickers.is_disjoint(&filer), "{tickers:?}, {filer:?}");
     }
 

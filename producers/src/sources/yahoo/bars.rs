@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use contract::records::OhlcvBar;
 use contract::{Record, Text};
 
-use super::{Chart, SOURCE};
+use super::{Chart, NAME};
 use crate::json::{Bounded, Cell};
 use crate::page::{Calendar, Fault, excerpt, instant};
 use crate::seen::{Hashing, Known};
@@ -232,7 +232,7 @@ impl Page<'_> {
         };
         let (ts_start, trading_date) = self.time(row)?;
         Ok(Some(OhlcvBar {
-            source: SOURCE.name.into(),
+            source: NAME,
             symbol: self.symbol.clone(),
             bar_interval: self.interval.name.into(),
             ts_start,

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use contract::Text;
 use contract::records::CorporateAction;
 
-use super::{Chart, SOURCE};
+use super::{Chart, NAME};
 use crate::page::{Fault, MAX_ROWS, excerpt, instant};
 use crate::raw::Raw;
 use crate::source::{PageError, Parsed, Request};
@@ -70,7 +70,7 @@ fn action(
     // Some dividends are paid in another currency than the instrument is traded in, and say so.
     let currency = event.text("currency")?.or_else(|| chart.meta.currency.as_deref().map(Text::from));
     Ok(CorporateAction {
-        source: SOURCE.name.into(),
+        source: NAME,
         symbol: chart.meta.symbol.as_str().into(),
         action_type: action_type.into(),
         ex_date: ex_date(event, zone)?,
@@ -102,6 +102,7 @@ mod tests {
 
     use super::*;
     use crate::fixture::{RECEIVED, at, bars, date, parse as parse_file, rejects};
+    use crate::sources::yahoo::SOURCE;
 
     fn actions(parsed: &Parsed) -> Vec<&CorporateAction> {
         parsed.records.iter().filter_map(action_of).collect()

@@ -7,7 +7,7 @@ use contract::Text;
 use contract::records::OptionQuote;
 use serde::Deserialize;
 
-use super::{SOURCE, first_result, symbol_of};
+use super::{NAME, first_result, symbol_of};
 use crate::json::Bounded;
 use crate::occ;
 use crate::page::{Fault, MAX_ROWS, excerpt, instant, midnight};
@@ -133,7 +133,7 @@ impl<'a> Page<'a> {
         let contract = occ::parse(&symbol)?;
         check(&contract, option_type, &row)?;
         let quote = OptionQuote {
-            source: SOURCE.name.into(),
+            source: NAME,
             contract_symbol: Text::from(&*symbol),
             quoted_at: self.underlying.quoted_at,
             underlying_symbol: self.underlying.symbol.clone(),
@@ -210,6 +210,7 @@ mod tests {
 
     use super::*;
     use crate::fixture::{RECEIVED, at, date, only, parse as parse_file, rejects, request};
+    use crate::sources::yahoo::SOURCE;
 
     fn chain_of(file: &str) -> Parsed {
         parse_file(&SOURCE, "options", file).unwrap()
