@@ -114,6 +114,9 @@ pub async fn page(fetcher: &Fetcher, question: Question<'_>, patience: Patience)
 
 async fn ask(fetcher: &Fetcher, question: Question<'_>) -> Result<Page, Failure> {
     let Question { source, endpoint, item, offset } = question;
+    if let Some((wait, why)) = fetcher.rest() {
+        return Err(Failure { error: PageError::Retry(why), retry_after: Some(wait) });
+    }
     let response = fetcher.get(endpoint.base, &(endpoint.path)(item, offset)?).await?;
     let Response { received_at, last_modified, .. } = response;
     let request = Request { item, offset, received_at, last_modified };
@@ -207,6 +210,19 @@ mod tests {
         assert!(matches!(ask_cboe(&stub).await, Err(PageError::Retry(_))));
         assert_eq!(stub.requests().len(), 1);
         assert!(start.elapsed() < Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn what_one_item_was_told_to_wait_for_counts_for_all_of_its_provider() {
+        let stub = Stub::answering(&[response("503 Busy", &["Retry-After: 600"], b"")]).await;
+        let source = source("cboe").unwrap();
+        let fetcher = Fetcher::new(source, &stub.base, None, LIMITS).unwrap();
+        for (endpoint, item) in [(0, "SKEW"), (0, "VIX"), (1, "AAPL")] {
+            let question = Question { source, endpoint: &source.endpoints[endpoint], item, offset: 0 };
+            let error = page(&fetcher, question, HASTY).await.unwrap_err();
+            assert!(matches!(error, PageError::Retry(_)), "{error:?}");
+        }
+        assert_eq!(stub.requests().len(), 1);
     }
 
     #[tokio::test]

@@ -5,20 +5,26 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, SubsecRound as _, Utc};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER, USER_AGENT};
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER, USER_AGENT};
 use reqwest::{Client, Url, redirect};
 use service::registry::install_tls;
 use service::secret::{Secret, without_credentials};
 use service::{settings, telemetry};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::source::{Auth, Base, PageError, Source};
 
+mod address;
+mod body;
 pub mod local;
+mod rest;
 mod session;
 
+use address::PublicAddresses;
+use body::Body;
+use rest::{Rest, Sign};
 use session::{Cookies, Pass, Session};
 
 /// Limits of one request: a provider that is slow, endless or hostile costs no more than this.
@@ -66,6 +72,7 @@ pub struct Response {
 /// What asks one provider, one request at a time.
 #[derive(Debug)]
 pub struct Fetcher {
+    source: &'static str,
     client: Client,
     base: String,
     /// Addresses of endpoints that are elsewhere, each with the variable that replaces it.
@@ -77,6 +84,8 @@ pub struct Fetcher {
     pause: Duration,
     /// When the next request may be made.
     free_at: Mutex<Instant>,
+    /// Whether it is left alone.
+    rest: Rest,
     /// Where the files are that are read instead of asking anybody.
     folder: Option<local::Folder>,
 }
@@ -121,9 +130,22 @@ impl Fetcher {
         let pause = if is_local { Duration::ZERO } else { source.pause };
         let client = client(source, limits, base == source.base_url)?;
         let others = source.other_bases().iter().map(|other| (other.env, base.to_owned())).collect();
-        let free_at = Mutex::new(Instant::now());
+        let (free_at, rest) = (Mutex::new(Instant::now()), Rest::default());
         let session = Session::of(source);
-        Ok(Fetcher { client, base: base.to_owned(), others, identity, session, limits, pause, free_at, folder })
+        let source = source.name;
+        Ok(Fetcher {
+            source,
+            client,
+            base: base.to_owned(),
+            others,
+            identity,
+            session,
+            limits,
+            pause,
+            free_at,
+            rest,
+            folder,
+        })
     }
 
     /// Asks for a path at the source's address or another one of it. A response is one whatever its status; an error holds
@@ -183,15 +205,37 @@ impl Fetcher {
             .map_err(|error| PageError::Skip(format!("its address cannot be built: {error}")))
     }
 
-    /// Makes a request in its turn.
+    /// How much longer the provider is left alone, and why: it wants to be, or has failed too often.
+    pub fn rest(&self) -> Option<(Duration, String)> {
+        self.rest.left(Instant::now())
+    }
+
+    /// Makes a request in its turn, and notes how it ended.
     async fn send(&self, url: Url, headers: HeaderMap) -> Result<(Response, HeaderMap), PageError> {
-        let request = self.client.get(url).headers(headers);
         self.wait_for_turn().await;
+        let outcome = self.send_now(url, headers).await;
+        let sign = match &outcome {
+            Ok((response, _)) => match (response.status, response.retry_after) {
+                (400.., Some(wait)) => Sign::Busy(wait),
+                (429 | 500.., None) => Sign::Failed,
+                _ => Sign::Answered,
+            },
+            Err(PageError::Retry(_)) => Sign::Failed,
+            Err(PageError::Skip(_) | PageError::Halt(_)) => Sign::Answered,
+        };
+        if let Some(wait) = self.rest.note(sign, Instant::now()) {
+            info!(source = self.source, ?wait, "the provider is left alone");
+        }
+        outcome
+    }
+
+    async fn send_now(&self, url: Url, headers: HeaderMap) -> Result<(Response, HeaderMap), PageError> {
+        let request = self.client.get(url).header(ACCEPT_ENCODING, "gzip").headers(headers);
         let late = || PageError::Retry(format!("no answer within {} seconds", self.limits.headers.as_secs()));
         let sent = timeout(self.limits.headers, request.send()).await;
         let response = sent.map_err(|_| late())?.map_err(transport)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = self.body(response).await?;
+        let body = self.body(response, &headers).await?;
         // What is published has microseconds.
         let now = Utc::now().trunc_subsecs(6);
         let response = Response {
@@ -220,18 +264,15 @@ impl Fetcher {
     }
 
     /// Reads the body piece by piece, so that neither its size nor its pace is the provider's to choose.
-    async fn body(&self, mut response: reqwest::Response) -> Result<Vec<u8>, PageError> {
-        let mut body = Vec::new();
+    async fn body(&self, mut response: reqwest::Response, headers: &HeaderMap) -> Result<Vec<u8>, PageError> {
+        let mut body = Body::of(headers, self.limits.body)?;
         let stalled = || PageError::Retry(format!("the body stalled for {} seconds", self.limits.idle.as_secs()));
-        while let Some(chunk) =
+        while let Some(piece) =
             timeout(self.limits.idle, response.chunk()).await.map_err(|_| stalled())?.map_err(transport)?
         {
-            if body.len() + chunk.len() > self.limits.body {
-                return Err(PageError::Skip(format!("the body has more than {} bytes", self.limits.body)));
-            }
-            body.extend_from_slice(&chunk);
+            body.add(&piece)?;
         }
-        Ok(body)
+        body.done()
     }
 }
 
@@ -293,13 +334,17 @@ fn check_address(variable: &str, own: &str, address: &str) -> anyhow::Result<boo
     Ok(matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")))
 }
 
-fn client(source: &Source, limits: Limits, https_only: bool) -> anyhow::Result<Client> {
+/// The client of a source at its own address, or at one that was put in its place and may be anywhere.
+fn client(source: &Source, limits: Limits, is_own: bool) -> anyhow::Result<Client> {
     install_tls();
-    let client = Client::builder()
-        .user_agent(source.user_agent)
-        .https_only(https_only)
-        // A redirect could lead the key, or us, anywhere; no endpoint has one.
-        .redirect(redirect::Policy::none())
+    let client = Client::builder().user_agent(source.user_agent).https_only(is_own);
+    let client = match is_own {
+        true => client.dns_resolver(PublicAddresses).redirect(address::redirects()),
+        false => client.redirect(redirect::Policy::none()),
+    };
+    let client = client
+        // We unpack bodies ourselves, to see how far they swell.
+        .no_gzip()
         .referer(false)
         // A proxy from the environment would be handed the key without anyone having said so.
         .no_proxy()
@@ -452,6 +497,58 @@ mod tests {
         let stub = Stub::answering(&[response("200 OK", &["Content-Encoding: gzip"], bomb)]).await;
         let error = fetcher("cboe", &stub.base).get(None, "/x").await.unwrap_err();
         assert_eq!(error, PageError::Skip("the body has more than 1048576 bytes".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_was_packed_is_unpacked_and_one_packed_twice_is_refused() {
+        let packed = include_bytes!("../fixtures/two_megabytes_of_zeros.gz");
+        let answer = |encoding: &str| response("200 OK", &[&format!("Content-Encoding: {encoding}")], packed);
+        let stub = Stub::answering(&[answer("gzip"), answer("gzip, gzip")]).await;
+        let limits = Limits { body: 4 << 20, ..SHORT };
+        let fetcher = Fetcher::new(source("cboe").unwrap(), &stub.base, None, limits).unwrap();
+        // More than 200 times as large as what was sent.
+        let error = fetcher.get(None, "/x").await.unwrap_err();
+        assert!(matches!(&error, PageError::Skip(text) if text.contains("200 times")), "{error:?}");
+        let error = fetcher.get(None, "/x").await.unwrap_err();
+        assert!(matches!(&error, PageError::Retry(text) if text.contains("`gzip, gzip`")), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_fails_again_and_again_is_left_alone_until_it_answers() {
+        let failing =
+            [response("500 Oops", &[], b""), response("429 Slow", &[], b""), b"no HTTP at all\r\n\r\n".to_vec()];
+        let stub = Stub::answering(&failing).await;
+        let fetcher = fetcher("cboe", &stub.base);
+        for _ in 0..4 {
+            let _ = fetcher.get(None, "/x").await;
+            assert_eq!(fetcher.rest(), None);
+        }
+        let _ = fetcher.get(None, "/x").await;
+        let (left, why) = fetcher.rest().unwrap();
+        assert!(left <= Duration::from_secs(10) && why.starts_with("it has failed 5 times in a row"), "{left:?} {why}");
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_an_item_says_nothing_of_the_provider() {
+        for answer in [response("404 Not Found", &[], b""), response("401 Unauthorized", &[], b"")] {
+            let stub = Stub::answering(&[answer]).await;
+            let fetcher = fetcher("cboe", &stub.base);
+            for _ in 0..8 {
+                fetcher.get(None, "/x").await.unwrap();
+            }
+            assert_eq!(fetcher.rest(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_providers_own_address_never_leads_to_this_machine() {
+        let stub = Stub::answering(&[response("200 OK", &[], b"")]).await;
+        let port = stub.base.rsplit_once(':').unwrap().1;
+        let client = client(source("cboe").unwrap(), SHORT, true).unwrap();
+        let error = client.get(format!("https://localhost:{port}/x")).send().await.map_err(transport).unwrap_err();
+        let expected = "`localhost` leads to no address of the internet";
+        assert!(matches!(&error, PageError::Retry(text) if text.contains(expected)), "{error:?}");
+        assert!(stub.requests().is_empty());
     }
 
     #[tokio::test]

@@ -1,0 +1,189 @@
+//! Where requests may lead: to the provider's own host, on the internet.
+//!
+//! A name that leads elsewhere, by a DNS answer or a redirect, could reach what only this machine can reach. The resolver
+//! that looks at the addresses is the one that connects to them, so that no second answer can differ from the first.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Url, redirect};
+
+/// Most redirects of one request.
+const MAX_REDIRECTS: usize = 3;
+
+/// Networks that are nobody's on the internet: first address, and how many of its bits count (RFC 6890 and what it lists).
+const SPECIAL_V4: &[(Ipv4Addr, u32)] = &[
+    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::new(10, 0, 0, 0), 8),
+    // Between a provider of access and its customers.
+    (Ipv4Addr::new(100, 64, 0, 0), 10),
+    (Ipv4Addr::new(127, 0, 0, 0), 8),
+    // Also where clouds tell a machine its secrets.
+    (Ipv4Addr::new(169, 254, 0, 0), 16),
+    (Ipv4Addr::new(172, 16, 0, 0), 12),
+    (Ipv4Addr::new(192, 0, 0, 0), 24),
+    (Ipv4Addr::new(192, 0, 2, 0), 24),
+    (Ipv4Addr::new(192, 168, 0, 0), 16),
+    (Ipv4Addr::new(198, 18, 0, 0), 15),
+    (Ipv4Addr::new(198, 51, 100, 0), 24),
+    (Ipv4Addr::new(203, 0, 113, 0), 24),
+    // Multicast, and what is reserved.
+    (Ipv4Addr::new(224, 0, 0, 0), 3),
+];
+/// Of IPv6 only these are given out; addresses of IPv4 within them are looked at as such.
+const GLOBAL_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
+const SPECIAL_V6: &[(Ipv6Addr, u32)] = &[
+    // Teredo and others that are assigned to protocols.
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
+    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
+    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
+];
+
+/// Whether an address is one of the internet.
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => !SPECIAL_V4.iter().any(|(network, bits)| {
+            let mask = u32::MAX << (32 - bits);
+            address.to_bits() & mask == network.to_bits()
+        }),
+        IpAddr::V6(address) => {
+            let is_in =
+                |(network, bits): &(Ipv6Addr, u32)| (address.to_bits() ^ network.to_bits()) >> (128 - bits) == 0;
+            match embedded(address) {
+                Some(embedded) => is_public(IpAddr::V4(embedded)),
+                None => is_in(&GLOBAL_V6) && !SPECIAL_V6.iter().any(is_in),
+            }
+        }
+    }
+}
+
+/// The address of IPv4 that one of IPv6 leads to: mapped, by NAT64 or by 6to4.
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let low = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0xffff, a, b] | [0x64, 0xff9b, 0, 0, 0, 0, a, b] | [0x2002, a, b, ..] => Some(low(a, b)),
+        _ => None,
+    }
+}
+
+/// Looks names up as the system does, and leaves out what is not of the internet.
+#[derive(Debug)]
+pub(super) struct PublicAddresses;
+
+impl Resolve for PublicAddresses {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let public: Vec<SocketAddr> = found.filter(|address| is_public(address.ip())).collect();
+            if public.is_empty() {
+                return Err(format!("`{}` leads to no address of the internet", name.as_str()).into());
+            }
+            Ok(Box::new(public.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Redirects that stay with the same host and port are followed, by HTTPS alone; any other is the answer.
+pub(super) fn redirects() -> redirect::Policy {
+    redirect::Policy::custom(|attempt| {
+        let is_followed = attempt.previous().len() <= MAX_REDIRECTS
+            && attempt.previous().last().is_some_and(|from| is_same_place(from, attempt.url()));
+        if is_followed { attempt.follow() } else { attempt.stop() }
+    })
+}
+
+fn is_same_place(from: &Url, to: &Url) -> bool {
+    let place = |url: &Url| (url.scheme() == "https", url.host_str().map(str::to_owned), url.port_or_known_default());
+    to.scheme() == "https" && to.username().is_empty() && place(from) == place(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr as _;
+
+    use super::*;
+
+    #[test]
+    fn addresses_that_only_this_machine_may_reach_are_not_of_the_internet() {
+        for address in [
+            "0.0.0.0",
+            "10.1.2.3",
+            "100.64.0.1",
+            "100.127.255.255",
+            "127.0.0.1",
+            "127.255.255.255",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.8",
+            "192.168.1.1",
+            "198.19.255.255",
+            "203.0.113.9",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "::7f00:1",
+            "64:ff9b::a9fe:a9fe",
+            "2002:7f00:1::",
+            "fe80::1",
+            "fd00:ec2::254",
+            "ff02::1",
+            "2001:db8::1",
+            "2001::1",
+            "100::1",
+            "64:ff9b:1::1",
+        ] {
+            assert!(!is_public(address.parse().unwrap()), "{address}");
+        }
+        for address in [
+            "1.1.1.1",
+            "9.255.255.255",
+            "11.0.0.0",
+            "100.63.255.255",
+            "100.128.0.0",
+            "172.15.255.255",
+            "172.32.0.0",
+            "192.167.255.255",
+            "198.17.255.255",
+            "223.255.255.255",
+            "2606:4700:4700::1111",
+            "2a00:1450:4001::1",
+            "::ffff:1.1.1.1",
+            "64:ff9b::101:101",
+            "2002:101:101::",
+        ] {
+            assert!(is_public(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_this_machine_is_not_followed() {
+        let outcome = PublicAddresses.resolve(Name::from_str("localhost").unwrap()).await;
+        let error = outcome.err().unwrap().to_string();
+        assert_eq!(error, "`localhost` leads to no address of the internet");
+    }
+
+    #[test]
+    fn a_redirect_stays_with_host_and_port_and_is_never_plain() {
+        let from = Url::parse("https://api.example.org/a?key=x").unwrap();
+        let may = |to: &str| is_same_place(&from, &from.join(to).unwrap());
+        assert!(may("/b") && may("https://api.example.org:443/b") && may("https://API.example.org/b?c#d"));
+        for to in [
+            "http://api.example.org/b",
+            "https://example.org/b",
+            "https://api.example.org.evil.example/b",
+            "https://api.example.org:8443/b",
+            "https://127.0.0.1/b",
+            "https://me@api.example.org/b",
+            "file:///etc/passwd",
+            "//169.254.169.254/latest",
+        ] {
+            assert!(!may(to), "{to}");
+        }
+        let plain = Url::parse("http://api.example.org/a").unwrap();
+        assert!(!is_same_place(&plain, &plain.join("/b").unwrap()));
+    }
+}
