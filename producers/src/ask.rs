@@ -71,9 +71,14 @@ pub struct Page {
 impl Page {
     /// The one behind the last.
     pub fn end() -> Page {
-        let received_at = Utc::now().trunc_subsecs(6);
+        let received_at = now();
         Page { records: Vec::new(), dead_letters: Vec::new(), holes: 0, next_offset: None, received_at }
     }
+}
+
+/// Now, in the microseconds that are published.
+pub fn now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(6)
 }
 
 /// Why there is no page, and how long the provider wants to be left alone.

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use contract::Record;
+use chrono::{DateTime, Utc};
+use contract::records::FetchLog;
+use contract::{Record, Text};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::ask::{Page, Question};
+use crate::fetch::Cost;
 use crate::meters::SourceMeters;
 use crate::poll::{Ending, KAFKA_WAITS, Mode, Run, Stop, connect, pause};
 use crate::progress::{ItemDone, RoundDone};
@@ -32,16 +35,44 @@ pub(crate) struct Answer {
     pub(crate) item: String,
     pub(crate) offset: u64,
     pub(crate) page: Result<Page, Left>,
-    /// Whether nothing more comes for this item.
-    pub(crate) is_last: bool,
+    /// What the item has cost, and how long it took, when nothing more comes for it.
+    pub(crate) spent: Option<(Cost, Duration)>,
+    /// When it was answered.
+    pub(crate) at: DateTime<Utc>,
 }
 
 /// Why an item is left.
 #[derive(Debug)]
 pub(crate) struct Left {
     pub(crate) reason: String,
-    /// Whether the provider has it and could not give it.
-    pub(crate) is_failure: bool,
+    /// How asking for it ended.
+    pub(crate) outcome: Outcome,
+}
+
+/// How asking for an item ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// With all of its pages.
+    #[default]
+    Answered,
+    /// The provider does not have it.
+    Skipped,
+    /// The provider has it and could not give it: the next round asks again.
+    GivenUp,
+    /// No item of this source can be had.
+    Halted,
+}
+
+impl Outcome {
+    /// As `fetch_log` says it.
+    fn word(self) -> Text {
+        match self {
+            Outcome::Answered => const { Text::literal("answered") },
+            Outcome::Skipped => const { Text::literal("skipped") },
+            Outcome::GivenUp => const { Text::literal("given_up") },
+            Outcome::Halted => const { Text::literal("halted") },
+        }
+    }
 }
 
 /// What a run has done so far.
@@ -65,13 +96,48 @@ impl Tally {
 }
 
 /// What has become of an item.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct ItemTally {
     published: u64,
     rejected: u64,
     holes: u64,
-    /// Why it was skipped or given up.
+    outcome: Outcome,
+    /// Why it was not answered.
     error: Option<String>,
+}
+
+impl ItemTally {
+    /// Adds a page, of which so many records were published and rejected.
+    fn add(&mut self, answer: &Answer, [published, rejected]: [u64; 2]) {
+        self.published += published;
+        self.rejected += rejected;
+        match &answer.page {
+            Ok(page) => self.holes += page.holes,
+            Err(left) => (self.outcome, self.error) = (left.outcome, Some(left.reason.clone())),
+        }
+    }
+
+    /// What is recorded of the item once it is finished.
+    fn log(&self, source: &Source, answer: &Answer, (cost, duration): (Cost, Duration)) -> Record {
+        let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let fetched_at = answer.at;
+        Record::from(FetchLog {
+            source: source.name.into(),
+            endpoint: answer.endpoint.name.into(),
+            item: answer.item.as_str().into(),
+            fetched_at,
+            outcome: self.outcome.word(),
+            records: count(self.published),
+            rejects: count(self.rejected),
+            calls: count(cost.calls),
+            bytes: count(cost.bytes),
+            duration_ms: i64::try_from(duration.as_millis()).unwrap_or(i64::MAX),
+            error: self.error.as_deref().map(Text::from),
+            known_at: fetched_at,
+            observed_at: fetched_at,
+            flags: Vec::new(),
+        })
+    }
 }
 
 /// Publishes what a source answers.
@@ -108,10 +174,9 @@ impl<'a> Delivery<'a> {
                 batch.push(more);
             }
             let counts = self.deliver(&batch).await?;
-            for (answer, counts) in batch.into_iter().zip(counts) {
+            for (answer, counts) in batch.iter().zip(counts) {
                 self.meters.published(answer.endpoint.name, counts);
-                let is_last = answer.is_last;
-                items_done += usize::from(is_last);
+                items_done += usize::from(answer.spent.is_some());
                 self.note(answer, counts, [items_done, items]);
             }
         }
@@ -132,7 +197,7 @@ impl<'a> Delivery<'a> {
     /// A daemon starts over with a new connection, as often as it takes; a shutdown leaves them to the next start.
     async fn deliver(&mut self, batch: &[Answer]) -> Result<Vec<[u64; 2]>, Stop> {
         loop {
-            let publishing = publish(&mut self.publisher, self.source, batch);
+            let publishing = publish(&mut self.publisher, self.source, batch, self.item.clone());
             let published = tokio::select! {
                 published = publishing => published,
                 () = grace(&self.run.shutdown) => return Err(Stop::Shutdown),
@@ -156,22 +221,15 @@ impl<'a> Delivery<'a> {
     }
 
     /// Notes what has become of a page, and of its item when it was the last.
-    fn note(&mut self, answer: Answer, [published, rejected]: [u64; 2], [items_done, items_total]: [usize; 2]) {
-        self.item.published += published;
-        self.item.rejected += rejected;
-        match answer.page {
-            Ok(page) => self.item.holes += page.holes,
-            Err(left) => {
-                self.tally.failed_items += u64::from(left.is_failure);
-                self.item.error = Some(left.reason);
-            }
-        }
-        if !answer.is_last {
+    fn note(&mut self, answer: &Answer, counts: [u64; 2], [items_done, items_total]: [usize; 2]) {
+        self.item.add(answer, counts);
+        if answer.spent.is_none() {
             return;
         }
         let (source, endpoint, item) = (self.source.name, answer.endpoint.name, answer.item.as_str());
-        let ItemTally { published, rejected, holes, error } = std::mem::take(&mut self.item);
+        let ItemTally { published, rejected, holes, outcome, error } = std::mem::take(&mut self.item);
         info!(source, endpoint, item, published, rejected, holes, "polled");
+        self.tally.failed_items += u64::from(outcome == Outcome::GivenUp);
         self.tally.published += published;
         self.tally.rejected += rejected;
         let error = error.as_deref();
@@ -205,18 +263,25 @@ async fn grace(shutdown: &CancellationToken) {
     sleep(SHUTDOWN_GRACE).await;
 }
 
-/// Publishes pages and waits for Kafka: a record that Kafka cannot take becomes a dead letter.
+/// Publishes pages, and of each item that is finished what came of it, and waits for Kafka: a record that Kafka cannot
+/// take becomes a dead letter. `item` is what was published of the first one's item before.
 async fn publish(
     publisher: &mut Publisher,
     source: &'static Source,
     batch: &[Answer],
+    mut item: ItemTally,
 ) -> Result<(Vec<[u64; 2]>, Delivered), PublishError> {
     let mut counts = Vec::with_capacity(batch.len());
     for answer in batch {
-        counts.push(match &answer.page {
+        let count = match &answer.page {
             Ok(page) => publish_page(publisher, answer.question(source), page).await?,
             Err(_) => [0, 0],
-        });
+        };
+        counts.push(count);
+        item.add(answer, count);
+        if let Some(spent) = answer.spent {
+            publisher.publish(&std::mem::take(&mut item).log(source, answer, spent)).await?;
+        }
     }
     Ok((counts, publisher.flush().await?))
 }

@@ -1,6 +1,7 @@
 //! Requests to the providers. Nothing else knows the HTTP client.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
@@ -69,6 +70,22 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
+/// What asking has cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Requests made, those for cookies and those that failed among them.
+    pub calls: u64,
+    /// Bytes of the bodies, unpacked.
+    pub bytes: u64,
+}
+
+impl Cost {
+    /// What was added since.
+    pub fn since(self, before: Cost) -> Cost {
+        Cost { calls: self.calls - before.calls, bytes: self.bytes - before.bytes }
+    }
+}
+
 /// What asks one provider, one request at a time.
 #[derive(Debug)]
 pub struct Fetcher {
@@ -86,6 +103,8 @@ pub struct Fetcher {
     free_at: Mutex<Instant>,
     /// Whether it is left alone.
     rest: Rest,
+    calls: AtomicU64,
+    bytes: AtomicU64,
     /// Where the files are that are read instead of asking anybody.
     folder: Option<local::Folder>,
 }
@@ -132,9 +151,8 @@ impl Fetcher {
         let others = source.other_bases().iter().map(|other| (other.env, base.to_owned())).collect();
         let (free_at, rest) = (Mutex::new(Instant::now()), Rest::default());
         let session = Session::of(source);
-        let source = source.name;
         Ok(Fetcher {
-            source,
+            source: source.name,
             client,
             base: base.to_owned(),
             others,
@@ -144,6 +162,8 @@ impl Fetcher {
             pause,
             free_at,
             rest,
+            calls: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
             folder,
         })
     }
@@ -152,7 +172,10 @@ impl Fetcher {
     /// no address, as it may hold the key.
     pub async fn get(&self, base: Option<Base>, path: &str) -> Result<Response, PageError> {
         if let Some(folder) = &self.folder {
-            return from_file(folder.clone(), path.to_owned(), self.limits.body).await;
+            self.calls.fetch_add(1, Ordering::Relaxed);
+            let read = from_file(folder.clone(), path.to_owned(), self.limits.body).await;
+            self.bytes.fetch_add(read.as_ref().map_or(0, |response| response.body.len() as u64), Ordering::Relaxed);
+            return read;
         }
         let mut url = self.url(base, path)?;
         if let Some(session) = self.session.as_ref().filter(|session| session.is_wanted_by(path)) {
@@ -205,6 +228,11 @@ impl Fetcher {
             .map_err(|error| PageError::Skip(format!("its address cannot be built: {error}")))
     }
 
+    /// What asking has cost so far.
+    pub fn cost(&self) -> Cost {
+        Cost { calls: self.calls.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
+    }
+
     /// How much longer the provider is left alone, and why: it wants to be, or has failed too often.
     pub fn rest(&self) -> Option<(Duration, String)> {
         self.rest.left(Instant::now())
@@ -213,7 +241,10 @@ impl Fetcher {
     /// Makes a request in its turn, and notes how it ended.
     async fn send(&self, url: Url, headers: HeaderMap) -> Result<(Response, HeaderMap), PageError> {
         self.wait_for_turn().await;
+        self.calls.fetch_add(1, Ordering::Relaxed);
         let outcome = self.send_now(url, headers).await;
+        let bytes = outcome.as_ref().map_or(0, |(response, _)| response.body.len() as u64);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         let sign = match &outcome {
             Ok((response, _)) => match (response.status, response.retry_after) {
                 (400.., Some(wait)) => Sign::Busy(wait),

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::ask::{self, DAEMON, ONCE, Page, Patience, Question};
-use crate::deliver::{Answer, Delivery, Left, PAGES_AHEAD, Sender, Tally};
+use crate::deliver::{Answer, Delivery, Left, Outcome, PAGES_AHEAD, Sender, Tally};
 use crate::fetch::Fetcher;
 use crate::meters::{Meters, SourceMeters};
 use crate::progress::Progress;
@@ -152,9 +152,9 @@ pub(crate) async fn pause(run: &Run, wait: Duration) -> Result<Duration, Stop> {
     Ok((wait * 2).min(KAFKA_WAITS[1]))
 }
 
-/// The datasets that a source publishes, dead letters included.
+/// The datasets that a source publishes, those of every source included.
 fn datasets(source: &Source) -> Vec<&'static Dataset> {
-    let names = source.endpoints.iter().flat_map(|endpoint| endpoint.datasets).chain(&["dead_letter"]);
+    let names = source.endpoints.iter().flat_map(|endpoint| endpoint.datasets).chain(&["dead_letter", "fetch_log"]);
     let mut datasets: Vec<&'static Dataset> = names.filter_map(|name| dataset(name)).collect();
     datasets.sort_by_key(|dataset| dataset.schema_id);
     datasets.dedup_by_key(|dataset| dataset.schema_id);
@@ -216,19 +216,27 @@ impl Asker<'_> {
     /// Asks for all items, and sends on what is answered. Only what stops the source is an error.
     async fn ask_all(&self, items: &[(&'static Endpoint, &String)], sender: Sender) -> Result<(), Stop> {
         for (endpoint, item) in items {
+            let (began, before) = (Instant::now(), self.fetcher.cost());
             let mut question = Question { source: self.source, endpoint, item: item.as_str(), offset: 0 };
             for page_number in 1.. {
                 let page = tokio::select! {
-                    page = self.page(question) => page?,
+                    page = self.page(question) => page.ok_or(Stop::Shutdown)?,
                     // Delivering has failed, and says why.
                     () = sender.closed() => return Err(Stop::Shutdown),
                 };
+                let halted = page.as_ref().err().filter(|left| left.outcome == Outcome::Halted);
+                let halted = halted.map(|left| Stop::Source(left.reason.clone()));
                 let next = page.as_ref().ok().and_then(|page| page.next_offset).filter(|next| *next > question.offset);
                 // A file has an end.
                 let next = next.filter(|_| page_number < MAX_PAGES || self.source.is_local());
                 let (endpoint, item) = (question.endpoint, question.item.to_owned());
-                let answer = Answer { endpoint, item, offset: question.offset, page, is_last: next.is_none() };
+                let spent = next.is_none().then(|| (self.fetcher.cost().since(before), began.elapsed()));
+                let at = page.as_ref().map_or_else(|_| ask::now(), |page| page.received_at);
+                let answer = Answer { endpoint, item, offset: question.offset, page, spent, at };
                 sender.send(answer).await.map_err(|_| Stop::Shutdown)?;
+                if let Some(stop) = halted {
+                    return Err(stop);
+                }
                 match next {
                     Some(next) => question.offset = next,
                     None => break,
@@ -238,29 +246,29 @@ impl Asker<'_> {
         Ok(())
     }
 
-    /// A page, or why the item is left.
-    async fn page(&self, question: Question<'_>) -> Result<Result<Page, Left>, Stop> {
+    /// A page, or why the item is left; None at the shutdown.
+    async fn page(&self, question: Question<'_>) -> Option<Result<Page, Left>> {
         let (source, endpoint, item) = (self.source.name, question.endpoint.name, question.item);
         let asking = ask::page(&self.fetcher, question, self.patience());
-        let outcome = self.run.shutdown.run_until_cancelled(asking).await.ok_or(Stop::Shutdown)?;
+        let outcome = self.run.shutdown.run_until_cancelled(asking).await?;
         self.meters.fetched(endpoint, &outcome);
-        match outcome {
-            Ok(page) => Ok(Ok(page)),
+        Some(match outcome {
+            Ok(page) => Ok(page),
             // What lies behind the pages that were read cannot be had: they are all that there is for us.
             Err(PageError::Skip(reason)) if question.offset > 0 => {
                 info!(source, endpoint, item, offset = question.offset, "no more pages: {reason}");
-                Ok(Ok(Page::end()))
+                Ok(Page::end())
             }
             Err(PageError::Skip(reason)) => {
                 warn!(source, endpoint, item, "skipped: {reason}");
-                Ok(Err(Left { reason, is_failure: false }))
+                Err(Left { reason, outcome: Outcome::Skipped })
             }
             Err(PageError::Retry(reason)) => {
                 warn!(source, endpoint, item, "given up until the next round: {reason}");
-                Ok(Err(Left { reason, is_failure: true }))
+                Err(Left { reason, outcome: Outcome::GivenUp })
             }
-            Err(PageError::Halt(reason)) => Err(Stop::Source(reason)),
-        }
+            Err(PageError::Halt(reason)) => Err(Left { reason, outcome: Outcome::Halted }),
+        })
     }
 
     fn patience(&self) -> Patience {
@@ -273,11 +281,13 @@ impl Asker<'_> {
 
 #[cfg(test)]
 mod tests {
-    use contract::topic;
+    use contract::{Decoder, Rows, codec, topic};
     use rdkafka::consumer::{BaseConsumer, Consumer as _};
+    use rdkafka::message::Message as _;
     use rdkafka::mocking::MockCluster;
     use rdkafka::producer::DefaultProducerContext;
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+    use rdkafka::{Offset, TopicPartitionList};
     use service::secret::Secret;
     use simulator::{Config, Simulator};
 
@@ -406,6 +416,76 @@ mod tests {
         assert_eq!(messages(&mock, "news_article"), 100);
         let requests = stub.requests();
         assert!(requests.len() == 2 && requests[1].contains("&page=2 "), "{requests:?}");
+    }
+
+    /// What the messages of a dataset's topic say in these fields, in the order of the first.
+    fn said(mock: &Mock, name: &str, fields: &[&str]) -> Vec<Vec<String>> {
+        let mut config = Cluster::new(&mock.bootstrap_servers(), "test").client_config("reader");
+        let consumer: BaseConsumer = config.set("group.id", "reader").create().unwrap();
+        let dataset = dataset(name).unwrap();
+        let mut partitions = TopicPartitionList::new();
+        for partition in 0..2 {
+            partitions.add_partition_offset(&topic::topic("test", dataset), partition, Offset::Beginning).unwrap();
+        }
+        consumer.assign(&partitions).unwrap();
+        let (decoder, mut rows) = (Decoder::new(dataset, &dataset.schema).unwrap(), Rows::new(dataset));
+        for _ in 0..messages(mock, name) {
+            let message = consumer.poll(Duration::from_secs(10)).unwrap().unwrap();
+            decoder.decode(codec::split_header(message.payload().unwrap()).unwrap().1, &mut rows).unwrap();
+        }
+        let value = |row: usize, field: &str| {
+            let column = rows.column(dataset.position(field).unwrap());
+            let number = || column.number(row).map_or("null".to_owned(), |number| number.to_string());
+            column.text(row).map_or_else(number, str::to_owned)
+        };
+        let row = |row: usize| fields.iter().map(|field| value(row, field)).collect();
+        let mut all: Vec<Vec<String>> = (0..rows.len()).map(row).collect();
+        all.sort();
+        all
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_item_leaves_what_came_of_it_and_what_it_cost() {
+        let mock = kafka();
+        let good = b"DATE,SKEW\n01/02/1990,126.09\n01/03/1990,x\n";
+        let unknown = b"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>";
+        let answers = [
+            response("500 Oops", &[], b"oops"),
+            response("200 OK", &[], good),
+            response("403 Forbidden", &[], unknown),
+        ];
+        let stub = Stub::answering(&answers).await;
+        let run_once = once(&mock, "[cboe]\nindex_history = [\"SKEW\", \"VIX\"]");
+        assert_eq!(run(vec![asking("cboe", &stub.base)], run_once).await, Ending::Complete);
+        let fields = ["item", "source", "endpoint", "outcome", "records", "rejects", "calls", "bytes"];
+        // The first answer was none, and is paid for all the same.
+        let [skew_bytes, vix_bytes] = [("oops".len() + good.len()), unknown.len()].map(|bytes| bytes.to_string());
+        let expected = [
+            ["SKEW", "cboe", "index_history", "answered", "1", "1", "2", &skew_bytes],
+            ["VIX", "cboe", "index_history", "skipped", "0", "0", "1", &vix_bytes],
+        ];
+        assert_eq!(said(&mock, "fetch_log", &fields), expected);
+        let [skew, vix] = &said(&mock, "fetch_log", &["item", "error", "duration_ms"])[..] else { panic!() };
+        assert_eq!(skew[1], "null");
+        assert!(skew[2].parse::<u64>().unwrap() >= 250, "{skew:?} waited before it asked again");
+        assert!(vix[1].starts_with("HTTP 403: unknown index `VIX`"), "{vix:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_given_up_and_what_stopped_a_source_is_recorded_too() {
+        let mock = kafka();
+        let body =
+            br#"{"error_code":400,"error_message":"Bad Request. The value for variable api_key is not registered."}"#;
+        let refusing = Stub::answering(&[response("400 Bad Request", &[], body)]).await;
+        let stub = Stub::answering(&[response("200 OK", &[], b"<html>busy</html>")]).await;
+        let run_once = once(&mock, "[cboe]\nindex_history = [\"VIX\"]\n[fred]\nseries = [\"GDP\", \"CPI\"]");
+        let sources = vec![asking("cboe", &stub.base), asking("fred", &refusing.base)];
+        assert_eq!(run(sources, run_once).await, Ending::Incomplete);
+        let attempts = ONCE.attempts.to_string();
+        let expected = [["VIX", "given_up", "0", attempts.as_str()], ["GDP", "halted", "0", "1"]];
+        let mut logs = said(&mock, "fetch_log", &["item", "outcome", "records", "calls"]);
+        logs.reverse();
+        assert_eq!(logs, expected);
     }
 
     #[tokio::test(flavor = "multi_thread")]

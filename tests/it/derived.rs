@@ -80,6 +80,7 @@ fn datasets_table() -> String {
         let from: Vec<String> = providers.filter(gives).map(|one| format!("`{}`", one.name)).collect();
         let from = match dataset.name.as_str() {
             "dead_letter" => "whatever was refused".to_owned(),
+            "fetch_log" => "every source".to_owned(),
             _ if from.is_empty() => "no source yet; whoever publishes it".to_owned(),
             _ => from.join(", "),
         };

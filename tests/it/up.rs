@@ -23,13 +23,20 @@ fn query(folder: &Path, sql: &str) -> Vec<Vec<Option<String>>> {
     block_on(database(folder).query(sql)).unwrap().rows
 }
 
+/// What every request leaves behind, which is another one in each run.
+const LOG: &str = "fetch_log";
+
+fn logs(folder: &Path) -> u64 {
+    query(folder, &format!("select 1 from {LOG}")).len() as u64
+}
+
 /// What is the same in every run, all but the times of receipt and writing: keys and values of every dataset, in order.
 fn content(folder: &Path) -> Vec<Vec<Option<String>>> {
     let rows = |dataset: &Dataset| {
         let key = dataset.key.iter().map(|field| dataset.fields[*field].name.as_str()).collect::<Vec<_>>().join(", ");
         query(folder, &format!("select {key}, content_hash, flags from {} order by {key}", dataset.name))
     };
-    contract::datasets().iter().flat_map(rows).collect()
+    contract::datasets().iter().filter(|dataset| dataset.name != LOG).flat_map(rows).collect()
 }
 
 fn count(summary: &Value, name: &str) -> u64 {
@@ -60,10 +67,13 @@ fn the_demo_stores_every_record_of_all_sources_and_nothing_when_it_is_run_again(
             assert!(!rows.is_empty(), "no {name} of {}", source.name);
         }
     }
-    let before = content(folder.path());
-    assert_eq!(before.len() as u64, count(&first, "published") - twice);
+    let (before, logged) = (content(folder.path()), logs(folder.path()));
+    assert!(logged > 30, "{logged} requests were recorded");
+    assert_eq!(before.len() as u64 + logged, count(&first, "published") - twice);
+    let unanswered = format!("select source, item, error from {LOG} where outcome <> 'answered'");
+    assert_eq!(query(folder.path(), &unanswered), Vec::<Vec<Option<String>>>::new());
     let second = summary(&succeed("tapedeck", &demo(folder.path()), &nothing));
-    assert_eq!(count(&second, "stored"), 0, "{second}");
+    assert_eq!((count(&second, "stored"), logs(folder.path())), (logged, 2 * logged), "{second}");
     assert_eq!(count(&second, "published"), count(&first, "published"), "{second}");
     assert_eq!(content(folder.path()), before, "a row was changed or doubled");
 }
