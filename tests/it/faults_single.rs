@@ -34,7 +34,7 @@ fn execute(bench: &Bench, sql: &str) {
 fn terminate(bench: &Bench) {
     execute(
         bench,
-        "select pg_terminate_backend(pid) from pg_stat_activity \
+        "select pg_terminate_backend(pid, 30000) from pg_stat_activity \
          where datname = current_database() and application_name like 'tapedeck/%'",
     );
 }

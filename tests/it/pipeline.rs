@@ -9,11 +9,12 @@ use tests::pages::Pages;
 use tests::process::{Running, command, fail, succeed, until};
 use tests::samples;
 
-/// Sums of the ledger of all sinks: read, inserted, changed, unchanged, superseded, dead-lettered.
+/// Sums of the ledger of all sinks: read, inserted, changed, unchanged, superseded, dead-lettered. What each request leaves
+/// in `fetch_log` is left out, as it is another record every time.
 fn ledger(bench: &Bench) -> Vec<i64> {
     let names = ["read", "inserted", "changed", "unchanged", "superseded", "dead_lettered"];
     let sums: Vec<String> = names.iter().map(|name| format!("cast(sum(records_{name}) as bigint) as {name}")).collect();
-    let found = bench.query(&format!("select {} from sink_chunk", sums.join(", ")));
+    let found = bench.query(&format!("select {} from sink_chunk where sink not like '%.fetch_log.%'", sums.join(", ")));
     found[0].iter().map(|sum| sum.as_deref().unwrap_or("0").parse().unwrap()).collect()
 }
 
