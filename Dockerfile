@@ -15,7 +15,8 @@ FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin tapedeck
+    && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin tapedeck \
+    && install -d -o 10001 /var/lib/tapedeck
 COPY --from=build /executables/ /usr/local/bin/
 USER 10001
 WORKDIR /tmp

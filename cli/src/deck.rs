@@ -66,6 +66,9 @@ impl Deck {
         if broker.is_some() && std::env::var_os(settings::FETCH_BYTES.name).is_none() {
             environment.push((settings::FETCH_BYTES.name.to_owned(), EMBEDDED_FETCH_BYTES.to_owned()));
         }
+        if std::env::var_os(settings::STATE_DIR.name).is_none() {
+            environment.push((settings::STATE_DIR.name.to_owned(), folder.join("state").display().to_string()));
+        }
         let (consumer, producers) = (None, Vec::new());
         let mut deck = Deck { folder: folder.to_owned(), broker, consumer, producers, brokers, database, environment };
         let ready = deck.await_broker(stop).await;

@@ -794,7 +794,7 @@ pub struct FetchLog {
     pub item: Text,
     /// When the last answer was received.
     pub fetched_at: DateTime<Utc>,
-    /// `answered`, or why not: `skipped` (the provider does not have it), `given_up` (until the next round), `halted` (no item of the source can be had).
+    /// `answered`, `unchanged` (nothing is new since the last answer), or why not: `skipped` (the provider does not have it), `given_up` (until the next round), `halted` (no item of the source can be had).
     pub outcome: Text,
     /// Records published.
     pub records: i64,

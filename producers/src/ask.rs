@@ -8,7 +8,7 @@ use contract::Record;
 use contract::records::DeadLetter;
 use tracing::debug;
 
-use crate::fetch::{Fetcher, Response};
+use crate::fetch::{Fetcher, Response, Validators};
 use crate::source::{Endpoint, PageError, Parsed, Reject, Request, Source};
 
 /// How long to go on asking for a page.
@@ -53,6 +53,9 @@ pub struct Question<'a> {
     pub offset: u64,
 }
 
+/// HTTP's answer that nothing is new.
+const NOT_MODIFIED: u16 = 304;
+
 /// What was answered, ready to be published.
 #[derive(Debug)]
 pub struct Page {
@@ -66,13 +69,26 @@ pub struct Page {
     pub next_offset: Option<u64>,
     /// When it was received.
     pub received_at: DateTime<Utc>,
+    /// What tells later whether this is still the answer; None when it was.
+    pub validators: Option<Validators>,
 }
 
 impl Page {
     /// The one behind the last.
     pub fn end() -> Page {
-        let received_at = now();
-        Page { records: Vec::new(), dead_letters: Vec::new(), holes: 0, next_offset: None, received_at }
+        Page { validators: Some(Validators::default()), ..Page::unchanged(now()) }
+    }
+
+    /// The answer that nothing is new.
+    fn unchanged(received_at: DateTime<Utc>) -> Page {
+        Page {
+            records: Vec::new(),
+            dead_letters: Vec::new(),
+            holes: 0,
+            next_offset: None,
+            received_at,
+            validators: None,
+        }
     }
 }
 
@@ -93,15 +109,21 @@ impl From<PageError> for Failure {
     }
 }
 
-/// Asks until there is an answer, patience is at its end, or asking again is of no use.
-pub async fn page(fetcher: &Fetcher, question: Question<'_>, patience: Patience) -> Result<Page, PageError> {
+/// Asks until there is an answer, patience is at its end, or asking again is of no use. What has been `known` since an
+/// earlier answer is not asked for again, if the provider can tell.
+pub async fn page(
+    fetcher: &Fetcher,
+    question: Question<'_>,
+    known: &Validators,
+    patience: Patience,
+) -> Result<Page, PageError> {
     let backoff = ExponentialBuilder::new()
         .with_min_delay(patience.first_wait)
         .with_max_delay(patience.longest_wait)
         .with_max_times(patience.attempts.saturating_sub(1))
         .with_jitter();
     let mut waited = Duration::ZERO;
-    let ask = || ask(fetcher, question);
+    let ask = || ask(fetcher, question, known);
     let outcome = ask
         .retry(backoff)
         .when(|failure: &Failure| matches!(failure.error, PageError::Retry(_)))
@@ -117,13 +139,17 @@ pub async fn page(fetcher: &Fetcher, question: Question<'_>, patience: Patience)
     outcome.await.map_err(|failure| failure.error)
 }
 
-async fn ask(fetcher: &Fetcher, question: Question<'_>) -> Result<Page, Failure> {
+async fn ask(fetcher: &Fetcher, question: Question<'_>, known: &Validators) -> Result<Page, Failure> {
     let Question { source, endpoint, item, offset } = question;
-    if let Some((wait, why)) = fetcher.rest() {
-        return Err(Failure { error: PageError::Retry(why), retry_after: Some(wait) });
-    }
-    let response = fetcher.get(endpoint.base, &(endpoint.path)(item, offset)?).await?;
+    let left_alone = |(wait, why)| Failure { error: PageError::Retry(why), retry_after: Some(wait) };
+    fetcher.rest().map_or(Ok(()), |rest| Err(left_alone(rest)))?;
+    let path = (endpoint.path)(item, offset)?;
+    fetcher.reserve(source.quota.map_or(1, |quota| quota.cost(endpoint.name))).map_err(left_alone)?;
+    let response = fetcher.get_newer(endpoint.base, &path, known).await?;
     let Response { received_at, last_modified, .. } = response;
+    if response.status == NOT_MODIFIED && !known.is_empty() {
+        return Ok(Page::unchanged(received_at));
+    }
     let request = Request { item, offset, received_at, last_modified };
     let parsed = judge(response.status, endpoint.read(&request, &response.body))
         .map_err(|error| Failure { error: redacted(fetcher, error), retry_after: response.retry_after })?;
@@ -134,6 +160,7 @@ async fn ask(fetcher: &Fetcher, question: Question<'_>) -> Result<Page, Failure>
         holes: parsed.holes,
         next_offset: parsed.next_offset,
         received_at,
+        validators: Some(response.validators),
     })
 }
 
@@ -180,7 +207,13 @@ mod tests {
     async fn ask_cboe(stub: &Stub) -> Result<Page, PageError> {
         let source = source("cboe").unwrap();
         let fetcher = Fetcher::new(source, &stub.base, None, LIMITS).unwrap();
-        page(&fetcher, Question { source, endpoint: &source.endpoints[0], item: "SKEW", offset: 0 }, HASTY).await
+        page(
+            &fetcher,
+            Question { source, endpoint: &source.endpoints[0], item: "SKEW", offset: 0 },
+            &Validators::default(),
+            HASTY,
+        )
+        .await
     }
 
     const GOOD: &[u8] = b"DATE,SKEW\n01/02/1990,126.09\n01/03/1990,x\n";
@@ -224,7 +257,7 @@ mod tests {
         let fetcher = Fetcher::new(source, &stub.base, None, LIMITS).unwrap();
         for (endpoint, item) in [(0, "SKEW"), (0, "VIX"), (1, "AAPL")] {
             let question = Question { source, endpoint: &source.endpoints[endpoint], item, offset: 0 };
-            let error = page(&fetcher, question, HASTY).await.unwrap_err();
+            let error = page(&fetcher, question, &Validators::default(), HASTY).await.unwrap_err();
             assert!(matches!(error, PageError::Retry(_)), "{error:?}");
         }
         assert_eq!(stub.requests().len(), 1);
@@ -266,7 +299,7 @@ mod tests {
         let key = service::secret::Secret::new(key.to_owned());
         let fetcher = Fetcher::new(source, &stub.base, Some(key), LIMITS).unwrap();
         let question = Question { source, endpoint: &source.endpoints[0], item: "GDP", offset: 0 };
-        let error = page(&fetcher, question, HASTY).await.unwrap_err();
+        let error = page(&fetcher, question, &Validators::default(), HASTY).await.unwrap_err();
         assert!(matches!(&error, PageError::Halt(text) if text.contains("api_key *** is not registered")), "{error:?}");
     }
 }

@@ -1,5 +1,7 @@
 //! What was answered, onto Kafka: several pages at a time, each done when Kafka has acknowledged all of it.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -11,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::ask::{Page, Question};
-use crate::fetch::Cost;
+use crate::fetch::{Cost, Validators};
 use crate::meters::SourceMeters;
 use crate::poll::{Ending, KAFKA_WAITS, Mode, Run, Stop, connect, pause};
 use crate::progress::{ItemDone, RoundDone};
@@ -55,6 +57,8 @@ pub(crate) enum Outcome {
     /// With all of its pages.
     #[default]
     Answered,
+    /// Nothing is new since the last answer.
+    Unchanged,
     /// The provider does not have it.
     Skipped,
     /// The provider has it and could not give it: the next round asks again.
@@ -68,6 +72,7 @@ impl Outcome {
     fn word(self) -> Text {
         match self {
             Outcome::Answered => const { Text::literal("answered") },
+            Outcome::Unchanged => const { Text::literal("unchanged") },
             Outcome::Skipped => const { Text::literal("skipped") },
             Outcome::GivenUp => const { Text::literal("given_up") },
             Outcome::Halted => const { Text::literal("halted") },
@@ -95,6 +100,30 @@ impl Tally {
     }
 }
 
+/// Of each endpoint and item whose last answer Kafka has acknowledged what tells whether it is still the answer.
+#[derive(Debug, Default)]
+pub(crate) struct Known(Mutex<HashMap<(&'static str, String), Validators>>);
+
+impl Known {
+    /// That of an item; empty if nothing is known.
+    pub(crate) fn of(&self, endpoint: &Endpoint, item: &str) -> Validators {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&(endpoint.name, item.to_owned())).cloned().unwrap_or_default()
+    }
+
+    /// Notes an answer that was acknowledged. Of several pages each could change without the others.
+    fn note(&self, answer: &Answer) {
+        let Ok(Page { validators: Some(validators), .. }) = &answer.page else { return };
+        let key = (answer.endpoint.name, answer.item.clone());
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if answer.offset == 0 && answer.spent.is_some() && !validators.is_empty() {
+            known.insert(key, validators.clone());
+        } else {
+            known.remove(&key);
+        }
+    }
+}
+
 /// What has become of an item.
 #[derive(Debug, Clone, Default)]
 struct ItemTally {
@@ -112,6 +141,7 @@ impl ItemTally {
         self.published += published;
         self.rejected += rejected;
         match &answer.page {
+            Ok(page) if page.validators.is_none() => self.outcome = Outcome::Unchanged,
             Ok(page) => self.holes += page.holes,
             Err(left) => (self.outcome, self.error) = (left.outcome, Some(left.reason.clone())),
         }
@@ -147,6 +177,7 @@ pub(crate) struct Delivery<'a> {
     publisher: Publisher,
     meters: &'a SourceMeters,
     tally: &'a mut Tally,
+    known: &'a Known,
     item: ItemTally,
 }
 
@@ -157,8 +188,9 @@ impl<'a> Delivery<'a> {
         publisher: Publisher,
         meters: &'a SourceMeters,
         tally: &'a mut Tally,
+        known: &'a Known,
     ) -> Delivery<'a> {
-        Delivery { source, run, publisher, meters, tally, item: ItemTally::default() }
+        Delivery { source, run, publisher, meters, tally, known, item: ItemTally::default() }
     }
 
     /// Publishes answers until no more come; what has come meanwhile is acknowledged together.
@@ -223,6 +255,7 @@ impl<'a> Delivery<'a> {
     /// Notes what has become of a page, and of its item when it was the last.
     fn note(&mut self, answer: &Answer, counts: [u64; 2], [items_done, items_total]: [usize; 2]) {
         self.item.add(answer, counts);
+        self.known.note(answer);
         if answer.spent.is_none() {
             return;
         }

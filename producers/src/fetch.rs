@@ -20,13 +20,17 @@ use crate::source::{Auth, Base, PageError, Source};
 mod address;
 mod body;
 pub mod local;
+mod quota;
 mod rest;
 mod session;
+mod validators;
 
 use address::PublicAddresses;
 use body::Body;
+use quota::Budget;
 use rest::{Rest, Sign};
 use session::{Cookies, Pass, Session};
+pub use validators::Validators;
 
 /// Limits of one request: a provider that is slow, endless or hostile costs no more than this.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +68,8 @@ pub struct Response {
     pub received_at: DateTime<Utc>,
     /// `Last-Modified`.
     pub last_modified: Option<DateTime<Utc>>,
+    /// What tells later whether this is still the answer.
+    pub validators: Validators,
     /// `Retry-After`, within bounds.
     pub retry_after: Option<Duration>,
     /// Decompressed body.
@@ -103,6 +109,8 @@ pub struct Fetcher {
     free_at: Mutex<Instant>,
     /// Whether it is left alone.
     rest: Rest,
+    /// What is left of the day's calls, of a provider that grants so many.
+    budget: Option<Budget>,
     calls: AtomicU64,
     bytes: AtomicU64,
     /// Where the files are that are read instead of asking anybody.
@@ -128,6 +136,7 @@ impl Fetcher {
         let base = settings::read(&source.base_url_variable()).unwrap_or_default();
         let key = source.key_variable().and_then(|variable| settings::read(&variable)).map(Secret::new);
         let mut fetcher = Fetcher::new(source, &base, key, LIMITS)?;
+        fetcher.budget = Budget::of(source, fetcher.base == source.base_url)?;
         for (other, address) in source.other_bases().iter().zip(&mut fetcher.others) {
             address.1 = settings::read(&other.variable()).unwrap_or_default();
             check_address(other.env, other.url, &address.1)?;
@@ -162,6 +171,7 @@ impl Fetcher {
             pause,
             free_at,
             rest,
+            budget: None,
             calls: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             folder,
@@ -171,6 +181,18 @@ impl Fetcher {
     /// Asks for a path at the source's address or another one of it. A response is one whatever its status; an error holds
     /// no address, as it may hold the key.
     pub async fn get(&self, base: Option<Base>, path: &str) -> Result<Response, PageError> {
+        self.get_newer(base, path, &Validators::default()).await
+    }
+
+    /// Takes the calls that a request counts for out of the day's; when there are not so many left how long to wait for
+    /// more, and why.
+    pub fn reserve(&self, calls: u32) -> Result<(), (Duration, String)> {
+        let taken = self.budget.as_ref().map_or(Ok(()), |budget| budget.take(calls, Utc::now()));
+        taken.map_err(|spent| (spent.wait, spent.reason))
+    }
+
+    /// The same, for what is newer than an answer with these validators: else the status is 304, and there is no body.
+    pub async fn get_newer(&self, base: Option<Base>, path: &str, known: &Validators) -> Result<Response, PageError> {
         if let Some(folder) = &self.folder {
             self.calls.fetch_add(1, Ordering::Relaxed);
             let read = from_file(folder.clone(), path.to_owned(), self.limits.body).await;
@@ -184,7 +206,9 @@ impl Fetcher {
         if let Identity::Query(param, key) = &self.identity {
             url.query_pairs_mut().append_pair(param, key.expose());
         }
-        let (response, _) = self.send(url, self.identity.headers()?).await?;
+        let mut headers = self.identity.headers()?;
+        headers.extend(known.headers());
+        let (response, _) = self.send(url, headers).await?;
         Ok(response)
     }
 
@@ -228,14 +252,23 @@ impl Fetcher {
             .map_err(|error| PageError::Skip(format!("its address cannot be built: {error}")))
     }
 
+    /// The same with so many calls a day, which are kept in a folder.
+    #[cfg(test)]
+    pub(crate) fn with_daily_calls(mut self, calls: u32, folder: &std::path::Path) -> Fetcher {
+        self.budget = Some(Budget::kept(calls, folder, self.source).unwrap());
+        self
+    }
+
     /// What asking has cost so far.
     pub fn cost(&self) -> Cost {
         Cost { calls: self.calls.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
     }
 
-    /// How much longer the provider is left alone, and why: it wants to be, or has failed too often.
+    /// How much longer the provider is left alone, and why: its day's calls are spent, it wants to be, or has failed too
+    /// often.
     pub fn rest(&self) -> Option<(Duration, String)> {
-        self.rest.left(Instant::now())
+        let spent = self.budget.as_ref().and_then(|budget| budget.exhausted(Utc::now()));
+        spent.map(|spent| (spent.wait, spent.reason)).or_else(|| self.rest.left(Instant::now()))
     }
 
     /// Makes a request in its turn, and notes how it ended.
@@ -273,6 +306,7 @@ impl Fetcher {
             status,
             received_at: now,
             last_modified: text(&headers, LAST_MODIFIED).and_then(http_date).map(DateTime::from),
+            validators: Validators::of(&headers),
             retry_after: text(&headers, RETRY_AFTER).and_then(|text| retry_after(text, now.into())),
             body,
         };
@@ -315,6 +349,7 @@ async fn from_file(folder: local::Folder, path: String, limit: usize) -> Result<
         status: 200,
         received_at: Utc::now().trunc_subsecs(6),
         last_modified: content.modified.map(|time| DateTime::from(time).trunc_subsecs(6)),
+        validators: Validators::default(),
         retry_after: None,
         body: content.body,
     })
@@ -486,6 +521,7 @@ mod tests {
             auth,
             user_agent: "tapedeck/test",
             pause: Duration::ZERO,
+            quota: None,
             endpoints: ENDPOINTS,
         };
         Fetcher::new(&source, base, Some(Secret::new(KEY.to_owned())), SHORT)
@@ -557,6 +593,31 @@ mod tests {
         let _ = fetcher.get(None, "/x").await;
         let (left, why) = fetcher.rest().unwrap();
         assert!(left <= Duration::from_secs(10) && why.starts_with("it has failed 5 times in a row"), "{left:?} {why}");
+    }
+
+    #[tokio::test]
+    async fn a_days_calls_are_reserved_before_they_are_made_and_then_the_provider_is_left_alone() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let started = || fetcher("cboe", "http://127.0.0.1:1").with_daily_calls(3, folder.path());
+        let fetcher = started();
+        assert_eq!((fetcher.reserve(1), fetcher.reserve(1), fetcher.rest()), (Ok(()), Ok(()), None));
+        assert!(fetcher.reserve(2).is_err());
+        // Another process goes on where this one was.
+        let fetcher = started();
+        assert_eq!((fetcher.rest(), fetcher.reserve(1)), (None, Ok(())));
+        let (wait, why) = fetcher.rest().unwrap();
+        assert!(wait <= Duration::from_secs(86_400) && why.starts_with("the 3 calls of the day"), "{wait:?} {why}");
+    }
+
+    #[test]
+    fn a_request_counts_for_as_many_calls_as_its_endpoint_costs() {
+        let quota = source("eodhd").unwrap().quota.unwrap();
+        assert_eq!(["eod", "fundamentals", "bulk_eod"].map(|endpoint| quota.cost(endpoint)), [1, 10, 100]);
+        for source in crate::SOURCES {
+            for (endpoint, _) in source.quota.map_or(&[][..], |quota| quota.costs) {
+                assert!(source.endpoint(endpoint).is_ok(), "{endpoint}");
+            }
+        }
     }
 
     #[tokio::test]

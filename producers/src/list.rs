@@ -17,6 +17,9 @@ pub(crate) fn table() -> anyhow::Result<()> {
             let state = if settings::read(&key).is_some() { "set" } else { "not set" };
             text.push_str(&format!("    key: `{}`, {state}; {}\n", key.name, key.doc));
         }
+        if let Some(quota) = source.quota {
+            text.push_str(&format!("    calls a day: {} (`{}`)\n", quota.calls, quota.env));
+        }
         for endpoint in source.endpoints {
             text.push_str(&endpoint_lines(endpoint));
         }
@@ -45,6 +48,8 @@ fn source_json(source: &Source) -> Value {
         "base_url_env": source.base_url_env,
         "key_env": key.as_ref().map(|key| key.name),
         "key_set": key.map(|key| settings::read(&key).is_some()),
+        "daily_calls": source.quota.map(|quota| quota.calls),
+        "daily_calls_env": source.quota.map(|quota| quota.env),
         "endpoints": source.endpoints.iter().map(endpoint_json).collect::<Vec<Value>>(),
     })
 }

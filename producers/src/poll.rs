@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::ask::{self, DAEMON, ONCE, Page, Patience, Question};
-use crate::deliver::{Answer, Delivery, Left, Outcome, PAGES_AHEAD, Sender, Tally};
-use crate::fetch::Fetcher;
+use crate::deliver::{Answer, Delivery, Known, Left, Outcome, PAGES_AHEAD, Sender, Tally};
+use crate::fetch::{Fetcher, Validators};
 use crate::meters::{Meters, SourceMeters};
 use crate::progress::Progress;
 use crate::publish::Publisher;
@@ -122,8 +122,9 @@ async fn poll_source(
         return Err(Stop::Source(format!("the watchlist names nothing to poll from `{}`", source.name)));
     }
     let publisher = connect(source, run, meters).await?;
-    let delivery = Delivery::new(source, run, publisher, meters, tally);
-    let poller = Poller { asker: Asker { source, run, fetcher, meters }, delivery };
+    let known = Known::default();
+    let delivery = Delivery::new(source, run, publisher, meters, tally, &known);
+    let poller = Poller { asker: Asker { source, run, fetcher, meters, known: &known }, delivery };
     poller.rounds().await
 }
 
@@ -210,6 +211,7 @@ struct Asker<'a> {
     run: &'a Run,
     fetcher: Fetcher,
     meters: &'a SourceMeters,
+    known: &'a Known,
 }
 
 impl Asker<'_> {
@@ -249,7 +251,9 @@ impl Asker<'_> {
     /// A page, or why the item is left; None at the shutdown.
     async fn page(&self, question: Question<'_>) -> Option<Result<Page, Left>> {
         let (source, endpoint, item) = (self.source.name, question.endpoint.name, question.item);
-        let asking = ask::page(&self.fetcher, question, self.patience());
+        // Of several pages each could change without the others: what comes behind the first is asked for whole.
+        let known = if question.offset == 0 { self.known.of(question.endpoint, item) } else { Validators::default() };
+        let asking = ask::page(&self.fetcher, question, &known, self.patience());
         let outcome = self.run.shutdown.run_until_cancelled(asking).await?;
         self.meters.fetched(endpoint, &outcome);
         Some(match outcome {
@@ -469,6 +473,73 @@ mod tests {
         assert_eq!(skew[1], "null");
         assert!(skew[2].parse::<u64>().unwrap() >= 250, "{skew:?} waited before it asked again");
         assert!(vix[1].starts_with("HTTP 403: unknown index `VIX`"), "{vix:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_has_not_changed_since_it_was_published_is_not_sent_again() {
+        let mock = kafka();
+        let good = b"DATE,SKEW\n01/02/1990,126.09\n";
+        let tagged = |tag: &str| response("200 OK", &[&format!("ETag: {tag}")], good);
+        let same = response("304 Not Modified", &[], b"");
+        let page = |offset: u64| {
+            let body = format!(
+                r#"{{"count":2,"offset":{offset},"observations":[{{"date":"2024-01-0{}","value":"1"}}]}}"#,
+                offset + 1
+            );
+            response("200 OK", &["ETag: \"page\""], body.as_bytes())
+        };
+        let answers = [tagged("\"1\""), same.clone(), tagged("\"2\""), same];
+        let rounds = async |name: &str, watchlist: &str, stub: &Stub, count: usize| {
+            let (source, fetcher) = asking(name, &stub.base);
+            let (run, known, mut tally) = (once(&mock, watchlist), Known::default(), Tally::default());
+            let meters = run.meters.source(source);
+            let publisher = connect(source, &run, &meters).await.unwrap();
+            let delivery = Delivery::new(source, &run, publisher, &meters, &mut tally, &known);
+            let asker = Asker { source, run: &run, fetcher: fetcher.unwrap(), meters: &meters, known: &known };
+            let mut poller = Poller { asker, delivery };
+            let endpoint = source.endpoints.iter().find(|one| !run.watchlist.items(source, one).is_empty()).unwrap();
+            for _ in 0..count {
+                poller.round(&[endpoint]).await.unwrap();
+            }
+        };
+        let stub = Stub::answering(&answers).await;
+        rounds("cboe", "[cboe]\nindex_history = [\"SKEW\"]", &stub, 4).await;
+        assert_eq!(messages(&mock, "ohlcv_bar"), 2);
+        let asked =
+            |request: &String| request.lines().find_map(|line| line.strip_prefix("if-none-match: ")).map(str::to_owned);
+        let tags: Vec<_> = stub.requests().iter().map(asked).collect();
+        assert_eq!(tags, [None, Some("\"1\"".to_owned()), Some("\"1\"".to_owned()), Some("\"2\"".to_owned())]);
+        let outcomes = said(&mock, "fetch_log", &["outcome", "records"]);
+        assert_eq!(outcomes, [["answered", "1"], ["answered", "1"], ["unchanged", "0"], ["unchanged", "0"]]);
+        // Of an item with two pages nothing tells whether both are as they were.
+        let stub = Stub::answering(&[page(0), page(1), page(0), page(1)]).await;
+        rounds("fred", "[fred]\nobservations = [\"DGS10\"]", &stub, 2).await;
+        assert_eq!(messages(&mock, "observation"), 4);
+        assert!(stub.requests().iter().all(|request| asked(request).is_none()));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_days_calls_are_not_exceeded_however_often_a_producer_starts() {
+        let (mock, folder) = (kafka(), tempfile::TempDir::new().unwrap());
+        // Every other answer is a failure, which is asked for again and is paid for, too.
+        let oops = response("500 Oops", &[], b"oops");
+        let good = response("200 OK", &[], b"DATE,SKEW\n01/02/1990,126.09\n");
+        let stub = Stub::answering(&[oops.clone(), good.clone(), oops.clone(), good.clone(), oops, good]).await;
+        let mut endings = Vec::new();
+        for _ in 0..4 {
+            let (source, fetcher) = asking("cboe", &stub.base);
+            let fetcher = fetcher.map(|fetcher| fetcher.with_daily_calls(5, folder.path()));
+            let run_once = once(&mock, "[cboe]\nindex_history = [\"SKEW\"]");
+            endings.push(run(vec![(source, fetcher)], run_once).await);
+        }
+        assert_eq!(stub.requests().len(), 5);
+        assert_eq!(endings, [Ending::Complete, Ending::Complete, Ending::Incomplete, Ending::Incomplete]);
+        let logs = said(&mock, "fetch_log", &["outcome", "calls", "error"]);
+        let spent = "the 5 calls of the day are spent";
+        let is = |log: &[String], outcome: &str, calls: &str| log[0] == outcome && log[1] == calls;
+        assert!(is(&logs[0], "answered", "2") && is(&logs[1], "answered", "2"), "{logs:?}");
+        assert!(is(&logs[2], "given_up", "0") && is(&logs[3], "given_up", "1"), "{logs:?}");
+        assert!(logs[2..].iter().all(|log| log[2].starts_with(spent)), "{logs:?}");
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -35,8 +35,21 @@ pub struct Source {
     pub user_agent: &'static str,
     /// Least time between two requests.
     pub pause: Duration,
+    /// Calls that it grants in a day; None for any number.
+    pub quota: Option<Quota>,
     /// What can be asked.
     pub endpoints: &'static [Endpoint],
+}
+
+/// Calls that a provider grants in a day.
+#[derive(Debug, Clone, Copy)]
+pub struct Quota {
+    /// Calls in a day, which begins at 00:00 UTC, of the plan that is taken for granted.
+    pub calls: u32,
+    /// Environment variable that says what another plan grants.
+    pub env: &'static str,
+    /// Endpoints of which a request counts for several calls.
+    pub costs: &'static [(&'static str, u32)],
 }
 
 /// How a provider knows its callers.
@@ -302,7 +315,8 @@ impl Source {
 pub fn variables() -> Vec<Variable> {
     let of_source = |source: &'static Source| {
         let others = source.other_bases().into_iter().map(|base| base.variable());
-        std::iter::once(source.base_url_variable()).chain(others).chain(source.key_variable())
+        let quota = source.quota.map(|quota| quota.variable());
+        std::iter::once(source.base_url_variable()).chain(others).chain(source.key_variable()).chain(quota)
     };
     SOURCES.iter().flat_map(of_source).collect()
 }

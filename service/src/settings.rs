@@ -116,6 +116,12 @@ pub const SCHEMA_PATIENCE: Variable = variable(
 );
 /// What to poll.
 pub const WATCHLIST: Variable = variable("TAPEDECK_WATCHLIST", Some("watchlist.toml"), "File that lists what to poll");
+/// What must outlive a producer.
+pub const STATE_DIR: Variable = variable(
+    "TAPEDECK_STATE_DIR",
+    Some("state"),
+    "Folder in which producers keep what must outlive them: the calls that are spent of a provider's day",
+);
 /// What to log.
 pub const LOG: Variable = variable(
     "TAPEDECK_LOG",
@@ -166,6 +172,7 @@ pub const ALL: &[&Variable] = &[
     &BREAKER_PERCENT,
     &SCHEMA_PATIENCE,
     &WATCHLIST,
+    &STATE_DIR,
     &LOG,
     &HEALTH_ADDRESS,
     &HEALTH_FILE,

@@ -154,9 +154,14 @@ fn source_page(source: &Source) -> String {
         let pace = format!("| at most | a request every {} ms |\n", source.pause.as_millis());
         (format!("<{}>", source.base_url), pace)
     };
+    let per_day = source.quota.map_or(String::new(), |quota| {
+        let cost = |(name, calls): &(&str, u32)| format!("; a request of `{name}` counts for {calls}");
+        let costs: String = quota.costs.iter().map(cost).collect();
+        format!("| calls a day | {}, or `{}`{costs} |\n", quota.calls, quota.env)
+    });
     let variable = source.base_url_env;
     out += &format!(
-        "| | |\n|---|---|\n| address | {address}, or `{variable}` |\n| needs | {needs} |\n{pace}\n## Endpoints\n\n"
+        "| | |\n|---|---|\n| address | {address}, or `{variable}` |\n| needs | {needs} |\n{pace}{per_day}\n## Endpoints\n\n"
     );
     out += "| endpoint | what | records | an item is | known at | asked for every |\n|---|---|---|---|---|---|\n";
     for endpoint in source.endpoints {

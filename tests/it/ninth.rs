@@ -32,6 +32,7 @@ const BANK: &[Source] = &[Source {
     auth: Auth::None,
     user_agent: "tapedeck",
     pause: Duration::from_secs(1),
+    quota: None,
     endpoints: &[Endpoint {
         name: "fixings",
         doc: "Every daily fixing of a currency; holidays have none",

@@ -30,6 +30,7 @@ pub const SOURCE: Source = Source {
     user_agent: concat!("tapedeck/", env!("CARGO_PKG_VERSION")),
     // The limit is not published: five requests a second are what a person's browser does.
     pause: Duration::from_millis(200),
+    quota: None,
     endpoints: &[
         Endpoint {
             name: "index_history",

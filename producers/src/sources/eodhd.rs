@@ -2,6 +2,7 @@
 //!
 //! A symbol is a code and an exchange, `AAPL.US`. CSV is the default format and JSON is asked for; both are read, as some
 //! answers come as CSV or plain text whatever was asked for. Adjusted prices and fundamentals are rewritten in place.
+//! Articles that come without a sentiment are scored here; `sentiment_scorer` says who did it.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use contract::Text;
 
 use crate::page::excerpt;
 use crate::percent::percent_encoded;
-use crate::source::{Auth, Endpoint, PageError, Source};
+use crate::source::{Auth, Endpoint, PageError, Quota, Source};
 
 mod actions;
 mod answer;
@@ -36,6 +37,11 @@ pub const SOURCE: Source = Source {
     user_agent: concat!("tapedeck/", env!("CARGO_PKG_VERSION")),
     // 1,000 requests a minute are allowed for a token; this leaves room for a second process.
     pause: Duration::from_millis(120),
+    quota: Some(Quota {
+        calls: 100_000,
+        env: "TAPEDECK_EODHD_DAILY_CALLS",
+        costs: &[("bulk_eod", 100), ("fundamentals", 10), ("news", 10)],
+    }),
     endpoints: &[EOD, BULK_EOD, DIVIDENDS, SPLITS, FUNDAMENTALS, NEWS, INSIDER_TRANSACTIONS],
 };
 

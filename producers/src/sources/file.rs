@@ -31,6 +31,7 @@
 //!   `None`, `null` and `-` are null, but in a text only what is empty is.
 //! - **Dates** are `2024-12-31` or `20241231`; **times** those, or `2024-12-31 09:30:00.5`, with `T` for the space, and with
 //!   an offset (`Z`, `-05:00`) or without. A list of texts is a JSON list, or texts with `|` between them.
+//! - **Articles** (`news_article`) whose rows have no score are scored like those of the providers; `sentiment_scorer` says who.
 //! - **CSV** is UTF-8 with a first line of names. The separator (`,` `;` tab or `|`) is the one that this line has most of.
 //!   Values may be in quotes, and hold line breaks there; a row with more or fewer values than names is refused.
 //! - **JSON lines**: an object on each line.
@@ -65,6 +66,7 @@ pub const SOURCE: Source = Source {
     auth: Auth::None,
     user_agent: "",
     pause: Duration::ZERO,
+    quota: None,
     endpoints: &[
         Endpoint {
             name: "csv",

@@ -25,7 +25,7 @@ use crate::page::{Fault, excerpt, is_markup, without_bom};
 use crate::percent::percent_encoded;
 use crate::raw::Raw;
 use crate::seen::{Hashing, Known};
-use crate::source::{Auth, Base, Endpoint, PageError, Parsed, Request, Source};
+use crate::source::{Auth, Base, Endpoint, PageError, Parsed, Quota, Request, Source};
 use crate::value::{Object, finite};
 
 mod bars;
@@ -48,6 +48,7 @@ pub const SOURCE: Source = Source {
     user_agent: concat!("tapedeck/", env!("CARGO_PKG_VERSION")),
     // The smallest paid plan allows 300 requests a minute; this leaves room for a second process.
     pause: Duration::from_millis(400),
+    quota: Some(Quota { calls: 250, env: "TAPEDECK_FMP_DAILY_CALLS", costs: &[] }),
     endpoints: &[
         statement("income_statement", "Income statements of a company, the newest five", INCOME_PATH, INCOME),
         statement("balance_sheet", "Balance sheets of a company, the newest five", BALANCE_PATH, BALANCE),

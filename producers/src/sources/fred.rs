@@ -38,6 +38,7 @@ pub const SOURCE: Source = Source {
     user_agent: concat!("tapedeck/", env!("CARGO_PKG_VERSION")),
     // 120 requests a minute are allowed for a key; this leaves room for a second process.
     pause: Duration::from_millis(600),
+    quota: None,
     endpoints: &[
         Endpoint {
             name: "observations",

@@ -26,6 +26,7 @@ pub const SOURCE: Source = Source {
     user_agent: concat!("tapedeck/", env!("CARGO_PKG_VERSION")),
     // The limit is not published; there are three files a week.
     pause: Duration::from_secs(1),
+    quota: None,
     endpoints: &[Endpoint {
         name: "flows",
         doc: "Net flows by category of funds: actual months and estimated weeks, two to three years of them",

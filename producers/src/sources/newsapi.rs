@@ -5,6 +5,8 @@
 //!
 //! A query is read page by page until there are no more articles or the plan ends: a free key is refused what lies behind
 //! the first hundred, and keeps those.
+//!
+//! Title and description are scored on arrival; `sentiment_scorer` has the scorer's name and version.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -18,7 +20,7 @@ use crate::json::Bounded;
 use crate::page::{Fault, excerpt, is_markup, without_bom};
 use crate::percent::percent_encoded;
 use crate::raw::Raw;
-use crate::source::{Auth, Endpoint, PageError, Parsed, Request, Source};
+use crate::source::{Auth, Endpoint, PageError, Parsed, Quota, Request, Source};
 use crate::value::{Object, absent};
 
 /// NewsAPI.org.
@@ -35,6 +37,7 @@ pub const SOURCE: Source = Source {
     user_agent: concat!("tapedeck/", env!("CARGO_PKG_VERSION")),
     // The limit is one of the day and not of the second.
     pause: Duration::from_secs(1),
+    quota: Some(Quota { calls: 100, env: "TAPEDECK_NEWSAPI_DAILY_CALLS", costs: &[] }),
     endpoints: &[
         Endpoint {
             name: "everything",

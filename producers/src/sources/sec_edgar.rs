@@ -43,6 +43,7 @@ pub const SOURCE: Source = Source {
     user_agent: concat!("tapedeck/", env!("CARGO_PKG_VERSION")),
     // Ten requests a second are allowed over all hosts, and who asks for more is shut out for ten minutes.
     pause: Duration::from_millis(200),
+    quota: None,
     endpoints: &[
         Endpoint {
             name: "company_tickers",

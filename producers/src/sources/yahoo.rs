@@ -44,6 +44,7 @@ pub const SOURCE: Source = Source {
     user_agent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
     // The limit is not published and lasts for a quarter of an hour when hit: two requests a second stay clear of it.
     pause: Duration::from_millis(500),
+    quota: None,
     endpoints: &[
         Endpoint {
             name: "chart",
