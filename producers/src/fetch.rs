@@ -184,13 +184,6 @@ impl Fetcher {
         self.get_newer(base, path, &Validators::default()).await
     }
 
-    /// Takes the calls that a request counts for out of the day's; when there are not so many left how long to wait for
-    /// more, and why.
-    pub fn reserve(&self, calls: u32) -> Result<(), (Duration, String)> {
-        let taken = self.budget.as_ref().map_or(Ok(()), |budget| budget.take(calls, Utc::now()));
-        taken.map_err(|spent| (spent.wait, spent.reason))
-    }
-
     /// The same, for what is newer than an answer with these validators: else the status is 304, and there is no body.
     pub async fn get_newer(&self, base: Option<Base>, path: &str, known: &Validators) -> Result<Response, PageError> {
         if let Some(folder) = &self.folder {
@@ -252,7 +245,7 @@ impl Fetcher {
             .map_err(|error| PageError::Skip(format!("its address cannot be built: {error}")))
     }
 
-    /// The same with so many calls a day, which are kept in a folder.
+    /// This one, for a provider that grants so many calls a day, which are kept in a folder.
     #[cfg(test)]
     pub(crate) fn with_daily_calls(mut self, calls: u32, folder: &std::path::Path) -> Fetcher {
         self.budget = Some(Budget::kept(calls, folder, self.source).unwrap());
@@ -262,6 +255,13 @@ impl Fetcher {
     /// What asking has cost so far.
     pub fn cost(&self) -> Cost {
         Cost { calls: self.calls.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
+    }
+
+    /// Takes the calls that a request counts for out of the day's; when there are not so many left how long to wait for
+    /// more, and why.
+    pub fn reserve(&self, calls: u32) -> Result<(), (Duration, String)> {
+        let taken = self.budget.as_ref().map_or(Ok(()), |budget| budget.take(calls, Utc::now()));
+        taken.map_err(|spent| (spent.wait, spent.reason))
     }
 
     /// How much longer the provider is left alone, and why: its day's calls are spent, it wants to be, or has failed too
