@@ -205,11 +205,13 @@ impl<'a> Delivery<'a> {
                 records += more.records();
                 batch.push(more);
             }
-            let counts = self.deliver(&batch).await?;
-            for (answer, counts) in batch.iter().zip(counts) {
-                self.meters.published(answer.endpoint.name, counts);
-                items_done += usize::from(answer.spent.is_some());
-                self.note(answer, counts, [items_done, items]);
+            for (answer, published) in batch.iter().zip(self.deliver(&batch).await?) {
+                self.meters.published(answer.endpoint.name, published.counts);
+                self.known.note(answer);
+                if let Some(tally) = published.finished {
+                    items_done += 1;
+                    self.note(answer, tally, [items_done, items]);
+                }
             }
         }
         Ok(())
@@ -224,12 +226,14 @@ impl<'a> Delivery<'a> {
         self.run.progress.tell(&self.tally.round_done(self.source, None));
     }
 
-    /// Publishes pages until Kafka has acknowledged all of them; gives each one's numbers of records and of rejects.
+    /// Publishes pages until Kafka has acknowledged all of them.
     ///
     /// A daemon starts over with a new connection, as often as it takes; a shutdown leaves them to the next start.
-    async fn deliver(&mut self, batch: &[Answer]) -> Result<Vec<[u64; 2]>, Stop> {
+    async fn deliver(&mut self, batch: &[Answer]) -> Result<Vec<Published>, Stop> {
         loop {
-            let publishing = publish(&mut self.publisher, self.source, batch, self.item.clone());
+            // What is published again is counted again from where this began.
+            let mut item = self.item.clone();
+            let publishing = publish(&mut self.publisher, self.source, batch, &mut item);
             let published = tokio::select! {
                 published = publishing => published,
                 () = grace(&self.run.shutdown) => return Err(Stop::Shutdown),
@@ -238,9 +242,10 @@ impl<'a> Delivery<'a> {
                 self.meters.not_delivered(&error.to_string());
             }
             match published {
-                Ok((counts, delivered)) => {
+                Ok((pages, delivered)) => {
                     self.meters.delivered(delivered.bytes);
-                    return Ok(counts);
+                    self.item = item;
+                    return Ok(pages);
                 }
                 Err(PublishError::Retry(reason)) if self.run.mode == Mode::Daemon => {
                     warn!(source = self.source.name, pages = batch.len(), "publishing again: {reason}");
@@ -252,15 +257,10 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    /// Notes what has become of a page, and of its item when it was the last.
-    fn note(&mut self, answer: &Answer, counts: [u64; 2], [items_done, items_total]: [usize; 2]) {
-        self.item.add(answer, counts);
-        self.known.note(answer);
-        if answer.spent.is_none() {
-            return;
-        }
+    /// Notes what has become of an item.
+    fn note(&mut self, answer: &Answer, tally: ItemTally, [items_done, items_total]: [usize; 2]) {
         let (source, endpoint, item) = (self.source.name, answer.endpoint.name, answer.item.as_str());
-        let ItemTally { published, rejected, holes, outcome, error } = std::mem::take(&mut self.item);
+        let ItemTally { published, rejected, holes, outcome, error } = tally;
         info!(source, endpoint, item, published, rejected, holes, "polled");
         self.tally.failed_items += u64::from(outcome == Outcome::GivenUp);
         self.tally.published += published;
@@ -296,27 +296,36 @@ async fn grace(shutdown: &CancellationToken) {
     sleep(SHUTDOWN_GRACE).await;
 }
 
+/// What was published of a page.
+struct Published {
+    /// Records and rejects.
+    counts: [u64; 2],
+    /// All of its item, when it was the last page.
+    finished: Option<ItemTally>,
+}
+
 /// Publishes pages, and of each item that is finished what came of it, and waits for Kafka: a record that Kafka cannot
-/// take becomes a dead letter. `item` is what was published of the first one's item before.
+/// take becomes a dead letter. `item` is what was published of the item at hand.
 async fn publish(
     publisher: &mut Publisher,
     source: &'static Source,
     batch: &[Answer],
-    mut item: ItemTally,
-) -> Result<(Vec<[u64; 2]>, Delivered), PublishError> {
-    let mut counts = Vec::with_capacity(batch.len());
+    item: &mut ItemTally,
+) -> Result<(Vec<Published>, Delivered), PublishError> {
+    let mut pages = Vec::with_capacity(batch.len());
     for answer in batch {
-        let count = match &answer.page {
+        let counts = match &answer.page {
             Ok(page) => publish_page(publisher, answer.question(source), page).await?,
             Err(_) => [0, 0],
         };
-        counts.push(count);
-        item.add(answer, count);
-        if let Some(spent) = answer.spent {
-            publisher.publish(&std::mem::take(&mut item).log(source, answer, spent)).await?;
+        item.add(answer, counts);
+        let finished = answer.spent.map(|spent| (std::mem::take(item), spent));
+        if let Some((tally, spent)) = &finished {
+            publisher.publish(&tally.log(source, answer, *spent)).await?;
         }
+        pages.push(Published { counts, finished: finished.map(|(tally, _)| tally) });
     }
-    Ok((counts, publisher.flush().await?))
+    Ok((pages, publisher.flush().await?))
 }
 
 async fn publish_page(
