@@ -36,7 +36,9 @@ kafka_version=$(sed -n 's|.*<kafka.version>\(.*\)</kafka.version>.*|\1|p' "$here
 postgres_version=15
 registry_version=3.0.9 # 3.3 needs Java 21; docker-compose.yml names the same version
 confluent_version=2.16.0
+exchange_calendars_version=4.13.2
 fastavro_version=1.13.1
+pandas_version=3.1.1 # for exchange_calendars, which takes any
 pyarrow_version=26.0.1
 pyyaml_version=6.0.3
 tzdata_version=2026.6
@@ -590,13 +592,15 @@ EOF
 
 # Confluent's own client: the second opinion on what we write to Kafka and to a schema registry. A reader of YAML, to
 # check docker-compose.yml where no Docker does. And for the second reading of providers' responses (tests/oracle) one
-# of workbooks and one of Parquet files, and the time zones, which not every system has.
+# of workbooks and one of Parquet files, and the time zones, which not every system has; for the hours of markets, the
+# calendars of exchanges.
 start_python() {
   local name
   python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
   name=python-$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
   name+=-confluent-$confluent_version-fastavro-$fastavro_version-pyyaml-$pyyaml_version-tzdata-$tzdata_version
-  name+=-xlrd-$xlrd_version-pyarrow-$pyarrow_version
+  name+=-xlrd-$xlrd_version-pyarrow-$pyarrow_version-pandas-$pandas_version
+  name+=-exchange_calendars-$exchange_calendars_version
   cached "$name" build_python
   mkdir -p "$1/python"
   echo "$cache/$name/bin/python" >"$1/python/address"
@@ -609,7 +613,8 @@ build_python() {
   "$1/bin/python" -m pip install -q --disable-pip-version-check \
     "confluent-kafka[avro,schemaregistry]==$confluent_version" "fastavro==$fastavro_version" \
     "pyyaml==$pyyaml_version" "tzdata==$tzdata_version" "xlrd==$xlrd_version" \
-    "pyarrow==$pyarrow_version" >&2
+    "pyarrow==$pyarrow_version" "pandas==$pandas_version" \
+    "exchange_calendars==$exchange_calendars_version" >&2
 }
 
 main "$@"

@@ -798,6 +798,10 @@ pub struct FetchLog {
     pub outcome: Text,
     /// Records published.
     pub records: i64,
+    /// Those of `records` that correct what was published before; null in records of before there were any.
+    pub corrections: Option<i64>,
+    /// Records that were received and say what was published before, so that they were not published again; null in records of before that was told.
+    pub unchanged: Option<i64>,
     /// Rows that could not be read.
     pub rejects: i64,
     /// Requests made, repetitions included.
@@ -831,6 +835,8 @@ impl FetchLog {
         put_timestamp(self.fetched_at, out);
         put_bytes(self.outcome.as_bytes(), out);
         put_long(self.records, out);
+        put_optional(self.corrections, out, put_long);
+        put_optional(self.unchanged, out, put_long);
         put_long(self.rejects, out);
         put_long(self.calls, out);
         put_long(self.bytes, out);
@@ -859,6 +865,8 @@ impl FetchLog {
             fetched_at: next(values)?,
             outcome: next(values)?,
             records: next(values)?,
+            corrections: next(values)?,
+            unchanged: next(values)?,
             rejects: next(values)?,
             calls: next(values)?,
             bytes: next(values)?,

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
-use chrono::{DateTime, SubsecRound as _, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use contract::Record;
 use contract::records::DeadLetter;
 use tracing::debug;
 
-use crate::fetch::{Fetcher, Response, Validators};
-use crate::source::{Endpoint, PageError, Parsed, Reject, Request, Source};
+use crate::fetch::{Class, Fetcher, Response, Validators};
+use crate::source::{Endpoint, PageError, Parsed, Range, Reject, Request, Source};
 
 /// How long to go on asking for a page.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +40,14 @@ pub const DAEMON: Patience = Patience {
     total_wait: Duration::from_secs(3600),
 };
 
+/// When nobody waits and nothing comes anyhow: until there are calls left for it, day after day.
+pub const BACKFILL: Patience = Patience {
+    attempts: 40,
+    first_wait: Duration::from_secs(1),
+    longest_wait: Duration::from_secs(300),
+    total_wait: Duration::from_secs(40 * 86_400),
+};
+
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
@@ -51,6 +59,10 @@ pub struct Question<'a> {
     pub item: &'a str,
     /// From which row on.
     pub offset: u64,
+    /// Of which days; None: what it gives without saying so.
+    pub range: Option<Range>,
+    /// What for.
+    pub class: Class,
 }
 
 /// HTTP's answer that nothing is new.
@@ -65,6 +77,8 @@ pub struct Page {
     pub dead_letters: Vec<DeadLetter>,
     /// Rows that the provider sent without any value.
     pub holes: u64,
+    /// Trading dates of which it sent a daily bar without any value.
+    pub empty_days: Vec<NaiveDate>,
     /// Offset of the next page, if there is one.
     pub next_offset: Option<u64>,
     /// When it was received.
@@ -75,8 +89,8 @@ pub struct Page {
 
 impl Page {
     /// The one behind the last.
-    pub fn end() -> Page {
-        Page { validators: Some(Validators::default()), ..Page::unchanged(now()) }
+    pub fn end(now: DateTime<Utc>) -> Page {
+        Page { validators: Some(Validators::default()), ..Page::unchanged(now) }
     }
 
     /// The answer that nothing is new.
@@ -85,16 +99,12 @@ impl Page {
             records: Vec::new(),
             dead_letters: Vec::new(),
             holes: 0,
+            empty_days: Vec::new(),
             next_offset: None,
             received_at,
             validators: None,
         }
     }
-}
-
-/// Now, in the microseconds that are published.
-pub fn now() -> DateTime<Utc> {
-    Utc::now().trunc_subsecs(6)
 }
 
 /// Why there is no page, and how long the provider wants to be left alone.
@@ -123,9 +133,14 @@ pub async fn page(
         .with_max_times(patience.attempts.saturating_sub(1))
         .with_jitter();
     let mut waited = Duration::ZERO;
+    let clock = fetcher.clock().clone();
     let ask = || ask(fetcher, question, known);
     let outcome = ask
         .retry(backoff)
+        .sleep(move |wait| {
+            let clock = clock.clone();
+            async move { clock.sleep(wait).await }
+        })
         .when(|failure: &Failure| matches!(failure.error, PageError::Retry(_)))
         .adjust(|failure, wait| {
             let wait = wait?.max(failure.retry_after.unwrap_or_default());
@@ -140,11 +155,12 @@ pub async fn page(
 }
 
 async fn ask(fetcher: &Fetcher, question: Question<'_>, known: &Validators) -> Result<Page, Failure> {
-    let Question { source, endpoint, item, offset } = question;
+    let Question { source, endpoint, item, offset, range, class } = question;
     let left_alone = |(wait, why)| Failure { error: PageError::Retry(why), retry_after: Some(wait) };
     fetcher.rest().map_or(Ok(()), |rest| Err(left_alone(rest)))?;
-    let path = (endpoint.path)(item, offset)?;
-    fetcher.reserve(source.quota.map_or(1, |quota| quota.cost(endpoint.name))).map_err(left_alone)?;
+    let path = endpoint.path_of(item, offset, range)?;
+    let calls = source.quota.map_or(1, |quota| quota.cost(endpoint.name));
+    fetcher.reserve(class, calls).await.map_err(left_alone)?;
     let response = fetcher.get_newer(endpoint.base, &path, known).await?;
     let Response { received_at, last_modified, .. } = response;
     if response.status == NOT_MODIFIED && !known.is_empty() {
@@ -158,6 +174,7 @@ async fn ask(fetcher: &Fetcher, question: Question<'_>, known: &Validators) -> R
         records: parsed.records,
         dead_letters: parsed.rejects.into_iter().map(dead_letter).collect(),
         holes: parsed.holes,
+        empty_days: parsed.empty_days,
         next_offset: parsed.next_offset,
         received_at,
         validators: Some(response.validators),
@@ -209,7 +226,14 @@ mod tests {
         let fetcher = Fetcher::new(source, &stub.base, None, LIMITS).unwrap();
         page(
             &fetcher,
-            Question { source, endpoint: &source.endpoints[0], item: "SKEW", offset: 0 },
+            Question {
+                source,
+                endpoint: &source.endpoints[0],
+                item: "SKEW",
+                offset: 0,
+                range: None,
+                class: Class::Live,
+            },
             &Validators::default(),
             HASTY,
         )
@@ -256,7 +280,14 @@ mod tests {
         let source = source("cboe").unwrap();
         let fetcher = Fetcher::new(source, &stub.base, None, LIMITS).unwrap();
         for (endpoint, item) in [(0, "SKEW"), (0, "VIX"), (1, "AAPL")] {
-            let question = Question { source, endpoint: &source.endpoints[endpoint], item, offset: 0 };
+            let question = Question {
+                source,
+                endpoint: &source.endpoints[endpoint],
+                item,
+                offset: 0,
+                range: None,
+                class: Class::Live,
+            };
             let error = page(&fetcher, question, &Validators::default(), HASTY).await.unwrap_err();
             assert!(matches!(error, PageError::Retry(_)), "{error:?}");
         }
@@ -298,7 +329,14 @@ mod tests {
         let source = source("fred").unwrap();
         let key = service::secret::Secret::new(key.to_owned());
         let fetcher = Fetcher::new(source, &stub.base, Some(key), LIMITS).unwrap();
-        let question = Question { source, endpoint: &source.endpoints[0], item: "GDP", offset: 0 };
+        let question = Question {
+            source,
+            endpoint: &source.endpoints[0],
+            item: "GDP",
+            offset: 0,
+            range: None,
+            class: Class::Live,
+        };
         let error = page(&fetcher, question, &Validators::default(), HASTY).await.unwrap_err();
         assert!(matches!(&error, PageError::Halt(text) if text.contains("api_key *** is not registered")), "{error:?}");
     }

@@ -1,7 +1,5 @@
 //! What was answered, onto Kafka: several pages at a time, each done when Kafka has acknowledged all of it.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -12,13 +10,17 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::ask::{Page, Question};
-use crate::fetch::{Cost, Validators};
+use crate::agenda::Ended;
+use crate::ask::Page;
+use crate::fetch::Cost;
+use crate::memory::Change;
 use crate::meters::SourceMeters;
 use crate::poll::{Ending, KAFKA_WAITS, Mode, Run, Stop, connect, pause};
 use crate::progress::{ItemDone, RoundDone};
 use crate::publish::{Delivered, PublishError, Publisher};
+use crate::sift::{Sieve, Sifted, Want, Whole};
 use crate::source::{Endpoint, Reject, Request, Source};
+use crate::state::{End, Kept, Progress, State};
 
 /// Pages that may wait to be published: enough to fetch while Kafka acknowledges, few enough to hold in memory.
 pub(crate) const PAGES_AHEAD: usize = 8;
@@ -35,8 +37,12 @@ pub(crate) type Sender = mpsc::Sender<Answer>;
 pub(crate) struct Answer {
     pub(crate) endpoint: &'static Endpoint,
     pub(crate) item: String,
+    /// What it was asked for.
+    pub(crate) want: Want,
     pub(crate) offset: u64,
     pub(crate) page: Result<Page, Left>,
+    /// What takes out what was said before, with the first page of an item.
+    pub(crate) sieve: Option<Box<Sieve>>,
     /// What the item has cost, and how long it took, when nothing more comes for it.
     pub(crate) spent: Option<(Cost, Duration)>,
     /// When it was answered.
@@ -68,6 +74,11 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// Whether the provider has said what it has to say.
+    fn is_answer(self) -> bool {
+        matches!(self, Outcome::Answered | Outcome::Unchanged | Outcome::Skipped)
+    }
+
     /// As `fetch_log` says it.
     fn word(self) -> Text {
         match self {
@@ -100,34 +111,14 @@ impl Tally {
     }
 }
 
-/// Of each endpoint and item whose last answer Kafka has acknowledged what tells whether it is still the answer.
-#[derive(Debug, Default)]
-pub(crate) struct Known(Mutex<HashMap<(&'static str, String), Validators>>);
-
-impl Known {
-    /// That of an item; empty if nothing is known.
-    pub(crate) fn of(&self, endpoint: &Endpoint, item: &str) -> Validators {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&(endpoint.name, item.to_owned())).cloned().unwrap_or_default()
-    }
-
-    /// Notes an answer that was acknowledged. Of several pages each could change without the others.
-    fn note(&self, answer: &Answer) {
-        let Ok(Page { validators: Some(validators), .. }) = &answer.page else { return };
-        let key = (answer.endpoint.name, answer.item.clone());
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if answer.offset == 0 && answer.spent.is_some() && !validators.is_empty() {
-            known.insert(key, validators.clone());
-        } else {
-            known.remove(&key);
-        }
-    }
-}
-
 /// What has become of an item.
 #[derive(Debug, Clone, Default)]
 struct ItemTally {
     published: u64,
+    /// Those of them that correct an earlier one.
+    corrections: u64,
+    /// Records that say what was said before.
+    unchanged: u64,
     rejected: u64,
     holes: u64,
     outcome: Outcome,
@@ -137,9 +128,11 @@ struct ItemTally {
 
 impl ItemTally {
     /// Adds a page, of which so many records were published and rejected.
-    fn add(&mut self, answer: &Answer, [published, rejected]: [u64; 2]) {
+    fn add(&mut self, answer: &Answer, sifted: &Sifted, [published, rejected]: [u64; 2]) {
         self.published += published;
         self.rejected += rejected;
+        self.unchanged += sifted.unchanged;
+        self.corrections += sifted.records.iter().filter(|(_, change)| *change == Change::Correction).count() as u64;
         match &answer.page {
             Ok(page) if page.validators.is_none() => self.outcome = Outcome::Unchanged,
             Ok(page) => self.holes += page.holes,
@@ -158,6 +151,8 @@ impl ItemTally {
             fetched_at,
             outcome: self.outcome.word(),
             records: count(self.published),
+            corrections: Some(count(self.corrections)),
+            unchanged: Some(count(self.unchanged)),
             rejects: count(self.rejected),
             calls: count(cost.calls),
             bytes: count(cost.bytes),
@@ -177,8 +172,12 @@ pub(crate) struct Delivery<'a> {
     publisher: Publisher,
     meters: &'a SourceMeters,
     tally: &'a mut Tally,
-    known: &'a Known,
+    state: &'a State,
+    /// That of the item of which pages are still to come.
+    sieve: Option<Box<Sieve>>,
     item: ItemTally,
+    /// What has ended since this was last taken.
+    pub(crate) ended: Vec<Ended>,
 }
 
 impl<'a> Delivery<'a> {
@@ -188,9 +187,10 @@ impl<'a> Delivery<'a> {
         publisher: Publisher,
         meters: &'a SourceMeters,
         tally: &'a mut Tally,
-        known: &'a Known,
+        state: &'a State,
     ) -> Delivery<'a> {
-        Delivery { source, run, publisher, meters, tally, known, item: ItemTally::default() }
+        let (sieve, item, ended) = (None, ItemTally::default(), Vec::new());
+        Delivery { source, run, publisher, meters, tally, state, sieve, item, ended }
     }
 
     /// Publishes answers until no more come; what has come meanwhile is acknowledged together.
@@ -198,19 +198,20 @@ impl<'a> Delivery<'a> {
         let mut items_done = 0;
         while let Some(first) = answers.recv().await {
             let mut records = first.records();
-            let mut batch = vec![first];
+            let mut batch = vec![self.prepare(first)];
             while records < BATCH_RECORDS
                 && let Ok(more) = answers.try_recv()
             {
                 records += more.records();
-                batch.push(more);
+                batch.push(self.prepare(more));
             }
-            for (answer, published) in batch.iter().zip(self.deliver(&batch).await?) {
-                self.meters.published(answer.endpoint.name, published.counts);
-                self.known.note(answer);
-                if let Some(tally) = published.finished {
+            self.deliver(&mut batch).await?;
+            self.keep(&mut batch).await;
+            for prepared in batch {
+                self.meters.published(prepared.answer.endpoint.name, prepared.counts);
+                if let Some(tally) = prepared.finished {
                     items_done += 1;
-                    self.note(answer, tally, [items_done, items]);
+                    self.note(prepared.answer, tally, [items_done, items]);
                 }
             }
         }
@@ -226,10 +227,34 @@ impl<'a> Delivery<'a> {
         self.run.progress.tell(&self.tally.round_done(self.source, None));
     }
 
+    /// Takes out of a page what was said before; what is left is published as it is then, however often that takes.
+    fn prepare(&mut self, mut answer: Answer) -> Prepared {
+        if let Some(sieve) = answer.sieve.take() {
+            self.sieve = Some(sieve);
+        }
+        let mut prepared = Prepared::of(answer);
+        let Some(sieve) = self.sieve.as_deref_mut() else { return prepared };
+        let answer = &mut prepared.answer;
+        if let Ok(page) = &mut answer.page
+            && page.validators.is_some()
+        {
+            prepared.sifted = sieve.sift(page);
+            if answer.spent.is_some() {
+                prepared.whole = Some(sieve.finish(answer.at));
+                let kept = page.validators.take().filter(|_| sieve.is_whole(answer.offset));
+                page.validators = Some(kept.unwrap_or_default());
+            }
+        }
+        if answer.spent.is_some() {
+            prepared.sieve = self.sieve.take();
+        }
+        prepared
+    }
+
     /// Publishes pages until Kafka has acknowledged all of them.
     ///
     /// A daemon starts over with a new connection, as often as it takes; a shutdown leaves them to the next start.
-    async fn deliver(&mut self, batch: &[Answer]) -> Result<Vec<Published>, Stop> {
+    async fn deliver(&mut self, batch: &mut [Prepared]) -> Result<(), Stop> {
         loop {
             // What is published again is counted again from where this began.
             let mut item = self.item.clone();
@@ -242,10 +267,10 @@ impl<'a> Delivery<'a> {
                 self.meters.not_delivered(&error.to_string());
             }
             match published {
-                Ok((pages, delivered)) => {
+                Ok(delivered) => {
                     self.meters.delivered(delivered.bytes);
                     self.item = item;
-                    return Ok(pages);
+                    return Ok(());
                 }
                 Err(PublishError::Retry(reason)) if self.run.mode == Mode::Daemon => {
                     warn!(source = self.source.name, pages = batch.len(), "publishing again: {reason}");
@@ -257,36 +282,130 @@ impl<'a> Delivery<'a> {
         }
     }
 
+    /// Keeps what was acknowledged. What cannot be kept is asked for and published again, which does no harm.
+    async fn keep(&mut self, batch: &mut [Prepared]) {
+        let messages = self.publisher.take_messages();
+        let kept: Vec<Kept<'_>> = batch.iter_mut().filter_map(Prepared::kept).collect();
+        let mut outcome = self.state.keep(&kept, &messages).await;
+        for prepared in batch {
+            let Answer { endpoint, item, at, .. } = &prepared.answer;
+            if let (Ok(()), Some(whole)) = (&outcome, &prepared.whole) {
+                outcome = self.note_days(endpoint, item, whole, *at).await;
+            }
+            if let (Ok(()), Some(tally)) = (&outcome, &prepared.finished) {
+                outcome = self.note_backfill(&prepared.answer, tally).await;
+            }
+        }
+        if let Err(error) = outcome {
+            let source = self.source.name;
+            warn!(source, "what was published cannot be noted, and will be published again: {error:#}");
+        }
+    }
+
+    /// Notes days that were missing, and says so of those that are new.
+    async fn note_days(&self, endpoint: &Endpoint, item: &str, whole: &Whole, at: DateTime<Utc>) -> anyhow::Result<()> {
+        let (source, endpoint) = (self.source.name, endpoint.name);
+        if let Some([gone, known]) = whole.reading.shrunk {
+            warn!(
+                source,
+                endpoint, item, gone, known, "the provider no longer has a part of the history; it stays stored"
+            );
+        }
+        let [missing, filled] = self.state.note_days(endpoint, item, &whole.days, at).await?;
+        if missing > 0 || filled > 0 {
+            info!(source, endpoint, item, missing, filled, "days that are missing are asked for again");
+        }
+        Ok(())
+    }
+
+    /// Notes how far a backfill has come.
+    async fn note_backfill(&self, answer: &Answer, tally: &ItemTally) -> anyhow::Result<()> {
+        let Answer { endpoint, item, want: Want::Backfill { range, whole }, spent: Some((cost, _)), .. } = answer
+        else {
+            return Ok(());
+        };
+        let Some(next_day) = range.last.succ_opt().filter(|_| tally.outcome.is_answer()) else { return Ok(()) };
+        let key = (endpoint.name, item.as_str(), whole.first, whole.last);
+        let before = self.state.backfill(key).await?;
+        // What lies behind a part that could not be had is asked for again, too.
+        if before.map_or(whole.first, |before| before.next_day) != range.first {
+            return Ok(());
+        }
+        let before = before.unwrap_or_default();
+        let calls = before.calls + cost.calls;
+        let records = before.records + tally.published;
+        self.state.note_backfill(key, Progress { next_day, calls, records }).await
+    }
+
     /// Notes what has become of an item.
-    fn note(&mut self, answer: &Answer, tally: ItemTally, [items_done, items_total]: [usize; 2]) {
-        let (source, endpoint, item) = (self.source.name, answer.endpoint.name, answer.item.as_str());
-        let ItemTally { published, rejected, holes, outcome, error } = tally;
-        info!(source, endpoint, item, published, rejected, holes, "polled");
+    fn note(&mut self, answer: Answer, tally: ItemTally, [items_done, items_total]: [usize; 2]) {
+        let Answer { endpoint, item, .. } = answer;
+        let (source, name) = (self.source.name, endpoint.name);
+        let ItemTally { published, corrections, unchanged, rejected, holes, outcome, error } = tally;
+        info!(source, endpoint = name, item, published, corrections, unchanged, rejected, holes, "polled");
         self.tally.failed_items += u64::from(outcome == Outcome::GivenUp);
         self.tally.published += published;
         self.tally.rejected += rejected;
-        let error = error.as_deref();
         self.run.progress.tell(&ItemDone {
             source,
-            endpoint,
-            item,
+            endpoint: name,
+            item: &item,
             items_done,
             items_total,
             published,
+            corrections,
+            unchanged,
             rejected,
             holes,
-            error,
+            error: error.as_deref(),
         });
+        self.ended.push(Ended { endpoint: name, item, answered: outcome.is_answer() });
+    }
+}
+
+/// A page that is ready to be published.
+struct Prepared {
+    answer: Answer,
+    sifted: Sifted,
+    /// What its item as a whole tells, with the last page.
+    whole: Option<Whole>,
+    /// What its item was compared with, with the last page.
+    sieve: Option<Box<Sieve>>,
+    /// Records and rejects that were published.
+    counts: [u64; 2],
+    /// All of its item, when it was the last page and has been published.
+    finished: Option<ItemTally>,
+}
+
+impl Prepared {
+    fn of(answer: Answer) -> Prepared {
+        Prepared { answer, sifted: Sifted::default(), whole: None, sieve: None, counts: [0, 0], finished: None }
+    }
+
+    /// What is to be kept of its item, when it is finished. Repairs and backfills leave the polls where they are.
+    fn kept(&mut self) -> Option<Kept<'_>> {
+        let Answer { endpoint, item, want, page, spent, at, .. } = &self.answer;
+        let (cost, _) = spent.filter(|_| *want == Want::Live)?;
+        let tally = self.finished.as_ref()?;
+        let whole = self.whole.as_ref();
+        let memory = self.sieve.as_deref_mut().filter(|_| whole.is_some()).map(|sieve| &mut sieve.memory);
+        let memory = memory.and_then(|memory| memory.take_changed().then_some(&*memory));
+        let end = End {
+            at: *at,
+            answered: tally.outcome.is_answer(),
+            calls: cost.calls,
+            error: tally.error.as_deref(),
+            latest: whole.and_then(|whole| whole.reading.latest),
+            reread: whole.and_then(|whole| whole.reread),
+            validators: page.as_ref().ok().and_then(|page| page.validators.as_ref()),
+        };
+        Some(Kept { endpoint: endpoint.name, item, memory, end: Some(end) })
     }
 }
 
 impl Answer {
     fn records(&self) -> usize {
         self.page.as_ref().map_or(0, |page| page.records.len() + page.dead_letters.len())
-    }
-
-    fn question(&self, source: &'static Source) -> Question<'_> {
-        Question { source, endpoint: self.endpoint, item: &self.item, offset: self.offset }
     }
 }
 
@@ -296,64 +415,52 @@ async fn grace(shutdown: &CancellationToken) {
     sleep(SHUTDOWN_GRACE).await;
 }
 
-/// What was published of a page.
-struct Published {
-    /// Records and rejects.
-    counts: [u64; 2],
-    /// All of its item, when it was the last page.
-    finished: Option<ItemTally>,
-}
-
 /// Publishes pages, and of each item that is finished what came of it, and waits for Kafka: a record that Kafka cannot
 /// take becomes a dead letter. `item` is what was published of the item at hand.
 async fn publish(
     publisher: &mut Publisher,
     source: &'static Source,
-    batch: &[Answer],
+    batch: &mut [Prepared],
     item: &mut ItemTally,
-) -> Result<(Vec<Published>, Delivered), PublishError> {
-    let mut pages = Vec::with_capacity(batch.len());
-    for answer in batch {
-        let counts = match &answer.page {
-            Ok(page) => publish_page(publisher, answer.question(source), page).await?,
-            Err(_) => [0, 0],
-        };
-        item.add(answer, counts);
-        let finished = answer.spent.map(|spent| (std::mem::take(item), spent));
-        if let Some((tally, spent)) = &finished {
-            publisher.publish(&tally.log(source, answer, *spent)).await?;
+) -> Result<Delivered, PublishError> {
+    for prepared in batch {
+        let Prepared { answer, sifted, counts, finished, .. } = prepared;
+        *counts = publish_page(publisher, source, answer, sifted).await?;
+        item.add(answer, sifted, *counts);
+        *finished = answer.spent.map(|_| std::mem::take(item));
+        if let (Some(tally), Some(spent)) = (finished, answer.spent) {
+            publisher.publish(&tally.log(source, answer, spent)).await?;
         }
-        pages.push(Published { counts, finished: finished.map(|(tally, _)| tally) });
     }
-    Ok((pages, publisher.flush().await?))
+    publisher.flush().await
 }
 
 async fn publish_page(
     publisher: &mut Publisher,
-    question: Question<'_>,
-    page: &Page,
+    source: &'static Source,
+    answer: &Answer,
+    sifted: &Sifted,
 ) -> Result<[u64; 2], PublishError> {
     let mut oversized_records = 0;
-    for record in &page.records {
-        match publisher.publish(record).await {
+    for (record, change) in &sifted.records {
+        match publisher.publish_change(record, *change).await {
             Err(PublishError::Record(reason)) => {
                 oversized_records += 1;
-                publisher.publish(&oversized(question, page, record, reason)).await?;
+                publisher.publish(&oversized(source, answer, record, reason)).await?;
             }
             outcome => outcome?,
         }
     }
-    for letter in &page.dead_letters {
+    for letter in &sifted.dead_letters {
         publisher.publish(&Record::from(letter.clone())).await?;
     }
-    let rejected = page.dead_letters.len() as u64 + oversized_records;
-    Ok([page.records.len() as u64 - oversized_records, rejected])
+    let rejected = sifted.dead_letters.len() as u64 + oversized_records;
+    Ok([sifted.records.len() as u64 - oversized_records, rejected])
 }
 
 /// The dead letter of a record that does not fit into a message: its key tells which one it is.
-fn oversized(question: Question<'_>, page: &Page, record: &Record, reason: String) -> Record {
-    let Question { source, endpoint, item, offset } = question;
-    let request = Request { item, offset, received_at: page.received_at, last_modified: None };
+fn oversized(source: &'static Source, answer: &Answer, record: &Record, reason: String) -> Record {
+    let request = Request { item: &answer.item, offset: answer.offset, received_at: answer.at, last_modified: None };
     let reject = Reject::new("too_large", reason, record.message_key().as_bytes());
-    reject.into_dead_letter(source, endpoint, &request).into()
+    reject.into_dead_letter(source, answer.endpoint, &request).into()
 }

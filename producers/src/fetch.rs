@@ -1,7 +1,7 @@
 //! Requests to the providers. Nothing else knows the HTTP client.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
@@ -11,11 +11,12 @@ use reqwest::{Client, Url, redirect};
 use service::registry::install_tls;
 use service::secret::{Secret, without_credentials};
 use service::{settings, telemetry};
-use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
+use crate::clock::Clock;
 use crate::source::{Auth, Base, PageError, Source};
+use crate::state::{Refused, State};
 
 mod address;
 mod body;
@@ -27,7 +28,7 @@ mod validators;
 
 use address::PublicAddresses;
 use body::Body;
-use quota::Budget;
+pub use quota::{Budget, Class, Spent};
 use rest::{Rest, Sign};
 use session::{Cookies, Pass, Session};
 pub use validators::Validators;
@@ -105,12 +106,16 @@ pub struct Fetcher {
     session: Option<Session>,
     limits: Limits,
     pause: Duration,
-    /// When the next request may be made.
-    free_at: Mutex<Instant>,
+    burst: u32,
+    clock: Clock,
+    /// What is shared with other processes that ask the same provider.
+    state: Option<Arc<State>>,
     /// Whether it is left alone.
     rest: Rest,
     /// What is left of the day's calls, of a provider that grants so many.
     budget: Option<Budget>,
+    /// Until when there is no call left for what is new.
+    spent_until: Mutex<Option<Instant>>,
     calls: AtomicU64,
     bytes: AtomicU64,
     /// Where the files are that are read instead of asking anybody.
@@ -158,7 +163,6 @@ impl Fetcher {
         let pause = if is_local { Duration::ZERO } else { source.pause };
         let client = client(source, limits, base == source.base_url)?;
         let others = source.other_bases().iter().map(|other| (other.env, base.to_owned())).collect();
-        let (free_at, rest) = (Mutex::new(Instant::now()), Rest::default());
         let session = Session::of(source);
         Ok(Fetcher {
             source: source.name,
@@ -169,9 +173,12 @@ impl Fetcher {
             session,
             limits,
             pause,
-            free_at,
-            rest,
+            burst: source.burst,
+            clock: Clock::default(),
+            state: None,
+            rest: Rest::default(),
             budget: None,
+            spent_until: Mutex::default(),
             calls: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             folder,
@@ -245,11 +252,29 @@ impl Fetcher {
             .map_err(|error| PageError::Skip(format!("its address cannot be built: {error}")))
     }
 
-    /// This one, for a provider that grants so many calls a day, which are kept in a folder.
-    #[cfg(test)]
-    pub(crate) fn with_daily_calls(mut self, calls: u32, folder: &std::path::Path) -> Fetcher {
-        self.budget = Some(Budget::kept(calls, folder, self.source).unwrap());
-        self
+    /// Counts with others who ask the same provider, by a clock.
+    pub fn attach(&mut self, state: Arc<State>, clock: Clock) {
+        (self.state, self.clock) = (Some(state), clock);
+    }
+
+    /// Grants so many calls a day, whatever the environment says.
+    pub fn grant(&mut self, calls: u32) {
+        self.budget = Some(Budget::new(calls));
+    }
+
+    /// Calls that a provider grants in a day, and who may have them; None: any number.
+    pub fn budget(&self) -> Option<&Budget> {
+        self.budget.as_ref()
+    }
+
+    /// Whether it asks something on this machine, which needs no pauses.
+    pub fn is_local(&self) -> bool {
+        self.pause.is_zero()
+    }
+
+    /// What time it is here.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// What asking has cost so far.
@@ -259,16 +284,27 @@ impl Fetcher {
 
     /// Takes the calls that a request counts for out of the day's; when there are not so many left how long to wait for
     /// more, and why.
-    pub fn reserve(&self, calls: u32) -> Result<(), (Duration, String)> {
-        let taken = self.budget.as_ref().map_or(Ok(()), |budget| budget.take(calls, Utc::now()));
-        taken.map_err(|spent| (spent.wait, spent.reason))
+    pub async fn reserve(&self, class: Class, calls: u32) -> Result<(), Refused> {
+        let (Some(budget), Some(state)) = (&self.budget, &self.state) else { return Ok(()) };
+        let taken = state.take(budget, class, calls, self.clock.now()).await;
+        if let Err((wait, _)) = &taken
+            && class == Class::Live
+        {
+            *self.spent_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.clock.instant() + *wait);
+        }
+        taken
     }
 
-    /// How much longer the provider is left alone, and why: its day's calls are spent, it wants to be, or has failed too
-    /// often.
-    pub fn rest(&self) -> Option<(Duration, String)> {
-        let spent = self.budget.as_ref().and_then(|budget| budget.exhausted(Utc::now()));
-        spent.map(|spent| (spent.wait, spent.reason)).or_else(|| self.rest.left(Instant::now()))
+    /// How much longer the provider is left alone, and why: it wants to be, or has failed too often.
+    pub fn rest(&self) -> Option<Refused> {
+        self.rest.left(self.clock.instant())
+    }
+
+    /// How long it is of no use to ask for what is new.
+    pub fn no_use_for(&self) -> Duration {
+        let spent_until = *self.spent_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let spent = spent_until.map(|until| until.saturating_duration_since(self.clock.instant()));
+        spent.max(self.rest().map(|(wait, _)| wait)).unwrap_or_default()
     }
 
     /// Makes a request in its turn, and notes how it ended.
@@ -287,7 +323,7 @@ impl Fetcher {
             Err(PageError::Retry(_)) => Sign::Failed,
             Err(PageError::Skip(_) | PageError::Halt(_)) => Sign::Answered,
         };
-        if let Some(wait) = self.rest.note(sign, Instant::now()) {
+        if let Some(wait) = self.rest.note(sign, self.clock.instant()) {
             info!(source = self.source, ?wait, "the provider is left alone");
         }
         outcome
@@ -301,7 +337,7 @@ impl Fetcher {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = self.body(response, &headers).await?;
         // What is published has microseconds.
-        let now = Utc::now().trunc_subsecs(6);
+        let now = self.clock.now();
         let response = Response {
             status,
             received_at: now,
@@ -322,10 +358,22 @@ impl Fetcher {
         }
     }
 
+    /// Waits until it is our turn among all who ask the same provider from here.
     async fn wait_for_turn(&self) {
-        let mut free_at = self.free_at.lock().await;
-        sleep_until(*free_at).await;
-        *free_at = Instant::now() + self.pause;
+        while !self.pause.is_zero() {
+            let turn = match &self.state {
+                Some(state) => state.turn(self.pause, self.burst, self.clock.now()).await,
+                None => return self.clock.sleep(self.pause).await,
+            };
+            match turn {
+                Ok(None) => return,
+                Ok(Some(wait)) => self.clock.sleep(wait).await,
+                Err(error) => {
+                    warn!(source = self.source, "whose turn it is cannot be told: {error}");
+                    return self.clock.sleep(self.pause).await;
+                }
+            }
+        }
     }
 
     /// Reads the body piece by piece, so that neither its size nor its pace is the provider's to choose.
@@ -449,7 +497,7 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::fixture::at;
-    use crate::source::{Endpoint, Parsed, source};
+    use crate::source::{Endpoint, History, Parsed, source};
     use crate::stub::{Stub, response};
 
     const SHORT: Limits = Limits {
@@ -506,7 +554,8 @@ mod tests {
         datasets: &["series"],
         item: "",
         known_at: "",
-        poll: Duration::ZERO,
+        schedule: crate::SOURCES[0].endpoints[0].schedule,
+        history: History::ALL,
         base: Some(OTHER),
         path: |_, _| Ok(String::new()),
         parse: |_, _| Ok(Parsed::default()),
@@ -521,6 +570,7 @@ mod tests {
             auth,
             user_agent: "tapedeck/test",
             pause: Duration::ZERO,
+            burst: 1,
             quota: None,
             endpoints: ENDPOINTS,
         };
@@ -598,15 +648,29 @@ mod tests {
     #[tokio::test]
     async fn a_days_calls_are_reserved_before_they_are_made_and_then_the_provider_is_left_alone() {
         let folder = tempfile::TempDir::new().unwrap();
-        let started = || fetcher("cboe", "http://127.0.0.1:1").with_daily_calls(3, folder.path());
-        let fetcher = started();
-        assert_eq!((fetcher.reserve(1), fetcher.reserve(1), fetcher.rest()), (Ok(()), Ok(()), None));
-        assert!(fetcher.reserve(2).is_err());
+        let clock = Clock::by_hand("2026-11-20T12:00:00Z".parse().unwrap());
+        let started = async || {
+            let mut fetcher = fetcher("cboe", "http://127.0.0.1:1");
+            fetcher.grant(3);
+            fetcher.attach(Arc::new(State::open(folder.path(), "cboe").await.unwrap()), clock.clone());
+            fetcher
+        };
+        let fetcher = started().await;
+        for _ in 0..2 {
+            fetcher.reserve(Class::Live, 1).await.unwrap();
+        }
+        assert!(fetcher.reserve(Class::Live, 2).await.is_err());
         // Another process goes on where this one was.
-        let fetcher = started();
-        assert_eq!((fetcher.rest(), fetcher.reserve(1)), (None, Ok(())));
-        let (wait, why) = fetcher.rest().unwrap();
-        assert!(wait <= Duration::from_secs(86_400) && why.starts_with("the 3 calls of the day"), "{wait:?} {why}");
+        let fetcher = started().await;
+        fetcher.reserve(Class::Live, 1).await.unwrap();
+        assert_eq!(fetcher.no_use_for(), Duration::ZERO);
+        let (wait, why) = fetcher.reserve(Class::Live, 1).await.unwrap_err();
+        let until_midnight = Duration::from_secs(12 * 3600);
+        assert!(wait == until_midnight && why.starts_with("the 3 calls of the day"), "{wait:?} {why}");
+        assert_eq!(fetcher.no_use_for(), until_midnight);
+        clock.sleep(wait).await;
+        assert_eq!(fetcher.no_use_for(), Duration::ZERO);
+        fetcher.reserve(Class::Live, 3).await.unwrap();
     }
 
     #[test]

@@ -5,28 +5,40 @@
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
+pub mod agenda;
 pub mod article;
 pub mod ask;
+mod asker;
+pub mod backfill;
 mod caught;
+pub mod clock;
 pub mod delete;
 mod deliver;
 pub mod fetch;
+pub mod fingerprint;
 #[cfg(test)]
 mod fixture;
 pub mod json;
+pub mod market;
+pub mod memory;
 pub mod meters;
 pub mod occ;
 pub mod page;
 pub mod percent;
+pub mod plan;
 pub mod poll;
 pub mod progress;
 pub mod publish;
 pub mod raw;
 mod reread;
+pub mod schedule;
 pub mod seen;
 pub mod sentiment;
+pub mod sift;
 pub mod source;
 pub mod sources;
+pub mod state;
+pub mod status;
 #[cfg(test)]
 mod stub;
 pub mod value;

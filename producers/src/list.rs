@@ -2,15 +2,66 @@
 
 use std::io::{self, Write as _};
 
-use producers::SOURCES;
+use anyhow::{anyhow, bail};
+use producers::schedule::{Frequency, Kind, span};
 use producers::source::{Endpoint, Source};
 use serde_json::{Value, json};
 use service::settings;
 
+/// Which endpoints are listed.
+pub(crate) struct Filter<'a> {
+    kind: Option<Kind>,
+    frequency: Option<Frequency>,
+    dataset: Option<&'a str>,
+}
+
+impl<'a> Filter<'a> {
+    /// Those with all of this, as far as it is given.
+    pub(crate) fn new(
+        kind: Option<&str>,
+        frequency: Option<&str>,
+        dataset: Option<&'a str>,
+    ) -> anyhow::Result<Filter<'a>> {
+        let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        let frequencies: Vec<&str> = Frequency::ALL.iter().map(|frequency| frequency.name()).collect();
+        if let Some(unknown) = dataset.filter(|name| contract::dataset(name).is_none()) {
+            bail!("there is no dataset `{unknown}`");
+        }
+        Ok(Filter {
+            kind: kind.map(|name| among("kind", name, &kinds)).transpose()?.map(|at| Kind::ALL[at]),
+            frequency: frequency
+                .map(|name| among("frequency", name, &frequencies))
+                .transpose()?
+                .map(|at| Frequency::ALL[at]),
+            dataset,
+        })
+    }
+
+    /// The endpoints of a source that are listed.
+    fn of(&self, source: &'static Source) -> Vec<&'static Endpoint> {
+        let fits = |endpoint: &&Endpoint| {
+            self.kind.is_none_or(|kind| kind == endpoint.schedule.kind)
+                && self.frequency.is_none_or(|frequency| frequency == endpoint.schedule.frequency)
+                && self.dataset.is_none_or(|dataset| endpoint.datasets.contains(&dataset))
+        };
+        source.endpoints.iter().filter(fits).collect()
+    }
+}
+
+/// The place of a name among those that there are.
+fn among(what: &str, name: &str, names: &[&str]) -> anyhow::Result<usize> {
+    let place = names.iter().position(|own| *own == name);
+    place.ok_or_else(|| anyhow!("there is no {what} `{name}`; there are {}", names.join(", ")))
+}
+
 /// Writes what there is, for a person.
-pub(crate) fn table() -> anyhow::Result<()> {
+pub(crate) fn table(sources: &[&'static Source], filter: &Filter<'_>) -> anyhow::Result<()> {
     let mut text = String::new();
-    for source in SOURCES {
+    for source in sources {
+        let endpoints = filter.of(source);
+        if endpoints.is_empty() {
+            continue;
+        }
         text.push_str(&format!("{}: {}\n", source.name, source.doc));
         text.push_str(&format!("    address: {} (`{}`)\n", source.base_url, source.base_url_env));
         if let Some(key) = source.key_variable() {
@@ -20,7 +71,7 @@ pub(crate) fn table() -> anyhow::Result<()> {
         if let Some(quota) = source.quota {
             text.push_str(&format!("    calls a day: {} (`{}`)\n", quota.calls, quota.env));
         }
-        for endpoint in source.endpoints {
+        for endpoint in endpoints {
             text.push_str(&endpoint_lines(endpoint));
         }
     }
@@ -28,18 +79,24 @@ pub(crate) fn table() -> anyhow::Result<()> {
 }
 
 fn endpoint_lines(endpoint: &Endpoint) -> String {
-    let Endpoint { name, doc, item, known_at, .. } = endpoint;
-    let (datasets, minutes) = (endpoint.datasets.join(", "), endpoint.poll.as_secs() / 60);
-    format!("    {name} -> {datasets}: {doc}\n        item: {item}; every {minutes} min; known_at: {known_at}\n")
+    let Endpoint { name, doc, item, known_at, schedule, .. } = endpoint;
+    let datasets = endpoint.datasets.join(", ");
+    let (kind, frequency) = (schedule.kind.name(), schedule.frequency.name());
+    let (when, sla) = (schedule.words(), span(schedule.sla));
+    format!(
+        "    {name} -> {datasets}: {doc}\n        {kind}, {frequency}: {when}; at most {sla} old\n        \
+         item: {item}; known_at: {known_at}\n"
+    )
 }
 
 /// Writes what there is, for a program.
-pub(crate) fn json() -> anyhow::Result<()> {
-    let sources: Vec<Value> = SOURCES.iter().map(source_json).collect();
+pub(crate) fn json(sources: &[&'static Source], filter: &Filter<'_>) -> anyhow::Result<()> {
+    let listed = sources.iter().filter(|source| !filter.of(source).is_empty());
+    let sources: Vec<Value> = listed.map(|source| source_json(source, filter)).collect();
     print(&format!("{:#}\n", Value::from(sources)))
 }
 
-fn source_json(source: &Source) -> Value {
+fn source_json(source: &'static Source, filter: &Filter<'_>) -> Value {
     let key = source.key_variable();
     json!({
         "name": source.name,
@@ -50,7 +107,7 @@ fn source_json(source: &Source) -> Value {
         "key_set": key.map(|key| settings::read(&key).is_some()),
         "daily_calls": source.quota.map(|quota| quota.calls),
         "daily_calls_env": source.quota.map(|quota| quota.env),
-        "endpoints": source.endpoints.iter().map(endpoint_json).collect::<Vec<Value>>(),
+        "endpoints": filter.of(source).into_iter().map(endpoint_json).collect::<Vec<Value>>(),
     })
 }
 
@@ -61,7 +118,11 @@ fn endpoint_json(endpoint: &Endpoint) -> Value {
         "datasets": endpoint.datasets,
         "item": endpoint.item,
         "known_at": endpoint.known_at,
-        "poll_seconds": endpoint.poll.as_secs(),
+        "kind": endpoint.schedule.kind.name(),
+        "frequency": endpoint.schedule.frequency.name(),
+        "schedule": endpoint.schedule.words(),
+        "poll_seconds": endpoint.schedule.every.as_secs(),
+        "sla_seconds": endpoint.schedule.sla.as_secs(),
     })
 }
 

@@ -1,27 +1,36 @@
 //! The loop: every item of every endpoint of a source, round after round.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use contract::{Dataset, dataset};
+use service::health::Health;
 use service::kafka::Cluster;
 use service::telemetry;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
-use crate::ask::{self, DAEMON, ONCE, Page, Patience, Question};
-use crate::deliver::{Answer, Delivery, Known, Left, Outcome, PAGES_AHEAD, Sender, Tally};
-use crate::fetch::{Fetcher, Validators};
+use crate::agenda::{self, Agenda};
+use crate::asker::{Asked, Asker};
+use crate::clock::Clock;
+use crate::deliver::{Delivery, PAGES_AHEAD, Tally};
+use crate::fetch::Fetcher;
 use crate::meters::{Meters, SourceMeters};
+use crate::plan;
 use crate::progress::Progress;
 use crate::publish::Publisher;
-use crate::source::{Endpoint, PageError, Source};
+use crate::reread;
+use crate::source::Source;
+use crate::state::State;
 use crate::watchlist::Watchlist;
 
-/// Most pages of one item: a provider that always has another page does not keep us for ever.
-const MAX_PAGES: usize = 1000;
+/// Longest sleep of a daemon: missing days are looked after, and a clock that was set is noticed.
+const LONGEST_SLEEP: TimeDelta = TimeDelta::hours(1);
 /// First and longest wait for a Kafka that cannot be reached.
 pub(crate) const KAFKA_WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 
@@ -49,6 +58,26 @@ pub struct Run {
     pub shutdown: CancellationToken,
     /// What is measured of it.
     pub meters: Meters,
+    /// Where is kept what those after it must know; None: nowhere.
+    pub state_dir: Option<PathBuf>,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+impl Run {
+    /// One that tells nobody anything, keeps nothing and goes by the system's clock, until it is told otherwise.
+    pub fn new(watchlist: Watchlist, cluster: Cluster, mode: Mode) -> Run {
+        Run {
+            watchlist,
+            cluster,
+            mode,
+            progress: Progress::Silent,
+            shutdown: CancellationToken::new(),
+            meters: Meters::new(&Health::new()),
+            state_dir: None,
+            clock: Clock::default(),
+        }
+    }
 }
 
 /// How a run ended; what went wrong has been logged.
@@ -117,15 +146,55 @@ async fn poll_source(
     meters: &SourceMeters,
     tally: &mut Tally,
 ) -> Result<(), Stop> {
-    let fetcher = fetcher.map_err(|error| Stop::Source(telemetry::one_line(&error)))?;
+    let stopped = |error: anyhow::Error| Stop::Source(telemetry::one_line(&error));
+    let mut fetcher = fetcher.map_err(stopped)?;
     if source.endpoints.iter().all(|endpoint| run.watchlist.items(source, endpoint).is_empty()) {
         return Err(Stop::Source(format!("the watchlist names nothing to poll from `{}`", source.name)));
     }
+    let state = Arc::new(open(source, run).await.map_err(stopped)?);
+    fetcher.attach(Arc::clone(&state), run.clock.clone());
     let publisher = connect(source, run, meters).await?;
-    let known = Known::default();
-    let delivery = Delivery::new(source, run, publisher, meters, tally, &known);
-    let poller = Poller { asker: Asker { source, run, fetcher, meters, known: &known }, delivery };
+    check_topics(source, run, &publisher, &state).await?;
+    let delivery = Delivery::new(source, run, publisher, meters, tally, &state);
+    let poller = Poller { asker: Asker { source, run, fetcher, meters, state: &state }, delivery };
     poller.rounds().await
+}
+
+/// What was kept by those before, or what ends with this process.
+pub(crate) async fn open(source: &'static Source, run: &Run) -> anyhow::Result<State> {
+    match &run.state_dir {
+        Some(folder) => State::open(folder, source.name).await,
+        None => State::in_memory(source.name).await,
+    }
+}
+
+/// What is known of a provider's answers holds only as long as they are on Kafka: when it has lost some, or is another
+/// one, all is published anew.
+async fn check_topics(source: &Source, run: &Run, publisher: &Publisher, state: &State) -> Result<(), Stop> {
+    let kept = |error: anyhow::Error| Stop::Source(format!("its state cannot be read: {error:#}"));
+    let known = state.topics().await.map_err(kept)?;
+    let own = publisher.topics();
+    // A name that is not ours is of another installation.
+    let mut is_there = known.iter().all(|(name, _)| own.contains(name));
+    let mut wait = KAFKA_WAITS[0];
+    while is_there && !known.is_empty() {
+        let (cluster, names) = (run.cluster.clone(), known.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
+        let counted = tokio::task::spawn_blocking(move || reread::messages(&cluster, &names)).await;
+        match counted.map_err(anyhow::Error::from).flatten() {
+            Ok(counts) => {
+                is_there = counts.iter().zip(&known).all(|(now, (_, before))| now >= before);
+                break;
+            }
+            Err(error) if run.mode == Mode::Once => return Err(Stop::Kafka(telemetry::one_line(&error))),
+            Err(error) => warn!(source = source.name, ?wait, "waiting for Kafka: {}", telemetry::one_line(&error)),
+        }
+        wait = pause(run, wait).await?;
+    }
+    if !is_there {
+        warn!(source = source.name, "Kafka does not have what was published before; everything is published anew");
+        state.forget().await.map_err(kept)?;
+    }
+    Ok(())
 }
 
 /// Connects to Kafka; a daemon waits for it.
@@ -163,123 +232,53 @@ fn datasets(source: &Source) -> Vec<&'static Dataset> {
 }
 
 /// The poller of one source: asking and delivering go on side by side, so that neither waits for the other.
-struct Poller<'a> {
-    asker: Asker<'a>,
-    delivery: Delivery<'a>,
+pub(crate) struct Poller<'a> {
+    pub(crate) asker: Asker<'a>,
+    pub(crate) delivery: Delivery<'a>,
 }
 
 impl Poller<'_> {
     async fn rounds(mut self) -> Result<(), Stop> {
-        let (source, run) = (self.asker.source, self.asker.run);
-        let start = Instant::now();
-        let mut schedule: Vec<(Instant, &'static Endpoint)> =
-            source.endpoints.iter().map(|endpoint| (start, endpoint)).collect();
+        let Asker { source, run, state, .. } = self.asker;
+        let kept = |error: anyhow::Error| Stop::Source(format!("its state cannot be read: {error:#}"));
+        let now = run.clock.now();
+        let mut agenda = Agenda::new(source, &run.watchlist, &state.standings().await.map_err(kept)?, now);
+        if run.mode == Mode::Once {
+            return self.round(agenda.all().into_iter().map(Asked::live).collect()).await;
+        }
         loop {
-            let now = Instant::now();
-            let mut due = Vec::new();
-            for (at, endpoint) in schedule.iter_mut().filter(|(at, _)| *at <= now) {
-                *at = now + endpoint.poll;
-                due.push(*endpoint);
+            let now = run.clock.now();
+            if let Some(budget) = self.asker.fetcher.budget() {
+                budget.plan(plan::calls_of_day(source, &run.watchlist, now.date_naive()));
             }
-            self.round(&due).await?;
-            let next = schedule.iter().map(|(at, _)| *at).min();
-            let (Mode::Daemon, Some(next)) = (run.mode, next) else {
-                return Ok(());
-            };
-            run.shutdown.run_until_cancelled(sleep_until(next)).await.ok_or(Stop::Shutdown)?;
+            let due = agenda.due(now);
+            if !due.is_empty() {
+                self.round(due.into_iter().map(Asked::live).collect()).await?;
+                let ended = std::mem::take(&mut self.delivery.ended);
+                agenda.note(&ended, run.clock.now(), self.asker.fetcher.no_use_for());
+            }
+            let gaps = state.gaps(None).await.map_err(kept)?;
+            let repairs = agenda::repairs(source, &run.watchlist, &gaps, run.clock.now());
+            if !repairs.is_empty() {
+                self.round(repairs.into_iter().map(Asked::repair).collect()).await?;
+                self.delivery.ended.clear();
+            }
+            let longest = run.clock.now() + LONGEST_SLEEP;
+            let next = agenda.next().map_or(longest, |next| next.min(longest));
+            let wait = (next - run.clock.now()).to_std().unwrap_or_default();
+            run.shutdown.run_until_cancelled(run.clock.sleep(wait)).await.ok_or(Stop::Shutdown)?;
         }
     }
 
-    /// Asks once for every item of these endpoints.
-    async fn round(&mut self, endpoints: &[&'static Endpoint]) -> Result<(), Stop> {
-        let (source, run) = (self.asker.source, self.asker.run);
-        let items = |endpoint| run.watchlist.items(source, endpoint).iter().map(move |item| (endpoint, item));
-        let items: Vec<(&'static Endpoint, &String)> = endpoints.iter().copied().flat_map(items).collect();
+    /// Asks once for each of these.
+    pub(crate) async fn round(&mut self, asked: Vec<Asked<'_>>) -> Result<(), Stop> {
         let (sender, receiver) = mpsc::channel(PAGES_AHEAD);
-        let (asked, delivered) =
-            tokio::join!(self.asker.ask_all(&items, sender), self.delivery.deliver_all(items.len(), receiver));
+        let (outcome, delivered) =
+            tokio::join!(self.asker.ask_all(&asked, sender), self.delivery.deliver_all(asked.len(), receiver));
         delivered?;
-        asked?;
-        self.delivery.round_done(items.len());
+        outcome?;
+        self.delivery.round_done(asked.len());
         Ok(())
-    }
-}
-
-/// Asks the provider.
-struct Asker<'a> {
-    source: &'static Source,
-    run: &'a Run,
-    fetcher: Fetcher,
-    meters: &'a SourceMeters,
-    known: &'a Known,
-}
-
-impl Asker<'_> {
-    /// Asks for all items, and sends on what is answered. Only what stops the source is an error.
-    async fn ask_all(&self, items: &[(&'static Endpoint, &String)], sender: Sender) -> Result<(), Stop> {
-        for (endpoint, item) in items {
-            let (began, before) = (Instant::now(), self.fetcher.cost());
-            let mut question = Question { source: self.source, endpoint, item: item.as_str(), offset: 0 };
-            for page_number in 1.. {
-                let page = tokio::select! {
-                    page = self.page(question) => page.ok_or(Stop::Shutdown)?,
-                    // Delivering has failed, and says why.
-                    () = sender.closed() => return Err(Stop::Shutdown),
-                };
-                let halted = page.as_ref().err().filter(|left| left.outcome == Outcome::Halted);
-                let halted = halted.map(|left| Stop::Source(left.reason.clone()));
-                let next = page.as_ref().ok().and_then(|page| page.next_offset).filter(|next| *next > question.offset);
-                // A file has an end.
-                let next = next.filter(|_| page_number < MAX_PAGES || self.source.is_local());
-                let (endpoint, item) = (question.endpoint, question.item.to_owned());
-                let spent = next.is_none().then(|| (self.fetcher.cost().since(before), began.elapsed()));
-                let at = page.as_ref().map_or_else(|_| ask::now(), |page| page.received_at);
-                let answer = Answer { endpoint, item, offset: question.offset, page, spent, at };
-                sender.send(answer).await.map_err(|_| Stop::Shutdown)?;
-                if let Some(stop) = halted {
-                    return Err(stop);
-                }
-                match next {
-                    Some(next) => question.offset = next,
-                    None => break,
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A page, or why the item is left; None at the shutdown.
-    async fn page(&self, question: Question<'_>) -> Option<Result<Page, Left>> {
-        let (source, endpoint, item) = (self.source.name, question.endpoint.name, question.item);
-        // Of several pages each could change without the others: what comes behind the first is asked for whole.
-        let known = if question.offset == 0 { self.known.of(question.endpoint, item) } else { Validators::default() };
-        let asking = ask::page(&self.fetcher, question, &known, self.patience());
-        let outcome = self.run.shutdown.run_until_cancelled(asking).await?;
-        self.meters.fetched(endpoint, &outcome);
-        Some(match outcome {
-            Ok(page) => Ok(page),
-            // What lies behind the pages that were read cannot be had: they are all that there is for us.
-            Err(PageError::Skip(reason)) if question.offset > 0 => {
-                info!(source, endpoint, item, offset = question.offset, "no more pages: {reason}");
-                Ok(Page::end())
-            }
-            Err(PageError::Skip(reason)) => {
-                warn!(source, endpoint, item, "skipped: {reason}");
-                Err(Left { reason, outcome: Outcome::Skipped })
-            }
-            Err(PageError::Retry(reason)) => {
-                warn!(source, endpoint, item, "given up until the next round: {reason}");
-                Err(Left { reason, outcome: Outcome::GivenUp })
-            }
-            Err(PageError::Halt(reason)) => Err(Left { reason, outcome: Outcome::Halted }),
-        })
-    }
-
-    fn patience(&self) -> Patience {
-        match self.run.mode {
-            Mode::Once => ONCE,
-            Mode::Daemon => DAEMON,
-        }
     }
 }
 
@@ -294,8 +293,10 @@ mod tests {
     use rdkafka::{Offset, TopicPartitionList};
     use service::secret::Secret;
     use simulator::{Config, Simulator};
+    use tokio::time::Instant;
 
     use super::*;
+    use crate::ask::ONCE;
     use crate::fetch::LIMITS;
     use crate::source::source;
     use crate::stub::{Stub, response};
@@ -320,14 +321,8 @@ mod tests {
     }
 
     fn once(mock: &Mock, watchlist: &str) -> Run {
-        Run {
-            watchlist: Watchlist::parse(watchlist).unwrap(),
-            cluster: Cluster::new(&mock.bootstrap_servers(), "test"),
-            mode: Mode::Once,
-            progress: Progress::Silent,
-            shutdown: CancellationToken::new(),
-            meters: Meters::new(&service::health::Health::new()),
-        }
+        let cluster = Cluster::new(&mock.bootstrap_servers(), "test");
+        Run::new(Watchlist::parse(watchlist).unwrap(), cluster, Mode::Once)
     }
 
     fn asking(name: &str, base: &str) -> (&'static Source, anyhow::Result<Fetcher>) {
@@ -489,33 +484,42 @@ mod tests {
             response("200 OK", &["ETag: \"page\""], body.as_bytes())
         };
         let answers = [tagged("\"1\""), same.clone(), tagged("\"2\""), same];
+        let folder = tempfile::TempDir::new().unwrap();
         let rounds = async |name: &str, watchlist: &str, stub: &Stub, count: usize| {
-            let (source, fetcher) = asking(name, &stub.base);
-            let (run, known, mut tally) = (once(&mock, watchlist), Known::default(), Tally::default());
-            let meters = run.meters.source(source);
-            let publisher = connect(source, &run, &meters).await.unwrap();
-            let delivery = Delivery::new(source, &run, publisher, &meters, &mut tally, &known);
-            let asker = Asker { source, run: &run, fetcher: fetcher.unwrap(), meters: &meters, known: &known };
-            let mut poller = Poller { asker, delivery };
-            let endpoint = source.endpoints.iter().find(|one| !run.watchlist.items(source, one).is_empty()).unwrap();
             for _ in 0..count {
-                poller.round(&[endpoint]).await.unwrap();
+                let run_once = Run { state_dir: Some(folder.path().to_owned()), ..once(&mock, watchlist) };
+                assert_eq!(run(vec![asking(name, &stub.base)], run_once).await, Ending::Complete);
             }
         };
         let stub = Stub::answering(&answers).await;
         rounds("cboe", "[cboe]\nindex_history = [\"SKEW\"]", &stub, 4).await;
-        assert_eq!(messages(&mock, "ohlcv_bar"), 2);
+        assert_eq!(messages(&mock, "ohlcv_bar"), 1);
         let asked =
             |request: &String| request.lines().find_map(|line| line.strip_prefix("if-none-match: ")).map(str::to_owned);
         let tags: Vec<_> = stub.requests().iter().map(asked).collect();
         assert_eq!(tags, [None, Some("\"1\"".to_owned()), Some("\"1\"".to_owned()), Some("\"2\"".to_owned())]);
         let outcomes = said(&mock, "fetch_log", &["outcome", "records"]);
-        assert_eq!(outcomes, [["answered", "1"], ["answered", "1"], ["unchanged", "0"], ["unchanged", "0"]]);
+        assert_eq!(outcomes, [["answered", "0"], ["answered", "1"], ["unchanged", "0"], ["unchanged", "0"]]);
         // Of an item with two pages nothing tells whether both are as they were.
         let stub = Stub::answering(&[page(0), page(1), page(0), page(1)]).await;
         rounds("fred", "[fred]\nobservations = [\"DGS10\"]", &stub, 2).await;
-        assert_eq!(messages(&mock, "observation"), 4);
+        assert_eq!(messages(&mock, "observation"), 2);
         assert!(stub.requests().iter().all(|request| asked(request).is_none()));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn on_another_kafka_everything_is_published_again_and_on_the_same_one_nothing() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let stub = Stub::answering(&[response("200 OK", &[], b"DATE,SKEW\n01/02/1990,126.09\n")]).await;
+        let poll = async |mock: &Mock| {
+            let once = once(mock, "[cboe]\nindex_history = [\"SKEW\"]");
+            let once = Run { state_dir: Some(folder.path().to_owned()), ..once };
+            assert_eq!(run(vec![asking("cboe", &stub.base)], once).await, Ending::Complete);
+            messages(mock, "ohlcv_bar")
+        };
+        let (first, second) = (kafka(), kafka());
+        assert_eq!([poll(&first).await, poll(&first).await], [1, 1]);
+        assert_eq!([poll(&second).await, poll(&second).await], [1, 1]);
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -528,8 +532,10 @@ mod tests {
         let mut endings = Vec::new();
         for _ in 0..4 {
             let (source, fetcher) = asking("cboe", &stub.base);
-            let fetcher = fetcher.map(|fetcher| fetcher.with_daily_calls(5, folder.path()));
+            let mut fetcher = fetcher;
+            fetcher.as_mut().unwrap().grant(5);
             let run_once = once(&mock, "[cboe]\nindex_history = [\"SKEW\"]");
+            let run_once = Run { state_dir: Some(folder.path().to_owned()), ..run_once };
             endings.push(run(vec![(source, fetcher)], run_once).await);
         }
         assert_eq!(stub.requests().len(), 5);

@@ -28,6 +28,10 @@ pub struct ItemDone<'a> {
     pub items_total: usize,
     /// Records of the item that Kafka has acknowledged.
     pub published: u64,
+    /// Those of them that correct what was published before.
+    pub corrections: u64,
+    /// Records of the item that say what was published before.
+    pub unchanged: u64,
     /// Rows of the item that could not be read.
     pub rejected: u64,
     /// Rows of the item that the provider sent without any value.

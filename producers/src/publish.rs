@@ -1,6 +1,7 @@
 //! Records onto Kafka. Nothing else knows its producer.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use service::registry::Registry;
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
+
+use crate::memory::Change;
 
 /// How long Kafka may take to acknowledge a record, retries included.
 const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -43,6 +46,10 @@ const SETTINGS: &[(&str, &str)] = &[
     ("message.max.bytes", "1000000"),
     ("allow.auto.create.topics", "false"),
 ];
+
+/// Header of a record that corrects what was published before: `correction`. One that is new has none: the embedded
+/// broker takes many times as long for a record with headers.
+pub const CHANGE_HEADER: &str = "tapedeck-change";
 
 /// Why a record is not on Kafka.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -90,8 +97,10 @@ impl std::fmt::Debug for Publisher {
 /// Where records of a dataset go.
 #[derive(Debug)]
 struct Route {
-    topic: String,
+    topic: Arc<str>,
     schema_id: u32,
+    /// Put into the queue since that was last asked for.
+    messages: i64,
 }
 
 impl Publisher {
@@ -106,9 +115,9 @@ impl Publisher {
                 Some(registry) => registry.register(&topic::subject(&topic), &dataset.schema).await?,
                 None => dataset.schema_id,
             };
-            routes.insert(dataset.name.as_str(), Route { topic, schema_id });
+            routes.insert(dataset.name.as_str(), Route { topic: topic.into(), schema_id, messages: 0 });
         }
-        let topics: Vec<String> = routes.values().map(|route| route.topic.clone()).collect();
+        let topics: Vec<String> = routes.values().map(|route| route.topic.to_string()).collect();
         cluster.ensure_topics(&topics).await?;
         Publisher::new(cluster, role, routes)
     }
@@ -134,16 +143,30 @@ impl Publisher {
 
     /// Puts a record into the queue; waits while the queue is full.
     pub async fn publish(&mut self, record: &Record) -> Result<(), PublishError> {
-        let Some(route) = self.routes.get(record.dataset()) else {
+        self.put(record, None).await
+    }
+
+    /// The same, with a header that says whether it is new or corrects what was published before.
+    pub async fn publish_change(&mut self, record: &Record, change: Change) -> Result<(), PublishError> {
+        self.put(record, Some(change)).await
+    }
+
+    async fn put(&mut self, record: &Record, change: Option<Change>) -> Result<(), PublishError> {
+        let Some(route) = self.routes.get_mut(record.dataset()) else {
             return Err(PublishError::Record(format!("no topic for dataset `{}` was asked for", record.dataset())));
         };
-        let (topic, schema_id) = (route.topic.clone(), route.schema_id);
+        route.messages += 1;
+        let (topic, schema_id) = (Arc::clone(&route.topic), route.schema_id);
         let mut message = std::mem::take(&mut self.message);
         message.clear();
         codec::put_header(schema_id, &mut message);
         record.encode(&mut message);
         let key = record.message_key();
-        let outcome = self.enqueue(BaseRecord::to(&topic).key(&key).payload(&message), key.len() + message.len()).await;
+        let mut sent = BaseRecord::to(&topic).key(&key).payload(&message);
+        if let Some(change) = change.filter(|change| *change == Change::Correction) {
+            sent = sent.headers(OwnedHeaders::new().insert(Header { key: CHANGE_HEADER, value: Some(change.word()) }));
+        }
+        let outcome = self.enqueue(sent, key.len() + message.len()).await;
         self.message = message;
         outcome
     }
@@ -158,7 +181,7 @@ impl Publisher {
         let Some(route) = self.routes.get(dataset.name.as_str()) else {
             return Err(PublishError::Record(format!("no topic for dataset `{}` was asked for", dataset.name)));
         };
-        let topic = route.topic.clone();
+        let topic = Arc::clone(&route.topic);
         let headers = headers.iter().fold(OwnedHeaders::new(), |headers, (name, value)| {
             headers.insert(Header { key: name, value: Some(value) })
         });
@@ -184,6 +207,17 @@ impl Publisher {
             }
             sleep(QUEUE_WAIT).await;
         }
+    }
+
+    /// Topics, and how many messages were put into the queue for each since this was last asked for.
+    pub fn take_messages(&mut self) -> Vec<(Arc<str>, i64)> {
+        let take = |route: &mut Route| (Arc::clone(&route.topic), std::mem::take(&mut route.messages));
+        self.routes.values_mut().map(take).filter(|(_, messages)| *messages > 0).collect()
+    }
+
+    /// The topics that it publishes to.
+    pub fn topics(&self) -> Vec<String> {
+        self.routes.values().map(|route| route.topic.to_string()).collect()
     }
 
     /// Waits until Kafka has acknowledged every record published since the last flush.

@@ -53,14 +53,29 @@ pub(crate) struct Topic {
     ranges: BTreeMap<i32, (i64, i64)>,
 }
 
+/// How many messages were ever on each of these topics; none on one that is not there.
+pub(crate) fn messages(cluster: &Cluster, topics: &[String]) -> anyhow::Result<Vec<i64>> {
+    let consumer = consumer(cluster)?;
+    let unreachable = || format!("cannot reach Kafka at `{}`", cluster.brokers());
+    let count = |name: &String| {
+        let ranges = ranges(&consumer, name).with_context(unreachable)?;
+        Ok(ranges.values().map(|(_, high)| high).sum())
+    };
+    topics.iter().map(count).collect()
+}
+
+fn consumer(cluster: &Cluster) -> anyhow::Result<BaseConsumer<DefaultConsumerContext>> {
+    let mut config = cluster.client_config("reread");
+    for (name, value) in SETTINGS {
+        config.set(*name, *value);
+    }
+    Ok(config.create()?)
+}
+
 impl Topic {
     /// Looks where the partitions begin and end.
     pub(crate) fn open(cluster: &Cluster, name: &str) -> anyhow::Result<Topic> {
-        let mut config = cluster.client_config("reread");
-        for (name, value) in SETTINGS {
-            config.set(*name, *value);
-        }
-        let consumer: BaseConsumer<DefaultConsumerContext> = config.create()?;
+        let consumer = consumer(cluster)?;
         let unreachable = || format!("cannot reach Kafka at `{}`", cluster.brokers());
         let ranges = ranges(&consumer, name).with_context(unreachable)?;
         if ranges.is_empty() {

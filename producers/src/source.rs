@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use contract::Record;
 use contract::records::DeadLetter;
 use service::settings::Variable;
@@ -12,6 +12,8 @@ use thiserror::Error;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::fetch::local::SCHEME;
+use crate::market::Market;
+use crate::schedule::Schedule;
 use crate::sentiment;
 use crate::sources::SOURCES;
 
@@ -33,8 +35,10 @@ pub struct Source {
     pub auth: Auth,
     /// What we call ourselves there.
     pub user_agent: &'static str,
-    /// Least time between two requests.
+    /// Time from one request to the next.
     pub pause: Duration,
+    /// Requests that may be made at once before that time is kept.
+    pub burst: u32,
     /// Calls that it grants in a day; None for any number.
     pub quota: Option<Quota>,
     /// What can be asked.
@@ -129,17 +133,90 @@ pub struct Endpoint {
     pub item: &'static str,
     /// How `known_at` is chosen.
     pub known_at: &'static str,
-    /// Time from one round to the next.
-    pub poll: Duration,
+    /// When an item is asked for.
+    pub schedule: Schedule,
+    /// How its past is read.
+    pub history: History,
     /// Where it is, if not at the source's address.
     pub base: Option<Base>,
-    /// Path and query for an item, from the row at that offset on; refuses what cannot be an item.
+    /// Path and query for an item, from the row at that offset on, without what [`History::range`] adds; refuses what
+    /// cannot be an item.
     pub path: fn(item: &str, offset: u64) -> Result<String, PageError>,
     /// Reads a response. Pure: the same bytes give the same result. It is called by [`Endpoint::read`].
     pub parse: fn(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError>,
 }
 
+/// How an endpoint's past is read.
+#[derive(Debug, Clone, Copy)]
+pub struct History {
+    /// How far back a poll reads again what was read before.
+    pub look_back: LookBack,
+    /// How a part of the past is asked for; None: the provider gives all or what it likes.
+    pub range: Option<Ranged>,
+    /// A value that the provider computes anew each time, and that differs a little without meaning it.
+    pub tolerance: Option<Tolerance>,
+    /// The market of which an item has a daily bar for each session; None: no day is expected.
+    pub sessions: fn(item: &str) -> Option<Market>,
+}
+
+impl History {
+    /// All of it is in every answer.
+    pub const ALL: History = History { look_back: LookBack::All, range: None, tolerance: None, sessions: |_| None };
+
+    /// What comes is new, and does not change for longer than a few days.
+    pub const PASSING: History = History { look_back: LookBack::Days(3), ..History::ALL };
+}
+
+/// How far back a poll reads again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LookBack {
+    /// Nothing is remembered: each answer is published as it is.
+    Nothing,
+    /// To the beginning.
+    All,
+    /// So many days before the latest record.
+    Days(u16),
+}
+
+/// How a part of the past is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Ranged {
+    /// What is added to the path for the records of some days, and for what is asked for without saying so.
+    pub query: fn(item: &str, range: Option<Range>) -> String,
+    /// Most days that are asked for at once.
+    pub longest_days: u32,
+}
+
+/// Days, the first and the last one included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// First day.
+    pub first: NaiveDate,
+    /// Last day.
+    pub last: NaiveDate,
+}
+
+/// How much a value may differ and be the same.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tolerance {
+    /// Dataset.
+    pub dataset: &'static str,
+    /// Field of it.
+    pub field: &'static str,
+    /// Largest difference, as a part of the larger of both values.
+    pub relative: f64,
+}
+
 impl Endpoint {
+    /// Path and query for an item, from the row at that offset on, of some days or of what is given without saying so.
+    pub fn path_of(&self, item: &str, offset: u64, range: Option<Range>) -> Result<String, PageError> {
+        let mut path = (self.path)(item, offset)?;
+        if let Some(ranged) = self.history.range {
+            path.push_str(&(ranged.query)(item, range));
+        }
+        Ok(path)
+    }
+
     /// Reads a response and scores its articles: those that come without a score of their own.
     pub fn read(&self, request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
         let mut parsed = (self.parse)(request, body)?;
@@ -184,6 +261,8 @@ pub struct Parsed {
     pub rejects: Vec<Reject>,
     /// Rows that the provider sent without any value.
     pub holes: u64,
+    /// Trading dates of which it sent a daily bar without any value.
+    pub empty_days: Vec<NaiveDate>,
     /// Offset of the next page, if there is one.
     pub next_offset: Option<u64>,
 }

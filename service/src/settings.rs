@@ -120,7 +120,7 @@ pub const WATCHLIST: Variable = variable("TAPEDECK_WATCHLIST", Some("watchlist.t
 pub const STATE_DIR: Variable = variable(
     "TAPEDECK_STATE_DIR",
     Some("state"),
-    "Folder in which producers keep what must outlive them: the calls that are spent of a provider's day",
+    "Folder in which producers keep what must outlive them: what was asked for and answered, what is missing, calls spent",
 );
 /// What to log.
 pub const LOG: Variable = variable(

@@ -20,7 +20,7 @@ fn postgres_databases() -> Vec<(&'static str, ScratchDatabase)> {
 fn declared(dataset: &Dataset, dialect: Dialect, checks: Vec<String>) -> Table {
     let column = |column: sql::ColumnDeclaration| (column.name, column.sql_type.to_owned(), column.nullable);
     Table {
-        columns: sql::columns(dataset, dialect).into_iter().map(column).collect(),
+        columns: table::by_name(sql::columns(dataset, dialect).into_iter().map(column)),
         key: dataset.key.iter().map(|at| dataset.fields[*at].name.clone()).collect(),
         checks,
     }

@@ -163,16 +163,16 @@ fn source_page(source: &Source) -> String {
     out += &format!(
         "| | |\n|---|---|\n| address | {address}, or `{variable}` |\n| needs | {needs} |\n{pace}{per_day}\n## Endpoints\n\n"
     );
-    out += "| endpoint | what | records | an item is | known at | asked for every |\n|---|---|---|---|---|---|\n";
+    out += "| endpoint | what | records | an item is | known at | asked for |\n|---|---|---|---|---|---|\n";
     for endpoint in source.endpoints {
         out += &format!(
-            "| `{}` | {} | {} | {} | {} | {} min |\n",
+            "| `{}` | {} | {} | {} | {} | {} |\n",
             endpoint.name,
             endpoint.doc,
             records(source, endpoint),
             endpoint.item,
             endpoint.known_at,
-            endpoint.poll.as_secs() / 60,
+            endpoint.schedule.words(),
         );
     }
     if source.is_local() {

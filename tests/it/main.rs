@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod calendars;
 mod codec;
 mod compose;
 mod conformance;
@@ -22,6 +23,7 @@ mod ninth;
 mod oracle;
 mod pipeline;
 mod replay;
+mod restatements;
 mod rules;
 mod samples;
 mod tidy;

@@ -5,21 +5,19 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::NaiveDate;
+use chrono_tz::Tz;
 use contract::records::Observation;
 use producers::fetch::{Fetcher, LIMITS};
-use producers::meters::Meters;
 use producers::page::{Fault, MAX_ROWS, excerpt};
 use producers::poll::{self, Ending, Mode, Run};
-use producers::progress::Progress;
-use producers::source::{Auth, Endpoint, PageError, Parsed, Request, Source};
+use producers::schedule::{Frequency, Kind, Schedule, When, days, hours};
+use producers::source::{Auth, Endpoint, History, PageError, Parsed, Request, Source};
 use producers::watchlist::Watchlist;
-use service::health::Health;
 use service::kafka::Cluster;
 use tests::broker::{Bench, benches, block_on};
 use tests::pages::Pages;
 use tests::process::succeed;
 use tests::root;
-use tokio_util::sync::CancellationToken;
 
 use crate::conformance::Promises;
 
@@ -32,6 +30,7 @@ const BANK: &[Source] = &[Source {
     auth: Auth::None,
     user_agent: "tapedeck",
     pause: Duration::from_secs(1),
+    burst: 1,
     quota: None,
     endpoints: &[Endpoint {
         name: "fixings",
@@ -39,7 +38,14 @@ const BANK: &[Source] = &[Source {
         datasets: &["observation"],
         item: "currency, e.g. `EUR`",
         known_at: "`Last-Modified` of the file, else the time of receipt",
-        poll: Duration::from_hours(1),
+        schedule: Schedule {
+            kind: Kind::Macro,
+            frequency: Frequency::Daily,
+            every: hours(1),
+            when: When::Weekdays { zone: Tz::UTC },
+            sla: days(1),
+        },
+        history: History::ALL,
         base: None,
         path,
         parse,
@@ -117,14 +123,8 @@ fn a_ninth_source_is_held_to_what_every_source_promises() {
 /// Polls it once.
 fn poll_once(bench: &Bench, address: &str, watchlist: &str) -> Ending {
     block_on(async {
-        let run = Run {
-            watchlist: Watchlist::parse_among(BANK, watchlist).unwrap(),
-            cluster: Cluster::new(&bench.brokers, &bench.namespace),
-            mode: Mode::Once,
-            progress: Progress::Silent,
-            shutdown: CancellationToken::new(),
-            meters: Meters::new(&Health::new()),
-        };
+        let cluster = Cluster::new(&bench.brokers, &bench.namespace);
+        let run = Run::new(Watchlist::parse_among(BANK, watchlist).unwrap(), cluster, Mode::Once);
         poll::run(vec![(&BANK[0], Fetcher::new(&BANK[0], address, None, LIMITS))], run).await
     })
 }

@@ -78,6 +78,7 @@ impl Bench {
             ("TAPEDECK_NAMESPACE", namespace.clone()),
             ("TAPEDECK_DATABASE_URL", database.clone()),
             ("TAPEDECK_CHUNK_AGE_MS", "50".to_owned()),
+            ("TAPEDECK_STATE_DIR", folder.path().join("state").display().to_string()),
         ]);
         let database = Database::new(&database).unwrap();
         Bench { environment, brokers, namespace, database, folder, beside: None, broker }

@@ -8,12 +8,19 @@ pub type Column = (String, String, bool);
 /// Columns, key and checks of a table.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Table {
-    /// In the order of the table.
+    /// By name: a column that a later migration adds is the last one of its table.
     pub columns: Vec<Column>,
     /// The primary key's columns.
     pub key: Vec<String>,
     /// The conditions as the database writes them.
     pub checks: Vec<String>,
+}
+
+/// Columns in the order of their names.
+pub fn by_name(columns: impl Iterator<Item = Column>) -> Vec<Column> {
+    let mut columns: Vec<Column> = columns.collect();
+    columns.sort_unstable();
+    columns
 }
 
 /// A table of PostgreSQL.
@@ -30,7 +37,7 @@ pub async fn postgres(address: &str, table: &str) -> Table {
         where conrelid = $1::regclass and contype = 'c' order by 1";
     let checks = sqlx::query(checks).bind(table).fetch_all(&mut connection).await.unwrap();
     Table {
-        columns: columns.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect(),
+        columns: by_name(columns.iter().map(|row| (row.get(0), row.get(1), row.get(2)))),
         key: key.iter().map(|row| row.get(0)).collect(),
         checks: checks.iter().map(|row| row.get(0)).collect(),
     }
@@ -50,7 +57,7 @@ pub async fn sqlite(address: &str, table: &str) -> Table {
         definition.split("check (").skip(1).map(|rest| rest.split(')').next().unwrap().to_owned()).collect();
     checks.sort_unstable();
     Table {
-        columns: columns.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect(),
+        columns: by_name(columns.iter().map(|row| (row.get(0), row.get(1), row.get(2)))),
         key: key.into_iter().map(|(_, name)| name).collect(),
         checks,
     }

@@ -1,155 +1,107 @@
-//! The calls of a day: how many a provider grants, and how many are spent, whatever happens to the process.
-//!
-//! Calls are reserved before they are made, some at a time: a process that is killed leaves some of them unused, and none
-//! is made that was not counted.
+//! The calls of a day: how many a provider grants, and who may have them.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Context as _;
 use chrono::{DateTime, NaiveDate, Utc};
-use serde::{Deserialize, Serialize};
 use service::settings;
-use tracing::warn;
 
 use crate::page::midnight;
 use crate::source::{Quota, Source};
 
-/// Shares of a day's calls that are reserved at a time.
-const SHARES: u32 = 1000;
+/// Share of a day's calls, one in so many, that is kept for repairs.
+const REPAIRS_SHARE: u32 = 20;
 
-/// Wait for a folder in which nothing can be kept: nothing is asked that could not be counted.
-const UNKEPT_WAIT: Duration = Duration::from_secs(60);
+/// What a call is for: what comes first may use what is there for what comes later, and not the other way round.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Class {
+    /// What is new.
+    #[default]
+    Live,
+    /// What was missing.
+    Repair,
+    /// What is old.
+    Backfill,
+}
 
-/// What is left of the calls of a provider's day.
+impl Class {
+    /// All of them, by their place in [`Spent`].
+    pub const ALL: [Class; 3] = [Class::Live, Class::Repair, Class::Backfill];
+
+    /// As it is kept.
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Live => "live",
+            Class::Repair => "repair",
+            Class::Backfill => "backfill",
+        }
+    }
+}
+
+/// Calls of a day that were made, by class.
+pub type Spent = [u32; 3];
+
+/// What a provider grants in a day.
 #[derive(Debug)]
-pub(super) struct Budget {
-    /// Calls in a day.
-    calls: u32,
-    /// Where it is kept.
-    file: PathBuf,
-    day: Mutex<Day>,
-}
-
-/// A day, in UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Day {
-    date: NaiveDate,
-    /// Calls made.
-    spent: u32,
-    /// Calls that are on record as made.
-    reserved: u32,
-}
-
-/// A day as it is kept.
-#[derive(Debug, Serialize, Deserialize)]
-struct Record {
-    date: NaiveDate,
-    calls: u32,
-}
-
-/// There are no more calls in this day.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Spent {
-    /// Until there are.
-    pub(super) wait: Duration,
-    /// In words.
-    pub(super) reason: String,
+pub struct Budget {
+    /// Calls.
+    pub calls: u32,
+    /// Calls that a day of live polls takes.
+    planned: AtomicU32,
 }
 
 impl Budget {
+    /// So many calls.
+    pub fn new(calls: u32) -> Budget {
+        Budget { calls, planned: AtomicU32::new(0) }
+    }
+
     /// That of a source, as the environment has it, or by default of its plan; None for one that grants any number.
     ///
     /// What somebody else put in a provider's place (`is_own` is false) grants any number, too, unless the environment says so.
-    pub(super) fn of(source: &Source, is_own: bool) -> anyhow::Result<Option<Budget>> {
+    pub fn of(source: &Source, is_own: bool) -> anyhow::Result<Option<Budget>> {
         let Some(quota) = source.quota else { return Ok(None) };
-        let said = settings::read(&quota.variable());
-        let calls = match &said {
-            Some(text) => text.parse().with_context(|| format!("`{}` is `{text}`, which is no number", quota.env))?,
-            None if is_own => quota.calls,
-            None => return Ok(None),
-        };
-        let folder = settings::read(&settings::STATE_DIR).unwrap_or_default();
-        Budget::kept(calls, Path::new(&folder), source.name).map(Some)
+        Ok(match settings::read(&quota.variable()) {
+            Some(text) => {
+                let calls = text.parse().with_context(|| format!("`{}` is `{text}`, which is no number", quota.env))?;
+                Some(Budget::new(calls))
+            }
+            None => is_own.then(|| Budget::new(quota.calls)),
+        })
     }
 
-    /// One of so many calls a day that is kept in a folder.
-    pub(super) fn kept(calls: u32, folder: &Path, source: &str) -> anyhow::Result<Budget> {
-        let shown = folder.display();
-        fs::create_dir_all(folder).with_context(|| format!("cannot keep what is spent of a quota in `{shown}`"))?;
-        let file = folder.join(format!("{source}.quota.json"));
-        let day = match read(&file) {
-            Ok(Some(record)) => Day { date: record.date, spent: record.calls, reserved: record.calls },
-            Ok(None) => Day { date: NaiveDate::MIN, spent: 0, reserved: 0 },
-            Err(error) => {
-                warn!(source, file = %file.display(), "what was spent of the quota cannot be read, counting anew: {error}");
-                Day { date: NaiveDate::MIN, spent: 0, reserved: 0 }
+    /// Says what a day of live polls takes, which is kept for them.
+    pub fn plan(&self, calls: u32) {
+        self.planned.store(calls, Ordering::Relaxed);
+    }
+
+    /// Calls that are left for a class.
+    pub fn left(&self, class: Class, spent: Spent) -> u32 {
+        let [live, repairs, backfills] = spent;
+        let for_live = self.planned.load(Ordering::Relaxed).saturating_sub(live);
+        let for_repairs = (self.calls / REPAIRS_SHARE).saturating_sub(repairs);
+        let kept = match class {
+            Class::Live => 0,
+            Class::Repair => for_live,
+            Class::Backfill => for_live.saturating_add(for_repairs),
+        };
+        let made = live.saturating_add(repairs).saturating_add(backfills);
+        self.calls.saturating_sub(made).saturating_sub(kept)
+    }
+
+    /// Why there are none left on a day, and when there are more.
+    pub fn exhausted(&self, class: Class, day: NaiveDate) -> (DateTime<Utc>, String) {
+        let next = day.succ_opt().map_or(DateTime::<Utc>::MAX_UTC, midnight);
+        let from = next.format("%Y-%m-%d %H:%M");
+        let calls = self.calls;
+        let reason = match class {
+            Class::Live => format!("the {calls} calls of the day are spent or too few are left"),
+            Class::Repair | Class::Backfill => {
+                format!("of the {calls} calls of the day none is left for a {}", class.name())
             }
         };
-        Ok(Budget { calls, file, day: Mutex::new(day) })
+        (next, format!("{reason}; there are more from {from} UTC on"))
     }
-
-    /// Takes calls, or none; an error when there are not so many left.
-    pub(super) fn take(&self, calls: u32, now: DateTime<Utc>) -> Result<(), Spent> {
-        let mut day = self.day.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut next = self.today(*day, now);
-        next.spent = next.spent.saturating_add(calls);
-        if next.spent > self.calls {
-            return Err(self.spent(next, now));
-        }
-        if next.spent > next.reserved {
-            next.reserved = next.spent.saturating_add(self.calls / SHARES).min(self.calls);
-            write(&self.file, Record { date: next.date, calls: next.reserved }).map_err(|error| Spent {
-                wait: UNKEPT_WAIT,
-                reason: format!("what is spent of the quota cannot be kept in `{}`: {error}", self.file.display()),
-            })?;
-        }
-        *day = next;
-        Ok(())
-    }
-
-    /// Whether there is no call left.
-    pub(super) fn exhausted(&self, now: DateTime<Utc>) -> Option<Spent> {
-        let day = self.today(*self.day.lock().unwrap_or_else(PoisonError::into_inner), now);
-        (day.spent >= self.calls).then(|| self.spent(day, now))
-    }
-
-    /// The day, or the one that has begun since. A clock that is put back begins none.
-    fn today(&self, day: Day, now: DateTime<Utc>) -> Day {
-        let date = now.date_naive();
-        if date > day.date { Day { date, spent: 0, reserved: 0 } } else { day }
-    }
-
-    fn spent(&self, day: Day, now: DateTime<Utc>) -> Spent {
-        let next = day.date.succ_opt().map_or(DateTime::<Utc>::MAX_UTC, midnight);
-        let reason = format!(
-            "the {} calls of the day are spent or too few are left; there are more from {} UTC on",
-            self.calls,
-            next.format("%Y-%m-%d %H:%M")
-        );
-        Spent { wait: (next - now).to_std().unwrap_or_default(), reason }
-    }
-}
-
-/// What is kept; None if nothing is.
-fn read(file: &Path) -> io::Result<Option<Record>> {
-    match fs::read(file) {
-        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(io::Error::other),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Keeps it, whole or not at all.
-fn write(file: &Path, record: Record) -> io::Result<()> {
-    let new = file.with_extension("new");
-    let mut writing = File::create(&new)?;
-    writing.write_all(&serde_json::to_vec(&record).map_err(io::Error::other)?)?;
-    writing.sync_all()?;
-    fs::rename(&new, file)
 }
 
 impl Quota {
@@ -167,80 +119,54 @@ impl Quota {
 
 #[cfg(test)]
 mod tests {
-    use tempfile::TempDir;
+    use proptest::prelude::*;
 
     use super::*;
-    use crate::fixture::at;
 
-    const NOON: &str = "2026-11-20T12:00:00Z";
-
-    fn budget(folder: &TempDir, calls: u32) -> Budget {
-        Budget::kept(calls, folder.path(), "made_up").unwrap()
+    fn budget(calls: u32, planned: u32) -> Budget {
+        let budget = Budget::new(calls);
+        budget.plan(planned);
+        budget
     }
 
     #[test]
-    fn a_days_calls_are_granted_once_and_the_next_day_again() {
-        let folder = TempDir::new().unwrap();
-        let budget = budget(&folder, 3);
-        for _ in 0..3 {
-            assert_eq!((budget.exhausted(at(NOON)), budget.take(1, at(NOON))), (None, Ok(())));
-        }
-        let spent = budget.take(1, at(NOON)).unwrap_err();
-        assert_eq!(budget.exhausted(at(NOON)), Some(spent.clone()));
-        assert_eq!(spent.wait, Duration::from_secs(12 * 3600));
-        assert!(
-            spent.reason.contains("the 3 calls of the day are spent or") && spent.reason.contains("2026-11-21 00:00")
+    fn live_polls_come_before_repairs_and_repairs_before_backfills() {
+        let left = |spent| Class::ALL.map(|class| budget(100, 60).left(class, spent));
+        assert_eq!(left([0, 0, 0]), [100, 40, 35]);
+        assert_eq!(left([30, 0, 0]), [70, 40, 35]);
+        // What live polls take beyond their plan is taken from the others.
+        assert_eq!(left([90, 0, 0]), [10, 10, 5]);
+        assert_eq!(left([60, 10, 25]), [5, 5, 5]);
+        assert_eq!(left([0, 40, 0]), [60, 0, 0]);
+        assert_eq!(left([100, 0, 0]), [0, 0, 0]);
+        // A plan that is larger than what is granted leaves nothing to others.
+        assert_eq!(Class::ALL.map(|class| budget(100, 500).left(class, [0, 0, 0])), [100, 0, 0]);
+    }
+
+    #[test]
+    fn a_day_that_is_spent_says_when_there_is_more() {
+        let (from, reason) = budget(5, 0).exhausted(Class::Live, "2026-11-20".parse().unwrap());
+        assert_eq!(from.to_rfc3339(), "2026-11-21T00:00:00+00:00");
+        assert_eq!(
+            reason,
+            "the 5 calls of the day are spent or too few are left; there are more from 2026-11-21 00:00 UTC on"
         );
-        assert!(budget.take(1, at("2026-11-20T23:59:59Z")).is_err());
-        assert_eq!(budget.take(1, at("2026-11-21T00:00:00Z")), Ok(()));
-        // A clock that is put back grants nothing twice.
-        (0..2).for_each(|_| budget.take(1, at(NOON)).unwrap());
-        assert!(budget.take(1, at(NOON)).is_err());
+        let (_, reason) = budget(5, 0).exhausted(Class::Backfill, "2026-11-20".parse().unwrap());
+        assert!(reason.starts_with("of the 5 calls of the day none is left for a backfill; "), "{reason}");
     }
 
-    #[test]
-    fn what_costs_more_than_is_left_is_not_asked_and_costs_nothing() {
-        let folder = TempDir::new().unwrap();
-        let budget = budget(&folder, 15);
-        assert_eq!(budget.take(10, at(NOON)), Ok(()));
-        assert!(budget.take(10, at(NOON)).is_err());
-        assert_eq!((budget.exhausted(at(NOON)), budget.take(5, at(NOON))), (None, Ok(())));
-        assert!(budget.exhausted(at(NOON)).is_some());
-    }
-
-    #[test]
-    fn no_start_of_the_process_grants_a_call_twice() {
-        for (calls, killed_after) in [(7, 1), (100, 3), (5000, 400), (100_000, 30_000)] {
-            let folder = TempDir::new().unwrap();
-            let (mut made, mut starts) = (0, 0);
-            loop {
-                // Each ends as if it was killed: nothing is written at its end.
-                let budget = budget(&folder, calls);
-                starts += 1;
-                let own = (0..killed_after).take_while(|_| budget.take(1, at(NOON)).is_ok()).count();
-                made += own as u32;
-                if own < killed_after {
-                    break;
-                }
-            }
-            assert!(made <= calls, "{made} of {calls}");
-            // Each start costs at most one reservation.
-            assert!(made + starts * (calls / SHARES) >= calls, "{made} of {calls} in {starts} starts");
+    proptest! {
+        #[test]
+        fn no_class_may_take_more_than_is_granted_and_none_takes_what_is_kept_for_one_before_it(
+            calls in 0..1000_u32, planned in 0..1500_u32, spent in any::<[u16; 3]>()
+        ) {
+            let (budget, spent) = (budget(calls, planned), spent.map(u32::from));
+            let [live, repair, backfill] = Class::ALL.map(|class| budget.left(class, spent));
+            prop_assert!(backfill <= repair && repair <= live);
+            prop_assert!(live == 0 || live + spent.iter().sum::<u32>() == calls);
+            // After all the others have taken what they may, a day of live polls still has what was planned for it.
+            let after = [spent[0], spent[1] + repair, spent[2]];
+            prop_assert!(budget.left(Class::Live, after) >= live.min(planned.saturating_sub(spent[0])));
         }
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_counted_anew_and_what_cannot_be_kept_is_not_asked() {
-        let folder = TempDir::new().unwrap();
-        let file = folder.path().join("made_up.quota.json");
-        fs::write(&file, "{\"date\":").unwrap();
-        let budget = budget(&folder, 2);
-        assert_eq!(budget.take(2, at(NOON)), Ok(()));
-        assert_eq!(fs::read_to_string(&file).unwrap(), "{\"date\":\"2026-11-20\",\"calls\":2}");
-        drop(folder);
-        let spent = budget.take(1, at("2026-11-21T00:00:00Z")).unwrap_err();
-        assert!(spent.reason.starts_with("what is spent of the quota cannot be kept in `"), "{}", spent.reason);
-        // It was not counted.
-        assert_eq!(budget.exhausted(at("2026-11-21T00:00:00Z")), None);
     }
 }

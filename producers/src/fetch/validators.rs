@@ -19,6 +19,17 @@ impl Validators {
         Validators { etag: kept(ETAG), last_modified: kept(LAST_MODIFIED) }
     }
 
+    /// Those that were kept, as [`Validators::texts`] gave them.
+    pub fn kept([etag, last_modified]: &[Option<String>; 2]) -> Validators {
+        let value = |text: &Option<String>| text.as_deref().and_then(|text| HeaderValue::from_str(text).ok());
+        Validators { etag: value(etag), last_modified: value(last_modified) }
+    }
+
+    /// `ETag` and `Last-Modified` to be kept; None of what is no text.
+    pub fn texts(&self) -> [Option<&str>; 2] {
+        [&self.etag, &self.last_modified].map(|value| value.as_ref().and_then(|value| value.to_str().ok()))
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         *self == Validators::default()
@@ -48,7 +59,9 @@ mod tests {
             (IF_NONE_MATCH, value("W/\"a b\"")),
             (IF_MODIFIED_SINCE, value("Wed, 30 Oct 2024 12:54:01 GMT")),
         ]);
-        assert_eq!(Validators::of(&answer).headers(), expected);
+        let validators = Validators::of(&answer);
+        assert_eq!(validators.headers(), expected);
+        assert_eq!(Validators::kept(&validators.texts().map(|text| text.map(str::to_owned))), validators);
         let long = HeaderMap::from_iter([(ETAG, HeaderValue::from_str(&"x".repeat(MAX_BYTES + 1)).unwrap())]);
         assert!(Validators::of(&long).is_empty() && Validators::of(&long).headers().is_empty());
     }

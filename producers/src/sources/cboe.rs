@@ -11,11 +11,13 @@ use chrono_tz::{America, Tz};
 use contract::records::OhlcvBar;
 use contract::{Record, Text};
 
+use crate::market::Market;
 use crate::page::{
     Calendar, DAILY, Fault, MAX_ROWS, excerpt, is_markup, month_day_year, split_at_commas, text_lines, without_bom,
 };
+use crate::schedule::{Frequency, Kind, Schedule, When, hours, minutes};
 use crate::seen::Seen;
-use crate::source::{Auth, Endpoint, PageError, Parsed, Request, Source};
+use crate::source::{Auth, Endpoint, History, PageError, Parsed, Request, Source};
 use crate::value::{finite, trimmed};
 
 mod options;
@@ -30,6 +32,7 @@ pub const SOURCE: Source = Source {
     user_agent: concat!("tapedeck/", env!("CARGO_PKG_VERSION")),
     // The limit is not published: five requests a second are what a person's browser does.
     pause: Duration::from_millis(200),
+    burst: 5,
     quota: None,
     endpoints: &[
         Endpoint {
@@ -39,7 +42,14 @@ pub const SOURCE: Source = Source {
             item: "index, e.g. `VIX`",
             known_at: "`Last-Modified` of the file, else the time of receipt",
             // Written once a day; the CDN keeps it for 15 minutes.
-            poll: Duration::from_secs(3600),
+            schedule: Schedule {
+                kind: Kind::Prices,
+                frequency: Frequency::Daily,
+                every: hours(3),
+                when: When::AfterClose { market: new_york, from: minutes(15), hours: hours(12) },
+                sla: hours(12),
+            },
+            history: History { sessions: |item| (item == "VIX").then_some(Market::NewYork), ..History::ALL },
             base: None,
             path,
             parse,
@@ -51,7 +61,14 @@ pub const SOURCE: Source = Source {
             item: "symbol, e.g. `AAPL`; of an index with `_` before it, e.g. `_SPX`",
             known_at: "`timestamp` of the file, else the time of receipt",
             // As old as the quotes are.
-            poll: Duration::from_secs(15 * 60),
+            schedule: Schedule {
+                kind: Kind::Options,
+                frequency: Frequency::Intraday,
+                every: minutes(15),
+                when: When::Trading { market: new_york, after: minutes(30) },
+                sla: hours(1),
+            },
+            history: History::PASSING,
             base: None,
             path: options::path,
             parse: options::parse,
@@ -68,6 +85,11 @@ const ZONE: Tz = America::Chicago;
 const MAX_COLUMNS: usize = 5;
 /// Longest name of an index that a bar's `symbol` can hold.
 const MAX_NAME_BYTES: usize = 40;
+
+/// Where the shares trade that its indexes and options are about.
+fn new_york(_item: &str) -> Market {
+    Market::NewYork
+}
 
 fn path(item: &str, _offset: u64) -> Result<String, PageError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';

@@ -6,11 +6,14 @@
 
 use std::time::Duration;
 
+use chrono_tz::America;
 use contract::Text;
 
+use crate::market::Market;
 use crate::page::excerpt;
 use crate::percent::percent_encoded;
-use crate::source::{Auth, Endpoint, PageError, Quota, Source};
+use crate::schedule::{Frequency, Kind, Schedule, When, days, hours};
+use crate::source::{Auth, Endpoint, History, LookBack, PageError, Quota, Range, Ranged, Source};
 
 mod actions;
 mod answer;
@@ -37,6 +40,7 @@ pub const SOURCE: Source = Source {
     user_agent: concat!("tapedeck/", env!("CARGO_PKG_VERSION")),
     // 1,000 requests a minute are allowed for a token; this leaves room for a second process.
     pause: Duration::from_millis(120),
+    burst: 10,
     quota: Some(Quota {
         calls: 100_000,
         env: "TAPEDECK_EODHD_DAILY_CALLS",
@@ -54,7 +58,19 @@ const EOD: Endpoint = Endpoint {
     datasets: &["ohlcv_bar"],
     item: "symbol, e.g. `AAPL.US`",
     known_at: RECEIPT,
-    poll: Duration::from_secs(3 * HOUR),
+    schedule: Schedule {
+        kind: Kind::Prices,
+        frequency: Frequency::Daily,
+        every: hours(6),
+        when: When::AfterClose { market, from: hours(2), hours: hours(12) },
+        sla: hours(12),
+    },
+    history: History {
+        look_back: LookBack::Days(30),
+        range: Some(Ranged { query: dates, longest_days: 36_500 }),
+        sessions: |item| Some(market(item)).filter(|market| *market != Market::Always || item.ends_with(".CC")),
+        ..History::ALL
+    },
     base: None,
     path: |item, _offset| Ok(format!("/eod/{}?fmt=json&period=d&order=a", symbol(item)?)),
     parse: bars::parse_eod,
@@ -67,7 +83,14 @@ const BULK_EOD: Endpoint = Endpoint {
     item: "exchange, e.g. `US`",
     known_at: RECEIPT,
     // A hundred calls each, as the dividends and splits of an exchange.
-    poll: Duration::from_secs(6 * HOUR),
+    schedule: Schedule {
+        kind: Kind::Prices,
+        frequency: Frequency::Daily,
+        every: hours(12),
+        when: When::AfterClose { market, from: hours(2), hours: hours(12) },
+        sla: hours(12),
+    },
+    history: History::PASSING,
     base: None,
     path: |item, _offset| Ok(format!("/eod-bulk-last-day/{}?fmt=json", exchange(item)?)),
     parse: bars::parse_bulk,
@@ -79,7 +102,14 @@ const DIVIDENDS: Endpoint = Endpoint {
     datasets: &["corporate_action"],
     item: "symbol, e.g. `AAPL.US`, or exchange, e.g. `US`",
     known_at: RECEIPT,
-    poll: Duration::from_secs(24 * HOUR),
+    schedule: Schedule {
+        kind: Kind::Prices,
+        frequency: Frequency::Irregular,
+        every: days(1),
+        when: When::Always,
+        sla: days(3),
+    },
+    history: History::ALL,
     base: None,
     path: |item, _offset| action_path("div", "dividends", item),
     parse: actions::parse_dividends,
@@ -91,7 +121,14 @@ const SPLITS: Endpoint = Endpoint {
     datasets: &["corporate_action"],
     item: "symbol, e.g. `AAPL.US`, or exchange, e.g. `US`",
     known_at: RECEIPT,
-    poll: Duration::from_secs(24 * HOUR),
+    schedule: Schedule {
+        kind: Kind::Prices,
+        frequency: Frequency::Irregular,
+        every: days(1),
+        when: When::Always,
+        sla: days(3),
+    },
+    history: History::ALL,
     base: None,
     path: |item, _offset| action_path("splits", "splits", item),
     parse: actions::parse_splits,
@@ -111,7 +148,14 @@ const FUNDAMENTALS: Endpoint = Endpoint {
     item: "symbol, e.g. `AAPL.US`",
     known_at: "the end of the day on which a statement was filed or a company was updated, else the time of receipt",
     // Ten calls each.
-    poll: Duration::from_secs(24 * HOUR),
+    schedule: Schedule {
+        kind: Kind::Fundamentals,
+        frequency: Frequency::Irregular,
+        every: days(1),
+        when: When::Always,
+        sla: days(3),
+    },
+    history: History::ALL,
     base: None,
     path: |item, _offset| Ok(format!("/fundamentals/{}?fmt=json", symbol(item)?)),
     parse: fundamentals::parse,
@@ -124,7 +168,14 @@ const NEWS: Endpoint = Endpoint {
     item: "symbol, e.g. `AAPL.US`",
     known_at: "when the article was published, else the time of receipt",
     // Ten calls each page, five of them for the symbol: at most fifty an hour of the 100,000 of a day.
-    poll: Duration::from_secs(HOUR),
+    schedule: Schedule {
+        kind: Kind::News,
+        frequency: Frequency::Intraday,
+        every: hours(1),
+        when: When::Always,
+        sla: hours(6),
+    },
+    history: History { range: Some(Ranged { query: dates, longest_days: 365 }), ..History::ALL },
     base: None,
     path: |item, offset| {
         let symbol = symbol(item)?;
@@ -139,18 +190,40 @@ const INSIDER_TRANSACTIONS: Endpoint = Endpoint {
     datasets: &["insider_transaction"],
     item: "symbol, e.g. `AAPL.US`, or `AAPL.US@form4`",
     known_at: "the end of the day on which a form 4 was filed, in New York, else the time of receipt",
-    poll: Duration::from_secs(12 * HOUR),
+    schedule: Schedule {
+        kind: Kind::Filings,
+        frequency: Frequency::Irregular,
+        every: hours(12),
+        when: When::Weekdays { zone: America::New_York },
+        sla: days(2),
+    },
+    history: History::ALL,
     base: None,
     path: insiders::path,
     parse: insiders::parse,
 };
 
 const RECEIPT: &str = "the time of receipt: EODHD does not say when it changed a value";
-const HOUR: u64 = 3600;
 /// Longest symbol that a record can hold.
 const MAX_SYMBOL_BYTES: usize = 40;
 /// Longest code of an exchange; the longest known have six characters.
 const MAX_EXCHANGE_BYTES: usize = 12;
+
+/// Where a symbol trades, or what is listed on an exchange; at any hour where that is not known.
+fn market(item: &str) -> Market {
+    match item.rsplit('.').next().unwrap_or_default() {
+        "US" | "INDX" => Market::NewYork,
+        "LSE" => Market::London,
+        "XETRA" => Market::Frankfurt,
+        "FOREX" => Market::Currencies,
+        _ => Market::Always,
+    }
+}
+
+/// Asks for some days alone.
+fn dates(_item: &str, range: Option<Range>) -> String {
+    range.map_or(String::new(), |range| format!("&from={}&to={}", range.first, range.last))
+}
 
 /// A symbol as a part of an address.
 fn symbol(item: &str) -> Result<String, PageError> {

@@ -47,7 +47,8 @@
 
 use std::time::Duration;
 
-use crate::source::{Auth, Endpoint, Source};
+use crate::schedule::{Frequency, Kind, Schedule, When, days};
+use crate::source::{Auth, Endpoint, History, LookBack, Source};
 
 mod cell;
 mod csv;
@@ -66,6 +67,7 @@ pub const SOURCE: Source = Source {
     auth: Auth::None,
     user_agent: "",
     pause: Duration::ZERO,
+    burst: 1,
     quota: None,
     endpoints: &[
         Endpoint {
@@ -74,7 +76,14 @@ pub const SOURCE: Source = Source {
             datasets: DATASETS,
             item: ITEM,
             known_at: KNOWN_AT,
-            poll: POLL,
+            schedule: Schedule {
+                kind: Kind::Files,
+                frequency: Frequency::Irregular,
+                every: POLL,
+                when: When::Always,
+                sla: days(1),
+            },
+            history: READ_AGAIN,
             base: None,
             path: csv::path,
             parse: csv::parse,
@@ -85,7 +94,14 @@ pub const SOURCE: Source = Source {
             datasets: DATASETS,
             item: ITEM,
             known_at: KNOWN_AT,
-            poll: POLL,
+            schedule: Schedule {
+                kind: Kind::Files,
+                frequency: Frequency::Irregular,
+                every: POLL,
+                when: When::Always,
+                sla: days(1),
+            },
+            history: READ_AGAIN,
             base: None,
             path: jsonl::path,
             parse: jsonl::parse,
@@ -96,7 +112,14 @@ pub const SOURCE: Source = Source {
             datasets: DATASETS,
             item: ITEM,
             known_at: KNOWN_AT,
-            poll: POLL,
+            schedule: Schedule {
+                kind: Kind::Files,
+                frequency: Frequency::Irregular,
+                every: POLL,
+                when: When::Always,
+                sla: days(1),
+            },
+            history: READ_AGAIN,
             base: None,
             path: parquet::path,
             parse: parquet::parse,
@@ -104,6 +127,8 @@ pub const SOURCE: Source = Source {
     ],
 };
 
+/// Whoever has a file read again wants its records again.
+const READ_AGAIN: History = History { look_back: LookBack::Nothing, ..History::ALL };
 const ITEM: &str = "file and mapping, e.g. `prices.csv?ohlcv_bar&symbol=Ticker&trading_date=Date&bar_interval:=1d`";
 const KNOWN_AT: &str = "a column of the file, else when it was last written";
 /// Files of history are rarely written, and all of a file is published anew.

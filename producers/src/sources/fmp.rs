@@ -21,11 +21,15 @@ use chrono_tz::{America, Tz};
 use contract::{Record, Text};
 
 use crate::json::Bounded;
+use crate::market::Market;
 use crate::page::{Fault, excerpt, is_markup, without_bom};
 use crate::percent::percent_encoded;
 use crate::raw::Raw;
+use crate::schedule::{Frequency, Kind, Schedule, When, days, hours};
 use crate::seen::{Hashing, Known};
-use crate::source::{Auth, Base, Endpoint, PageError, Parsed, Quota, Request, Source};
+use crate::source::{
+    Auth, Base, Endpoint, History, LookBack, PageError, Parsed, Quota, Range, Ranged, Request, Source,
+};
 use crate::value::{Object, finite};
 
 mod bars;
@@ -48,6 +52,7 @@ pub const SOURCE: Source = Source {
     user_agent: concat!("tapedeck/", env!("CARGO_PKG_VERSION")),
     // The smallest paid plan allows 300 requests a minute; this leaves room for a second process.
     pause: Duration::from_millis(400),
+    burst: 10,
     quota: Some(Quota { calls: 250, env: "TAPEDECK_FMP_DAILY_CALLS", costs: &[] }),
     endpoints: &[
         statement("income_statement", "Income statements of a company, the newest five", INCOME_PATH, INCOME),
@@ -61,7 +66,19 @@ pub const SOURCE: Source = Source {
             datasets: &["ohlcv_bar"],
             item: "symbol, e.g. `AAPL`",
             known_at: RECEIPT,
-            poll: Duration::from_secs(6 * 3600),
+            schedule: Schedule {
+                kind: Kind::Prices,
+                frequency: Frequency::Daily,
+                every: hours(6),
+                when: When::AfterClose { market, from: hours(2), hours: hours(12) },
+                sla: hours(12),
+            },
+            history: History {
+                look_back: LookBack::Days(30),
+                range: Some(Ranged { query: dates, longest_days: 1800 }),
+                sessions: |item| Some(market(item)).filter(|market| *market != Market::Always),
+                ..History::ALL
+            },
             base: HOME,
             path: |item, _| Ok(format!("/stable/historical-price-eod/full?symbol={}", symbol(item)?)),
             parse: bars::parse,
@@ -72,7 +89,14 @@ pub const SOURCE: Source = Source {
             datasets: &["ohlcv_bar"],
             item: "date, e.g. `2024-12-31`",
             known_at: RECEIPT,
-            poll: DAY,
+            schedule: Schedule {
+                kind: Kind::Prices,
+                frequency: Frequency::Daily,
+                every: days(1),
+                when: When::Always,
+                sla: days(7),
+            },
+            history: History::ALL,
             base: HOME,
             path: bulk::path,
             parse: bulk::parse,
@@ -83,7 +107,14 @@ pub const SOURCE: Source = Source {
             datasets: &["company"],
             item: "symbol, e.g. `AAPL`",
             known_at: RECEIPT,
-            poll: DAY,
+            schedule: Schedule {
+                kind: Kind::Reference,
+                frequency: Frequency::Irregular,
+                every: days(1),
+                when: When::Always,
+                sla: days(7),
+            },
+            history: History::ALL,
             base: HOME,
             path: |item, _| Ok(format!("/stable/profile?symbol={}", symbol(item)?)),
             parse: profile::parse,
@@ -96,7 +127,6 @@ const NAME: Text = Text::literal(SOURCE.name);
 
 const RECEIPT: &str = "the time of receipt: FMP does not say when it changed a value";
 const PERIOD_ITEM: &str = "symbol, e.g. `AAPL`; its quarters: `AAPL@quarter`";
-const DAY: Duration = Duration::from_secs(24 * 3600);
 /// All endpoints are at the source's address.
 const HOME: Option<Base> = None;
 
@@ -121,7 +151,14 @@ const fn statement(name: &'static str, doc: &'static str, path: PathOf, parse: P
         datasets: &["financial_statement"],
         item: PERIOD_ITEM,
         known_at: "when the SEC accepted the filing, else the end of its day in New York, else the time of receipt",
-        poll: DAY,
+        schedule: Schedule {
+            kind: Kind::Reference,
+            frequency: Frequency::Irregular,
+            every: days(1),
+            when: When::Always,
+            sla: days(7),
+        },
+        history: History::ALL,
         base: HOME,
         path,
         parse,
@@ -135,7 +172,14 @@ const fn ratio_set(name: &'static str, doc: &'static str, path: PathOf, parse: P
         datasets: &["financial_ratio"],
         item: PERIOD_ITEM,
         known_at: RECEIPT,
-        poll: DAY,
+        schedule: Schedule {
+            kind: Kind::Reference,
+            frequency: Frequency::Irregular,
+            every: days(1),
+            when: When::Always,
+            sla: days(7),
+        },
+        history: History::ALL,
         base: HOME,
         path,
         parse,
@@ -144,6 +188,21 @@ const fn ratio_set(name: &'static str, doc: &'static str, path: PathOf, parse: P
 
 /// Time zone of the exchanges and of the SEC.
 const ZONE: Tz = America::New_York;
+/// Where a symbol trades, as far as it tells; at any hour otherwise.
+fn market(item: &str) -> Market {
+    match item.rsplit_once('.') {
+        None => Market::NewYork,
+        Some((_, "L")) => Market::London,
+        Some((_, "DE")) => Market::Frankfurt,
+        Some(_) => Market::Always,
+    }
+}
+
+/// Asks for some days alone.
+fn dates(_item: &str, range: Option<Range>) -> String {
+    range.map_or(String::new(), |range| format!("&from={}&to={}", range.first, range.last))
+}
+
 /// Longest symbol that a record's `symbol` can hold.
 const MAX_SYMBOL_BYTES: usize = 40;
 /// What stands behind `@` in an item that asks for quarters.

@@ -10,12 +10,14 @@
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::America;
 use contract::Text;
 use contract::records::{Observation, Series};
 
 use crate::page::{Fault, excerpt};
+use crate::schedule::{Frequency, Kind, Schedule, When, days, hours};
 use crate::seen::Seen;
-use crate::source::{Auth, Endpoint, PageError, Parsed, Request, Source};
+use crate::source::{Auth, Endpoint, History, PageError, Parsed, Range, Ranged, Request, Source};
 use crate::value::{Object, absent, finite, scalar};
 
 mod answer;
@@ -38,6 +40,7 @@ pub const SOURCE: Source = Source {
     user_agent: concat!("tapedeck/", env!("CARGO_PKG_VERSION")),
     // 120 requests a minute are allowed for a key; this leaves room for a second process.
     pause: Duration::from_millis(600),
+    burst: 5,
     quota: None,
     endpoints: &[
         Endpoint {
@@ -46,7 +49,14 @@ pub const SOURCE: Source = Source {
             datasets: &["observation"],
             item: "series id, e.g. `GDP`",
             known_at: "`Last-Modified`, the time of the series' last data update, else the time of receipt",
-            poll: Duration::from_secs(3600),
+            schedule: Schedule {
+                kind: Kind::Macro,
+                frequency: Frequency::Irregular,
+                every: hours(1),
+                when: When::Weekdays { zone: America::New_York },
+                sla: days(1),
+            },
+            history: History { range: Some(Ranged { query: observation_dates, longest_days: 36_500 }), ..History::ALL },
             base: None,
             path: observations_path,
             parse: parse_observations,
@@ -57,7 +67,14 @@ pub const SOURCE: Source = Source {
             datasets: &["series"],
             item: "series id, e.g. `GDP`",
             known_at: "`last_updated` of the series",
-            poll: Duration::from_secs(24 * 3600),
+            schedule: Schedule {
+                kind: Kind::Reference,
+                frequency: Frequency::Irregular,
+                every: days(1),
+                when: When::Always,
+                sla: days(3),
+            },
+            history: History::ALL,
             base: None,
             path: series_path,
             parse: parse_series,
@@ -68,7 +85,14 @@ pub const SOURCE: Source = Source {
             datasets: &["observation_vintage"],
             item: "series id, e.g. `GDP`",
             known_at: "00:00 UTC of `realtime_start`; of a replaced value, of the day after `realtime_end`",
-            poll: Duration::from_secs(24 * 3600),
+            schedule: Schedule {
+                kind: Kind::Macro,
+                frequency: Frequency::Irregular,
+                every: days(1),
+                when: When::Always,
+                sla: days(3),
+            },
+            history: History::ALL,
             base: None,
             path: vintages::path,
             parse: vintages::parse,
@@ -79,7 +103,14 @@ pub const SOURCE: Source = Source {
             datasets: &["series_vintage"],
             item: "series id, e.g. `GDP`",
             known_at: "00:00 UTC of `vintage_date`",
-            poll: Duration::from_secs(24 * 3600),
+            schedule: Schedule {
+                kind: Kind::Macro,
+                frequency: Frequency::Irregular,
+                every: days(1),
+                when: When::Always,
+                sla: days(3),
+            },
+            history: History::ALL,
             base: None,
             path: vintages::dates_path,
             parse: vintages::parse_dates,
@@ -100,6 +131,10 @@ fn observations_path(item: &str, offset: u64) -> Result<String, PageError> {
     Ok(format!(
         "/fred/series/observations?series_id={id}&file_type=json&sort_order=asc&limit={PAGE_ROWS}&offset={offset}"
     ))
+}
+
+fn observation_dates(_item: &str, range: Option<Range>) -> String {
+    range.map_or(String::new(), |range| format!("&observation_start={}&observation_end={}", range.first, range.last))
 }
 
 fn series_path(item: &str, _offset: u64) -> Result<String, PageError> {

@@ -6,10 +6,12 @@
 
 use std::time::Duration;
 
+use chrono_tz::America;
 use contract::Text;
 
 use crate::page::{excerpt, is_markup};
-use crate::source::{Auth, Endpoint, PageError, Parsed, Request, Source};
+use crate::schedule::{Frequency, Kind, Schedule, When, days, hours};
+use crate::source::{Auth, Endpoint, History, PageError, Parsed, Request, Source};
 
 mod biff;
 mod ole2;
@@ -26,6 +28,7 @@ pub const SOURCE: Source = Source {
     user_agent: concat!("tapedeck/", env!("CARGO_PKG_VERSION")),
     // The limit is not published; there are three files a week.
     pause: Duration::from_secs(1),
+    burst: 1,
     quota: None,
     endpoints: &[Endpoint {
         name: "flows",
@@ -34,7 +37,14 @@ pub const SOURCE: Source = Source {
         item: "report and year, e.g. `combined@2026`; the reports are `combined`, `etf`, `mutual_fund`",
         known_at: "`Last-Modified` of the file, else the time of receipt",
         // Written on Tuesdays or Wednesdays.
-        poll: Duration::from_secs(6 * 3600),
+        schedule: Schedule {
+            kind: Kind::Flows,
+            frequency: Frequency::Weekly,
+            every: hours(6),
+            when: When::Weekdays { zone: America::New_York },
+            sla: days(3),
+        },
+        history: History::ALL,
         base: None,
         path,
         parse,

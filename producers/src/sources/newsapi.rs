@@ -20,7 +20,8 @@ use crate::json::Bounded;
 use crate::page::{Fault, excerpt, is_markup, without_bom};
 use crate::percent::percent_encoded;
 use crate::raw::Raw;
-use crate::source::{Auth, Endpoint, PageError, Parsed, Quota, Request, Source};
+use crate::schedule::{Frequency, Kind, Schedule, When, hours};
+use crate::source::{Auth, Endpoint, History, PageError, Parsed, Quota, Range, Ranged, Request, Source};
 use crate::value::{Object, absent};
 
 /// NewsAPI.org.
@@ -37,6 +38,7 @@ pub const SOURCE: Source = Source {
     user_agent: concat!("tapedeck/", env!("CARGO_PKG_VERSION")),
     // The limit is one of the day and not of the second.
     pause: Duration::from_secs(1),
+    burst: 1,
     quota: Some(Quota { calls: 100, env: "TAPEDECK_NEWSAPI_DAILY_CALLS", costs: &[] }),
     endpoints: &[
         Endpoint {
@@ -45,7 +47,14 @@ pub const SOURCE: Source = Source {
             datasets: &["news_article"],
             item: "query, e.g. `inflation`",
             known_at: PUBLISHED,
-            poll: POLL,
+            schedule: Schedule {
+                kind: Kind::News,
+                frequency: Frequency::Intraday,
+                every: POLL,
+                when: When::Always,
+                sla: hours(12),
+            },
+            history: History { range: Some(Ranged { query: dates, longest_days: 30 }), ..History::ALL },
             base: None,
             path: everything_path,
             parse,
@@ -56,7 +65,14 @@ pub const SOURCE: Source = Source {
             datasets: &["news_article"],
             item: "`country=us`, `category=business`, `sources=bbc-news` or `q=inflation`",
             known_at: PUBLISHED,
-            poll: POLL,
+            schedule: Schedule {
+                kind: Kind::News,
+                frequency: Frequency::Intraday,
+                every: POLL,
+                when: When::Always,
+                sla: hours(12),
+            },
+            history: History::PASSING,
             base: None,
             path: top_headlines_path,
             parse,
@@ -87,6 +103,11 @@ fn everything_path(item: &str, offset: u64) -> Result<String, PageError> {
     let query = query(item)?;
     let page = page(offset);
     Ok(format!("/v2/everything?q={query}&language=en&sortBy=publishedAt&pageSize={PAGE_ARTICLES}&page={page}"))
+}
+
+/// Asks for some days alone.
+fn dates(_item: &str, range: Option<Range>) -> String {
+    range.map_or(String::new(), |range| format!("&from={}&to={}", range.first, range.last))
 }
 
 fn top_headlines_path(item: &str, offset: u64) -> Result<String, PageError> {

@@ -20,8 +20,9 @@ use contract::records::Company;
 use contract::{Record, Text};
 
 use crate::page::{self, Fault, excerpt, is_markup, without_bom};
+use crate::schedule::{Frequency, Kind, Schedule, When, days, hours};
 use crate::seen::Seen;
-use crate::source::{Auth, Base, Endpoint, PageError, Parsed, Request, Source};
+use crate::source::{Auth, Base, Endpoint, History, PageError, Parsed, Request, Source};
 use crate::value::Object;
 
 mod acceptance;
@@ -43,6 +44,7 @@ pub const SOURCE: Source = Source {
     user_agent: concat!("tapedeck/", env!("CARGO_PKG_VERSION")),
     // Ten requests a second are allowed over all hosts, and who asks for more is shut out for ten minutes.
     pause: Duration::from_millis(200),
+    burst: 1,
     quota: None,
     endpoints: &[
         Endpoint {
@@ -51,7 +53,14 @@ pub const SOURCE: Source = Source {
             datasets: &["company"],
             item: "`all`",
             known_at: "`Last-Modified` of the file, else the time of receipt",
-            poll: Duration::from_secs(24 * 3600),
+            schedule: Schedule {
+                kind: Kind::Reference,
+                frequency: Frequency::Daily,
+                every: days(1),
+                when: When::Always,
+                sla: days(3),
+            },
+            history: History::ALL,
             base: Some(WWW),
             path: tickers_path,
             parse: parse_tickers,
@@ -62,7 +71,14 @@ pub const SOURCE: Source = Source {
             datasets: &["filing", "company"],
             item: "CIK, the filer's number at the SEC, e.g. `320193`",
             known_at: "when the SEC accepted the filing, else the end of its day in New York; of the company `Last-Modified`, else the time of receipt",
-            poll: Duration::from_secs(3600),
+            schedule: Schedule {
+                kind: Kind::Filings,
+                frequency: Frequency::Irregular,
+                every: hours(1),
+                when: When::Weekdays { zone: Tz::America__New_York },
+                sla: days(1),
+            },
+            history: History::ALL,
             base: None,
             path: submissions::path,
             parse: submissions::parse,
@@ -73,7 +89,14 @@ pub const SOURCE: Source = Source {
             datasets: &["xbrl_fact"],
             item: "CIK, the filer's number at the SEC, e.g. `320193`",
             known_at: "the end of the day of the filing, in New York",
-            poll: Duration::from_secs(24 * 3600),
+            schedule: Schedule {
+                kind: Kind::Fundamentals,
+                frequency: Frequency::Irregular,
+                every: days(1),
+                when: When::Always,
+                sla: days(3),
+            },
+            history: History::ALL,
             base: None,
             path: facts::path,
             parse: facts::parse,
@@ -85,7 +108,14 @@ pub const SOURCE: Source = Source {
             item: "CIK, accession number without dashes and file, e.g. `320193/000032019322000061/form4.xml`",
             known_at: "when the SEC accepted the filing, where the file says it (`.txt`), else the time of receipt",
             // A filing never changes: what is filed anew has a number of its own.
-            poll: Duration::from_secs(24 * 3600),
+            schedule: Schedule {
+                kind: Kind::Filings,
+                frequency: Frequency::Irregular,
+                every: days(1),
+                when: When::Always,
+                sla: days(7),
+            },
+            history: History::ALL,
             base: Some(WWW),
             path: ownership::path,
             parse: ownership::parse,

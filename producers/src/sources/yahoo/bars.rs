@@ -183,13 +183,22 @@ struct Page<'a> {
 impl Page<'_> {
     fn add(&mut self, row: usize) {
         match self.bar(row) {
-            Ok(None) => self.parsed.holes += 1,
+            Ok(None) => self.hole(row),
             Ok(Some(bar)) if row + 1 == self.columns.timestamp.len() && self.is_live_quote(&bar, row) => {
                 let reason = format!("a live quote of {}, not a bar of {}", bar.trading_date, self.interval.name);
                 self.reject(row, Fault("live_quote", reason));
             }
             Ok(Some(bar)) => self.insert(row, bar),
             Err(fault) => self.reject(row, fault),
+        }
+    }
+
+    /// A row without any value.
+    fn hole(&mut self, row: usize) {
+        self.parsed.holes += 1;
+        let start = self.columns.timestamp[row].number().ok().flatten().and_then(|seconds| instant(seconds as i64));
+        if let Some(start) = start.filter(|_| matches!(self.interval.span, Span::Day)) {
+            self.parsed.empty_days.push(start.with_timezone(&self.calendar.zone()).date_naive());
         }
     }
 

@@ -1,0 +1,3 @@
+alter table fetch_log
+    drop column corrections,
+    drop column unchanged;

@@ -1,0 +1,2 @@
+alter table fetch_log drop column corrections;
+alter table fetch_log drop column unchanged;

@@ -1,0 +1,252 @@
+//! What is due when: every item of a source's watchlist, and what is missing of it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+
+use crate::source::{Endpoint, LookBack, Source};
+use crate::state::{Gap, GapState, Standing};
+use crate::watchlist::Watchlist;
+
+/// First wait before an item is asked for again that was not answered; it doubles, up to the time between two answers.
+const FIRST_RETRY: Duration = Duration::from_secs(5 * 60);
+/// Time from one repair of an item to the next.
+const REPAIR_PAUSE: TimeDelta = TimeDelta::hours(20);
+/// What is never asked for again is looked at again after so long.
+const LONGEST_WAIT: TimeDelta = TimeDelta::days(30);
+
+/// An item that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Its endpoint.
+    pub endpoint: &'static str,
+    /// The item.
+    pub item: String,
+    /// Whether the provider has said what it has to say.
+    pub answered: bool,
+}
+
+/// When the items of a source are asked for.
+#[derive(Debug)]
+pub struct Agenda<'a> {
+    entries: Vec<Entry<'a>>,
+}
+
+/// An item, and when it is due.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// Its endpoint.
+    pub endpoint: &'static Endpoint,
+    /// The item.
+    pub item: &'a str,
+    /// When it is asked for.
+    pub due: DateTime<Utc>,
+    /// Times that it was asked for in vain.
+    failures: u32,
+}
+
+impl<'a> Agenda<'a> {
+    /// That of what was asked for before and came to this.
+    pub fn new(
+        source: &'static Source,
+        watchlist: &'a Watchlist,
+        standings: &[Standing],
+        now: DateTime<Utc>,
+    ) -> Agenda<'a> {
+        let key = |standing: &'_ Standing| (standing.endpoint.clone(), standing.item.clone());
+        let known: HashMap<(String, String), &Standing> =
+            standings.iter().map(|standing| (key(standing), standing)).collect();
+        let mut entries = Vec::new();
+        for endpoint in source.endpoints {
+            for item in watchlist.items(source, endpoint) {
+                let standing = known.get(&(endpoint.name.to_owned(), item.clone())).copied();
+                let mut entry = Entry { endpoint, item, due: now, failures: 0 };
+                entry.resume(standing, now);
+                entries.push(entry);
+            }
+        }
+        Agenda { entries }
+    }
+
+    /// Everything, whenever it is due.
+    pub fn all(&self) -> Vec<Entry<'a>> {
+        self.entries.clone()
+    }
+
+    /// What is due.
+    pub fn due(&self, now: DateTime<Utc>) -> Vec<Entry<'a>> {
+        self.entries.iter().filter(|entry| entry.due <= now).copied().collect()
+    }
+
+    /// When something is due next.
+    pub fn next(&self) -> Option<DateTime<Utc>> {
+        self.entries.iter().map(|entry| entry.due).min()
+    }
+
+    /// Notes of items that were asked for whether they were answered. It is of no use to ask again before `no_use_for` has
+    /// passed.
+    pub fn note(&mut self, ended: &[Ended], now: DateTime<Utc>, no_use_for: Duration) {
+        let ended: HashMap<(&str, String), bool> =
+            ended.iter().map(|ended| ((ended.endpoint, ended.item.clone()), ended.answered)).collect();
+        let key = |entry: &Entry<'_>| (entry.endpoint.name, entry.item.to_owned());
+        for entry in self.entries.iter_mut().filter(|entry| entry.due <= now) {
+            match ended.get(&key(entry)) {
+                Some(true) => entry.answered(now),
+                Some(false) | None => entry.failed(now, no_use_for),
+            }
+        }
+    }
+}
+
+impl Entry<'_> {
+    /// Goes on from what was left by another process.
+    fn resume(&mut self, standing: Option<&Standing>, now: DateTime<Utc>) {
+        let Some(standing) = standing else {
+            // Never asked for: all that there is, at any hour.
+            return;
+        };
+        match standing.answered_at {
+            // A clock that was put back does not make anybody wait for it.
+            Some(answered) if standing.failures == 0 => self.answered(answered.min(now)),
+            _ => {
+                self.failures = standing.failures.saturating_sub(1);
+                self.failed(standing.asked_at.min(now), Duration::ZERO);
+            }
+        }
+    }
+
+    fn answered(&mut self, at: DateTime<Utc>) {
+        self.failures = 0;
+        self.due = self.endpoint.schedule.after_answer(self.item, at).unwrap_or(at + LONGEST_WAIT);
+    }
+
+    fn failed(&mut self, at: DateTime<Utc>, no_use_for: Duration) {
+        let doubled = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(self.failures));
+        let longest = self.endpoint.schedule.every.max(FIRST_RETRY);
+        let wait = doubled.min(longest).max(no_use_for);
+        self.failures = self.failures.saturating_add(1);
+        let at = at + TimeDelta::from_std(wait).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
+        self.due = self.endpoint.schedule.when.next(self.item, at).unwrap_or(at);
+    }
+}
+
+/// Days that are asked for once more, by endpoint and item: those that polls do not read again, each once a day.
+pub fn repairs<'a>(
+    source: &'static Source,
+    watchlist: &'a Watchlist,
+    gaps: &[Gap],
+    now: DateTime<Utc>,
+) -> Vec<(&'static Endpoint, &'a str, BTreeSet<NaiveDate>)> {
+    let mut repairs = Vec::new();
+    for endpoint in source.endpoints.iter().filter(|endpoint| endpoint.history.range.is_some()) {
+        let LookBack::Days(look_back) = endpoint.history.look_back else { continue };
+        let read_again = (now - TimeDelta::days(look_back.into())).date_naive();
+        for item in watchlist.items(source, endpoint) {
+            let own = gaps.iter().filter(|gap| gap.endpoint == endpoint.name && gap.item == *item);
+            let open = own.filter(|gap| gap.state == GapState::Open && gap.day < read_again);
+            let due = open.filter(|gap| now - gap.asked_at >= REPAIR_PAUSE);
+            let days: BTreeSet<NaiveDate> = due.map(|gap| gap.day).collect();
+            if !days.is_empty() {
+                repairs.push((endpoint, item.as_str(), days));
+            }
+        }
+    }
+    repairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{at, date};
+    use crate::source::source;
+
+    const WATCHLIST: &str = "[yahoo]\nchart = [\"AAPL\", \"BTC-USD\"]\noptions = [\"AAPL\"]";
+
+    fn standing(endpoint: &str, item: &str, asked: &str, answered: Option<&str>, failures: u32) -> Standing {
+        Standing {
+            endpoint: endpoint.to_owned(),
+            item: item.to_owned(),
+            asked_at: at(asked),
+            answered_at: answered.map(at),
+            failures,
+            calls: 1,
+            error: None,
+        }
+    }
+
+    fn due(agenda: &Agenda<'_>, now: &str) -> Vec<String> {
+        agenda.due(at(now)).iter().map(|entry| format!("{} {}", entry.endpoint.name, entry.item)).collect()
+    }
+
+    #[test]
+    fn a_restart_asks_for_nothing_that_is_not_due() {
+        let watchlist = Watchlist::parse(WATCHLIST).unwrap();
+        let yahoo = source("yahoo").unwrap();
+        // A Friday evening in New York: its close was at 21:00.
+        let now = at("2026-11-20T22:30:00Z");
+        let standings = [
+            standing("chart", "AAPL", "2026-11-20T21:58:00Z", Some("2026-11-20T21:58:00Z"), 0),
+            standing("chart", "BTC-USD", "2026-11-20T22:20:00Z", Some("2026-11-20T22:20:00Z"), 0),
+        ];
+        let agenda = Agenda::new(yahoo, &watchlist, &standings, now);
+        // What was never asked for is, at any hour.
+        assert_eq!(due(&agenda, "2026-11-20T22:30:00Z"), ["options AAPL"]);
+        assert_eq!(due(&agenda, "2026-11-20T22:35:00Z"), ["chart BTC-USD", "options AAPL"]);
+        assert_eq!(due(&agenda, "2026-11-23T14:29:00Z"), ["chart BTC-USD", "options AAPL"]);
+        assert_eq!(due(&agenda, "2026-11-23T14:30:00Z").len(), 3);
+        // The clock was put back.
+        let agenda = Agenda::new(yahoo, &watchlist, &standings, at("2026-11-19T15:00:00Z"));
+        assert_eq!(agenda.next().unwrap(), at("2026-11-19T15:00:00Z"));
+        assert_eq!(due(&agenda, "2026-11-19T15:15:00Z").len(), 3);
+    }
+
+    #[test]
+    fn what_was_not_answered_is_asked_for_again_sooner_and_then_less_and_less_often() {
+        let watchlist = Watchlist::parse("[fred]\nobservations = [\"GDP\"]").unwrap();
+        let mut agenda = Agenda::new(source("fred").unwrap(), &watchlist, &[], at("2026-11-20T12:00:00Z"));
+        let mut waits = Vec::new();
+        for _ in 0..6 {
+            let now = agenda.next().unwrap();
+            agenda.note(&[], now, Duration::ZERO);
+            waits.push((agenda.next().unwrap() - now).num_minutes());
+        }
+        assert_eq!(waits, [5, 10, 20, 40, 60, 60]);
+        let now = agenda.next().unwrap();
+        agenda.note(&[], now, Duration::from_secs(7 * 3600));
+        assert_eq!((agenda.next().unwrap() - now).num_hours(), 7);
+        let now = agenda.next().unwrap();
+        let answered = [Ended { endpoint: "observations", item: "GDP".to_owned(), answered: true }];
+        agenda.note(&answered, now, Duration::ZERO);
+        assert_eq!((agenda.next().unwrap() - now).num_minutes(), 60);
+        // After a restart as before it.
+        let failed = [standing("observations", "GDP", "2026-11-20T12:00:00Z", None, 3)];
+        let agenda = Agenda::new(source("fred").unwrap(), &watchlist, &failed, at("2026-11-20T12:01:00Z"));
+        assert_eq!(agenda.next().unwrap(), at("2026-11-20T12:20:00Z"));
+    }
+
+    #[test]
+    fn days_that_polls_do_not_read_again_are_repaired_once_a_day() {
+        let watchlist = Watchlist::parse(WATCHLIST).unwrap();
+        let gap = |day: &str, asked: &str, state| Gap {
+            endpoint: "chart".to_owned(),
+            item: "AAPL".to_owned(),
+            day: date(day),
+            noticed_at: at("2026-09-01T00:00:00Z"),
+            asked_at: at(asked),
+            asks: 1,
+            state,
+        };
+        let gaps = [
+            gap("2026-08-03", "2026-11-19T00:00:00Z", GapState::Open),
+            gap("2026-08-04", "2026-11-20T11:00:00Z", GapState::Open),
+            gap("2026-08-05", "2026-11-19T00:00:00Z", GapState::Absent),
+            gap("2026-08-06", "2026-11-19T00:00:00Z", GapState::Filled),
+            gap("2026-11-10", "2026-11-19T00:00:00Z", GapState::Open),
+        ];
+        let found = repairs(source("yahoo").unwrap(), &watchlist, &gaps, at("2026-11-20T12:00:00Z"));
+        let [(endpoint, item, days)] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((endpoint.name, *item), ("chart", "AAPL"));
+        assert_eq!(days.iter().collect::<Vec<_>>(), [&date("2026-08-03")]);
+    }
+}

@@ -1,0 +1,92 @@
+//! What time it is, and waiting: the system's, or in a test a year in a minute.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// A clock.
+#[derive(Debug, Clone, Default)]
+pub struct Clock {
+    by_hand: Option<Arc<ByHand>>,
+}
+
+/// A clock on which no time passes but by waiting.
+#[derive(Debug)]
+struct ByHand {
+    start: Instant,
+    began: DateTime<Utc>,
+    now: Mutex<DateTime<Utc>>,
+}
+
+impl Clock {
+    /// One on which time passes at once when somebody waits, and else not at all. For tests.
+    pub fn by_hand(began: DateTime<Utc>) -> Clock {
+        let by_hand = ByHand { start: Instant::now(), began, now: Mutex::new(began) };
+        Clock { by_hand: Some(Arc::new(by_hand)) }
+    }
+
+    /// Now, in the microseconds that are published.
+    pub fn now(&self) -> DateTime<Utc> {
+        match &self.by_hand {
+            Some(clock) => *clock.now.lock().unwrap_or_else(PoisonError::into_inner),
+            None => Utc::now().trunc_subsecs(6),
+        }
+    }
+
+    /// Now, for measuring what the setting of a clock must not disturb.
+    pub fn instant(&self) -> Instant {
+        match &self.by_hand {
+            Some(clock) => clock.start + (self.now() - clock.began).to_std().unwrap_or_default(),
+            None => Instant::now(),
+        }
+    }
+
+    /// Waits so long.
+    pub async fn sleep(&self, wait: Duration) {
+        match &self.by_hand {
+            Some(_) => self.pass(wait).await,
+            None => sleep(wait).await,
+        }
+    }
+
+    /// Waits until then.
+    pub async fn sleep_until(&self, at: Instant) {
+        match &self.by_hand {
+            Some(_) => self.pass(at.saturating_duration_since(self.instant())).await,
+            None => sleep_until(at).await,
+        }
+    }
+
+    /// Lets time pass on a clock that is set by hand.
+    async fn pass(&self, wait: Duration) {
+        if let Some(clock) = &self.by_hand {
+            let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
+            let mut now = clock.now.lock().unwrap_or_else(PoisonError::into_inner);
+            *now = now.checked_add_signed(wait).unwrap_or(*now);
+        }
+        // Others who wait have their turn.
+        tokio::task::yield_now().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn on_a_clock_that_is_set_by_hand_a_year_passes_at_once() {
+        let began: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
+        let (clock, real) = (Clock::by_hand(began), Instant::now());
+        let start = clock.instant();
+        assert_eq!(clock.now(), began);
+        let year = Duration::from_secs(365 * 86_400);
+        clock.sleep(year).await;
+        assert_eq!(clock.now().to_rfc3339(), "2027-01-01T00:00:00+00:00");
+        assert_eq!(clock.instant() - start, year);
+        clock.sleep_until(start + year).await;
+        assert_eq!(clock.clone().now() - began, TimeDelta::days(365));
+        assert!(real.elapsed() < Duration::from_secs(60));
+    }
+}

@@ -1,0 +1,369 @@
+//! Of what a provider says, what it has not said before.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use contract::Record;
+use contract::records::DeadLetter;
+
+use crate::ask::Page;
+use crate::fingerprint::{Fingerprints, NO_TIME};
+use crate::market::Market;
+use crate::memory::{Change, Keep, Memory, Reading};
+use crate::source::{Endpoint, LookBack, Range};
+use crate::state::{Days, ItemState};
+
+/// Days that are remembered beyond the look-back: the day that a poll begins with is a whole one, and an exchange's.
+const SPARE_DAYS: i64 = 3;
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+/// Days after a session until it is missing: some providers are a night late.
+const GRACE_DAYS: i64 = 2;
+/// Most days of a range that are looked through for missing ones: more than anybody's history has.
+const MAX_DAYS: usize = 50_000;
+
+/// What an item is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Want {
+    /// For what is new, and whether what is known is still so.
+    Live,
+    /// For days that were missing.
+    Repair(BTreeSet<NaiveDate>),
+    /// For old days, a part of others.
+    Backfill {
+        /// The part.
+        range: Range,
+        /// All of them.
+        whole: Range,
+    },
+}
+
+impl Want {
+    /// The days to ask for; None: what the provider gives without being told.
+    pub fn range(&self, endpoint: &Endpoint, known: &ItemState, today: NaiveDate) -> Option<Range> {
+        match self {
+            Want::Backfill { range, .. } => Some(*range),
+            Want::Repair(days) => Some(Range { first: *days.first()?, last: *days.last()? }),
+            Want::Live => {
+                endpoint.history.range?;
+                let LookBack::Days(days) = endpoint.history.look_back else { return None };
+                let latest = known.latest.filter(|_| !known.reread).and_then(day)?;
+                let first = latest.min(today).checked_sub_signed(TimeDelta::days(days.into()))?;
+                Some(Range { first, last: today.succ_opt()? })
+            }
+        }
+    }
+}
+
+/// The date in UTC of a time in microseconds.
+fn day(micros: i64) -> Option<NaiveDate> {
+    DateTime::from_timestamp_micros(micros).map(|time| time.date_naive())
+}
+
+/// What is left of a page.
+#[derive(Debug, Default)]
+pub struct Sifted {
+    /// What is to be published, and as what.
+    pub records: Vec<(Record, Change)>,
+    /// The rows that could not be read, of which that was not said before.
+    pub dead_letters: Vec<DeadLetter>,
+    /// Records that say what was said before.
+    pub unchanged: u64,
+}
+
+/// The sieve for one item.
+#[derive(Debug)]
+pub struct Sieve {
+    endpoint: &'static Endpoint,
+    market: Option<Market>,
+    want: Want,
+    /// The days that were asked for.
+    range: Option<Range>,
+    prints: Fingerprints,
+    /// What was said before.
+    pub memory: Memory,
+    days: Days,
+    is_reread: bool,
+}
+
+/// What is to be kept of an item that was read to its end.
+#[derive(Debug, Default)]
+pub struct Whole {
+    /// What it tells about the item.
+    pub reading: Reading,
+    /// Days that were there, and days that were not.
+    pub days: Days,
+    /// Whether all of it is to be read again; None leaves that as it was.
+    pub reread: Option<bool>,
+}
+
+impl Sieve {
+    /// For an item that is asked for those days.
+    pub fn new(endpoint: &'static Endpoint, item: &str, want: Want, range: Option<Range>, known: ItemState) -> Sieve {
+        let mut memory = known.memory;
+        memory.begin();
+        Sieve {
+            endpoint,
+            market: (endpoint.history.sessions)(item),
+            want,
+            range,
+            prints: Fingerprints::new(endpoint.history.tolerance),
+            memory,
+            days: Days::default(),
+            is_reread: known.reread,
+        }
+    }
+
+    /// Whether an answer is the whole of what it is about: of a part of the past, or of one page of several, nothing tells
+    /// later whether it is still the answer.
+    pub fn is_whole(&self, offset: u64) -> bool {
+        offset == 0 && self.range.is_none()
+    }
+
+    /// Takes out of a page what was said before, and of old days what was not asked for.
+    pub fn sift(&mut self, page: &mut Page) -> Sifted {
+        let mut sifted = Sifted::default();
+        for record in std::mem::take(&mut page.records) {
+            self.note_day(&record);
+            match self.change(&record) {
+                Some(Change::Unchanged) => sifted.unchanged += 1,
+                Some(change) => sifted.records.push((record, change)),
+                None => {}
+            }
+        }
+        self.days.missing.extend(page.empty_days.iter().copied());
+        for letter in std::mem::take(&mut page.dead_letters) {
+            let record = Record::from(letter.clone());
+            if self.want != Want::Live || self.change(&record) != Some(Change::Unchanged) {
+                sifted.dead_letters.push(letter);
+            }
+        }
+        sifted
+    }
+
+    /// What a record is; None: it was not asked for.
+    fn change(&mut self, record: &Record) -> Option<Change> {
+        let tolerance = self.endpoint.history.tolerance.map_or(0.0, |tolerance| tolerance.relative);
+        // What has no fingerprint is always new.
+        let Some(print) = self.prints.of(record) else { return Some(Change::Insert) };
+        match &self.want {
+            Want::Live if self.endpoint.history.look_back == LookBack::Nothing => Some(Change::Insert),
+            // What was not asked for is no longer remembered.
+            Want::Live if self.is_before(print.time) => Some(Change::Unchanged),
+            Want::Live => Some(self.memory.take(&print, tolerance)),
+            Want::Repair(days) => trading_date(record).is_some_and(|day| days.contains(&day)).then_some(Change::Insert),
+            Want::Backfill { range, .. } => {
+                let date = trading_date(record).or_else(|| day(print.time));
+                let is_within =
+                    print.time == NO_TIME || date.is_none_or(|date| (range.first..=range.last).contains(&date));
+                is_within.then_some(Change::Insert)
+            }
+        }
+    }
+
+    /// Whether a time lies before the days that were asked for, wherever the exchange is.
+    fn is_before(&self, time: i64) -> bool {
+        let first = self.range.and_then(|range| range.first.pred_opt());
+        time != NO_TIME && first.zip(day(time)).is_some_and(|(first, day)| day < first)
+    }
+
+    fn note_day(&mut self, record: &Record) {
+        if let Record::OhlcvBar(bar) = record
+            && bar.bar_interval.as_str() == "1d"
+        {
+            self.days.there.insert(bar.trading_date);
+        }
+    }
+
+    /// Ends an item of which the last page was read.
+    pub fn finish(&mut self, now: DateTime<Utc>) -> Whole {
+        let mut days = std::mem::take(&mut self.days);
+        days.missing.extend(self.expected(&days, now));
+        days.missing.retain(|day| !days.there.contains(day));
+        match &self.want {
+            Want::Live if self.endpoint.history.look_back == LookBack::Nothing => Whole { days, ..Whole::default() },
+            Want::Live => {
+                let span = |days: u16| (i64::from(days) + SPARE_DAYS) * MICROS_PER_DAY;
+                let keep = match self.endpoint.history.look_back {
+                    LookBack::Nothing | LookBack::All => Keep::All,
+                    LookBack::Days(days) if self.endpoint.history.range.is_some() => Keep::Since(span(days)),
+                    LookBack::Days(days) => Keep::SaidOrSince(span(days)),
+                };
+                let reading = self.memory.finish(keep);
+                let is_reread = reading.reaches_back && !self.is_reread && self.range.is_some();
+                Whole { reading, days, reread: Some(is_reread) }
+            }
+            Want::Repair(asked) => {
+                days.there.retain(|day| asked.contains(day));
+                days.missing = asked.difference(&days.there).copied().collect();
+                Whole { days, ..Whole::default() }
+            }
+            Want::Backfill { range, .. } => {
+                days.there.retain(|day| (range.first..=range.last).contains(day));
+                days.missing.retain(|day| (range.first..=range.last).contains(day));
+                Whole { days, ..Whole::default() }
+            }
+        }
+    }
+
+    /// Days on which the market was open from the first day that was there until shortly before now.
+    fn expected(&self, days: &Days, now: DateTime<Utc>) -> Vec<NaiveDate> {
+        let (Some(market), Some(first)) = (self.market, days.there.first().copied()) else { return Vec::new() };
+        let last = (now - TimeDelta::days(GRACE_DAYS)).date_naive();
+        let dates = first.iter_days().take_while(|date| *date <= last).take(MAX_DAYS);
+        dates.filter(|date| market.session(*date).is_some()).collect()
+    }
+}
+
+fn trading_date(record: &Record) -> Option<NaiveDate> {
+    match record {
+        Record::OhlcvBar(bar) => Some(bar.trading_date),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::records::OhlcvBar;
+
+    use super::*;
+    use crate::fixture::{self, at, date};
+    use crate::source::{Parsed, source};
+
+    fn page(parsed: Parsed) -> Page {
+        Page { records: parsed.records, ..Page::end(at(fixture::RECEIVED)) }
+    }
+
+    fn bar(day: &str, close: f64) -> Record {
+        let parsed = fixture::parse(source("cboe").unwrap(), "index_history", "SKEW.csv").unwrap();
+        let start = date(day).and_hms_opt(5, 0, 0).unwrap().and_utc();
+        let bar = OhlcvBar { trading_date: date(day), ts_start: start, close, ..fixture::bars(&parsed)[0].clone() };
+        bar.into()
+    }
+
+    fn chart() -> &'static Endpoint {
+        source("yahoo").unwrap().endpoint("chart").unwrap()
+    }
+
+    /// Reads an answer of some bars; gives what is published of it as day and change, and what is kept.
+    fn read(
+        known: ItemState,
+        want: Want,
+        today: &str,
+        bars: &[(&str, f64)],
+    ) -> (Vec<(String, &'static str)>, Sieve, Whole) {
+        let range = want.range(chart(), &known, date(today));
+        let mut sieve = Sieve::new(chart(), "AAPL", want, range, known);
+        let records = bars.iter().map(|(day, close)| bar(day, *close)).collect();
+        let sifted = sieve.sift(&mut page(Parsed { records, ..Parsed::default() }));
+        let shown = |record: &Record| trading_date(record).unwrap().to_string();
+        let published = sifted.records.iter().map(|(record, change)| (shown(record), change.word())).collect();
+        let whole = sieve.finish(at(&format!("{today}T22:00:00Z")));
+        (published, sieve, whole)
+    }
+
+    fn kept(sieve: &Sieve, whole: &Whole) -> ItemState {
+        let memory = Memory::read(&sieve.memory.write(), sieve.memory.horizon());
+        let (latest, reread) = (whole.reading.latest, whole.reread.unwrap_or_default());
+        ItemState { memory, latest, reread, ..ItemState::default() }
+    }
+
+    /// A session of each week of half a year.
+    fn weeks() -> Vec<String> {
+        date("2026-06-01").iter_weeks().take(26).map(|day| day.to_string()).collect()
+    }
+
+    #[test]
+    fn only_what_is_new_or_otherwise_is_published() {
+        let days = weeks();
+        let bars = |closes: &dyn Fn(usize) -> f64| -> Vec<(&str, f64)> {
+            days.iter().enumerate().map(|(at, day)| (day.as_str(), closes(at))).collect()
+        };
+        let (first, sieve, whole) = read(ItemState::default(), Want::Live, "2026-11-24", &bars(&|_| 1.0)[..25]);
+        assert!(first.len() == 25 && first.iter().all(|(_, change)| *change == "insert"));
+        let known = kept(&sieve, &whole);
+        let range = Want::Live.range(chart(), &known, date("2026-11-24")).unwrap();
+        assert_eq!((range.first, range.last), (date("2026-10-17"), date("2026-11-25")));
+        // A provider that gives all, whatever it is asked for: what lies before the look-back is nobody's business.
+        let again = bars(&|at| if at == 3 || at == 23 { 2.0 } else { 1.0 });
+        let (published, _, whole) = read(known, Want::Live, "2026-11-24", &again);
+        assert_eq!(published, [(days[23].clone(), "correction"), (days[25].clone(), "insert")]);
+        assert_eq!(whole.reread, Some(false));
+    }
+
+    #[test]
+    fn a_correction_that_reaches_back_makes_everything_be_read_again_once() {
+        let days = weeks();
+        let bars = |close: f64| -> Vec<(&str, f64)> { days.iter().map(|day| (day.as_str(), close)).collect() };
+        let (_, sieve, whole) = read(ItemState::default(), Want::Live, "2026-11-24", &bars(1.0));
+        let (published, sieve, whole) = read(kept(&sieve, &whole), Want::Live, "2026-11-24", &bars(2.0));
+        assert!(published.len() < 8 && whole.reread == Some(true), "{published:?}");
+        let known = kept(&sieve, &whole);
+        assert_eq!(Want::Live.range(chart(), &known, date("2026-11-24")), None);
+        let (published, sieve, whole) = read(known, Want::Live, "2026-11-24", &bars(2.0));
+        assert_eq!(published.len(), 26 - whole_look_back(&days), "{published:?}");
+        assert!(published.iter().all(|(_, change)| *change == "correction"));
+        assert_eq!(whole.reread, Some(false));
+        let (published, ..) = read(kept(&sieve, &whole), Want::Live, "2026-11-24", &bars(2.0));
+        assert!(published.is_empty(), "{published:?}");
+    }
+
+    /// Days that are still remembered after the first poll.
+    fn whole_look_back(days: &[String]) -> usize {
+        days.iter().filter(|day| date(day) >= date(days.last().unwrap()) - TimeDelta::days(33)).count()
+    }
+
+    #[test]
+    fn days_on_which_the_market_was_open_are_missing_and_holidays_are_not() {
+        let bars = [("2026-11-23", 1.0), ("2026-11-25", 1.0), ("2026-11-30", 1.0)];
+        let (.., whole) = read(ItemState::default(), Want::Live, "2026-12-03", &bars);
+        // Thanksgiving on the 26th; the first of December is not late yet... but the day before yesterday is.
+        let missing: Vec<String> = whole.days.missing.iter().map(NaiveDate::to_string).collect();
+        assert_eq!(missing, ["2026-11-24", "2026-11-27", "2026-12-01"]);
+        let (.., whole) = read(ItemState::default(), Want::Live, "2026-11-30", &bars[..2]);
+        assert_eq!(
+            whole.days.missing.iter().map(NaiveDate::to_string).collect::<Vec<_>>(),
+            ["2026-11-24", "2026-11-27"]
+        );
+    }
+
+    #[test]
+    fn a_repair_publishes_the_days_that_were_missing_and_moves_nothing() {
+        let days = ["2026-08-03", "2026-08-05"].map(date);
+        let want = Want::Repair(BTreeSet::from(days));
+        let bars = [("2026-08-03", 1.0), ("2026-08-04", 1.0)];
+        let (published, sieve, whole) = read(ItemState::default(), want, "2026-11-24", &bars);
+        assert_eq!(published, [("2026-08-03".to_owned(), "insert")]);
+        assert_eq!((whole.reread, whole.reading), (None, Reading::default()));
+        assert_eq!(sieve.memory, Memory::default());
+        assert_eq!(whole.days.there, BTreeSet::from([days[0]]));
+        assert_eq!(whole.days.missing, BTreeSet::from([days[1]]));
+    }
+
+    #[test]
+    fn a_backfill_publishes_the_days_that_were_asked_for_and_no_others() {
+        let range = Range { first: date("2026-08-03"), last: date("2026-08-04") };
+        let want = Want::Backfill { range, whole: range };
+        let bars = [("2026-08-02", 1.0), ("2026-08-03", 1.0), ("2026-08-04", 1.0), ("2026-08-05", 1.0)];
+        let (published, sieve, whole) = read(ItemState::default(), want, "2026-11-24", &bars);
+        assert_eq!(published.iter().map(|(day, _)| day.as_str()).collect::<Vec<_>>(), ["2026-08-03", "2026-08-04"]);
+        assert_eq!((whole.reread, sieve.memory), (None, Memory::default()));
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_is_told_once() {
+        let cboe = source("cboe").unwrap();
+        let odd = || {
+            let parsed = fixture::parse(cboe, "index_history", "VIX9D~odd_rows.csv").unwrap();
+            let request = fixture::request("VIX9D");
+            let letter = |reject: crate::source::Reject| reject.into_dead_letter(cboe, &cboe.endpoints[0], &request);
+            let dead_letters = parsed.rejects.into_iter().map(letter).collect();
+            Page { records: parsed.records, dead_letters, ..Page::end(at(fixture::RECEIVED)) }
+        };
+        let mut sieve = Sieve::new(&cboe.endpoints[0], "VIX9D", Want::Live, None, ItemState::default());
+        let first = sieve.sift(&mut odd());
+        assert!(!first.dead_letters.is_empty() && !first.records.is_empty());
+        let again = sieve.sift(&mut odd());
+        assert_eq!((again.dead_letters.len(), again.records.len()), (0, 0));
+        assert_eq!(again.unchanged, first.records.len() as u64);
+    }
+}

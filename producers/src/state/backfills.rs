@@ -1,0 +1,81 @@
+//! How far backfills have come.
+
+use super::*;
+
+/// How far a backfill of one item has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// First day that has not been acknowledged; behind the last one when all have.
+    pub next_day: NaiveDate,
+    /// Requests made.
+    pub calls: u64,
+    /// Records published.
+    pub records: u64,
+}
+
+/// Which one: endpoint, item, first and last day.
+pub type BackfillKey<'a> = (&'a str, &'a str, NaiveDate, NaiveDate);
+
+impl State {
+    /// How far one has come; None if it was never begun.
+    pub async fn backfill(&self, key: BackfillKey<'_>) -> anyhow::Result<Option<Progress>> {
+        let mut connection = self.connection.lock().await;
+        let query = "select next_day, calls, records from backfill
+            where endpoint = ? and item = ? and first_day = ? and last_day = ?";
+        let row = about(sqlx::query(query), key).fetch_optional(&mut *connection).await?;
+        let progress = |row: sqlx::sqlite::SqliteRow| {
+            let next_day = row.get::<String, _>(0).parse().ok()?;
+            Some(Progress {
+                next_day,
+                calls: row.get::<i64, _>(1).cast_unsigned(),
+                records: row.get::<i64, _>(2).cast_unsigned(),
+            })
+        };
+        Ok(row.and_then(progress))
+    }
+
+    /// Begins those of an endpoint and of these days anew.
+    pub async fn forget_backfill(&self, endpoint: &str, first: NaiveDate, last: NaiveDate) -> anyhow::Result<()> {
+        let mut connection = self.connection.lock().await;
+        let forget = "delete from backfill where endpoint = ? and first_day = ? and last_day = ?";
+        let query = sqlx::query(forget).bind(endpoint).bind(first.to_string()).bind(last.to_string());
+        query.execute(&mut *connection).await?;
+        Ok(())
+    }
+
+    /// Notes how far one has come.
+    pub async fn note_backfill(&self, key: BackfillKey<'_>, progress: Progress) -> anyhow::Result<()> {
+        let mut connection = self.connection.lock().await;
+        let keep = "insert or replace into backfill (endpoint, item, first_day, last_day, next_day, calls, records)
+            values (?, ?, ?, ?, ?, ?, ?)";
+        let query = about(sqlx::query(keep), key).bind(progress.next_day.to_string());
+        let query = query.bind(progress.calls.cast_signed()).bind(progress.records.cast_signed());
+        query.execute(&mut *connection).await?;
+        Ok(())
+    }
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
+fn about<'q>(query: Query<'q>, (endpoint, item, first, last): BackfillKey<'_>) -> Query<'q> {
+    query.bind(endpoint.to_owned()).bind(item.to_owned()).bind(first.to_string()).bind(last.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::date;
+
+    #[tokio::test]
+    async fn a_backfill_goes_on_from_where_it_was() {
+        let state = State::in_memory("yahoo").await.unwrap();
+        let key = ("chart", "AAPL", date("2016-01-01"), date("2025-12-31"));
+        assert_eq!(state.backfill(key).await.unwrap(), None);
+        for (day, calls) in [("2016-02-01", 1), ("2016-03-01", 2)] {
+            let progress = Progress { next_day: date(day), calls, records: 20 * calls };
+            state.note_backfill(key, progress).await.unwrap();
+            assert_eq!(state.backfill(key).await.unwrap(), Some(progress));
+        }
+        assert_eq!(state.backfill((key.0, "MSFT", key.2, key.3)).await.unwrap(), None);
+    }
+}
