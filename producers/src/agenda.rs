@@ -138,15 +138,17 @@ pub fn repairs<'a>(
     gaps: &[Gap],
     now: DateTime<Utc>,
 ) -> Vec<(&'static Endpoint, &'a str, BTreeSet<NaiveDate>)> {
+    let mut by_item: HashMap<(&str, &str), Vec<&Gap>> = HashMap::new();
+    for gap in gaps.iter().filter(|gap| gap.state == GapState::Open && now - gap.asked_at >= REPAIR_PAUSE) {
+        by_item.entry((&gap.endpoint, &gap.item)).or_default().push(gap);
+    }
     let mut repairs = Vec::new();
     for endpoint in source.endpoints.iter().filter(|endpoint| endpoint.history.range.is_some()) {
         let LookBack::Days(look_back) = endpoint.history.look_back else { continue };
         let read_again = (now - TimeDelta::days(look_back.into())).date_naive();
         for item in watchlist.items(source, endpoint) {
-            let own = gaps.iter().filter(|gap| gap.endpoint == endpoint.name && gap.item == *item);
-            let open = own.filter(|gap| gap.state == GapState::Open && gap.day < read_again);
-            let due = open.filter(|gap| now - gap.asked_at >= REPAIR_PAUSE);
-            let days: BTreeSet<NaiveDate> = due.map(|gap| gap.day).collect();
+            let due = by_item.get(&(endpoint.name, item.as_str())).into_iter().flatten();
+            let days: BTreeSet<NaiveDate> = due.map(|gap| gap.day).filter(|day| *day < read_again).collect();
             if !days.is_empty() {
                 repairs.push((endpoint, item.as_str(), days));
             }

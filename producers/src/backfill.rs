@@ -231,8 +231,14 @@ pub fn date(option: &str, text: &str) -> anyhow::Result<NaiveDate> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use simulator::{Config, Simulator};
+    use tempfile::TempDir;
+
     use super::*;
     use crate::fixture::{at, date};
+    use crate::poll::tests::{asking, kafka, messages, once, said};
     use crate::source::source;
 
     fn backfill(window: Option<u32>, from: &str, to: &str) -> anyhow::Result<Backfill> {
@@ -283,5 +289,45 @@ mod tests {
         let free = forecast(60, 1, None, [0, 0, 0], Duration::from_secs(1), now);
         assert_eq!((free.left, free.done), (None, Some(at("2026-11-20T12:01:00Z"))));
         assert_eq!(eta(50, 200, Duration::from_secs(60)), "3 min");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_backfill_that_was_stopped_goes_on_from_where_it_was_and_leaves_live_polls_alone() {
+        let (mock, folder) = (kafka(), TempDir::new().unwrap());
+        let simulator = Simulator::start(Config { symbols: 1, years: 1, seed: 7 }).await.unwrap();
+        let fmp = source("fmp").unwrap();
+        let whole = Range { first: date("2025-01-01"), last: date("2025-12-31") };
+        let items = ["ACME", "BOLT"].map(str::to_owned).to_vec();
+        let backfill = Backfill::new(fmp, fmp.endpoint("eod_prices").unwrap(), items, whole, Some(1)).unwrap();
+        let fetcher = || asking("fmp", &simulator.url("fmp")).1.unwrap();
+        let fresh =
+            || Run { state_dir: Some(folder.path().to_owned()), ..once(&mock, "[fmp]\neod_prices = [\"ACME\"]") };
+        let started = fresh();
+        let (stop, running) = (started.shutdown.clone(), backfill.clone());
+        let first = fetcher();
+        let running = tokio::spawn(async move { running.run(first, &started, false).await });
+        while messages(&mock, "ohlcv_bar") == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        stop.cancel();
+        assert_eq!(running.await.unwrap().unwrap(), Ending::Incomplete);
+        let before = simulator.control().calls("fmp");
+        assert!(before < 2 * 365, "it was not stopped in the middle");
+        assert_eq!(backfill.run(fetcher(), &fresh(), true).await.unwrap(), Ending::Complete);
+        // What was asked for and not acknowledged is asked for again, and nothing else.
+        let calls = simulator.control().calls("fmp");
+        assert!((2 * 365..2 * 365 + 40).contains(&calls), "{before} and then {calls} calls for {} windows", 2 * 365);
+        let bars = said(&mock, "ohlcv_bar", &["symbol", "close", "volume"]);
+        let distinct: HashSet<&Vec<String>> = bars.iter().collect();
+        let all = said(&mock, "fetch_log", &["item"]).len();
+        assert!(all >= 2 * 365);
+        let state = State::open(folder.path(), "fmp").await.unwrap();
+        assert!(state.item("eod_prices", "ACME").await.unwrap().answered_at.is_none());
+        // All that a poll would have had.
+        assert_eq!(poll::run(vec![asking("fmp", &simulator.url("fmp"))], fresh()).await, Ending::Complete);
+        let polled = said(&mock, "ohlcv_bar", &["symbol", "close", "volume"]);
+        let after: HashSet<&Vec<String>> = polled.iter().collect();
+        assert_eq!(after.len(), distinct.len());
+        assert!(distinct.iter().filter(|bar| bar[0] == "ACME").count() > 250);
     }
 }

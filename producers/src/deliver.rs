@@ -392,7 +392,8 @@ impl Prepared {
         let memory = memory.and_then(|memory| memory.take_changed().then_some(&*memory));
         let end = End {
             at: *at,
-            answered: tally.outcome.is_answer(),
+            // What the provider does not have, or sends in a way that cannot be read, is on the watchlist all the same.
+            answered: matches!(tally.outcome, Outcome::Answered | Outcome::Unchanged),
             calls: cost.calls,
             error: tally.error.as_deref(),
             latest: whole.and_then(|whole| whole.reading.latest),

@@ -19,7 +19,9 @@ use crate::source::{Auth, Base, PageError, Source};
 use crate::state::{Refused, State};
 
 mod address;
+mod authorities;
 mod body;
+mod cost;
 pub mod local;
 mod quota;
 mod rest;
@@ -27,7 +29,9 @@ mod session;
 mod validators;
 
 use address::PublicAddresses;
+pub(crate) use authorities::Authorities;
 use body::Body;
+pub use cost::Cost;
 pub use quota::{Budget, Class, Spent};
 use rest::{Rest, Sign};
 use session::{Cookies, Pass, Session};
@@ -77,22 +81,6 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
-/// What asking has cost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Cost {
-    /// Requests made, those for cookies and those that failed among them.
-    pub calls: u64,
-    /// Bytes of the bodies, unpacked.
-    pub bytes: u64,
-}
-
-impl Cost {
-    /// What was added since.
-    pub fn since(self, before: Cost) -> Cost {
-        Cost { calls: self.calls - before.calls, bytes: self.bytes - before.bytes }
-    }
-}
-
 /// What asks one provider, one request at a time.
 #[derive(Debug)]
 pub struct Fetcher {
@@ -140,7 +128,7 @@ impl Fetcher {
     pub fn from_settings(source: &Source) -> anyhow::Result<Fetcher> {
         let base = settings::read(&source.base_url_variable()).unwrap_or_default();
         let key = source.key_variable().and_then(|variable| settings::read(&variable)).map(Secret::new);
-        let mut fetcher = Fetcher::new(source, &base, key, LIMITS)?;
+        let mut fetcher = Fetcher::trusting(source, &base, key, LIMITS, &Authorities::from_settings()?)?;
         fetcher.budget = Budget::of(source, fetcher.base == source.base_url)?;
         for (other, address) in source.other_bases().iter().zip(&mut fetcher.others) {
             address.1 = settings::read(&other.variable()).unwrap_or_default();
@@ -153,6 +141,17 @@ impl Fetcher {
     ///
     /// An address other than the source's own may be plain HTTP; no pause is made for one on this machine.
     pub fn new(source: &Source, base: &str, key: Option<Secret>, limits: Limits) -> anyhow::Result<Fetcher> {
+        Fetcher::trusting(source, base, key, limits, &Authorities::default())
+    }
+
+    /// The same, for one whose certificate may also come from these authorities.
+    pub(crate) fn trusting(
+        source: &Source,
+        base: &str,
+        key: Option<Secret>,
+        limits: Limits,
+        authorities: &Authorities,
+    ) -> anyhow::Result<Fetcher> {
         let folder = source.is_local().then(|| local::Folder::new(source.base_url_env, base)).transpose()?;
         let base = if folder.is_some() { base } else { base.trim_end_matches('/') };
         let is_local = check_address(source.base_url_env, source.base_url, base)?;
@@ -161,7 +160,7 @@ impl Fetcher {
             warn!(source = source.name, "the key is sent without encryption, as `{}` says", source.base_url_env);
         }
         let pause = if is_local { Duration::ZERO } else { source.pause };
-        let client = client(source, limits, base == source.base_url)?;
+        let client = client(source, limits, base == source.base_url, authorities)?;
         let others = source.other_bases().iter().map(|other| (other.env, base.to_owned())).collect();
         let session = Session::of(source);
         Ok(Fetcher {
@@ -449,9 +448,9 @@ fn check_address(variable: &str, own: &str, address: &str) -> anyhow::Result<boo
 }
 
 /// The client of a source at its own address, or at one that was put in its place and may be anywhere.
-fn client(source: &Source, limits: Limits, is_own: bool) -> anyhow::Result<Client> {
+fn client(source: &Source, limits: Limits, is_own: bool, authorities: &Authorities) -> anyhow::Result<Client> {
     install_tls();
-    let client = Client::builder().user_agent(source.user_agent).https_only(is_own);
+    let client = authorities.trusted_by(Client::builder().user_agent(source.user_agent).https_only(is_own));
     let client = match is_own {
         true => client.dns_resolver(PublicAddresses).redirect(address::redirects()),
         false => client.redirect(redirect::Policy::none()),
@@ -700,7 +699,7 @@ mod tests {
     async fn a_providers_own_address_never_leads_to_this_machine() {
         let stub = Stub::answering(&[response("200 OK", &[], b"")]).await;
         let port = stub.base.rsplit_once(':').unwrap().1;
-        let client = client(source("cboe").unwrap(), SHORT, true).unwrap();
+        let client = client(source("cboe").unwrap(), SHORT, true, &Authorities::default()).unwrap();
         let error = client.get(format!("https://localhost:{port}/x")).send().await.map_err(transport).unwrap_err();
         let expected = "`localhost` leads to no address of the internet";
         assert!(matches!(&error, PageError::Retry(text) if text.contains(expected)), "{error:?}");

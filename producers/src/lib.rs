@@ -18,6 +18,8 @@ pub mod fetch;
 pub mod fingerprint;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod hostile;
 pub mod json;
 pub mod market;
 pub mod memory;

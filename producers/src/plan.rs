@@ -1,5 +1,7 @@
 //! What is due, and what it will cost.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Days, NaiveDate, Utc};
 
 use crate::agenda::Agenda;
@@ -37,6 +39,10 @@ pub fn planned(
     standings: &[Standing],
     now: DateTime<Utc>,
 ) -> Vec<Planned> {
+    let known: HashMap<(&str, &str), u64> = standings
+        .iter()
+        .map(|known| ((known.endpoint.as_str(), known.item.as_str()), u64::from(known.calls.max(1))))
+        .collect();
     let agenda = Agenda::new(source, watchlist, standings, now);
     let entries = agenda.all();
     let ahead = now.checked_add_days(Days::new(1)).unwrap_or(now);
@@ -46,7 +52,8 @@ pub fn planned(
         if own.is_empty() {
             continue;
         }
-        let calls = |item: &str| cost(source, endpoint) * requests(standings, endpoint, item);
+        // As many as the last time; one, if it was never asked for.
+        let calls = |item: &str| cost(source, endpoint) * known.get(&(endpoint.name, item)).copied().unwrap_or(1);
         let due = own.iter().filter(|entry| entry.due <= now);
         planned.push(Planned {
             endpoint: endpoint.name,
@@ -85,12 +92,6 @@ fn polls(endpoint: &Endpoint, item: &str, due: DateTime<Utc>, to: DateTime<Utc>)
 /// Calls that a request counts for.
 fn cost(source: &Source, endpoint: &Endpoint) -> u64 {
     source.quota.map_or(1, |quota| u64::from(quota.cost(endpoint.name)))
-}
-
-/// Requests that an item took the last time; one, if it was never asked for.
-fn requests(standings: &[Standing], endpoint: &Endpoint, item: &str) -> u64 {
-    let known = standings.iter().find(|known| known.endpoint == endpoint.name && known.item == item);
-    known.map_or(1, |known| u64::from(known.calls.max(1)))
 }
 
 #[cfg(test)]

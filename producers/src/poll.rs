@@ -29,6 +29,8 @@ use crate::source::Source;
 use crate::state::State;
 use crate::watchlist::Watchlist;
 
+/// Time from one look at what is missing to the next.
+const REPAIRS_INTERVAL: TimeDelta = TimeDelta::minutes(15);
 /// Longest sleep of a daemon: missing days are looked after, and a clock that was set is noticed.
 const LONGEST_SLEEP: TimeDelta = TimeDelta::hours(1);
 /// First and longest wait for a Kafka that cannot be reached.
@@ -246,10 +248,13 @@ impl Poller<'_> {
         if run.mode == Mode::Once {
             return self.round(agenda.all().into_iter().map(Asked::live).collect()).await;
         }
+        let (mut planned, mut repaired) = (None, None);
         loop {
             let now = run.clock.now();
-            if let Some(budget) = self.asker.fetcher.budget() {
-                budget.plan(plan::calls_of_day(source, &run.watchlist, now.date_naive()));
+            let today = now.date_naive();
+            if let Some(budget) = self.asker.fetcher.budget().filter(|_| planned != Some(today)) {
+                budget.plan(plan::calls_of_day(source, &run.watchlist, today));
+                planned = Some(today);
             }
             let due = agenda.due(now);
             if !due.is_empty() {
@@ -257,11 +262,14 @@ impl Poller<'_> {
                 let ended = std::mem::take(&mut self.delivery.ended);
                 agenda.note(&ended, run.clock.now(), self.asker.fetcher.no_use_for());
             }
-            let gaps = state.gaps(None).await.map_err(kept)?;
-            let repairs = agenda::repairs(source, &run.watchlist, &gaps, run.clock.now());
-            if !repairs.is_empty() {
-                self.round(repairs.into_iter().map(Asked::repair).collect()).await?;
-                self.delivery.ended.clear();
+            if repaired.is_none_or(|repaired| now >= repaired + REPAIRS_INTERVAL) {
+                let gaps = state.gaps(None).await.map_err(kept)?;
+                let repairs = agenda::repairs(source, &run.watchlist, &gaps, run.clock.now());
+                if !repairs.is_empty() {
+                    self.round(repairs.into_iter().map(Asked::repair).collect()).await?;
+                    self.delivery.ended.clear();
+                }
+                repaired = Some(now);
             }
             let longest = run.clock.now() + LONGEST_SLEEP;
             let next = agenda.next().map_or(longest, |next| next.min(longest));
@@ -283,7 +291,7 @@ impl Poller<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use contract::{Decoder, Rows, codec, topic};
     use rdkafka::consumer::{BaseConsumer, Consumer as _};
     use rdkafka::message::Message as _;
@@ -301,9 +309,9 @@ mod tests {
     use crate::source::source;
     use crate::stub::{Stub, response};
 
-    type Mock = MockCluster<'static, DefaultProducerContext>;
+    pub(crate) type Mock = MockCluster<'static, DefaultProducerContext>;
 
-    fn kafka() -> Mock {
+    pub(crate) fn kafka() -> Mock {
         let mock = MockCluster::new(1).unwrap();
         for dataset in contract::datasets() {
             mock.create_topic(&topic::topic("test", dataset), 2, 1).unwrap();
@@ -312,7 +320,7 @@ mod tests {
     }
 
     /// Number of messages on a dataset's topic.
-    fn messages(mock: &Mock, name: &str) -> i64 {
+    pub(crate) fn messages(mock: &Mock, name: &str) -> i64 {
         let consumer: BaseConsumer =
             Cluster::new(&mock.bootstrap_servers(), "test").client_config("reader").create().unwrap();
         let topic = topic::topic("test", dataset(name).unwrap());
@@ -320,12 +328,12 @@ mod tests {
         (0..2).map(end).sum()
     }
 
-    fn once(mock: &Mock, watchlist: &str) -> Run {
+    pub(crate) fn once(mock: &Mock, watchlist: &str) -> Run {
         let cluster = Cluster::new(&mock.bootstrap_servers(), "test");
         Run::new(Watchlist::parse(watchlist).unwrap(), cluster, Mode::Once)
     }
 
-    fn asking(name: &str, base: &str) -> (&'static Source, anyhow::Result<Fetcher>) {
+    pub(crate) fn asking(name: &str, base: &str) -> (&'static Source, anyhow::Result<Fetcher>) {
         let source = source(name).unwrap();
         let key = source.key_variable().map(|_| Secret::new(Simulator::key(name).to_owned()));
         (source, Fetcher::new(source, base, key, LIMITS))
@@ -418,7 +426,7 @@ mod tests {
     }
 
     /// What the messages of a dataset's topic say in these fields, in the order of the first.
-    fn said(mock: &Mock, name: &str, fields: &[&str]) -> Vec<Vec<String>> {
+    pub(crate) fn said(mock: &Mock, name: &str, fields: &[&str]) -> Vec<Vec<String>> {
         let mut config = Cluster::new(&mock.bootstrap_servers(), "test").client_config("reader");
         let consumer: BaseConsumer = config.set("group.id", "reader").create().unwrap();
         let dataset = dataset(name).unwrap();

@@ -152,10 +152,9 @@ impl Publisher {
     }
 
     async fn put(&mut self, record: &Record, change: Option<Change>) -> Result<(), PublishError> {
-        let Some(route) = self.routes.get_mut(record.dataset()) else {
+        let Some(route) = self.routes.get(record.dataset()) else {
             return Err(PublishError::Record(format!("no topic for dataset `{}` was asked for", record.dataset())));
         };
-        route.messages += 1;
         let (topic, schema_id) = (Arc::clone(&route.topic), route.schema_id);
         let mut message = std::mem::take(&mut self.message);
         message.clear();
@@ -168,6 +167,9 @@ impl Publisher {
         }
         let outcome = self.enqueue(sent, key.len() + message.len()).await;
         self.message = message;
+        if let (Ok(()), Some(route)) = (&outcome, self.routes.get_mut(record.dataset())) {
+            route.messages += 1;
+        }
         outcome
     }
 

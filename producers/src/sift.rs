@@ -18,6 +18,8 @@ const SPARE_DAYS: i64 = 3;
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 /// Days after a session until it is missing: some providers are a night late.
 const GRACE_DAYS: i64 = 2;
+/// Before it nobody has held the markets' calendars against another source.
+const FIRST_DAY: NaiveDate = NaiveDate::from_ymd_opt(2000, 1, 1).expect("a date");
 /// Most days of a range that are looked through for missing ones: more than anybody's history has.
 const MAX_DAYS: usize = 50_000;
 
@@ -208,7 +210,7 @@ impl Sieve {
     /// Days on which the market was open from the first day that was there until shortly before now.
     fn expected(&self, days: &Days, now: DateTime<Utc>) -> Vec<NaiveDate> {
         let (Some(market), Some(first)) = (self.market, days.there.first().copied()) else { return Vec::new() };
-        let last = (now - TimeDelta::days(GRACE_DAYS)).date_naive();
+        let (first, last) = (first.max(FIRST_DAY), (now - TimeDelta::days(GRACE_DAYS)).date_naive());
         let dates = first.iter_days().take_while(|date| *date <= last).take(MAX_DAYS);
         dates.filter(|date| market.session(*date).is_some()).collect()
     }

@@ -122,6 +122,12 @@ pub const STATE_DIR: Variable = variable(
     Some("state"),
     "Folder in which producers keep what must outlive them: what was asked for and answered, what is missing, calls spent",
 );
+/// Whom to trust beside those that the system trusts.
+pub const CA_FILE: Variable = variable(
+    "TAPEDECK_CA_FILE",
+    None,
+    "File with further certificate authorities, in PEM, to trust when providers are asked: that of a proxy that inspects, say",
+);
 /// What to log.
 pub const LOG: Variable = variable(
     "TAPEDECK_LOG",
@@ -173,6 +179,7 @@ pub const ALL: &[&Variable] = &[
     &SCHEMA_PATIENCE,
     &WATCHLIST,
     &STATE_DIR,
+    &CA_FILE,
     &LOG,
     &HEALTH_ADDRESS,
     &HEALTH_FILE,

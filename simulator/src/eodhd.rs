@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::calendar::{END, day, days, is_trading_day};
 use crate::random::Random;
+use crate::range::Range;
 use crate::reply::Reply;
 
 mod fundamentals;
@@ -60,7 +61,7 @@ pub(crate) fn symbol(seed: u64, folder: &str, symbol: &str, query: &Query) -> Re
         return refused;
     }
     let rows = match folder {
-        "eod" => bars(seed, symbol),
+        "eod" => within(query, bars(seed, symbol)),
         "div" => dividends(symbol),
         "splits" => splits(symbol),
         "fundamentals" => fundamentals::fundamentals(seed, symbol),
@@ -88,6 +89,18 @@ pub(crate) fn bulk(seed: u64, exchange: &str, query: &Query) -> Reply {
     reply(query, rows)
 }
 
+/// Parameters that bound a history.
+const BOUNDS: [&str; 2] = ["from", "to"];
+
+/// The rows whose `date` lies within what is asked for.
+fn within(query: &Query, mut rows: Vec<Value>) -> Value {
+    let range = Range::of(query, BOUNDS);
+    if range.is_bounded() {
+        rows.retain(|row| row["date"].as_str().is_some_and(|date| range.holds(date)));
+    }
+    Value::Array(rows)
+}
+
 /// Two decimals, as prices are.
 fn price(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
@@ -113,7 +126,7 @@ fn with_bar(mut head: Value, bar: Value) -> Value {
     head
 }
 
-fn bars(seed: u64, symbol: &str) -> Value {
+fn bars(seed: u64, symbol: &str) -> Vec<Value> {
     let mut random = Random::new(seed, symbol);
     let mut close = 20.0 + 180.0 * random.unit();
     let dates = days(day(END.year(), 1, 1)).filter(|date| symbol.ends_with(".CC") || is_trading_day(*date));
@@ -122,7 +135,7 @@ fn bars(seed: u64, symbol: &str) -> Value {
         close = last;
         with_bar(json!({ "date": date }), bar)
     });
-    Value::Array(bars.collect())
+    bars.collect()
 }
 
 fn bulk_bars(seed: u64, exchange: &str) -> Value {
@@ -189,7 +202,9 @@ pub(crate) fn news(seed: u64, query: &Query) -> Reply {
     let (limit, offset) = (number(query, "limit", 50).min(MAX_ARTICLES), number(query, "offset", 0));
     let total = ARTICLES[place.min(1)];
     let mut random = Random::new(seed, symbol);
+    let range = Range::of(query, BOUNDS);
     let articles = (0..total).map(|index| article(&mut random, symbol, index));
+    let articles = articles.filter(|article| article["date"].as_str().is_some_and(|date| range.holds(date)));
     reply(query, Value::Array(articles.skip(offset).take(limit).collect()))
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::calendar::{END, day, days, is_trading_day};
 use crate::random::Random;
+use crate::range::Range;
 use crate::reply::Reply;
 
 /// Companies that there are: symbol, name, exchange.
@@ -60,7 +61,7 @@ pub(crate) fn stable(seed: u64, endpoint: &str, query: &HashMap<String, String>)
         return Reply::json(200, "[]".to_owned());
     };
     let rows = match endpoint {
-        "historical-price-eod/full" => prices(seed, company.0),
+        "historical-price-eod/full" => prices(seed, company.0, Range::of(query, ["from", "to"])),
         "profile" => vec![profile(seed, company)],
         "income-statement" | "balance-sheet-statement" | "cash-flow-statement" | "ratios" | "key-metrics" => {
             let limit = parameter("limit").parse().unwrap_or(DEFAULT_LIMIT);
@@ -160,8 +161,11 @@ fn bars(seed: u64, symbol: &str) -> Vec<(NaiveDate, [f64; 4], u64)> {
         .collect()
 }
 
-fn prices(seed: u64, symbol: &str) -> Vec<Value> {
-    let bars = bars(seed, symbol);
+fn prices(seed: u64, symbol: &str, range: Range<'_>) -> Vec<Value> {
+    let mut bars = bars(seed, symbol);
+    if range.is_bounded() {
+        bars.retain(|(date, ..)| range.holds(&date.to_string()));
+    }
     let row = |(date, [open, high, low, close], volume): &(NaiveDate, [f64; 4], u64)| json!({ "symbol": symbol, "date": date, "open": open, "high": high, "low": low, "close": close, "volume": volume });
     bars.iter().rev().map(row).collect()
 }

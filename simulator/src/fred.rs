@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::calendar::{END, day, days, is_trading_day, months};
 use crate::random::Random;
+use crate::range::Range;
 use crate::reply::Reply;
 
 /// The key that the demo uses; any other of 32 lower-case letters and digits will do.
@@ -176,6 +177,8 @@ pub(crate) struct Query {
     pub(crate) limit: Option<String>,
     pub(crate) offset: Option<String>,
     pub(crate) realtime_start: Option<String>,
+    pub(crate) observation_start: Option<String>,
+    pub(crate) observation_end: Option<String>,
 }
 
 impl Query {
@@ -251,7 +254,7 @@ pub(crate) fn observations(seed: u64, query: &Query) -> Reply {
     let has_window = query.realtime_start.as_deref() == Some(FIRST_DAY);
     let (from, to) =
         if has_window { (FIRST_DAY.to_owned(), LAST_DAY.to_owned()) } else { (END.to_string(), END.to_string()) };
-    let rows = if has_window {
+    let mut rows: Vec<Row> = if has_window {
         match vintages(seed, series) {
             Ok(rows) => rows,
             Err(reply) => return reply,
@@ -260,6 +263,11 @@ pub(crate) fn observations(seed: u64, query: &Query) -> Reply {
         let row = |(date, value)| Row { from: to.clone(), to: to.clone(), date, value };
         values(seed, series).into_iter().map(row).collect()
     };
+    let (start, end) = (query.observation_start.as_deref(), query.observation_end.as_deref());
+    let range = Range::new(start, end);
+    if range.is_bounded() {
+        rows.retain(|row| range.holds(&row.date.to_string()));
+    }
     let (limit, offset) = (query.limit(MAX_LIMIT), query.offset());
     let mut text = String::new();
     for Row { from, to, date, value } in rows.iter().skip(offset).take(limit) {
@@ -271,10 +279,12 @@ pub(crate) fn observations(seed: u64, query: &Query) -> Reply {
         .expect("writing to a string cannot fail");
     }
     let body = format!(
-        "{{\"realtime_start\":\"{from}\",\"realtime_end\":\"{to}\",\"observation_start\":\"1600-01-01\",\
-         \"observation_end\":\"9999-12-31\",\"units\":\"lin\",\"output_type\":1,\"file_type\":\"json\",\
+        "{{\"realtime_start\":\"{from}\",\"realtime_end\":\"{to}\",\"observation_start\":\"{}\",\
+         \"observation_end\":\"{}\",\"units\":\"lin\",\"output_type\":1,\"file_type\":\"json\",\
          \"order_by\":\"observation_date\",\"sort_order\":\"asc\",\"count\":{},\"offset\":{offset},\"limit\":{limit},\
          \"observations\":[{text}]}}",
+        start.unwrap_or("1600-01-01"),
+        end.unwrap_or("9999-12-31"),
         rows.len()
     );
     Reply::json(200, body).last_modified(LAST_MODIFIED)

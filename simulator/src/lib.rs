@@ -7,12 +7,18 @@
 
 mod calendar;
 mod cboe;
+#[cfg(test)]
+pub(crate) mod client;
+mod control;
 mod eodhd;
 mod fmp;
 mod fred;
+pub mod hostile;
 mod ici;
 mod newsapi;
 mod random;
+mod range;
+mod refusal;
 mod reply;
 mod sec_edgar;
 mod yahoo;
@@ -26,11 +32,14 @@ use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::http::header::{COOKIE, HeaderName, USER_AGENT};
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub use control::{Control, Outage};
 pub use fred::FRED_API_KEY;
+pub use yahoo::Shown;
 
 use reply::Reply;
 
@@ -57,6 +66,7 @@ impl Default for Config {
 pub struct Simulator {
     address: SocketAddr,
     config: Config,
+    control: Control,
     server: JoinHandle<()>,
 }
 
@@ -66,12 +76,18 @@ impl Simulator {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = listener.context("the simulator cannot listen on 127.0.0.1")?;
         let address = listener.local_addr().context("the simulator has no address")?;
-        let router = router(config.clone());
+        let control = Control::default();
+        let router = router(config.clone(), control.clone());
         let server = tokio::spawn(async move {
             // Ends only when it is aborted.
             let _ = axum::serve(listener, router).await;
         });
-        Ok(Simulator { address, config, server })
+        Ok(Simulator { address, config, control, server })
+    }
+
+    /// What can be said to it while it runs.
+    pub fn control(&self) -> &Control {
+        &self.control
     }
 
     /// Address of a source's endpoints, for `TAPEDECK_<SOURCE>_URL`.
@@ -150,10 +166,12 @@ impl Drop for Simulator {
     }
 }
 
-/// What the handlers share: the answers given so far.
+/// What the handlers share: the answers given so far, and Yahoo's bars of which parts were asked for.
 struct World {
     config: Config,
+    control: Control,
     replies: Mutex<HashMap<String, Reply>>,
+    bars: Mutex<HashMap<String, Arc<Vec<yahoo::Bar>>>>,
 }
 
 impl World {
@@ -162,12 +180,22 @@ impl World {
         let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
         replies.entry(key).or_insert_with(|| make(&self.config)).clone()
     }
+
+    /// Every bar of a symbol of Yahoo, made only once.
+    fn bars(&self, symbol: &str) -> Option<Arc<Vec<yahoo::Bar>>> {
+        let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
+        if !bars.contains_key(symbol) {
+            bars.insert(symbol.to_owned(), Arc::new(yahoo::all_bars(&self.config, symbol)?));
+        }
+        bars.get(symbol).cloned()
+    }
 }
 
 type Parameters = Query<HashMap<String, String>>;
 
-fn router(config: Config) -> Router {
-    let world = Arc::new(World { config, replies: Mutex::default() });
+fn router(config: Config, control: Control) -> Router {
+    let (replies, bars) = (Mutex::default(), Mutex::default());
+    let world = Arc::new(World { config, control: control.clone(), replies, bars });
     Router::new()
         .route("/cboe/api/global/us_indices/daily_prices/{file}", get(cboe_history))
         .route("/cboe/api/global/delayed_quotes/options/{file}", get(cboe_options))
@@ -189,6 +217,7 @@ fn router(config: Config) -> Router {
         .route("/yahoo/v8/finance/chart/{symbol}", get(yahoo_chart))
         .route("/yahoo/v7/finance/options/{symbol}", get(yahoo_options))
         .with_state(world)
+        .layer(from_fn_with_state(control, control::admit))
 }
 
 async fn cboe_history(State(world): State<Arc<World>>, Path(file): Path<String>) -> Reply {
@@ -246,7 +275,8 @@ async fn newsapi_everything(
     headers: HeaderMap,
     Query(parameters): Parameters,
 ) -> Reply {
-    newsapi::everything(world.config.seed, newsapi_key(&headers), &parameters)
+    let appeared = world.control.turn_page("newsapi");
+    newsapi::everything(world.config.seed, newsapi_key(&headers), &parameters, appeared)
 }
 
 async fn newsapi_top_headlines(
@@ -298,6 +328,8 @@ fn fred_query(mut parameters: HashMap<String, String>) -> fred::Query {
         limit: parameters.remove("limit"),
         offset: parameters.remove("offset"),
         realtime_start: parameters.remove("realtime_start"),
+        observation_start: parameters.remove("observation_start"),
+        observation_end: parameters.remove("observation_end"),
     }
 }
 
@@ -307,10 +339,17 @@ async fn yahoo_chart(
     Query(parameters): Parameters,
 ) -> Reply {
     let interval = parameters.get("interval").map_or("1d", String::as_str);
-    if interval == "1d" && yahoo::symbols(&world.config).contains(&symbol) {
-        return world.reply(format!("yahoo/{symbol}"), |config| yahoo::chart(config, &symbol, interval));
+    if interval != "1d" || !yahoo::symbols(&world.config).contains(&symbol) {
+        return yahoo::chart(&world.config, &symbol, interval);
     }
-    yahoo::chart(&world.config, &symbol, interval)
+    let window = yahoo::Window::of(&parameters);
+    if let Some(reply) = world.control.chart(&world.config, &symbol, window) {
+        return reply;
+    }
+    match window.and_then(|window| Some((window, world.bars(&symbol)?))) {
+        Some((window, bars)) => yahoo::chart_within(&world.config, &symbol, &bars, window),
+        None => world.reply(format!("yahoo/{symbol}"), |config| yahoo::chart(config, &symbol, interval)),
+    }
 }
 
 async fn yahoo_crumb(headers: HeaderMap) -> Reply {
@@ -471,6 +510,39 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_a_history_is_given_when_it_is_asked_for() {
+        let bounds = [("from", "2025-03-03"), ("to", "2025-03-05")];
+        let dates = |rows: &serde_json::Value, name: &str| -> Vec<String> {
+            rows.as_array().unwrap().iter().map(|row| row[name].as_str().unwrap()[..10].to_owned()).collect()
+        };
+        let days = ["2025-03-03", "2025-03-04", "2025-03-05"];
+        let eod = json(body(eodhd::symbol(1, "eod", "SIMA.US", &eodhd_query(&bounds))));
+        assert_eq!(dates(&eod, "date"), days);
+        let key = [("apikey", FRED_API_KEY), ("symbol", "ACME")];
+        let prices = fmp::stable(1, "historical-price-eod/full", &parameters(&[&key[..], &bounds].concat()));
+        assert_eq!(dates(&json(body(prices)), "date"), days.map(str::to_owned).into_iter().rev().collect::<Vec<_>>());
+        let late = [("from", "2025-12-30"), ("to", "2025-12-30")];
+        let query = [&[("s", "SIMA.US"), ("limit", "1000")][..], &late].concat();
+        assert_eq!(dates(&json(body(eodhd::news(1, &eodhd_query(&query)))), "date"), ["2025-12-30"; 4]);
+        let query = [&[("q", "inflation"), ("pageSize", "100")][..], &late].concat();
+        let page = json(body(newsapi::everything(1, Some(FRED_API_KEY), &parameters(&query), None)));
+        assert_eq!(dates(&page["articles"], "publishedAt"), ["2025-12-30"; 10]);
+        assert_eq!(page["totalResults"], 10);
+        let (observation_start, observation_end) = (Some("2025-03-03".to_owned()), Some("2025-03-05".to_owned()));
+        let query = fred::Query { observation_start, observation_end, ..query_of("DGS10") };
+        let part = json(body(fred::observations(1, &query)));
+        assert_eq!(
+            (dates(&part["observations"], "date"), &part["count"]),
+            (days.map(str::to_owned).to_vec(), &3.into())
+        );
+        assert_eq!(part["observation_start"], "2025-03-03");
+    }
+
+    fn query_of(id: &str) -> fred::Query {
+        query(FRED_API_KEY, id)
+    }
+
+    #[test]
     fn eodhd_pages_its_news_and_its_forms() {
         let news = |offset| {
             let query = eodhd_query(&[("s", "SIMA.US"), ("limit", "1000"), ("offset", offset)]);
@@ -493,7 +565,7 @@ mod tests {
     #[test]
     fn newsapi_gives_a_hundred_articles_and_its_own_errors() {
         let key = Some(FRED_API_KEY);
-        let everything = |key, pairs: &[(&str, &str)]| body(newsapi::everything(1, key, &parameters(pairs)));
+        let everything = |key, pairs: &[(&str, &str)]| body(newsapi::everything(1, key, &parameters(pairs), None));
         let page = json(everything(key, &[("q", "inflation"), ("pageSize", "100")]));
         assert_eq!((page["articles"].as_array().unwrap().len(), &page["totalResults"]), (100, &serde_json::json!(240)));
         let (status, text) = everything(key, &[("q", "inflation"), ("pageSize", "100"), ("page", "2")]);

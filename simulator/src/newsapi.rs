@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use chrono::{Days, NaiveTime};
+use chrono::{Days, NaiveTime, TimeDelta};
 use serde_json::{Value, json};
 
 use crate::calendar::END;
 use crate::random::Random;
+use crate::range::Range;
 use crate::reply::Reply;
 
 /// Queries that find something.
@@ -20,6 +21,8 @@ const FOUND: usize = 240;
 const ON_TOP: usize = 38;
 /// What the developer plan gives of them.
 const MAX_RESULTS: usize = 100;
+/// Most articles on a page.
+const MAX_PAGE: usize = 100;
 /// The article of each answer that was taken back.
 const REMOVED: usize = 7;
 /// Articles without a description, without an author.
@@ -38,16 +41,28 @@ const WHAT: &[&str] = &[
 ];
 const PUBLISHERS: &[&str] = &["The Simulated Times", "Made-up Wire", "Example Business"];
 
-/// Answers for `/v2/everything`.
-pub(crate) fn everything(seed: u64, key: Option<&str>, parameters: &HashMap<String, String>) -> Reply {
+/// Answers for `/v2/everything`; while articles appear, with so many new ones on top.
+pub(crate) fn everything(
+    seed: u64,
+    key: Option<&str>,
+    parameters: &HashMap<String, String>,
+    appeared: Option<usize>,
+) -> Reply {
     if let Some(refused) = check_key(key) {
         return refused;
     }
     let Some(query) = parameters.get("q").filter(|query| !query.is_empty()) else {
         return missing();
     };
-    let found = if QUERIES.contains(&query.as_str()) { FOUND } else { 0 };
-    page(seed, query, found, parameters)
+    if !QUERIES.contains(&query.as_str()) {
+        return page(Vec::new(), MAX_RESULTS, parameters);
+    }
+    let range = Range::of(parameters, ["from", "to"]);
+    let mut found = newest(seed, query, appeared.unwrap_or_default());
+    found.extend(articles(seed, query, FOUND));
+    found.retain(|article| article["publishedAt"].as_str().is_none_or(|time| range.holds(time)));
+    // What moves from page to page is seen by those only who may turn pages.
+    page(found, if appeared.is_some() { usize::MAX } else { MAX_RESULTS }, parameters)
 }
 
 /// Answers for `/v2/top-headlines`.
@@ -61,11 +76,11 @@ pub(crate) fn top_headlines(seed: u64, key: Option<&str>, parameters: &HashMap<S
     };
     let item = format!("{name}={value}");
     match HEADLINES.contains(&item.as_str()) {
-        true => page(seed, &item, ON_TOP, parameters),
+        true => page(articles(seed, &item, ON_TOP), MAX_RESULTS, parameters),
         false if name == "sources" => {
             error(400, "sourceDoesNotExist", &format!("The source `{value}` does not exist."))
         }
-        false => page(seed, &item, 0, parameters),
+        false => page(Vec::new(), MAX_RESULTS, parameters),
     }
 }
 
@@ -92,26 +107,38 @@ fn error(status: u16, code: &str, message: &str) -> Reply {
     Reply::json(status, json!({ "status": "error", "code": code, "message": message }).to_string())
 }
 
-/// One page of what there is; `page` counts from 1.
-fn page(seed: u64, name: &str, total: usize, parameters: &HashMap<String, String>) -> Reply {
+/// One page of what there is, as far as the plan gives it; `page` counts from 1.
+fn page(articles: Vec<Value>, plan: usize, parameters: &HashMap<String, String>) -> Reply {
     let number = |name, otherwise| parameters.get(name).and_then(|text| text.parse().ok()).unwrap_or(otherwise);
-    let size = usize::min(number("pageSize", 20), MAX_RESULTS);
+    let size = usize::min(number("pageSize", 20), MAX_PAGE);
     let start = number("page", 1).saturating_sub(1).saturating_mul(size);
     let end = start.saturating_add(size);
-    if start >= MAX_RESULTS {
+    if start >= plan {
         let words = format!(
             "You have requested too many results. Developer accounts are limited to a max of {MAX_RESULTS} results. You are \
              trying to request results {start} to {end}. Please upgrade to a paid plan if you need more results."
         );
         return error(426, "maximumResultsReached", &words);
     }
-    let articles: Vec<Value> = articles(seed, name, total).into_iter().skip(start).take(size).collect();
+    let total = articles.len();
+    let articles: Vec<Value> = articles.into_iter().skip(start).take(size).collect();
     Reply::json(200, json!({ "status": "ok", "totalResults": total, "articles": articles }).to_string())
 }
 
 fn articles(seed: u64, name: &str, total: usize) -> Vec<Value> {
     let mut random = Random::new(seed, name);
     (0..total).map(|index| if index == REMOVED { removed() } else { article(&mut random, name, index) }).collect()
+}
+
+/// Articles that appeared after all others, the newest first.
+fn newest(seed: u64, name: &str, appeared: usize) -> Vec<Value> {
+    let new = |number: usize| {
+        let mut article = article(&mut Random::new(seed, &format!("{name} new {number}")), name, FOUND + number);
+        let published = END.and_time(NaiveTime::MIN).and_utc() + TimeDelta::minutes(1440 + number as i64);
+        article["publishedAt"] = published.format("%Y-%m-%dT%H:%M:%SZ").to_string().into();
+        article
+    };
+    (0..appeared).rev().map(new).collect()
 }
 
 fn article(random: &mut Random, name: &str, index: usize) -> Value {

@@ -32,6 +32,10 @@ impl Reply {
         Reply::new(status, "application/json", body)
     }
 
+    pub(crate) fn is_ok(&self) -> bool {
+        self.status == 200
+    }
+
     pub(crate) fn last_modified(self, date: &'static str) -> Reply {
         Reply { last_modified: Some(date), ..self }
     }

@@ -1,6 +1,7 @@
 //! Yahoo's endpoints: daily bars of made-up symbols with their dividends and splits, and options on the shares for those
 //! who show cookie and crumb.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeZone, Utc};
@@ -11,6 +12,11 @@ use crate::Config;
 use crate::calendar::{END, day, days, is_trading_day};
 use crate::random::Random;
 use crate::reply::Reply;
+
+mod scripted;
+
+pub(crate) use scripted::Script;
+pub use scripted::Shown;
 
 /// Rows without any value in every chart: halts.
 const HALTS: usize = 3;
@@ -30,6 +36,7 @@ const SET_COOKIE: &str = "A3=d=simulated&S=0000; Max-Age=31557600; Path=/; SameS
 const CRUMB: &str = "sim/Crumb.00";
 
 /// A symbol and where it is traded.
+#[derive(Debug)]
 struct Listing {
     symbol: String,
     zone: Tz,
@@ -64,21 +71,73 @@ fn listing(config: &Config, symbol: &str) -> Option<Listing> {
     Some(Listing { symbol, zone, open, currency, instrument })
 }
 
+/// The part of a chart that is asked for, in seconds since 1970: from the first up to, but not, the second.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window {
+    from: i64,
+    to: i64,
+}
+
+impl Window {
+    /// That of `period1` and `period2`; None when neither is given.
+    pub(crate) fn of(parameters: &HashMap<String, String>) -> Option<Window> {
+        let [from, to] = ["period1", "period2"].map(|name| parameters.get(name).and_then(|text| text.parse().ok()));
+        let window = Window { from: from.unwrap_or(i64::MIN), to: to.unwrap_or(i64::MAX) };
+        (from.is_some() || to.is_some()).then_some(window)
+    }
+
+    /// The bars within it.
+    fn of_bars(self, bars: &[Bar]) -> &[Bar] {
+        let [from, to] = [self.from, self.to].map(|time| bars.partition_point(|bar| bar.timestamp < time));
+        bars.get(from..to).unwrap_or_default()
+    }
+}
+
 /// Answers for a symbol.
 pub(crate) fn chart(config: &Config, symbol: &str, interval: &str) -> Reply {
-    let Some(listing) = listing(config, symbol) else {
-        return error(404, "Not Found", "No data found, symbol may be delisted");
-    };
-    if interval != "1d" {
-        return error(400, "Bad Request", "the simulator has daily bars only");
+    match listing(config, symbol) {
+        None => unknown(),
+        Some(_) if interval != "1d" => no_interval(),
+        Some(listing) => drawn(config, &listing, &bars(config, &listing), None),
     }
-    let bars = bars(config, &listing);
-    let events = json!({ "dividends": dividends(&bars), "splits": splits(config, &listing, &bars) });
-    let result = json!([{ "meta": meta(&listing, &bars), "events": events }]);
+}
+
+/// Every bar of a symbol, if there is such a symbol.
+pub(crate) fn all_bars(config: &Config, symbol: &str) -> Option<Vec<Bar>> {
+    listing(config, symbol).map(|listing| bars(config, &listing))
+}
+
+/// Answers for a part of a symbol's bars.
+pub(crate) fn chart_within(config: &Config, symbol: &str, bars: &[Bar], window: Window) -> Reply {
+    listing(config, symbol).map_or_else(unknown, |listing| drawn(config, &listing, bars, Some(window)))
+}
+
+/// The chart of all bars, or of those in a window.
+fn drawn(config: &Config, listing: &Listing, all: &[Bar], window: Option<Window>) -> Reply {
+    let bars = window.map_or(all, |window| window.of_bars(all));
+    let events = json!({ "dividends": dividends(bars), "splits": splits(config, listing, all, bars) });
+    written(&meta(listing, all), &events, bars, window)
+}
+
+fn written(meta: &Value, events: &Value, bars: &[Bar], window: Option<Window>) -> Reply {
+    // Before the first bar there is nothing that could be asked for.
+    if let Some(Window { from, to }) = window
+        && meta["firstTradeDate"].as_i64().is_none_or(|first| to <= first)
+    {
+        return error(400, "Bad Request", &format!("Data doesn't exist for startDate = {from}, endDate = {to}"));
+    }
     // The columns are long: they are written as text instead of going through JSON values.
-    let head = result.to_string();
+    let head = json!([{ "meta": meta, "events": events }]).to_string();
     let head = head.strip_suffix("}]").expect("an object in a list");
-    Reply::json(200, format!("{{\"chart\":{{\"result\":{head},{}}}],\"error\":null}}}}", columns(&bars)))
+    Reply::json(200, format!("{{\"chart\":{{\"result\":{head},{}}}],\"error\":null}}}}", columns(bars)))
+}
+
+fn unknown() -> Reply {
+    error(404, "Not Found", "No data found, symbol may be delisted")
+}
+
+fn no_interval() -> Reply {
+    error(400, "Bad Request", "the simulator has daily bars only")
 }
 
 fn error(status: u16, code: &str, description: &str) -> Reply {
@@ -86,7 +145,9 @@ fn error(status: u16, code: &str, description: &str) -> Reply {
     Reply::json(status, body.to_string())
 }
 
-struct Bar {
+/// A row of a chart.
+#[derive(Debug, Clone)]
+pub(crate) struct Bar {
     timestamp: i64,
     /// Open, high, low, close; none when trade was halted.
     prices: Option<[f64; 4]>,
@@ -100,24 +161,36 @@ fn bars(config: &Config, listing: &Listing) -> Vec<Bar> {
     let start = day(END.year() - config.years as i32 + 1, 1, 1);
     let dates: Vec<NaiveDate> = days(start).filter(|date| listing.is_crypto() || is_trading_day(*date)).collect();
     let halts: Vec<usize> = (0..HALTS).map(|_| random.below(dates.len())).collect();
-    let mut close = 20.0 + 180.0 * random.unit();
+    let mut close = first_close(&mut random);
     let mut bars = Vec::with_capacity(dates.len());
     for (index, date) in dates.iter().enumerate() {
-        let open = close * (1.0 + 0.005 * random.swing());
-        close = f64::max(1.0, open * (1.0003 + 0.03 * random.swing()));
-        let high = open.max(close) * (1.0 + 0.01 * random.unit());
-        let low = open.min(close) * (1.0 - 0.01 * random.unit());
         let is_halted = halts.contains(&index);
-        bars.push(Bar {
-            timestamp: opening(listing, *date).timestamp(),
-            prices: (!is_halted).then_some([open, high, low, close].map(single_precision)),
-            volume: 100_000 + (9_900_000.0 * random.unit()) as u64,
-            adjusted_close: single_precision(close),
-            pays_dividend: !is_halted && !listing.is_crypto() && is_first_of_quarter(&dates, index),
-        });
+        let mut bar = traded(&mut random, &mut close, listing, *date);
+        bar.prices = bar.prices.filter(|_| !is_halted);
+        bar.pays_dividend = !is_halted && !listing.is_crypto() && is_first_of_quarter(&dates, index);
+        bars.push(bar);
     }
     adjust(&mut bars);
     bars
+}
+
+fn first_close(random: &mut Random) -> f64 {
+    20.0 + 180.0 * random.unit()
+}
+
+/// The bar of a day, after the close of the day before.
+fn traded(random: &mut Random, close: &mut f64, listing: &Listing, date: NaiveDate) -> Bar {
+    let open = *close * (1.0 + 0.005 * random.swing());
+    *close = f64::max(1.0, open * (1.0003 + 0.03 * random.swing()));
+    let high = open.max(*close) * (1.0 + 0.01 * random.unit());
+    let low = open.min(*close) * (1.0 - 0.01 * random.unit());
+    Bar {
+        timestamp: opening(listing, date).timestamp(),
+        prices: Some([open, high, low, *close].map(single_precision)),
+        volume: 100_000 + (9_900_000.0 * random.unit()) as u64,
+        adjusted_close: single_precision(*close),
+        pays_dividend: false,
+    }
 }
 
 /// Yahoo computes in 32 bits, and shows it: 226.86000061035156.
@@ -157,15 +230,16 @@ fn dividends(bars: &[Bar]) -> Value {
     Value::Object(paid.map(event).collect())
 }
 
-/// One split of each share: the prices before it are adjusted already.
-fn splits(config: &Config, listing: &Listing, bars: &[Bar]) -> Value {
+/// One split of each share, if it is among these bars: the prices before it are adjusted already.
+fn splits(config: &Config, listing: &Listing, all: &[Bar], bars: &[Bar]) -> Value {
     let mut random = Random::new(config.seed, &format!("{} split", listing.symbol));
-    let timestamp = bars[random.below(bars.len())].timestamp;
+    let timestamp = all[random.below(all.len())].timestamp;
     let (new, old) = [(2, 1), (4, 1), (3, 2), (1, 10)][random.below(4)];
     let split = json!({
         "date": timestamp, "numerator": new, "denominator": old, "splitRatio": format!("{new}:{old}"),
     });
-    let splits = (!listing.is_crypto()).then(|| (timestamp.to_string(), split));
+    let is_shown = !listing.is_crypto() && bars.iter().any(|bar| bar.timestamp == timestamp);
+    let splits = is_shown.then(|| (timestamp.to_string(), split));
     Value::Object(splits.into_iter().collect())
 }
 
@@ -297,6 +371,10 @@ fn meta(listing: &Listing, bars: &[Bar]) -> Value {
 }
 
 fn columns(bars: &[Bar]) -> String {
+    if bars.is_empty() {
+        // As Yahoo says that nothing was traded.
+        return "\"indicators\":{\"quote\":[{}],\"adjclose\":[{}]}".to_owned();
+    }
     let price = |place: usize| column(bars, move |bar| bar.prices.map(|prices| prices[place]));
     format!(
         "\"timestamp\":[{}],\"indicators\":{{\"quote\":[{{\"open\":[{}],\"high\":[{}],\"low\":[{}],\"close\":[{}],\

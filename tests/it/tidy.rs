@@ -63,7 +63,9 @@ fn sources() -> Vec<(String, String)> {
     let folders = CRATES.iter().map(|(name, _, _)| root().join(name).join("src"));
     let read = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).unwrap();
-        let text = text.split("\n#[cfg(test)]\nmod ").next().unwrap().to_owned();
+        let tests = ["\n#[cfg(test)]\nmod ", "\n#[cfg(test)]\npub(crate) mod "];
+        let end = tests.iter().filter_map(|begin| text.find(begin)).min().unwrap_or(text.len());
+        let text = text[..end].to_owned();
         (path.strip_prefix(root()).unwrap().display().to_string(), text)
     };
     folders.flat_map(|folder| files(&folder, "rs")).map(read).collect()

@@ -118,14 +118,17 @@ fn path(item: &str, _offset: u64) -> Result<String, PageError> {
 
 /// Asks for days, or for as much as Yahoo gives and we want.
 fn chart_dates(item: &str, range: Option<Range>) -> String {
-    let (_, interval) = item.rsplit_once('@').unwrap_or((item, DEFAULT_INTERVAL));
+    let (_, name) = item.rsplit_once('@').unwrap_or((item, DEFAULT_INTERVAL));
+    let interval = Interval::named(name).ok();
+    // Of minutes and hours Yahoo refuses what is too long ago instead of giving what it has.
+    let longest = interval.and_then(Interval::longest_days).unwrap_or(i64::MAX);
     match range {
-        Some(Range { first, last }) => {
+        Some(Range { first, last }) if (last - first).num_days() < longest => {
             // A day begins up to a day before or after UTC's.
             let epoch = |date: NaiveDate, days: i64| midnight(date).timestamp() + days * 86_400;
             format!("&period1={}&period2={}", epoch(first, -1), epoch(last, 2))
         }
-        None => Interval::named(interval).map_or(String::new(), |interval| format!("&range={}", interval.range())),
+        _ => interval.map_or(String::new(), |interval| format!("&range={}", interval.range())),
     }
 }
 
@@ -498,6 +501,10 @@ mod tests {
         // 2024-01-02 and 03, with the days beside them.
         let range = Range { first: date("2024-01-02"), last: date("2024-01-03") };
         assert!(asked("AAPL", Some(range)).ends_with("&period1=1704067200&period2=1704412800"));
+        assert!(asked("AAPL@1m", Some(range)).ends_with("&period1=1704067200&period2=1704412800"));
+        let month = Range { first: date("2024-01-02"), last: date("2024-02-02") };
+        assert!(asked("AAPL@1m", Some(month)).ends_with("&range=7d"));
+        assert!(asked("AAPL@1h", Some(month)).ends_with("&period1=1704067200&period2=1707004800"));
         for (item, market) in [
             ("AAPL", Market::NewYork),
             ("BRK-B@1h", Market::NewYork),

@@ -68,6 +68,15 @@ impl Interval {
         }
     }
 
+    /// Most days that Yahoo gives of it; None: any number.
+    pub(super) fn longest_days(self) -> Option<i64> {
+        match self.span {
+            Span::Intraday(60) => Some(7),
+            Span::Intraday(_) => Some(59),
+            _ => None,
+        }
+    }
+
     /// Whether a date lies within the bar that starts on another.
     fn covers(self, start: NaiveDate, date: NaiveDate) -> bool {
         let is_before = |end: Option<NaiveDate>| end.is_none_or(|end| date < end);

@@ -1,0 +1,185 @@
+//! Every way of a provider to do harm, against the one way in which pages are asked for.
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use service::kafka::Cluster;
+    use simulator::hostile::{Hostile, Kind, SYMBOL, Target};
+    use tokio::time::Instant;
+
+    use crate::ask::{Page, Patience, Question, page};
+    use crate::fetch::{Authorities, Class, Fetcher, Limits, Validators};
+    use crate::poll::tests::{kafka, said};
+    use crate::poll::{Ending, Mode, Run, run};
+    use crate::source::{PageError, Source};
+    use crate::sources::yahoo;
+    use crate::watchlist::Watchlist;
+
+    const SHORT: Limits = Limits {
+        connect: Duration::from_millis(500),
+        headers: Duration::from_millis(300),
+        idle: Duration::from_millis(200),
+        total: Duration::from_millis(700),
+        body: 1 << 20,
+    };
+
+    const HASTY: Patience = Patience {
+        attempts: 2,
+        first_wait: Duration::from_millis(1),
+        longest_wait: Duration::from_millis(2),
+        total_wait: Duration::from_secs(1),
+    };
+
+    /// Longest that a page may take, at two attempts.
+    const LONGEST: Duration = Duration::from_secs(3);
+    /// What a connection holds that nobody reads, at most.
+    const BUFFERS: u64 = 16 << 20;
+
+    /// A way to do harm, whether asking again may help, and what is said of it.
+    type Case = (Kind, fn(String) -> PageError, &'static str);
+
+    const CASES: &[Case] = &[
+        (Kind::GzipBomb, PageError::Skip, "the body has more than 1048576 bytes"),
+        (Kind::NestedEncoding, PageError::Retry, "the body is packed as `gzip, gzip`, which was not asked for"),
+        (Kind::Endless, PageError::Skip, "the body has more than 1048576 bytes"),
+        (Kind::EndlessChunked, PageError::Skip, "the body has more than 1048576 bytes"),
+        (Kind::WrongLength, PageError::Retry, "end of file before message length reached"),
+        (Kind::ShortLength, PageError::Retry, "not the JSON that Yahoo sends: EOF"),
+        (Kind::SlowDrip(Duration::from_secs(1)), PageError::Retry, "the body stalled"),
+        (Kind::SlowDrip(Duration::from_millis(20)), PageError::Retry, "timed out"),
+        (Kind::NeverEndingHeaders, PageError::Retry, "message head is too large"),
+        (Kind::Truncated, PageError::Retry, "not the JSON that Yahoo sends: EOF"),
+        (Kind::HtmlOk, PageError::Retry, "received a page (consent or error)"),
+        (Kind::Empty, PageError::Retry, "not the JSON that Yahoo sends: EOF"),
+        (Kind::RedirectPrivate(Target::Neighbour), PageError::Retry, "HTTP 302"),
+        (Kind::RedirectPrivate(Target::Metadata), PageError::Retry, "HTTP 302"),
+        (Kind::RedirectPrivate(Target::File), PageError::Retry, "HTTP 302"),
+        (Kind::RedirectLoop, PageError::Retry, "HTTP 302"),
+        (Kind::Silent, PageError::Retry, "no answer within"),
+        (Kind::Reset, PageError::Retry, "onnection"),
+        (Kind::ExpiredCertificate, PageError::Retry, "invalid peer certificate"),
+        (Kind::SelfSigned, PageError::Retry, "invalid peer certificate"),
+        (Kind::WrongHost, PageError::Retry, "invalid peer certificate"),
+    ];
+
+    /// Yahoo under another name, at home at that address or elsewhere.
+    fn source(name: &str, base_url: &str) -> Source {
+        let [name, base_url] = [name, base_url].map(|text| &*String::leak(text.to_owned()));
+        Source { name, base_url, ..yahoo::SOURCE }
+    }
+
+    async fn ask(fetcher: &Fetcher, source: &'static Source) -> Result<Page, PageError> {
+        let (endpoint, class) = (&source.endpoints[0], Class::Live);
+        let question = Question { source, endpoint, item: SYMBOL, offset: 0, range: None, class };
+        page(fetcher, question, &Validators::default(), HASTY).await
+    }
+
+    /// Asks as one asks a provider at its own address, trusting the authority that it may have.
+    async fn ask_at_home(hostile: &Hostile, is_trusted: bool) -> Result<Page, PageError> {
+        let source = Box::leak(Box::new(source("home", &hostile.url())));
+        let authorities = match is_trusted {
+            true => Authorities::of(hostile.ca_pem().as_bytes()).unwrap(),
+            false => Authorities::default(),
+        };
+        let fetcher = Fetcher::trusting(source, &hostile.url(), None, SHORT, &authorities).unwrap();
+        ask(&fetcher, source).await
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whatever_a_provider_does_asking_ends_soon_costs_little_and_says_why_in_one_line() {
+        for (kind, error, words) in CASES {
+            let hostile = Hostile::start(*kind).await.unwrap();
+            let source = Box::leak(Box::new(source("away", "https://provider.example")));
+            let fetcher = Fetcher::new(source, &hostile.url(), None, SHORT).unwrap();
+            let start = Instant::now();
+            let refused = ask(&fetcher, source).await.unwrap_err();
+            let took = start.elapsed();
+            assert!(took < LONGEST, "{kind:?} took {took:?}");
+            let text = refused.to_string();
+            assert_eq!(refused, error(text.clone()), "{kind:?}");
+            assert!(text.contains(words) && !text.contains('\n') && text.len() < 500, "{kind:?}: {text}");
+            assert!(!text.contains(&hostile.url()), "{kind:?}: {text}");
+            let is_small = hostile.bytes_sent() < SHORT.body as u64 + BUFFERS;
+            assert!(is_small, "{kind:?}: {} bytes were sent", hostile.bytes_sent());
+            assert_eq!(hostile.lured(), 0, "{kind:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_good_answer_is_read() {
+        let hostile = Hostile::start(Kind::Harmless).await.unwrap();
+        let source = Box::leak(Box::new(source("away", "https://provider.example")));
+        let fetcher = Fetcher::new(source, &hostile.url(), None, SHORT).unwrap();
+        assert_eq!(ask(&fetcher, source).await.unwrap().records.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_certificate_is_accepted_from_an_authority_that_is_trusted_and_from_no_other() {
+        let hostile = Hostile::start_encrypted(Kind::Harmless).await.unwrap();
+        assert_eq!(ask_at_home(&hostile, true).await.unwrap().records.len(), 1);
+        assert_eq!(hostile.requests(), 1);
+        let error = ask_at_home(&hostile, false).await.unwrap_err();
+        assert!(error.to_string().contains("UnknownIssuer"), "{error}");
+        assert_eq!(hostile.requests(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_not_right_is_refused_although_its_authority_is_trusted() {
+        for (kind, words) in [
+            (Kind::ExpiredCertificate, "certificate expired"),
+            (Kind::SelfSigned, "UnknownIssuer"),
+            (Kind::WrongHost, "not valid for name"),
+        ] {
+            let hostile = Hostile::start(kind).await.unwrap();
+            let error = ask_at_home(&hostile, true).await.unwrap_err();
+            assert!(matches!(&error, PageError::Retry(text) if text.contains(words)), "{kind:?}: {error:?}");
+            // Nothing was said to whoever that was.
+            assert_eq!((hostile.connections(), hostile.requests()), (HASTY.attempts as u64, 0), "{kind:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_redirect_of_the_providers_own_host_leads_nowhere_else_and_has_an_end() {
+        for target in [Target::Neighbour, Target::Metadata, Target::File] {
+            let hostile = Hostile::start_encrypted(Kind::RedirectPrivate(target)).await.unwrap();
+            let error = ask_at_home(&hostile, true).await.unwrap_err();
+            assert!(matches!(&error, PageError::Retry(text) if text.starts_with("HTTP 302")), "{target:?}: {error:?}");
+            assert_eq!((hostile.requests(), hostile.lured()), (HASTY.attempts as u64, 0), "{target:?}");
+        }
+        let hostile = Hostile::start_encrypted(Kind::RedirectLoop).await.unwrap();
+        let error = ask_at_home(&hostile, true).await.unwrap_err();
+        assert!(matches!(&error, PageError::Retry(text) if text.starts_with("HTTP 302")), "{error:?}");
+        // Three redirects behind each request.
+        assert_eq!(hostile.requests(), 4 * HASTY.attempts as u64);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whatever_one_provider_does_is_recorded_once_and_the_others_go_on() {
+        let mock = kafka();
+        let mut hosts = Vec::new();
+        for kind in CASES.iter().map(|(kind, ..)| *kind).chain([Kind::Harmless]) {
+            hosts.push(Hostile::start(kind).await.unwrap());
+        }
+        let name = |place: usize| format!("hostile_{place:02}");
+        let sources = (0..hosts.len()).map(|place| source(&name(place), "https://provider.example"));
+        let sources: &'static [Source] = Vec::leak(sources.collect());
+        let watchlist: String = sources.iter().map(|one| format!("[{}]\nchart = [\"{SYMBOL}\"]\n", one.name)).collect();
+        let watchlist = Watchlist::parse_among(sources, &watchlist).unwrap();
+        let run_once = Run::new(watchlist, Cluster::new(&mock.bootstrap_servers(), "test"), Mode::Once);
+        let fetchers = hosts.iter().map(|host| Fetcher::new(&sources[0], &host.url(), None, SHORT));
+        assert_eq!(run(sources.iter().zip(fetchers).collect(), run_once).await, Ending::Incomplete);
+        // Of them all the last alone had something to give.
+        assert_eq!(said(&mock, "ohlcv_bar", &["source", "close"]), [["yahoo", "11"]]);
+        let logs = said(&mock, "fetch_log", &["source", "outcome", "records", "error"]);
+        assert_eq!(logs.len(), hosts.len());
+        for (place, (kind, error, words)) in CASES.iter().enumerate() {
+            let outcome = if error(String::new()) == PageError::Skip(String::new()) { "skipped" } else { "given_up" };
+            assert_eq!(logs[place][..3], [name(place).as_str(), outcome, "0"], "{kind:?}");
+            let text = &logs[place][3];
+            assert!(text.contains(words) && !text.contains('\n'), "{kind:?}: {text}");
+        }
+        assert_eq!(logs[CASES.len()], [name(CASES.len()).as_str(), "answered", "1", "null"]);
+        assert!(hosts.iter().all(|host| host.lured() == 0));
+    }
+}

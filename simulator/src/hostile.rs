@@ -1,0 +1,462 @@
+//! A provider that means harm, or is broken beyond what a library for HTTP would let it be: one way of it at a time, written by
+//! hand on a port of this machine.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::sleep;
+use tokio_rustls::TlsAcceptor;
+
+mod bomb;
+mod certificate;
+
+use certificate::Certificate;
+
+/// What a harmless answer holds: a chart of Yahoo with one bar of this symbol.
+pub const SYMBOL: &str = "SIM000";
+const PAGE: &[u8] = br#"{"chart":{"result":[{"meta":{"currency":"USD","symbol":"SIM000","exchangeTimezoneName":"America/New_York","dataGranularity":"1d","regularMarketTime":1767214800},"timestamp":[1767191400],"indicators":{"quote":[{"open":[10],"high":[12],"low":[9],"close":[11],"volume":[1000]}],"adjclose":[{"adjclose":[11]}]}}],"error":null}}"#;
+/// A whole answer of its own, with another close, that hides behind one that is said to be over.
+const FORGED: &[u8] = br#"{"chart":{"result":[{"meta":{"currency":"USD","symbol":"SIM000","exchangeTimezoneName":"America/New_York","dataGranularity":"1d","regularMarketTime":1767214800},"timestamp":[1767191400],"indicators":{"quote":[{"open":[10],"high":[666],"low":[9],"close":[666],"volume":[1000]}],"adjclose":[{"adjclose":[666]}]}}],"error":null}}"#;
+/// A page of words.
+const HTML: &[u8] =
+    b"<!DOCTYPE html>\n<html><head><title>Welcome</title></head><body><p>We use cookies.</p></body></html>";
+
+/// Bytes sent at once where there is no end of them.
+const PIECE: usize = 64 << 10;
+/// Bytes that a body lacks whose length says more.
+const MISSING: usize = 1000;
+/// Longest head of a request.
+const MAX_HEAD: usize = 64 << 10;
+
+/// A way to do harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// None: a good answer, to compare with.
+    Harmless,
+    /// A megabyte that unpacks to more than a gigabyte.
+    GzipBomb,
+    /// The same, packed twice.
+    NestedEncoding,
+    /// A body without end, and without a length.
+    Endless,
+    /// A body without end, in chunks.
+    EndlessChunked,
+    /// A body that is shorter than its length says.
+    WrongLength,
+    /// A body that is longer than its length says: what is behind looks like the next answer.
+    ShortLength,
+    /// A good answer, a byte at a time, and so long between two.
+    SlowDrip(Duration),
+    /// A head without end.
+    NeverEndingHeaders,
+    /// Half of the JSON, and a length that fits.
+    Truncated,
+    /// A page of words, as if all were well.
+    HtmlOk,
+    /// No body, as if all were well.
+    Empty,
+    /// A redirect to where only this machine can reach.
+    RedirectPrivate(Target),
+    /// A redirect to itself.
+    RedirectLoop,
+    /// Not a word.
+    Silent,
+    /// A connection that breaks once it was asked.
+    Reset,
+    /// TLS with a certificate that has run out; whoever issued it can be trusted.
+    ExpiredCertificate,
+    /// TLS with a certificate that nobody issued.
+    SelfSigned,
+    /// TLS with a certificate of another host; whoever issued it can be trusted.
+    WrongHost,
+}
+
+/// Where a redirect leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// To another port of this machine, where it is seen when somebody comes.
+    Neighbour,
+    /// To where clouds tell a machine its secrets.
+    Metadata,
+    /// To a file.
+    File,
+}
+
+/// A hostile provider; dropping it ends it.
+#[derive(Debug)]
+pub struct Hostile {
+    address: SocketAddr,
+    /// Whoever issued the certificate, in PEM; empty without TLS.
+    ca_pem: String,
+    seen: Arc<Seen>,
+    servers: Vec<JoinHandle<()>>,
+}
+
+/// What was seen of those who came.
+#[derive(Debug, Default)]
+struct Seen {
+    connections: AtomicU64,
+    requests: AtomicU64,
+    bytes_sent: AtomicU64,
+    lured: AtomicU64,
+}
+
+impl Hostile {
+    /// Starts on a free port of this machine, on the current tokio runtime.
+    pub async fn start(kind: Kind) -> anyhow::Result<Hostile> {
+        let certificate = match kind {
+            Kind::ExpiredCertificate => Some(Certificate::Expired),
+            Kind::SelfSigned => Some(Certificate::SelfSigned),
+            Kind::WrongHost => Some(Certificate::WrongHost),
+            _ => None,
+        };
+        Hostile::start_with(kind, certificate).await
+    }
+
+    /// The same with TLS, and a certificate with which nothing is wrong for those who trust its issuer.
+    pub async fn start_encrypted(kind: Kind) -> anyhow::Result<Hostile> {
+        Hostile::start_with(kind, Some(Certificate::Valid)).await
+    }
+
+    async fn start_with(kind: Kind, certificate: Option<Certificate>) -> anyhow::Result<Hostile> {
+        let listener = listener().await?;
+        let address = listener.local_addr().context("the hostile provider has no address")?;
+        let (acceptor, ca_pem) = certificate.map(certificate::acceptor).transpose()?.unzip();
+        let seen = Arc::new(Seen::default());
+        let neighbour = listener_of_the_lured(Arc::clone(&seen)).await?;
+        let host = Host { kind, neighbour: neighbour.0, acceptor, seen: Arc::clone(&seen) };
+        let servers = vec![tokio::spawn(serve(listener, host)), neighbour.1];
+        Ok(Hostile { address, ca_pem: ca_pem.unwrap_or_default(), seen, servers })
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        let scheme = if self.ca_pem.is_empty() { "http" } else { "https" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// The certificate of whoever issued its certificate, in PEM; empty without TLS.
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// Connections made so far.
+    pub fn connections(&self) -> u64 {
+        self.seen.connections.load(Ordering::Relaxed)
+    }
+
+    /// Requests read so far: with TLS none comes from those who do not like the certificate.
+    pub fn requests(&self) -> u64 {
+        self.seen.requests.load(Ordering::Relaxed)
+    }
+
+    /// Bytes sent so far, before encryption.
+    pub fn bytes_sent(&self) -> u64 {
+        self.seen.bytes_sent.load(Ordering::Relaxed)
+    }
+
+    /// Those who have followed a redirect to the neighbour.
+    pub fn lured(&self) -> u64 {
+        self.seen.lured.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Hostile {
+    fn drop(&mut self) {
+        self.servers.iter().for_each(JoinHandle::abort);
+    }
+}
+
+async fn listener() -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+    listener.context("the hostile provider cannot listen on 127.0.0.1")
+}
+
+/// Counts whoever comes.
+async fn listener_of_the_lured(seen: Arc<Seen>) -> anyhow::Result<(SocketAddr, JoinHandle<()>)> {
+    let listener = listener().await?;
+    let address = listener.local_addr().context("the neighbour has no address")?;
+    let counting = tokio::spawn(async move {
+        while listener.accept().await.is_ok() {
+            seen.lured.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    Ok((address, counting))
+}
+
+/// What each connection needs to know.
+#[derive(Clone)]
+struct Host {
+    kind: Kind,
+    neighbour: SocketAddr,
+    acceptor: Option<TlsAcceptor>,
+    seen: Arc<Seen>,
+}
+
+async fn serve(listener: TcpListener, host: Host) {
+    // Ends with this task, and all connections with it.
+    let mut peers = JoinSet::new();
+    while let Ok((socket, _)) = listener.accept().await {
+        host.seen.connections.fetch_add(1, Ordering::Relaxed);
+        while peers.try_join_next().is_some() {}
+        let host = host.clone();
+        peers.spawn(async move {
+            // Whoever is attacked may hang up: that is what it should do.
+            let _ = host.meet(socket).await;
+        });
+    }
+}
+
+impl Host {
+    async fn meet(self, mut socket: TcpStream) -> io::Result<()> {
+        if self.kind == Kind::Reset {
+            self.read_head(&mut socket).await?;
+            socket.set_zero_linger()?;
+            return Ok(());
+        }
+        match self.acceptor.clone() {
+            Some(acceptor) => self.answer(acceptor.accept(socket).await?).await,
+            None => self.answer(socket).await,
+        }
+    }
+
+    async fn answer(&self, mut socket: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+        while self.read_head(&mut socket).await? {
+            let mut peer = Peer { socket: &mut socket, seen: &self.seen };
+            if !self.harm(&mut peer).await? {
+                break;
+            }
+        }
+        socket.shutdown().await
+    }
+
+    /// Reads the head of a request; false at the end of the connection.
+    async fn read_head(&self, socket: &mut (impl AsyncRead + Unpin)) -> io::Result<bool> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            if head.len() > MAX_HEAD || socket.read(&mut byte).await? == 0 {
+                return Ok(false);
+            }
+            head.push(byte[0]);
+        }
+        self.seen.requests.fetch_add(1, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    /// Answers a request; whether the connection is kept.
+    async fn harm<S: AsyncRead + AsyncWrite + Unpin>(&self, peer: &mut Peer<'_, S>) -> io::Result<bool> {
+        let half = &PAGE[..PAGE.len() / 2];
+        match self.kind {
+            Kind::Harmless | Kind::ExpiredCertificate | Kind::SelfSigned | Kind::WrongHost => {
+                peer.page(&[], PAGE).await?
+            }
+            Kind::GzipBomb => peer.pieces("gzip", bomb::MEMBERS, bomb::member()).await?,
+            Kind::NestedEncoding => peer.pieces("gzip, gzip", 1, bomb::nested()).await?,
+            Kind::Endless => peer.endless("", b"", b"").await?,
+            Kind::EndlessChunked => {
+                peer.endless("Transfer-Encoding: chunked\r\n", format!("{PIECE:x}\r\n").as_bytes(), b"\r\n").await?;
+            }
+            Kind::WrongLength => peer.page_of_length(PAGE.len() + MISSING, PAGE).await?,
+            Kind::ShortLength => {
+                peer.page_of_length(half.len(), PAGE).await?;
+                peer.page(&[], FORGED).await?;
+                // The next request is to find what is left over.
+                return Ok(true);
+            }
+            Kind::SlowDrip(pause) => peer.drip(pause).await?,
+            Kind::NeverEndingHeaders => peer.endless_head().await?,
+            Kind::Truncated => peer.page(&[], half).await?,
+            Kind::HtmlOk => peer.page(&["Content-Type: text/html"], HTML).await?,
+            Kind::Empty => peer.page(&[], b"").await?,
+            Kind::RedirectPrivate(target) => peer.redirect(&self.location(target)).await?,
+            Kind::RedirectLoop => peer.redirect("/again").await?,
+            Kind::Silent | Kind::Reset => peer.until_gone().await?,
+        }
+        Ok(false)
+    }
+
+    fn location(&self, target: Target) -> String {
+        let scheme = if self.acceptor.is_some() { "https" } else { "http" };
+        match target {
+            Target::Neighbour => format!("{scheme}://{}/secret", self.neighbour),
+            Target::Metadata => format!("{scheme}://169.254.169.254/latest/meta-data/"),
+            Target::File => "file:///etc/passwd".to_owned(),
+        }
+    }
+}
+
+/// Whoever asks.
+struct Peer<'a, S> {
+    socket: &'a mut S,
+    seen: &'a Seen,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<'_, S> {
+    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.socket.write_all(bytes).await?;
+        self.seen.bytes_sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn page(&mut self, headers: &[&str], body: &[u8]) -> io::Result<()> {
+        let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{more}\r\n", body.len());
+        self.send(&[head.as_bytes(), body].concat()).await
+    }
+
+    async fn page_of_length(&mut self, length: usize, body: &[u8]) -> io::Result<()> {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+        self.send(&[head.as_bytes(), body].concat()).await
+    }
+
+    /// A body of so many times the same piece.
+    async fn pieces(&mut self, encoding: &str, count: usize, piece: &[u8]) -> io::Result<()> {
+        let length = count * piece.len();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: {length}\r\n\r\n");
+        self.send(head.as_bytes()).await?;
+        for _ in 0..count {
+            self.send(piece).await?;
+        }
+        Ok(())
+    }
+
+    async fn endless(&mut self, header: &str, before: &[u8], after: &[u8]) -> io::Result<()> {
+        self.send(format!("HTTP/1.1 200 OK\r\n{header}Connection: close\r\n\r\n").as_bytes()).await?;
+        // JSON may begin with any number of spaces.
+        let piece = [before, &vec![b' '; PIECE], after].concat();
+        loop {
+            self.send(&piece).await?;
+        }
+    }
+
+    async fn endless_head(&mut self) -> io::Result<()> {
+        self.send(b"HTTP/1.1 200 OK\r\n").await?;
+        for number in 0_u64.. {
+            self.send(format!("X-Padding-{number}: {:0>1000}\r\n", number).as_bytes()).await?;
+        }
+        Ok(())
+    }
+
+    async fn drip(&mut self, pause: Duration) -> io::Result<()> {
+        self.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", PAGE.len()).as_bytes()).await?;
+        for byte in PAGE {
+            self.send(&[*byte]).await?;
+            self.socket.flush().await?;
+            sleep(pause).await;
+        }
+        Ok(())
+    }
+
+    async fn redirect(&mut self, location: &str) -> io::Result<()> {
+        let head = format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+        self.send(head.as_bytes()).await
+    }
+
+    /// Waits until the other side has hung up.
+    async fn until_gone(&mut self) -> io::Result<()> {
+        while self.socket.read(&mut [0; 1024]).await? > 0 {}
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{get, get_at_most};
+
+    #[tokio::test]
+    async fn what_is_wrong_is_what_was_asked_for_and_nothing_else() {
+        let ask = async |kind| {
+            let hostile = Hostile::start(kind).await.unwrap();
+            get(&hostile.url(), "/x").await
+        };
+        let length =
+            |answer: &crate::client::Answer| answer.header("content-length").unwrap().parse::<usize>().unwrap();
+        assert_eq!(ask(Kind::Harmless).await.json()["chart"]["result"][0]["meta"]["symbol"], SYMBOL);
+        let short = ask(Kind::WrongLength).await;
+        assert_eq!((length(&short), short.body.len()), (PAGE.len() + MISSING, PAGE.len()));
+        let cut = ask(Kind::Truncated).await;
+        assert_eq!(length(&cut), cut.body.len());
+        assert!(cut.status() == 200 && serde_json::from_slice::<serde_json::Value>(&cut.body).is_err());
+        assert!(ask(Kind::HtmlOk).await.text().starts_with("<!DOCTYPE html>"));
+        let empty = ask(Kind::Empty).await;
+        assert_eq!((empty.status(), empty.body.len()), (200, 0));
+        let bomb = ask(Kind::GzipBomb).await;
+        assert_eq!((bomb.header("content-encoding"), bomb.body.len()), (Some("gzip"), length(&bomb)));
+        assert_eq!(ask(Kind::NestedEncoding).await.header("content-encoding"), Some("gzip, gzip"));
+        assert_eq!(ask(Kind::Reset).await.head, "");
+    }
+
+    #[tokio::test]
+    async fn behind_an_answer_that_is_over_hides_another_one() {
+        let hostile = Hostile::start(Kind::ShortLength).await.unwrap();
+        // The connection is kept, so that only as much is read as there must be.
+        let answer = get_at_most(&hostile.url(), "/x", (PAGE.len() + FORGED.len()) as u64).await;
+        let length: usize = answer.header("content-length").unwrap().parse().unwrap();
+        let behind = String::from_utf8_lossy(&answer.body[length..]).into_owned();
+        assert!(behind.contains("HTTP/1.1 200 OK\r\n") && behind.contains("666"), "{behind}");
+    }
+
+    #[tokio::test]
+    async fn what_has_no_end_goes_on_for_as_long_as_somebody_listens() {
+        for kind in [Kind::Endless, Kind::EndlessChunked, Kind::NeverEndingHeaders] {
+            let hostile = Hostile::start(kind).await.unwrap();
+            let answer = get_at_most(&hostile.url(), "/x", 20 << 20).await;
+            assert_eq!(answer.head.len() + answer.body.len(), 20 << 20, "{kind:?}");
+            // The piece that is being sent is not counted yet.
+            assert!(hostile.bytes_sent() + 2 * PIECE as u64 > 20 << 20, "{kind:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_says_nothing_and_who_drips_is_slow() {
+        let heard = async |kind| {
+            let hostile = Hostile::start(kind).await.unwrap();
+            let url = hostile.url();
+            let outcome = tokio::time::timeout(Duration::from_secs(1), get(&url, "/x")).await;
+            assert!(outcome.is_err(), "{kind:?}");
+            (hostile.connections(), hostile.requests(), hostile.bytes_sent())
+        };
+        assert_eq!(heard(Kind::Silent).await, (1, 1, 0));
+        let (_, _, bytes) = heard(Kind::SlowDrip(Duration::from_millis(50))).await;
+        assert!((42..80).contains(&bytes), "{bytes}");
+    }
+
+    #[tokio::test]
+    async fn a_redirect_leads_where_nobody_should_go_and_it_is_seen_who_went() {
+        let to = async |target| {
+            let hostile = Hostile::start(Kind::RedirectPrivate(target)).await.unwrap();
+            let answer = get(&hostile.url(), "/x").await;
+            assert_eq!(answer.status(), 302);
+            (hostile, answer.header("location").unwrap().to_owned())
+        };
+        assert_eq!(to(Target::Metadata).await.1, "http://169.254.169.254/latest/meta-data/");
+        assert_eq!(to(Target::File).await.1, "file:///etc/passwd");
+        let (hostile, location) = to(Target::Neighbour).await;
+        assert_eq!(hostile.lured(), 0);
+        TcpStream::connect(location.strip_prefix("http://").unwrap().split('/').next().unwrap()).await.unwrap();
+        while hostile.lured() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let looping = Hostile::start(Kind::RedirectLoop).await.unwrap();
+        assert_eq!(get(&looping.url(), "/again").await.header("location"), Some("/again"));
+    }
+
+    #[tokio::test]
+    async fn an_authority_is_there_where_there_is_tls() {
+        for kind in [Kind::ExpiredCertificate, Kind::SelfSigned, Kind::WrongHost] {
+            let hostile = Hostile::start(kind).await.unwrap();
+            assert!(hostile.url().starts_with("https://127.0.0.1:"), "{kind:?}");
+            assert!(hostile.ca_pem().starts_with("-----BEGIN CERTIFICATE-----"), "{kind:?}");
+        }
+        assert_eq!(Hostile::start(Kind::Harmless).await.unwrap().ca_pem(), "");
+    }
+}
