@@ -137,7 +137,8 @@ impl Backfill {
             Stop::Shutdown => anyhow!("stopped"),
         })?;
         let mut tally = Tally::default();
-        let delivery = Delivery::new(self.source, run, publisher, &meters, &mut tally, &state);
+        let tail = state.tail().await?;
+        let delivery = Delivery::new(self.source, run, publisher, &meters, &mut tally, &state, tail);
         let asker = Asker { source: self.source, run, fetcher, meters: &meters, state: &state };
         let mut poller = Poller { asker, delivery };
         let began = run.clock.instant();

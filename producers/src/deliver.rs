@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use contract::records::FetchLog;
 use contract::{Record, Text};
+use service::telemetry;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,8 @@ use crate::progress::{ItemDone, RoundDone};
 use crate::publish::{Delivered, PublishError, Publisher};
 use crate::sift::{Sieve, Sifted, Want, Whole};
 use crate::source::{Endpoint, Reject, Request, Source};
-use crate::state::{End, Kept, Progress, State};
+use crate::state::{End, Kept, Noted, Progress, State};
+use crate::tail::{self, Tail};
 
 /// Pages that may wait to be published: enough to fetch while Kafka acknowledges, few enough to hold in memory.
 pub(crate) const PAGES_AHEAD: usize = 8;
@@ -173,6 +175,8 @@ pub(crate) struct Delivery<'a> {
     meters: &'a SourceMeters,
     tally: &'a mut Tally,
     state: &'a State,
+    /// What those before published and did not note.
+    tail: Tail,
     /// That of the item of which pages are still to come.
     sieve: Option<Box<Sieve>>,
     item: ItemTally,
@@ -188,9 +192,10 @@ impl<'a> Delivery<'a> {
         meters: &'a SourceMeters,
         tally: &'a mut Tally,
         state: &'a State,
+        tail: Tail,
     ) -> Delivery<'a> {
         let (sieve, item, ended) = (None, ItemTally::default(), Vec::new());
-        Delivery { source, run, publisher, meters, tally, state, sieve, item, ended }
+        Delivery { source, run, publisher, meters, tally, state, tail, sieve, item, ended }
     }
 
     /// Publishes answers until no more come; what has come meanwhile is acknowledged together.
@@ -238,7 +243,7 @@ impl<'a> Delivery<'a> {
         if let Ok(page) = &mut answer.page
             && page.validators.is_some()
         {
-            prepared.sifted = sieve.sift(page);
+            prepared.sifted = sieve.sift(page, &mut self.tail);
             if answer.spent.is_some() {
                 prepared.whole = Some(sieve.finish(answer.at));
                 let kept = page.validators.take().filter(|_| sieve.is_whole(answer.offset));
@@ -255,6 +260,11 @@ impl<'a> Delivery<'a> {
     ///
     /// A daemon starts over with a new connection, as often as it takes; a shutdown leaves them to the next start.
     async fn deliver(&mut self, batch: &mut [Prepared]) -> Result<(), Stop> {
+        if batch.iter().any(Prepared::is_noted)
+            && let Err(error) = self.state.publishing().await
+        {
+            warn!(source = self.source.name, "after a crash some records would be published again: {error:#}");
+        }
         loop {
             // What is published again is counted again from where this began.
             let mut item = self.item.clone();
@@ -279,14 +289,29 @@ impl<'a> Delivery<'a> {
             }
             pause(self.run, KAFKA_WAITS[0]).await?;
             self.publisher = connect(self.source, self.run, self.meters).await?;
+            self.look_back(batch).await;
+        }
+    }
+
+    /// Looks what of a batch is on Kafka although that was not acknowledged.
+    async fn look_back(&self, batch: &mut [Prepared]) {
+        match tail::unnoted(self.source, self.run, &self.publisher, self.state).await {
+            Ok(tail) => tail.mark(batch.iter_mut().rev().map(|prepared| &mut prepared.sifted)),
+            Err(error) => {
+                warn!(source = self.source.name, "some records may be published again: {}", telemetry::one_line(&error));
+            }
         }
     }
 
     /// Keeps what was acknowledged. What cannot be kept is asked for and published again, which does no harm.
     async fn keep(&mut self, batch: &mut [Prepared]) {
-        let messages = self.publisher.take_messages();
+        let acknowledged = self.publisher.take_acknowledged();
+        let heard: Vec<i64> = batch.iter_mut().flat_map(Prepared::take_heard).collect();
+        // Of an item that goes on nothing is kept yet.
+        let is_all = self.sieve.is_none() && batch.iter().any(Prepared::is_noted);
         let kept: Vec<Kept<'_>> = batch.iter_mut().filter_map(Prepared::kept).collect();
-        let mut outcome = self.state.keep(&kept, &messages).await;
+        let noted = Noted { acknowledged: &acknowledged, heard: &heard, is_all };
+        let mut outcome = self.state.keep(&kept, &noted).await;
         for prepared in batch {
             let Answer { endpoint, item, at, .. } = &prepared.answer;
             if let (Ok(()), Some(whole)) = (&outcome, &prepared.whole) {
@@ -382,6 +407,17 @@ impl Prepared {
         Prepared { answer, sifted: Sifted::default(), whole: None, sieve: None, counts: [0, 0], finished: None }
     }
 
+    /// Whether something of it is published that the next start must know of. A backfill goes on where it was.
+    fn is_noted(&self) -> bool {
+        let is_empty = self.sifted.records.is_empty() && self.sifted.dead_letters.is_empty();
+        !is_empty && !matches!(self.answer.want, Want::Backfill { .. })
+    }
+
+    /// Keys of what was read back from Kafka for its item, when it is finished.
+    fn take_heard(&mut self) -> Vec<i64> {
+        self.sieve.as_mut().map(|sieve| std::mem::take(&mut sieve.heard)).unwrap_or_default()
+    }
+
     /// What is to be kept of its item, when it is finished. Repairs and backfills leave the polls where they are.
     fn kept(&mut self) -> Option<Kept<'_>> {
         let Answer { endpoint, item, want, page, spent, at, .. } = &self.answer;
@@ -443,7 +479,10 @@ async fn publish_page(
     sifted: &Sifted,
 ) -> Result<[u64; 2], PublishError> {
     let mut oversized_records = 0;
-    for (record, change) in &sifted.records {
+    for (at, (record, change)) in sifted.records.iter().enumerate() {
+        if sifted.there.contains(&at) {
+            continue;
+        }
         match publisher.publish_change(record, *change).await {
             Err(PublishError::Record(reason)) => {
                 oversized_records += 1;

@@ -19,6 +19,16 @@ pub struct Fingerprint {
     pub loose: f64,
 }
 
+impl Fingerprint {
+    /// Whether it says what was said: a value that may differ does, relative to the larger one, by no more than the
+    /// tolerance.
+    pub fn says_again(&self, content: i64, loose: f64, tolerance: f64) -> bool {
+        let [old, new] = [loose, self.loose];
+        let is_close = || (old - new).abs() <= tolerance * old.abs().max(new.abs());
+        self.content == content && (old.is_nan() && new.is_nan() || old == new || is_close())
+    }
+}
+
 /// The time of what has none in its key.
 pub const NO_TIME: i64 = i64::MAX;
 
@@ -50,15 +60,23 @@ impl Fingerprints {
 
     /// That of a record; None for one that is of no dataset.
     pub fn of(&mut self, record: &Record) -> Option<Fingerprint> {
-        let name = record.dataset();
+        let mut body = std::mem::take(&mut self.message);
+        body.clear();
+        record.encode(&mut body);
+        let print = self.of_body(record.dataset(), &body);
+        self.message = body;
+        print
+    }
+
+    /// That of an Avro body of a dataset; None when it is none.
+    pub fn of_body(&mut self, name: &str, body: &[u8]) -> Option<Fingerprint> {
         if !self.ways.contains_key(name) {
-            self.ways.insert(name, Way::of(name, self.tolerance)?);
+            let way = Way::of(name, self.tolerance)?;
+            self.ways.insert(&way.dataset.name, way);
         }
         let way = self.ways.get_mut(name)?;
-        self.message.clear();
-        record.encode(&mut self.message);
         way.rows.truncate(0);
-        way.decoder.decode(&self.message, &mut way.rows).ok()?;
+        way.decoder.decode(body, &mut way.rows).ok()?;
         Some(way.fingerprint())
     }
 }

@@ -43,6 +43,7 @@ pub mod state;
 pub mod status;
 #[cfg(test)]
 mod stub;
+pub mod tail;
 pub mod value;
 pub mod watchlist;
 

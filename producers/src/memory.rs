@@ -131,9 +131,15 @@ impl Memory {
         (self.said, self.corrected) = (None, None);
     }
 
+    /// Remembers what was said before this answer, and was not kept then.
+    pub fn hear(&mut self, print: &Fingerprint) {
+        self.changed = true;
+        self.entries.insert(print.key, Entry::of(print, false));
+    }
+
     /// Compares a record, and remembers it. A value within the tolerance, relative to the one remembered, is the same.
     pub fn take(&mut self, print: &Fingerprint, tolerance: f64) -> Change {
-        let Fingerprint { key, content, time, loose } = *print;
+        let Fingerprint { key, time, .. } = *print;
         if time != NO_TIME {
             let (first, last) = self.said.unwrap_or((time, time));
             self.said = Some((first.min(time), last.max(time)));
@@ -141,7 +147,7 @@ impl Memory {
         let is_full = self.entries.len() >= MAX_ENTRIES;
         let known = self.entries.get_mut(&key);
         let change = match &known {
-            Some(entry) if entry.content == content && is_close(entry.loose, loose, tolerance) => Change::Unchanged,
+            Some(entry) if print.says_again(entry.content, entry.loose, tolerance) => Change::Unchanged,
             Some(_) => Change::Correction,
             // It was there, but it is too long ago to know as what.
             None if self.horizon.is_some_and(|horizon| time < horizon) => Change::Correction,
@@ -154,7 +160,7 @@ impl Memory {
             (_, None) if is_full => {}
             _ => {
                 self.changed = true;
-                self.entries.insert(key, Entry { content, time, loose, said: true });
+                self.entries.insert(key, Entry::of(print, true));
             }
         }
         if change == Change::Correction && time != NO_TIME {
@@ -201,8 +207,11 @@ impl Memory {
     }
 }
 
-fn is_close(old: f64, new: f64, tolerance: f64) -> bool {
-    (old.is_nan() && new.is_nan()) || old == new || (old - new).abs() <= tolerance * old.abs().max(new.abs())
+impl Entry {
+    fn of(print: &Fingerprint, said: bool) -> Entry {
+        let Fingerprint { content, time, loose, .. } = *print;
+        Entry { content, time, loose, said }
+    }
 }
 
 #[cfg(test)]

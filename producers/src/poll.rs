@@ -24,9 +24,9 @@ use crate::meters::{Meters, SourceMeters};
 use crate::plan;
 use crate::progress::Progress;
 use crate::publish::Publisher;
-use crate::reread;
 use crate::source::Source;
 use crate::state::State;
+use crate::tail;
 use crate::watchlist::Watchlist;
 
 /// Time from one look at what is missing to the next.
@@ -156,8 +156,8 @@ async fn poll_source(
     let state = Arc::new(open(source, run).await.map_err(stopped)?);
     fetcher.attach(Arc::clone(&state), run.clock.clone());
     let publisher = connect(source, run, meters).await?;
-    check_topics(source, run, &publisher, &state).await?;
-    let delivery = Delivery::new(source, run, publisher, meters, tally, &state);
+    let tail = tail::resume(source, run, &publisher, &state).await?;
+    let delivery = Delivery::new(source, run, publisher, meters, tally, &state, tail);
     let poller = Poller { asker: Asker { source, run, fetcher, meters, state: &state }, delivery };
     poller.rounds().await
 }
@@ -168,35 +168,6 @@ pub(crate) async fn open(source: &'static Source, run: &Run) -> anyhow::Result<S
         Some(folder) => State::open(folder, source.name).await,
         None => State::in_memory(source.name).await,
     }
-}
-
-/// What is known of a provider's answers holds only as long as they are on Kafka: when it has lost some, or is another
-/// one, all is published anew.
-async fn check_topics(source: &Source, run: &Run, publisher: &Publisher, state: &State) -> Result<(), Stop> {
-    let kept = |error: anyhow::Error| Stop::Source(format!("its state cannot be read: {error:#}"));
-    let known = state.topics().await.map_err(kept)?;
-    let own = publisher.topics();
-    // A name that is not ours is of another installation.
-    let mut is_there = known.iter().all(|(name, _)| own.contains(name));
-    let mut wait = KAFKA_WAITS[0];
-    while is_there && !known.is_empty() {
-        let (cluster, names) = (run.cluster.clone(), known.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
-        let counted = tokio::task::spawn_blocking(move || reread::messages(&cluster, &names)).await;
-        match counted.map_err(anyhow::Error::from).flatten() {
-            Ok(counts) => {
-                is_there = counts.iter().zip(&known).all(|(now, (_, before))| now >= before);
-                break;
-            }
-            Err(error) if run.mode == Mode::Once => return Err(Stop::Kafka(telemetry::one_line(&error))),
-            Err(error) => warn!(source = source.name, ?wait, "waiting for Kafka: {}", telemetry::one_line(&error)),
-        }
-        wait = pause(run, wait).await?;
-    }
-    if !is_there {
-        warn!(source = source.name, "Kafka does not have what was published before; everything is published anew");
-        state.forget().await.map_err(kept)?;
-    }
-    Ok(())
 }
 
 /// Connects to Kafka; a daemon waits for it.

@@ -1,8 +1,8 @@
 //! Records onto Kafka. Nothing else knows its producer.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,7 +10,7 @@ use contract::{Dataset, Record, codec, topic};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders, ToBytes};
+use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Message as _, OwnedHeaders, ToBytes};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use service::kafka::Cluster;
 use service::registry::Registry;
@@ -95,12 +95,25 @@ impl std::fmt::Debug for Publisher {
 }
 
 /// Where records of a dataset go.
-#[derive(Debug)]
-struct Route {
-    topic: Arc<str>,
-    schema_id: u32,
-    /// Put into the queue since that was last asked for.
-    messages: i64,
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Name of the dataset.
+    pub dataset: &'static str,
+    /// Its topic.
+    pub topic: Arc<str>,
+    /// What its messages call their schema.
+    pub schema_id: u32,
+}
+
+/// A partition, and the offset behind the last message there that was acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Its topic.
+    pub topic: String,
+    /// Its number.
+    pub partition: i32,
+    /// The next offset.
+    pub next: i64,
 }
 
 impl Publisher {
@@ -115,7 +128,8 @@ impl Publisher {
                 Some(registry) => registry.register(&topic::subject(&topic), &dataset.schema).await?,
                 None => dataset.schema_id,
             };
-            routes.insert(dataset.name.as_str(), Route { topic: topic.into(), schema_id, messages: 0 });
+            let name = dataset.name.as_str();
+            routes.insert(name, Route { dataset: name, topic: topic.into(), schema_id });
         }
         let topics: Vec<String> = routes.values().map(|route| route.topic.to_string()).collect();
         cluster.ensure_topics(&topics).await?;
@@ -167,9 +181,6 @@ impl Publisher {
         }
         let outcome = self.enqueue(sent, key.len() + message.len()).await;
         self.message = message;
-        if let (Ok(()), Some(route)) = (&outcome, self.routes.get_mut(record.dataset())) {
-            route.messages += 1;
-        }
         outcome
     }
 
@@ -211,15 +222,14 @@ impl Publisher {
         }
     }
 
-    /// Topics, and how many messages were put into the queue for each since this was last asked for.
-    pub fn take_messages(&mut self) -> Vec<(Arc<str>, i64)> {
-        let take = |route: &mut Route| (Arc::clone(&route.topic), std::mem::take(&mut route.messages));
-        self.routes.values_mut().map(take).filter(|(_, messages)| *messages > 0).collect()
+    /// How far each partition was acknowledged since this was last asked for, of those that were published to.
+    pub fn take_acknowledged(&self) -> Vec<Acknowledged> {
+        self.producer.context().take_acknowledged()
     }
 
-    /// The topics that it publishes to.
-    pub fn topics(&self) -> Vec<String> {
-        self.routes.values().map(|route| route.topic.to_string()).collect()
+    /// Where it publishes to.
+    pub fn routes(&self) -> Vec<Route> {
+        self.routes.values().cloned().collect()
     }
 
     /// Waits until Kafka has acknowledged every record published since the last flush.
@@ -276,7 +286,9 @@ struct Acknowledgements {
     delivered: AtomicU64,
     failed: AtomicU64,
     /// Code of the last failure: one stands for all of an outage.
-    last_error: std::sync::Mutex<Option<RDKafkaErrorCode>>,
+    last_error: Mutex<Option<RDKafkaErrorCode>>,
+    /// By topic and partition, the offset behind the last message.
+    next: Mutex<HashMap<String, BTreeMap<i32, i64>>>,
 }
 
 /// Records since the start.
@@ -292,8 +304,28 @@ impl Acknowledgements {
     }
 
     fn last_error(&self) -> String {
-        let last = self.last_error.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
         last.map_or_else(|| "no reason given".to_owned(), |code| code.to_string())
+    }
+
+    fn take_acknowledged(&self) -> Vec<Acknowledged> {
+        let topics = std::mem::take(&mut *self.next.lock().unwrap_or_else(PoisonError::into_inner));
+        let of_topic = |(topic, partitions): (String, BTreeMap<i32, i64>)| {
+            let one = move |(partition, next)| Acknowledged { topic: topic.clone(), partition, next };
+            partitions.into_iter().map(one)
+        };
+        topics.into_iter().flat_map(of_topic).collect()
+    }
+
+    fn acknowledged(&self, message: &BorrowedMessage<'_>) {
+        let (topic, next) = (message.topic(), message.offset() + 1);
+        let mut topics = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        if !topics.contains_key(topic) {
+            topics.insert(topic.to_owned(), BTreeMap::new());
+        }
+        if let Some(partitions) = topics.get_mut(topic) {
+            partitions.entry(message.partition()).and_modify(|known| *known = next.max(*known)).or_insert(next);
+        }
     }
 }
 
@@ -313,9 +345,12 @@ impl ProducerContext for Acknowledgements {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         match result {
-            Ok(_) => self.delivered.fetch_add(1, Ordering::Release),
+            Ok(message) => {
+                self.acknowledged(message);
+                self.delivered.fetch_add(1, Ordering::Release)
+            }
             Err((error, _)) => {
-                *self.last_error.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = error.rdkafka_error_code();
+                *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error.rdkafka_error_code();
                 self.failed.fetch_add(1, Ordering::Release)
             }
         };

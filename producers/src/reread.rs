@@ -53,15 +53,16 @@ pub(crate) struct Topic {
     ranges: BTreeMap<i32, (i64, i64)>,
 }
 
-/// How many messages were ever on each of these topics; none on one that is not there.
-pub(crate) fn messages(cluster: &Cluster, topics: &[String]) -> anyhow::Result<Vec<i64>> {
+/// Where the partitions of these topics end; one that is not there has none.
+pub(crate) fn ends(cluster: &Cluster, topics: &[String]) -> anyhow::Result<BTreeMap<(String, i32), i64>> {
     let consumer = consumer(cluster)?;
     let unreachable = || format!("cannot reach Kafka at `{}`", cluster.brokers());
-    let count = |name: &String| {
+    let mut ends = BTreeMap::new();
+    for name in topics {
         let ranges = ranges(&consumer, name).with_context(unreachable)?;
-        Ok(ranges.values().map(|(_, high)| high).sum())
-    };
-    topics.iter().map(count).collect()
+        ends.extend(ranges.into_iter().map(|(partition, (_, high))| ((name.clone(), partition), high)));
+    }
+    Ok(ends)
 }
 
 fn consumer(cluster: &Cluster) -> anyhow::Result<BaseConsumer<DefaultConsumerContext>> {
@@ -82,6 +83,14 @@ impl Topic {
             bail!("there is no topic `{name}` on Kafka at `{}`", cluster.brokers());
         }
         Ok(Topic { name: name.to_owned(), brokers: cluster.brokers().to_owned(), consumer, ranges })
+    }
+
+    /// From these offsets on, where they are behind its beginning.
+    pub(crate) fn after(mut self, offsets: &BTreeMap<i32, i64>) -> Topic {
+        for (partition, (low, high)) in &mut self.ranges {
+            *low = offsets.get(partition).map_or(*low, |offset| (*offset).clamp(*low, *high));
+        }
+        self
     }
 
     /// Gives every message once, each partition's in order.

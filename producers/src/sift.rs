@@ -12,6 +12,7 @@ use crate::market::Market;
 use crate::memory::{Change, Keep, Memory, Reading};
 use crate::source::{Endpoint, LookBack, Range};
 use crate::state::{Days, ItemState};
+use crate::tail::Tail;
 
 /// Days that are remembered beyond the look-back: the day that a poll begins with is a whole one, and an exchange's.
 const SPARE_DAYS: i64 = 3;
@@ -66,6 +67,8 @@ fn day(micros: i64) -> Option<NaiveDate> {
 pub struct Sifted {
     /// What is to be published, and as what.
     pub records: Vec<(Record, Change)>,
+    /// Places of those of them that are on Kafka already.
+    pub there: BTreeSet<usize>,
     /// The rows that could not be read, of which that was not said before.
     pub dead_letters: Vec<DeadLetter>,
     /// Records that say what was said before.
@@ -83,6 +86,8 @@ pub struct Sieve {
     prints: Fingerprints,
     /// What was said before.
     pub memory: Memory,
+    /// Keys of what was published and not noted before, and is noted with this.
+    pub heard: Vec<i64>,
     days: Days,
     is_reread: bool,
 }
@@ -110,6 +115,7 @@ impl Sieve {
             range,
             prints: Fingerprints::new(endpoint.history.tolerance),
             memory,
+            heard: Vec::new(),
             days: Days::default(),
             is_reread: known.reread,
         }
@@ -121,12 +127,13 @@ impl Sieve {
         offset == 0 && self.range.is_none()
     }
 
-    /// Takes out of a page what was said before, and of old days what was not asked for.
-    pub fn sift(&mut self, page: &mut Page) -> Sifted {
+    /// Takes out of a page what was said before, and of old days what was not asked for. `tail` is what was published and not
+    /// noted.
+    pub fn sift(&mut self, page: &mut Page, tail: &mut Tail) -> Sifted {
         let mut sifted = Sifted::default();
         for record in std::mem::take(&mut page.records) {
             self.note_day(&record);
-            match self.change(&record) {
+            match self.change(&record, tail) {
                 Some(Change::Unchanged) => sifted.unchanged += 1,
                 Some(change) => sifted.records.push((record, change)),
                 None => {}
@@ -135,7 +142,7 @@ impl Sieve {
         self.days.missing.extend(page.empty_days.iter().copied());
         for letter in std::mem::take(&mut page.dead_letters) {
             let record = Record::from(letter.clone());
-            if self.want != Want::Live || self.change(&record) != Some(Change::Unchanged) {
+            if self.want != Want::Live || self.change(&record, tail) != Some(Change::Unchanged) {
                 sifted.dead_letters.push(letter);
             }
         }
@@ -143,23 +150,33 @@ impl Sieve {
     }
 
     /// What a record is; None: it was not asked for.
-    fn change(&mut self, record: &Record) -> Option<Change> {
+    fn change(&mut self, record: &Record, tail: &mut Tail) -> Option<Change> {
         let tolerance = self.endpoint.history.tolerance.map_or(0.0, |tolerance| tolerance.relative);
         // What has no fingerprint is always new.
         let Some(print) = self.prints.of(record) else { return Some(Change::Insert) };
-        match &self.want {
-            Want::Live if self.endpoint.history.look_back == LookBack::Nothing => Some(Change::Insert),
+        let is_asked_for = match &self.want {
             // What was not asked for is no longer remembered.
-            Want::Live if self.is_before(print.time) => Some(Change::Unchanged),
-            Want::Live => Some(self.memory.take(&print, tolerance)),
-            Want::Repair(days) => trading_date(record).is_some_and(|day| days.contains(&day)).then_some(Change::Insert),
+            Want::Live if self.is_before(print.time) => return Some(Change::Unchanged),
+            Want::Live => true,
+            Want::Repair(days) => trading_date(record).is_some_and(|day| days.contains(&day)),
             Want::Backfill { range, .. } => {
                 let date = trading_date(record).or_else(|| day(print.time));
-                let is_within =
-                    print.time == NO_TIME || date.is_none_or(|date| (range.first..=range.last).contains(&date));
-                is_within.then_some(Change::Insert)
+                print.time == NO_TIME || date.is_none_or(|date| (range.first..=range.last).contains(&date))
             }
+        };
+        if !is_asked_for {
+            return None;
         }
+        let said = tail.take(print.key, &mut self.prints);
+        self.heard.extend(said.map(|said| said.key));
+        if self.want != Want::Live || self.endpoint.history.look_back == LookBack::Nothing {
+            let is_said = said.is_some_and(|said| print.says_again(said.content, said.loose, tolerance));
+            return Some(if is_said { Change::Unchanged } else { Change::Insert });
+        }
+        if let Some(said) = said {
+            self.memory.hear(&said);
+        }
+        Some(self.memory.take(&print, tolerance))
     }
 
     /// Whether a time lies before the days that were asked for, wherever the exchange is.
@@ -256,7 +273,7 @@ mod tests {
         let range = want.range(chart(), &known, date(today));
         let mut sieve = Sieve::new(chart(), "AAPL", want, range, known);
         let records = bars.iter().map(|(day, close)| bar(day, *close)).collect();
-        let sifted = sieve.sift(&mut page(Parsed { records, ..Parsed::default() }));
+        let sifted = sieve.sift(&mut page(Parsed { records, ..Parsed::default() }), &mut Tail::default());
         let shown = |record: &Record| trading_date(record).unwrap().to_string();
         let published = sifted.records.iter().map(|(record, change)| (shown(record), change.word())).collect();
         let whole = sieve.finish(at(&format!("{today}T22:00:00Z")));
@@ -362,9 +379,10 @@ mod tests {
             Page { records: parsed.records, dead_letters, ..Page::end(at(fixture::RECEIVED)) }
         };
         let mut sieve = Sieve::new(&cboe.endpoints[0], "VIX9D", Want::Live, None, ItemState::default());
-        let first = sieve.sift(&mut odd());
+        let mut tail = Tail::default();
+        let first = sieve.sift(&mut odd(), &mut tail);
         assert!(!first.dead_letters.is_empty() && !first.records.is_empty());
-        let again = sieve.sift(&mut odd());
+        let again = sieve.sift(&mut odd(), &mut tail);
         assert_eq!((again.dead_letters.len(), again.records.len()), (0, 0));
         assert_eq!(again.unchanged, first.records.len() as u64);
     }

@@ -4,7 +4,6 @@
 //! backfill beside it, and whoever asks for the status. It can be deleted: everything is asked for and published again.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -19,17 +18,20 @@ use crate::fetch::{Budget, Class, Spent, Validators};
 mod backfills;
 mod gaps;
 mod items;
+mod topics;
 
 pub use backfills::{BackfillKey, Progress};
 pub use gaps::{Days, Gap, GapState};
 pub use items::{End, ItemState, Kept, Standing};
+pub use topics::{Mark, Noted};
 
 /// How long to wait for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Wait when the state cannot be written: nothing is asked that could not be counted.
 const UNKEPT_WAIT: Duration = Duration::from_secs(60);
 /// Number of the layout below; what has another one is put aside.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
+const LAID_OUT: &str = "pragma user_version = 2";
 
 const TABLES: &str = "
 create table if not exists item (
@@ -75,7 +77,15 @@ create table if not exists backfill (
   records integer not null,
   primary key (endpoint, item, first_day, last_day)
 ) without rowid;
-create table if not exists topic (name text primary key, messages integer not null) without rowid;
+create table if not exists topic (
+  name text not null,
+  partition integer not null,
+  end_offset integer not null,
+  noted_offset integer not null,
+  primary key (name, partition)
+) without rowid;
+create table if not exists publishing (id integer primary key check (id = 0));
+create table if not exists tail (key integer primary key, dataset text not null, body blob not null);
 ";
 
 /// The state of one source.
@@ -193,18 +203,18 @@ impl State {
         Ok(None)
     }
 
-    /// The topics that were published to, and how many messages there must be on each at least.
-    pub async fn topics(&self) -> anyhow::Result<Vec<(String, i64)>> {
+    /// Copies it into a file of its own.
+    #[cfg(test)]
+    pub(crate) async fn copy(&self, to: &Path) {
         let mut connection = self.connection.lock().await;
-        let rows = sqlx::query("select name, messages from topic").fetch_all(&mut *connection).await?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+        sqlx::query("vacuum into ?").bind(to.display().to_string()).execute(&mut *connection).await.unwrap();
     }
 
     /// Forgets all that was asked and answered, but not what it has cost.
     pub async fn forget(&self) -> anyhow::Result<()> {
         let mut connection = self.connection.lock().await;
-        let forget =
-            "begin immediate; delete from item; delete from gap; delete from backfill; delete from topic; commit";
+        let forget = "begin immediate; delete from item; delete from gap; delete from backfill; delete from topic;
+            delete from publishing; delete from tail; commit";
         sqlx::raw_sql(forget).execute(&mut *connection).await?;
         Ok(())
     }
@@ -248,7 +258,7 @@ async fn connect(options: SqliteConnectOptions) -> sqlx::Result<SqliteConnection
     }
     sqlx::raw_sql(TABLES).execute(&mut connection).await?;
     if layout == 0 {
-        sqlx::raw_sql("pragma user_version = 1").execute(&mut connection).await?;
+        sqlx::raw_sql(LAID_OUT).execute(&mut connection).await?;
     }
     Ok(connection)
 }
@@ -364,16 +374,5 @@ mod tests {
         State::open(folder.path(), "fred").await.unwrap();
         assert!(folder.path().join("fred.spoilt").exists());
         assert!(State::existing(folder.path(), "cboe").await.unwrap().is_none());
-    }
-
-    #[tokio::test]
-    async fn messages_of_a_topic_are_counted_until_all_is_forgotten() {
-        let state = State::in_memory("fred").await.unwrap();
-        for count in [3, 4] {
-            state.keep(&[], &[("a.series.v1".into(), count)]).await.unwrap();
-        }
-        assert_eq!(state.topics().await.unwrap(), [("a.series.v1".to_owned(), 7)]);
-        state.forget().await.unwrap();
-        assert!(state.topics().await.unwrap().is_empty());
     }
 }

@@ -9,6 +9,7 @@ use producers::ask::Page;
 use producers::sift::{Sieve, Want};
 use producers::source::{Request, source};
 use producers::state::ItemState;
+use producers::tail::Tail;
 use tests::samples;
 
 /// Source, endpoint, item; the earlier and the later answer.
@@ -97,8 +98,8 @@ fn published(earlier: Page, later: Page, pair: (&str, &str, &str)) -> BTreeMap<S
     let endpoint = source(pair.0).unwrap().endpoint(pair.1).unwrap();
     let mut sieve = Sieve::new(endpoint, pair.2, Want::Live, None, ItemState::default());
     let (mut earlier, mut later) = (earlier, later);
-    sieve.sift(&mut earlier);
-    let sifted = sieve.sift(&mut later);
+    sieve.sift(&mut earlier, &mut Tail::default());
+    let sifted = sieve.sift(&mut later, &mut Tail::default());
     sifted.records.iter().map(|(record, change)| (said(record).0, change.word())).collect()
 }
 

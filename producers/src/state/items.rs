@@ -104,8 +104,8 @@ impl State {
         Ok(rows.iter().map(standing).collect())
     }
 
-    /// Keeps what was acknowledged, all of it or nothing, and how many messages have come to topics.
-    pub async fn keep(&self, items: &[Kept<'_>], messages: &[(Arc<str>, i64)]) -> anyhow::Result<()> {
+    /// Keeps what was acknowledged, all of it or nothing.
+    pub async fn keep(&self, items: &[Kept<'_>], noted: &Noted<'_>) -> anyhow::Result<()> {
         let mut connection = self.connection.lock().await;
         let mut transaction = connection.begin_with("begin immediate").await?;
         for kept in items {
@@ -114,19 +114,8 @@ impl State {
                 keep_end(&mut transaction, kept, end).await?;
             }
         }
-        for (topic, count) in messages {
-            let add = "insert into topic (name, messages) values (?, ?)
-                on conflict (name) do update set messages = messages + excluded.messages";
-            sqlx::query(add).bind(&**topic).bind(count).execute(&mut *transaction).await?;
-        }
+        topics::note(&mut transaction, noted).await?;
         transaction.commit().await?;
-        Ok(())
-    }
-
-    /// Forgets what was said of some items, so that all of it is asked for and published again.
-    pub async fn forget_items(&self, endpoint: &str) -> anyhow::Result<()> {
-        let mut connection = self.connection.lock().await;
-        sqlx::query("delete from item where endpoint = ?").bind(endpoint).execute(&mut *connection).await?;
         Ok(())
     }
 }
@@ -193,7 +182,7 @@ mod tests {
             ..end("2026-11-20T12:00:00Z", true)
         };
         let kept = Kept { endpoint: "index_history", item: "VIX", memory: Some(&memory), end: Some(done) };
-        state.keep(&[kept], &[]).await.unwrap();
+        state.keep(&[kept], &Noted::default()).await.unwrap();
         drop(state);
         let state = State::open(folder.path(), "cboe").await.unwrap();
         let mut known = state.item("index_history", "VIX").await.unwrap();
@@ -201,7 +190,7 @@ mod tests {
         assert_eq!((known.latest, known.reread, known.validators), (Some(3), true, validators));
         assert_eq!(known.answered_at, Some(at("2026-11-20T12:00:00Z")));
         assert!(state.item("options", "VIX").await.unwrap().answered_at.is_none());
-        state.forget_items("index_history").await.unwrap();
+        state.forget().await.unwrap();
         assert!(state.item("index_history", "VIX").await.unwrap().answered_at.is_none());
     }
 
@@ -210,7 +199,7 @@ mod tests {
         let state = State::in_memory("cboe").await.unwrap();
         let keep = async |end: End<'_>| {
             let kept = Kept { endpoint: "index_history", item: "VIX", memory: None, end: Some(end) };
-            state.keep(&[kept], &[]).await.unwrap();
+            state.keep(&[kept], &Noted::default()).await.unwrap();
             state.standings().await.unwrap().remove(0)
         };
         let failed = keep(end("2026-11-20T10:00:00Z", false)).await;
@@ -229,7 +218,7 @@ mod tests {
         assert_eq!(state.item("index_history", "VIX").await.unwrap().latest, Some(7));
         let memory = Memory::default();
         let page = Kept { endpoint: "options", item: "VIX", memory: Some(&memory), end: None };
-        state.keep(&[page], &[]).await.unwrap();
+        state.keep(&[page], &Noted::default()).await.unwrap();
         assert!(state.item("options", "VIX").await.unwrap().answered_at.is_none());
     }
 }
