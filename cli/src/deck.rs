@@ -56,7 +56,8 @@ impl Deck {
                 (address.to_string(), Some(start_broker(folder, address)?))
             }
         };
-        let address = settings::read(&settings::DATABASE_URL).unwrap_or_else(|| crate::up::sqlite_address(folder));
+        let given = settings::read_secret(&settings::DATABASE_URL)?;
+        let address = given.map_or_else(|| crate::up::sqlite_address(folder), |address| address.expose().to_owned());
         let database = Database::new(&address)?;
         database.migrate().await?;
         let mut environment = vec![

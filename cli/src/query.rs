@@ -21,8 +21,8 @@ pub(crate) struct Arguments {
 
 /// Prints what the query finds.
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let database = match settings::read(&settings::DATABASE_URL) {
-        Some(address) => Database::new(&address)?,
+    let database = match settings::read_secret(&settings::DATABASE_URL)? {
+        Some(address) => Database::new(address.expose())?,
         None => Database::new(&crate::up::sqlite_address(&arguments.data_dir))?,
     };
     let found = database.query(&arguments.sql).await?;

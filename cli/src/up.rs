@@ -142,8 +142,11 @@ impl Polled {
         let watchlist = Watchlist::load()?;
         let (mut sources, mut left_out) = (Vec::new(), Vec::new());
         for source in SOURCES {
-            let key = source.key_variable().filter(|key| settings::read(key).is_none());
-            if let Some(key) = key {
+            let missing = match source.key_variable() {
+                Some(key) => settings::read_secret(&key)?.is_none().then_some(key),
+                None => None,
+            };
+            if let Some(key) = missing {
                 left_out.push(format!("{}: left out, `{}` is not set ({})", source.name, key.name, key.doc));
             } else if source.endpoints.iter().all(|endpoint| watchlist.items(source, endpoint).is_empty()) {
                 left_out.push(format!("{}: left out, the watchlist has no item of it", source.name));

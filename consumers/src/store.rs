@@ -197,12 +197,12 @@ impl Database {
     /// The database that the environment names.
     pub fn from_settings() -> anyhow::Result<Database> {
         let variable = settings::DATABASE_URL.name;
-        let Some(address) = settings::read(&settings::DATABASE_URL) else {
+        let Some(address) = settings::read_secret(&settings::DATABASE_URL)? else {
             anyhow::bail!(
                 "no database: set `{variable}` to `postgres://user:password@host/database` or `sqlite:/path/to/file`"
             );
         };
-        Database::new(&address)
+        Database::new(address.expose())
     }
 
     /// The database at that address.

@@ -298,7 +298,11 @@ impl<'a> Delivery<'a> {
         match tail::unnoted(self.source, self.run, &self.publisher, self.state).await {
             Ok(tail) => tail.mark(batch.iter_mut().rev().map(|prepared| &mut prepared.sifted)),
             Err(error) => {
-                warn!(source = self.source.name, "some records may be published again: {}", telemetry::one_line(&error));
+                warn!(
+                    source = self.source.name,
+                    "some records may be published again: {}",
+                    telemetry::one_line(&error)
+                );
             }
         }
     }

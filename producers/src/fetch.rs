@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, SubsecRound as _, Utc};
-use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER, USER_AGENT};
+use memchr::memmem;
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, LAST_MODIFIED, RETRY_AFTER};
 use reqwest::{Client, Url, redirect};
 use service::registry::install_tls;
 use service::secret::{Secret, without_credentials};
@@ -15,13 +16,14 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::source::{Auth, Base, PageError, Source};
+use crate::source::{Base, PageError, Source};
 use crate::state::{Refused, State};
 
 mod address;
 mod authorities;
 mod body;
 mod cost;
+mod identity;
 pub mod local;
 mod quota;
 mod rest;
@@ -32,6 +34,7 @@ use address::PublicAddresses;
 pub(crate) use authorities::Authorities;
 use body::Body;
 pub use cost::Cost;
+use identity::{Identity, MIN_SECRET_BYTES, REDACTED, replaced};
 pub use quota::{Budget, Class, Spent};
 use rest::{Rest, Sign};
 use session::{Cookies, Pass, Session};
@@ -110,24 +113,11 @@ pub struct Fetcher {
     folder: Option<local::Folder>,
 }
 
-/// How we make ourselves known.
-#[derive(Debug)]
-enum Identity {
-    /// Not at all.
-    None,
-    /// By a key under a name in the query string.
-    Query(&'static str, Secret),
-    /// By a key in a header.
-    Header(&'static str, Secret),
-    /// By a user agent with a contact.
-    UserAgent(Secret),
-}
-
 impl Fetcher {
     /// Prepares to ask a source, at the addresses and with the key that the environment gives.
     pub fn from_settings(source: &Source) -> anyhow::Result<Fetcher> {
         let base = settings::read(&source.base_url_variable()).unwrap_or_default();
-        let key = source.key_variable().and_then(|variable| settings::read(&variable)).map(Secret::new);
+        let key = source.key_variable().map(|variable| settings::read_secret(&variable)).transpose()?.flatten();
         let mut fetcher = Fetcher::trusting(source, &base, key, LIMITS, &Authorities::from_settings()?)?;
         fetcher.budget = Budget::of(source, fetcher.base == source.base_url)?;
         for (other, address) in source.other_bases().iter().zip(&mut fetcher.others) {
@@ -155,7 +145,7 @@ impl Fetcher {
         let folder = source.is_local().then(|| local::Folder::new(source.base_url_env, base)).transpose()?;
         let base = if folder.is_some() { base } else { base.trim_end_matches('/') };
         let is_local = check_address(source.base_url_env, source.base_url, base)?;
-        let identity = identity(source, key)?;
+        let identity = Identity::of(source, key)?;
         if !matches!(identity, Identity::None) && !is_local && base.starts_with("http:") {
             warn!(source = source.name, "the key is sent without encryption, as `{}` says", source.base_url_env);
         }
@@ -200,7 +190,7 @@ impl Fetcher {
         }
         let mut url = self.url(base, path)?;
         if let Some(session) = self.session.as_ref().filter(|session| session.is_wanted_by(path)) {
-            return self.get_with_pass(session, &url).await;
+            return self.get_with_pass(session, &url).await.map(|response| self.cleaned(response));
         }
         if let Identity::Query(param, key) = &self.identity {
             url.query_pairs_mut().append_pair(param, key.expose());
@@ -208,7 +198,11 @@ impl Fetcher {
         let mut headers = self.identity.headers()?;
         headers.extend(known.headers());
         let (response, _) = self.send(url, headers).await?;
-        Ok(response)
+        Ok(self.cleaned(response))
+    }
+
+    fn cleaned(&self, response: Response) -> Response {
+        Response { body: self.without_secrets(response.body), ..response }
     }
 
     /// Asks with cookie and crumb; once more, with new ones, when these have run out.
@@ -350,11 +344,24 @@ impl Fetcher {
 
     /// The words without key, cookie and crumb, should a provider repeat them.
     pub fn redacted(&self, words: &str) -> String {
-        match &self.identity {
-            Identity::Query(_, key) | Identity::Header(_, key) => words.replace(key.expose(), "***"),
-            Identity::None => self.session.as_ref().map_or(words.to_owned(), |session| session.redacted(words)),
-            Identity::UserAgent(_) => words.to_owned(),
-        }
+        self.secrets().into_iter().fold(words.to_owned(), |words, secret| words.replace(&secret, REDACTED))
+    }
+
+    /// A body without them: what is in it is published.
+    fn without_secrets(&self, body: Vec<u8>) -> Vec<u8> {
+        // What is so short is no key, and may be a part of any number.
+        let secrets = self.secrets().into_iter().filter(|secret| secret.len() >= MIN_SECRET_BYTES);
+        secrets.fold(body, |body, secret| match memmem::find(&body, secret.as_bytes()) {
+            None => body,
+            Some(_) => replaced(&body, secret.as_bytes()),
+        })
+    }
+
+    /// Key, cookies and crumb.
+    fn secrets(&self) -> Vec<String> {
+        let mut secrets = self.identity.secrets();
+        secrets.extend(self.session.iter().flat_map(Session::secrets));
+        secrets
     }
 
     /// Waits until it is our turn among all who ask the same provider from here.
@@ -399,35 +406,6 @@ async fn from_file(folder: local::Folder, path: String, limit: usize) -> Result<
         validators: Validators::default(),
         retry_after: None,
         body: content.body,
-    })
-}
-
-impl Identity {
-    fn headers(&self) -> Result<HeaderMap, PageError> {
-        let (name, value) = match self {
-            Identity::None | Identity::Query(..) => return Ok(HeaderMap::new()),
-            Identity::Header(name, key) => (HeaderName::from_static(name), key),
-            Identity::UserAgent(agent) => (USER_AGENT, agent),
-        };
-        let unfit = |_| PageError::Halt(format!("what is to be sent as `{name}` does not fit into a header"));
-        let mut value = HeaderValue::from_str(value.expose()).map_err(unfit)?;
-        value.set_sensitive(true);
-        Ok(HeaderMap::from_iter([(name, value)]))
-    }
-}
-
-/// As the source wants it.
-fn identity(source: &Source, key: Option<Secret>) -> anyhow::Result<Identity> {
-    Ok(match (source.auth, key) {
-        (Auth::None | Auth::Crumb { .. }, _) => Identity::None,
-        (Auth::Query { param, .. }, Some(key)) => Identity::Query(param, key),
-        (Auth::Header { header, .. }, Some(key)) => Identity::Header(header, key),
-        (Auth::Contact { .. }, Some(contact)) => {
-            Identity::UserAgent(Secret::new(format!("{} {}", source.user_agent, contact.expose())))
-        }
-        (Auth::Query { env, doc, .. } | Auth::Header { env, doc, .. } | Auth::Contact { env, doc }, None) => {
-            bail!("source `{}` needs `{env}`: {doc}", source.name)
-        }
     })
 }
 
@@ -496,7 +474,7 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::fixture::at;
-    use crate::source::{Endpoint, History, Parsed, source};
+    use crate::source::{Auth, Endpoint, History, Parsed, source};
     use crate::stub::{Stub, response};
 
     const SHORT: Limits = Limits {

@@ -21,7 +21,7 @@ use crate::sources::SOURCES;
 pub const MAX_FRAGMENT_BYTES: usize = 4096;
 
 /// A provider.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Source {
     /// Short name: the first part of a message key, and what an operator types.
     pub name: &'static str,
@@ -121,7 +121,7 @@ impl Base {
 }
 
 /// One kind of request to a provider.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Endpoint {
     /// Name within the source.
     pub name: &'static str,

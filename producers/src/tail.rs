@@ -102,12 +102,7 @@ pub(crate) async fn resume(source: &Source, run: &Run, publisher: &Publisher, st
 }
 
 /// What was published and is not noted.
-pub(crate) async fn unnoted(
-    source: &Source,
-    run: &Run,
-    publisher: &Publisher,
-    state: &State,
-) -> anyhow::Result<Tail> {
+pub(crate) async fn unnoted(source: &Source, run: &Run, publisher: &Publisher, state: &State) -> anyhow::Result<Tail> {
     let (keys, routes, cluster, marks) = (keys(source), publisher.routes(), run.cluster.clone(), state.marks().await?);
     match tokio::task::spawn_blocking(move || look(&keys, &cluster, &routes, &marks, true)).await?? {
         Found::Tail(tail, _) => Ok(tail),
@@ -129,19 +124,11 @@ enum Found {
 }
 
 /// Asks Kafka, and waits for it.
-fn look(
-    keys: &str,
-    cluster: &Cluster,
-    routes: &[Route],
-    marks: &[Mark],
-    is_publishing: bool,
-) -> anyhow::Result<Found> {
+fn look(keys: &str, cluster: &Cluster, routes: &[Route], marks: &[Mark], is_publishing: bool) -> anyhow::Result<Found> {
     let topics: Vec<String> = routes.iter().map(|route| route.topic.to_string()).collect();
     let ends = reread::ends(cluster, &topics)?;
     // A name that is not ours is of another installation.
-    let is_there = |mark: &Mark| {
-        ends.get(&(mark.topic.clone(), mark.partition)).is_some_and(|end| *end >= mark.end)
-    };
+    let is_there = |mark: &Mark| ends.get(&(mark.topic.clone(), mark.partition)).is_some_and(|end| *end >= mark.end);
     if !marks.iter().all(is_there) {
         return Ok(Found::Lost("Kafka does not have what was published before"));
     }
@@ -169,12 +156,7 @@ fn look(
 }
 
 /// A message of a source that this version understands, and the fingerprint of its key.
-fn message(
-    published: &Published<'_>,
-    route: &Route,
-    keys: &[u8],
-    prints: &mut Fingerprints,
-) -> Option<(i64, Message)> {
+fn message(published: &Published<'_>, route: &Route, keys: &[u8], prints: &mut Fingerprints) -> Option<(i64, Message)> {
     if !published.key?.starts_with(keys) {
         return None;
     }

@@ -56,7 +56,8 @@ pub struct Registry {
 impl Registry {
     /// The registry that the environment names, if any.
     pub fn from_settings() -> anyhow::Result<Option<Registry>> {
-        settings::read(&settings::SCHEMA_REGISTRY_URL).map(|address| Registry::new(&address)).transpose()
+        let address = settings::read_secret(&settings::SCHEMA_REGISTRY_URL)?;
+        address.map(|address| Registry::new(address.expose())).transpose()
     }
 
     /// The registry at that address.

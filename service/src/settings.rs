@@ -4,6 +4,8 @@ use std::env;
 
 use thiserror::Error;
 
+use crate::secret::Secret;
+
 /// An environment variable.
 #[derive(Debug, Clone)]
 pub struct Variable {
@@ -193,9 +195,60 @@ pub fn read(variable: &Variable) -> Option<String> {
     value.or_else(|| variable.default.map(str::to_owned))
 }
 
+/// A file with a secret that cannot be read.
+#[derive(Debug, Error)]
+#[error("cannot read `{path}`, which `{name}{FILE}` names: {error}")]
+pub struct SecretError {
+    name: &'static str,
+    path: String,
+    error: std::io::Error,
+}
+
+/// What is put behind the name of a secret's variable to name a file instead.
+pub const FILE: &str = "_FILE";
+
+/// Value of a variable that is secret, or what is in the file that is named instead; an empty one counts as not set.
+pub fn read_secret(variable: &Variable) -> Result<Option<Secret>, SecretError> {
+    let file = env::var(format!("{}{FILE}", variable.name)).ok();
+    secret(variable.name, read(variable), file)
+}
+
+fn secret(name: &'static str, value: Option<String>, file: Option<String>) -> Result<Option<Secret>, SecretError> {
+    let text = match (value, file.filter(|path| !path.is_empty())) {
+        (Some(value), _) => value,
+        (None, Some(path)) => match std::fs::read_to_string(&path) {
+            Ok(text) => text.trim().to_owned(),
+            Err(error) => return Err(SecretError { name, path, error }),
+        },
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(Secret::new(text)).filter(|secret| !secret.expose().is_empty()))
+}
+
 /// Value of a variable that is a number within bounds.
 pub fn read_number(variable: &Variable, bounds: std::ops::RangeInclusive<i64>) -> Result<i64, SettingError> {
     let value = read(variable).unwrap_or_default();
     let number = value.trim().parse().ok().filter(|number| bounds.contains(number));
     number.ok_or(SettingError { name: variable.name, value, expected: "a number within its bounds" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_may_be_in_a_file_and_one_that_cannot_be_read_is_named() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let read = |value: Option<&str>, file: Option<&str>| {
+            let read = secret("FRED_API_KEY", value.map(str::to_owned), file.map(str::to_owned));
+            read.map(|secret| secret.map(|secret| secret.expose().to_owned())).map_err(|error| error.to_string())
+        };
+        assert_eq!((read(None, None), read(None, Some(""))), (Ok(None), Ok(None)));
+        // What is said comes before what is in a file.
+        assert_eq!(read(Some("hunter2"), Some(file)), Ok(Some("hunter2".to_owned())));
+        let text = read(None, Some(file)).unwrap().unwrap();
+        assert!(text.starts_with("[package]") && !text.ends_with('\n'), "{text}");
+        let error = read(None, Some("/nowhere/key")).unwrap_err();
+        assert!(error.starts_with("cannot read `/nowhere/key`, which `FRED_API_KEY_FILE` names: "), "{error}");
+    }
 }

@@ -2,6 +2,8 @@
 //! simulator saw. Nothing of this is on unless it was said.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -25,6 +27,8 @@ pub enum Outage {
     Status(u16),
     /// It closes the connection without an answer.
     Reset,
+    /// Whoever asks has asked too often, and is told to come again after so many seconds.
+    TooMany(i64),
     /// It answers 503 and says when to come again.
     Unavailable {
         /// In seconds or as a date of HTTP; whatever it is, it is sent.
@@ -44,8 +48,29 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct Said {
-    now: Option<DateTime<Utc>>,
+    clock: Option<Clock>,
     sources: HashMap<&'static str, Source>,
+}
+
+/// What time it is.
+enum Clock {
+    At(DateTime<Utc>),
+    Follows(Box<dyn Fn() -> DateTime<Utc> + Send + Sync>),
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:?}", self.now())
+    }
+}
+
+impl Clock {
+    fn now(&self) -> DateTime<Utc> {
+        match self {
+            Clock::At(now) => *now,
+            Clock::Follows(clock) => clock(),
+        }
+    }
 }
 
 /// What was said of a source, and what it was asked.
@@ -55,6 +80,8 @@ struct Source {
     /// Calls that are granted in a day.
     quota: Option<u64>,
     outage: Option<Outage>,
+    /// Outages of which it is known when they begin and end.
+    outages: Vec<(Range<DateTime<Utc>>, Outage)>,
     days: BTreeMap<NaiveDate, Day>,
     /// Articles that appear between two pages.
     shift: Option<usize>,
@@ -83,12 +110,17 @@ struct Day {
 impl Control {
     /// Sets the clock. From then on Yahoo's chart is what it was at that time.
     pub fn set_now(&self, now: DateTime<Utc>) {
-        self.state().now = Some(now);
+        self.state().clock = Some(Clock::At(now));
     }
 
-    /// The time that was set.
+    /// Goes by a clock. From then on Yahoo's chart is what it was at that time.
+    pub fn follow(&self, clock: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) {
+        self.state().clock = Some(Clock::Follows(Box::new(clock)));
+    }
+
+    /// The time on the clock, if there is one.
     pub fn now(&self) -> Option<DateTime<Utc>> {
-        self.state().now
+        self.state().clock.as_ref().map(Clock::now)
     }
 
     /// Grants so many calls within any window of that length, and answers 429 beyond.
@@ -112,6 +144,11 @@ impl Control {
     /// Begins an outage, or ends it.
     pub fn outage(&self, source: &'static str, outage: Option<Outage>) {
         self.state().source(source).outage = outage;
+    }
+
+    /// Plans an outage by the clock.
+    pub fn outage_between(&self, source: &'static str, when: Range<DateTime<Utc>>, outage: Outage) {
+        self.state().source(source).outages.push((when, outage));
     }
 
     /// Requests that were answered, whatever the answer; those that were refused are not among them.
@@ -189,7 +226,7 @@ impl Control {
     /// Counts a request; gives the refusal if it must be refused.
     fn admit(&self, source: &'static str, path: &str) -> Option<Refusal> {
         let mut state = self.state();
-        let now = state.now.unwrap_or_else(|| SystemTime::now().into());
+        let now = state.clock.as_ref().map_or_else(|| SystemTime::now().into(), Clock::now);
         state.source(source).admit(source, cost(source, path), now)
     }
 
@@ -225,8 +262,11 @@ impl Source {
     }
 
     fn refusal(&mut self, name: &'static str, cost: u64, now: DateTime<Utc>) -> Option<Refusal> {
-        if let Some(outage) = &self.outage {
-            return Some(Refusal::Outage(outage.clone()));
+        let planned = self.outages.iter().find(|(when, _)| when.contains(&now)).map(|(_, outage)| outage);
+        match self.outage.as_ref().or(planned) {
+            Some(Outage::TooMany(seconds)) => return Some(Refusal::Limit(name, *seconds)),
+            Some(outage) => return Some(Refusal::Outage(outage.clone())),
+            None => {}
         }
         let spent = self.days.get(&now.date_naive()).map_or(0, |day| day.spent);
         if self.quota.is_some_and(|quota| spent + cost > quota) {
@@ -396,9 +436,29 @@ mod tests {
         control.outage("yahoo", Some(Outage::Reset));
         let answer = ask(&simulator, "yahoo").await;
         assert_eq!((answer.head.as_str(), answer.body.len()), ("", 0));
+        control.outage("yahoo", Some(Outage::TooMany(90)));
+        let answer = ask(&simulator, "yahoo").await;
+        assert_eq!((answer.status(), answer.header("retry-after")), (429, Some("90")));
         control.outage("yahoo", None);
         assert_eq!(ask(&simulator, "yahoo").await.status(), 200);
-        assert_eq!((control.calls("yahoo"), control.refused("yahoo")), (1, 3));
+        assert_eq!((control.calls("yahoo"), control.refused("yahoo")), (1, 4));
+    }
+
+    #[tokio::test]
+    async fn a_planned_outage_begins_and_ends_by_the_clock_that_is_followed() {
+        let simulator = started().await;
+        let (control, clock) = (simulator.control(), Arc::new(Mutex::new(at("2025-03-03T09:59:59Z"))));
+        let followed = Arc::clone(&clock);
+        control.follow(move || *followed.lock().unwrap());
+        let hour = at("2025-03-03T10:00:00Z")..at("2025-03-03T11:00:00Z");
+        control.outage_between("yahoo", hour, Outage::Status(502));
+        let mut statuses = Vec::new();
+        for now in ["2025-03-03T09:59:59Z", "2025-03-03T10:00:00Z", "2025-03-03T10:59:59Z", "2025-03-03T11:00:00Z"] {
+            *clock.lock().unwrap() = at(now);
+            assert_eq!(control.now(), Some(at(now)));
+            statuses.push(ask(&simulator, "yahoo").await.status());
+        }
+        assert_eq!(statuses, [200, 502, 502, 200]);
     }
 
     #[tokio::test]

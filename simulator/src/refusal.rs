@@ -31,6 +31,7 @@ impl IntoResponse for Refusal {
             Refusal::Outage(Outage::Unavailable { retry_after }) => {
                 wait(page(503, "Service Unavailable"), &retry_after)
             }
+            Refusal::Outage(Outage::TooMany(seconds)) => limited("", seconds),
             Refusal::Outage(Outage::Reset) => reset(),
         }
     }

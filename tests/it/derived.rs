@@ -199,6 +199,7 @@ fn every_source_has_a_page_that_says_what_it_declares() {
 fn the_example_environment_lists_every_variable() {
     let mut out = String::from(
         "# Copy to `.env` and set what you need; each line shows the default, or is empty where there is none.\n\
+         # Instead of a secret a file may be named that holds it: FRED_API_KEY_FILE.\n\
          # For docker compose also POSTGRES_PASSWORD. Written by `UPDATE=1 ./test derived`.\n",
     );
     let own = service::settings::ALL.iter().map(|variable| (*variable).clone());

@@ -69,7 +69,7 @@ fn address_in(file: &Path) -> String {
     address.unwrap().trim().strip_prefix("http://").unwrap().to_owned()
 }
 
-fn get(address: &str, path: &str) -> (u16, String) {
+pub(crate) fn get(address: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n").unwrap();
     let mut answer = String::new();

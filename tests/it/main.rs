@@ -30,3 +30,4 @@ mod tidy;
 mod up;
 mod verify;
 mod write_path;
+mod year;

@@ -10,6 +10,7 @@ use reqwest::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use service::secret::Secret;
 
 use super::Response;
+use super::identity::{REDACTED, written};
 use crate::page::excerpt;
 use crate::source::{Auth, Base, PageError, Source};
 
@@ -80,7 +81,8 @@ impl Session {
 
     /// Keeps cookies and the crumb that was answered to them.
     pub(super) fn keep(&self, cookies: Cookies, answer: &Response) -> Result<Arc<Pass>, PageError> {
-        let pass = Arc::new(Pass { cookies, crumb: crumb(answer)?, is_over: AtomicBool::new(false) });
+        let crumb = crumb(answer).map_err(|error| cookies.taken_out_of(error))?;
+        let pass = Arc::new(Pass { cookies, crumb, is_over: AtomicBool::new(false) });
         *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&pass));
         Ok(pass)
     }
@@ -100,11 +102,11 @@ impl Session {
         pass.cookies.headers(url)
     }
 
-    /// The words without cookies and crumb.
-    pub(super) fn redacted(&self, words: &str) -> String {
-        let Some(pass) = self.last_pass() else { return words.to_owned() };
+    /// Cookies and crumb.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let Some(pass) = self.last_pass() else { return Vec::new() };
         let secrets = pass.cookies.0.iter().map(|cookie| &cookie.pair).chain([&pass.crumb]);
-        secrets.fold(words.to_owned(), |words, secret| words.replace(secret.expose(), "***"))
+        secrets.flat_map(|secret| written(secret.expose())).collect()
     }
 }
 
@@ -130,6 +132,13 @@ impl Cookies {
             return Err(PageError::Retry("the provider handed out no cookie".to_owned()));
         }
         Ok(Cookies(cookies))
+    }
+
+    /// An error that may repeat them.
+    fn taken_out_of(&self, error: PageError) -> PageError {
+        let PageError::Retry(text) = error else { return error };
+        let secrets = self.0.iter().flat_map(|cookie| written(cookie.pair.expose()));
+        PageError::Retry(secrets.fold(text, |text, secret| text.replace(&secret, REDACTED)))
     }
 
     /// The header with those that may be sent to an address.

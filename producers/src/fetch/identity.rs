@@ -1,0 +1,106 @@
+//! How we make ourselves known, and how what only we know stays with us.
+
+use anyhow::bail;
+use memchr::memmem;
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use service::secret::Secret;
+
+use crate::percent::percent_encoded;
+use crate::source::{Auth, PageError, Source};
+
+/// What stands in the place of a secret.
+pub(super) const REDACTED: &str = "***";
+/// Bytes that a secret has at least that is looked for in bodies.
+pub(super) const MIN_SECRET_BYTES: usize = 8;
+
+/// How we make ourselves known.
+#[derive(Debug)]
+pub(super) enum Identity {
+    /// Not at all.
+    None,
+    /// By a key under a name in the query string.
+    Query(&'static str, Secret),
+    /// By a key in a header.
+    Header(&'static str, Secret),
+    /// By a user agent with a contact.
+    UserAgent(Secret),
+}
+
+impl Identity {
+    /// As the source wants it.
+    pub(super) fn of(source: &Source, key: Option<Secret>) -> anyhow::Result<Identity> {
+        Ok(match (source.auth, key) {
+            (Auth::None | Auth::Crumb { .. }, _) => Identity::None,
+            (Auth::Query { param, .. }, Some(key)) => Identity::Query(param, key),
+            (Auth::Header { header, .. }, Some(key)) => Identity::Header(header, key),
+            (Auth::Contact { .. }, Some(contact)) => {
+                Identity::UserAgent(Secret::new(format!("{} {}", source.user_agent, contact.expose())))
+            }
+            (Auth::Query { env, doc, .. } | Auth::Header { env, doc, .. } | Auth::Contact { env, doc }, None) => {
+                bail!("source `{}` needs `{env}`: {doc}", source.name)
+            }
+        })
+    }
+
+    pub(super) fn headers(&self) -> Result<HeaderMap, PageError> {
+        let (name, value) = match self {
+            Identity::None | Identity::Query(..) => return Ok(HeaderMap::new()),
+            Identity::Header(name, key) => (HeaderName::from_static(name), key),
+            Identity::UserAgent(agent) => (USER_AGENT, agent),
+        };
+        let unfit = |_| PageError::Halt(format!("what is to be sent as `{name}` does not fit into a header"));
+        let mut value = HeaderValue::from_str(value.expose()).map_err(unfit)?;
+        value.set_sensitive(true);
+        Ok(HeaderMap::from_iter([(name, value)]))
+    }
+
+    /// What must not be shown, in every way in which it may be written. Whom to write to is no secret.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let (Identity::Query(_, key) | Identity::Header(_, key)) = self else { return Vec::new() };
+        written(key.expose())
+    }
+}
+
+/// A secret as it is, in an address, and in JSON of those who put a backslash before every slash.
+pub(super) fn written(secret: &str) -> Vec<String> {
+    let as_sent = Url::parse_with_params("http://localhost/", [("", secret)]).ok();
+    let as_sent = as_sent.and_then(|url| url.query().map(|query| query[1..].to_owned()));
+    let mut all = vec![secret.to_owned(), percent_encoded(secret), secret.replace('/', "\\/")];
+    all.extend(as_sent);
+    // The longest first: a shorter one may be a part of it.
+    all.sort_by_key(|text| (std::cmp::Reverse(text.len()), text.clone()));
+    all.dedup();
+    all
+}
+
+/// A body with a secret of it replaced.
+pub(super) fn replaced(body: &[u8], secret: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len());
+    let mut from = 0;
+    for at in memmem::find_iter(body, secret) {
+        out.extend_from_slice(&body[from..at]);
+        out.extend_from_slice(REDACTED.as_bytes());
+        from = at + secret.len();
+    }
+    out.extend_from_slice(&body[from..]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_found_however_it_is_written() {
+        assert_eq!(written("a+b/c d"), ["a%2Bb%2Fc%20d", "a%2Bb%2Fc+d", "a+b\\/c d", "a+b/c d"]);
+        assert_eq!(written("0123456789abcdef"), ["0123456789abcdef"]);
+    }
+
+    #[test]
+    fn every_place_of_a_body_is_cleaned_and_nothing_else() {
+        let clean = |body: &str| String::from_utf8(replaced(body.as_bytes(), b"abc")).unwrap();
+        assert_eq!(clean("abc ab abcabc ababc"), "*** ab ****** ab***");
+        assert_eq!(clean("ab"), "ab");
+    }
+}
