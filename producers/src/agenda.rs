@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
+use crate::schedule::Schedule;
 use crate::source::{Endpoint, LookBack, Source};
 use crate::state::{Gap, GapState, Standing};
 use crate::watchlist::Watchlist;
@@ -40,6 +41,8 @@ pub struct Entry<'a> {
     pub endpoint: &'static Endpoint,
     /// The item.
     pub item: &'a str,
+    /// When it may be asked for, and how often.
+    pub schedule: Schedule,
     /// When it is asked for.
     pub due: DateTime<Utc>,
     /// Times that it was asked for in vain.
@@ -61,7 +64,8 @@ impl<'a> Agenda<'a> {
         for endpoint in source.endpoints {
             for item in watchlist.items(source, endpoint) {
                 let standing = known.get(&(endpoint.name.to_owned(), item.clone())).copied();
-                let mut entry = Entry { endpoint, item, due: now, failures: 0 };
+                let schedule = watchlist.schedule(source, endpoint, item);
+                let mut entry = Entry { endpoint, item, schedule, due: now, failures: 0 };
                 entry.resume(standing, now);
                 entries.push(entry);
             }
@@ -118,16 +122,16 @@ impl Entry<'_> {
 
     fn answered(&mut self, at: DateTime<Utc>) {
         self.failures = 0;
-        self.due = self.endpoint.schedule.after_answer(self.item, at).unwrap_or(at + LONGEST_WAIT);
+        self.due = self.schedule.after_answer(self.item, at).unwrap_or(at + LONGEST_WAIT);
     }
 
     fn failed(&mut self, at: DateTime<Utc>, no_use_for: Duration) {
         let doubled = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(self.failures));
-        let longest = self.endpoint.schedule.every.max(FIRST_RETRY);
+        let longest = self.schedule.every.max(FIRST_RETRY);
         let wait = doubled.min(longest).max(no_use_for);
         self.failures = self.failures.saturating_add(1);
         let at = at + TimeDelta::from_std(wait).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
-        self.due = self.endpoint.schedule.when.next(self.item, at).unwrap_or(at);
+        self.due = self.schedule.when.next(self.item, at).unwrap_or(at);
     }
 }
 
@@ -204,6 +208,17 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_out_on_some_days_of_the_month_is_asked_for_on_those_alone() {
+        let text = "[fred]\nobservations = [\"GDP\", { item = \"UNRATE\", days = [1, 7] }]";
+        let (fred, watchlist) = (source("fred").unwrap(), Watchlist::parse(text).unwrap());
+        // Saturday the seventh, half an hour before it ends in New York.
+        let answered = |item| standing("observations", item, "2026-11-08T04:30:00Z", Some("2026-11-08T04:30:00Z"), 0);
+        let agenda = Agenda::new(fred, &watchlist, &[answered("GDP"), answered("UNRATE")], at("2026-11-08T12:00:00Z"));
+        assert_eq!(due(&agenda, "2026-11-30T12:00:00Z"), ["observations GDP"]);
+        assert_eq!(due(&agenda, "2026-12-01T05:00:00Z").len(), 2);
+    }
+
+    #[test]
     fn what_was_not_answered_is_asked_for_again_sooner_and_then_less_and_less_often() {
         let watchlist = Watchlist::parse("[fred]\nobservations = [\"GDP\"]").unwrap();
         let mut agenda = Agenda::new(source("fred").unwrap(), &watchlist, &[], at("2026-11-20T12:00:00Z"));
@@ -221,10 +236,31 @@ mod tests {
         let answered = [Ended { endpoint: "observations", item: "GDP".to_owned(), answered: true }];
         agenda.note(&answered, now, Duration::ZERO);
         assert_eq!((agenda.next().unwrap() - now).num_minutes(), 60);
-        // After a restart as before it.
-        let failed = [standing("observations", "GDP", "2026-11-20T12:00:00Z", None, 3)];
-        let agenda = Agenda::new(source("fred").unwrap(), &watchlist, &failed, at("2026-11-20T12:01:00Z"));
-        assert_eq!(agenda.next().unwrap(), at("2026-11-20T12:20:00Z"));
+        // An answer makes all that was before it forgotten.
+        let now = agenda.next().unwrap();
+        agenda.note(&[], now, Duration::ZERO);
+        assert_eq!((agenda.next().unwrap() - now).num_minutes(), 5);
+        // After a restart as before it, whether it was ever answered or not.
+        for answered in [None, Some("2026-11-20T09:00:00Z")] {
+            let failed = [standing("observations", "GDP", "2026-11-20T12:00:00Z", answered, 3)];
+            let agenda = Agenda::new(source("fred").unwrap(), &watchlist, &failed, at("2026-11-20T12:01:00Z"));
+            assert_eq!(agenda.next().unwrap(), at("2026-11-20T12:20:00Z"));
+        }
+    }
+
+    #[test]
+    fn a_failure_is_of_what_was_due_alone_and_waits_until_something_trades() {
+        let watchlist = Watchlist::parse(WATCHLIST).unwrap();
+        // Of a Friday; an hour after the close the chart of a share is asked for no longer.
+        let now = at("2026-11-20T21:58:00Z");
+        let answered = standing("chart", "BTC-USD", "2026-11-20T21:50:00Z", Some("2026-11-20T21:50:00Z"), 0);
+        let mut agenda = Agenda::new(source("yahoo").unwrap(), &watchlist, &[answered], now);
+        assert_eq!(due(&agenda, "2026-11-20T21:58:00Z"), ["chart AAPL", "options AAPL"]);
+        agenda.note(&[], now, Duration::ZERO);
+        assert_eq!(due(&agenda, "2026-11-20T22:04:59Z"), Vec::<String>::new());
+        assert_eq!(due(&agenda, "2026-11-23T14:29:00Z"), ["chart BTC-USD"]);
+        assert_eq!(due(&agenda, "2026-11-20T22:05:00Z"), ["chart BTC-USD"]);
+        assert_eq!(due(&agenda, "2026-11-23T14:30:00Z").len(), 3);
     }
 
     #[test]
@@ -244,11 +280,13 @@ mod tests {
             gap("2026-08-04", "2026-11-20T11:00:00Z", GapState::Open),
             gap("2026-08-05", "2026-11-19T00:00:00Z", GapState::Absent),
             gap("2026-08-06", "2026-11-19T00:00:00Z", GapState::Filled),
-            gap("2026-11-10", "2026-11-19T00:00:00Z", GapState::Open),
+            // Polls read the last 30 days again.
+            gap("2026-10-20", "2026-11-19T00:00:00Z", GapState::Open),
+            gap("2026-10-21", "2026-11-19T00:00:00Z", GapState::Open),
         ];
         let found = repairs(source("yahoo").unwrap(), &watchlist, &gaps, at("2026-11-20T12:00:00Z"));
         let [(endpoint, item, days)] = &found[..] else { panic!("{found:?}") };
         assert_eq!((endpoint.name, *item), ("chart", "AAPL"));
-        assert_eq!(days.iter().collect::<Vec<_>>(), [&date("2026-08-03")]);
+        assert_eq!(days.iter().collect::<Vec<_>>(), [&date("2026-08-03"), &date("2026-10-20")]);
     }
 }

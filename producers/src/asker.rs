@@ -7,13 +7,14 @@ use tracing::{info, warn};
 
 use crate::agenda::Entry;
 use crate::ask::{self, BACKFILL, DAEMON, ONCE, Page, Patience, Question};
-use crate::deliver::{Answer, Left, Outcome, Sender};
+use crate::deliver::{Answer, Left, Sender};
 use crate::fetch::{Class, Cost, Fetcher, Validators};
 use crate::meters::SourceMeters;
 use crate::poll::{Mode, Run, Stop};
 use crate::sift::{Sieve, Want};
 use crate::source::{Endpoint, PageError, Source};
 use crate::state::State;
+use crate::tally::Outcome;
 
 /// Most pages of one item: a provider that always has another page does not keep us for ever.
 const MAX_PAGES: usize = 1000;

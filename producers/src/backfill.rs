@@ -8,7 +8,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use tracing::{error, info};
 
 use crate::asker::{Asked, Asker};
-use crate::deliver::{Delivery, Tally};
+use crate::deliver::Delivery;
 use crate::fetch::{Budget, Class, Fetcher, Spent};
 use crate::page::excerpt;
 use crate::plan;
@@ -17,6 +17,7 @@ use crate::schedule::span;
 use crate::sift::Want;
 use crate::source::{Endpoint, Range, Source};
 use crate::state::State;
+use crate::tally::Tally;
 
 /// Windows that are asked for before it is told how far it has come.
 const WINDOWS_PER_ROUND: usize = 50;
@@ -233,14 +234,17 @@ pub fn date(option: &str, text: &str) -> anyhow::Result<NaiveDate> {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use simulator::{Config, Simulator};
     use tempfile::TempDir;
 
     use super::*;
+    use crate::clock::Clock;
     use crate::fixture::{at, date};
     use crate::poll::tests::{asking, kafka, messages, once, said};
     use crate::source::source;
+    use crate::stub::{Stub, response};
 
     fn backfill(window: Option<u32>, from: &str, to: &str) -> anyhow::Result<Backfill> {
         let fmp = source("fmp").unwrap();
@@ -268,8 +272,14 @@ mod tests {
         let whole = Backfill::new(cboe, &cboe.endpoints[0], vec!["VIX".to_owned()], range, None);
         assert!(error(whole).contains("every poll of it reads all"));
         let fmp = source("fmp").unwrap();
-        let none = Backfill::new(fmp, fmp.endpoint("eod_prices").unwrap(), Vec::new(), range, None);
-        assert!(error(none).contains("by `--item`"));
+        let of = |items: &[&str]| {
+            let items = items.iter().map(|item| (*item).to_owned()).collect();
+            Backfill::new(fmp, fmp.endpoint("eod_prices").unwrap(), items, range, None)
+        };
+        assert!(error(of(&[])).contains("by `--item`"));
+        assert!(error(of(&["AAPL", ""])).starts_with("`fmp.eod_prices`: "));
+        assert!(error(backfill(Some(0), "2024-01-01", "2024-01-02")).contains("must be 1 to 1800"));
+        assert!(error(backfill(Some(1), "0001-01-01", "9999-12-31")).contains("more than 1000000 requests"));
     }
 
     #[test]
@@ -289,7 +299,58 @@ mod tests {
         assert_eq!(told(1, [0, 0, 0]).done, None);
         let free = forecast(60, 1, None, [0, 0, 0], Duration::from_secs(1), now);
         assert_eq!((free.left, free.done), (None, Some(at("2026-11-20T12:01:00Z"))));
+        assert_eq!(forecast(60, 10, None, [0, 0, 0], Duration::from_secs(1), now).calls, 600);
         assert_eq!(eta(50, 200, Duration::from_secs(60)), "3 min");
+    }
+
+    /// The first day of each request.
+    fn asked(stub: &Stub) -> Vec<String> {
+        let day = |request: String| request.split_once("from=").unwrap().1[..10].to_owned();
+        stub.requests().into_iter().map(day).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_could_not_be_had_is_asked_for_again_and_begun_anew_everything_is() {
+        let (mock, folder) = (kafka(), TempDir::new().unwrap());
+        let answer = |body: &[u8]| response("200 OK", &[], body);
+        let (none, refused) = (answer(b"[]"), answer(b"{\"Error Message\": \"Invalid API KEY.\"}"));
+        let script = [none.clone(), none.clone(), none.clone(), none.clone(), refused, none];
+        let stub = Stub::answering(&script).await;
+        let backfill = backfill(Some(1), "2024-01-02", "2024-01-04").unwrap();
+        let run = async |resume| {
+            let run = Run { state_dir: Some(folder.path().to_owned()), ..once(&mock, "") };
+            backfill.run(asking("fmp", &stub.base).1.unwrap(), &run, resume).await.unwrap()
+        };
+        assert_eq!((run(false).await, asked(&stub).len()), (Ending::Complete, 3));
+        assert_eq!(run(false).await, Ending::Incomplete);
+        assert_eq!(asked(&stub)[3..], ["2024-01-02", "2024-01-03"]);
+        assert_eq!(run(true).await, Ending::Complete);
+        assert_eq!(asked(&stub)[5..], ["2024-01-03", "2024-01-04"]);
+        assert_eq!((run(true).await, asked(&stub).len()), (Ending::Complete, 7));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_lies_behind_a_day_that_could_not_be_had_is_asked_for_again_with_it() {
+        let (mock, folder) = (kafka(), TempDir::new().unwrap());
+        let is_down = Arc::new(AtomicBool::new(true));
+        let fails = Arc::clone(&is_down);
+        let answer = move |request: &str| match request.contains("from=2024-01-03") && fails.load(Ordering::Relaxed) {
+            true => response("500 Oops", &[], b"oops"),
+            false => response("200 OK", &[], b"[]"),
+        };
+        let stub = Stub::saying(answer).await;
+        let backfill = backfill(Some(1), "2024-01-02", "2024-01-04").unwrap();
+        let run = async |resume| {
+            let clock = Clock::by_hand(at("2026-11-20T12:00:00Z"));
+            let run = Run { state_dir: Some(folder.path().to_owned()), clock, ..once(&mock, "") };
+            backfill.run(asking("fmp", &stub.base).1.unwrap(), &run, resume).await.unwrap()
+        };
+        assert_eq!(run(false).await, Ending::Incomplete);
+        assert_eq!(asked(&stub).last().unwrap(), "2024-01-04");
+        let before = asked(&stub).len();
+        is_down.store(false, Ordering::Relaxed);
+        assert_eq!(run(true).await, Ending::Complete);
+        assert_eq!(asked(&stub)[before..], ["2024-01-03", "2024-01-04"]);
     }
 
     #[tokio::test(flavor = "multi_thread")]

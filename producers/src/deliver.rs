@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use contract::records::FetchLog;
-use contract::{Record, Text};
+use contract::Record;
 use service::telemetry;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -14,15 +13,15 @@ use tracing::{info, warn};
 use crate::agenda::Ended;
 use crate::ask::Page;
 use crate::fetch::Cost;
-use crate::memory::Change;
 use crate::meters::SourceMeters;
-use crate::poll::{Ending, KAFKA_WAITS, Mode, Run, Stop, connect, pause};
-use crate::progress::{ItemDone, RoundDone};
+use crate::poll::{KAFKA_WAITS, Mode, Run, Stop, connect, pause};
+use crate::progress::ItemDone;
 use crate::publish::{Delivered, PublishError, Publisher};
 use crate::sift::{Sieve, Sifted, Want, Whole};
 use crate::source::{Endpoint, Reject, Request, Source};
 use crate::state::{End, Kept, Noted, Progress, State};
 use crate::tail::{self, Tail};
+use crate::tally::{ItemTally, Outcome, Tally};
 
 /// Pages that may wait to be published: enough to fetch while Kafka acknowledges, few enough to hold in memory.
 pub(crate) const PAGES_AHEAD: usize = 8;
@@ -57,114 +56,6 @@ pub(crate) struct Left {
     pub(crate) reason: String,
     /// How asking for it ended.
     pub(crate) outcome: Outcome,
-}
-
-/// How asking for an item ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// With all of its pages.
-    #[default]
-    Answered,
-    /// Nothing is new since the last answer.
-    Unchanged,
-    /// The provider does not have it.
-    Skipped,
-    /// The provider has it and could not give it: the next round asks again.
-    GivenUp,
-    /// No item of this source can be had.
-    Halted,
-}
-
-impl Outcome {
-    /// Whether the provider has said what it has to say.
-    fn is_answer(self) -> bool {
-        matches!(self, Outcome::Answered | Outcome::Unchanged | Outcome::Skipped)
-    }
-
-    /// As `fetch_log` says it.
-    fn word(self) -> Text {
-        match self {
-            Outcome::Answered => const { Text::literal("answered") },
-            Outcome::Unchanged => const { Text::literal("unchanged") },
-            Outcome::Skipped => const { Text::literal("skipped") },
-            Outcome::GivenUp => const { Text::literal("given_up") },
-            Outcome::Halted => const { Text::literal("halted") },
-        }
-    }
-}
-
-/// What a run has done so far.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    published: u64,
-    rejected: u64,
-    failed_items: u64,
-}
-
-impl Tally {
-    pub(crate) fn round_done<'a>(&self, source: &'a Source, error: Option<&'a str>) -> RoundDone<'a> {
-        let Tally { published, rejected, failed_items } = *self;
-        RoundDone { source: source.name, done: true, published, rejected, failed_items, error }
-    }
-
-    /// A daemon makes up for an item that was given up in its next round.
-    pub(crate) fn ending(&self, mode: Mode) -> Ending {
-        if mode == Mode::Once && self.failed_items > 0 { Ending::Incomplete } else { Ending::Complete }
-    }
-}
-
-/// What has become of an item.
-#[derive(Debug, Clone, Default)]
-struct ItemTally {
-    published: u64,
-    /// Those of them that correct an earlier one.
-    corrections: u64,
-    /// Records that say what was said before.
-    unchanged: u64,
-    rejected: u64,
-    holes: u64,
-    outcome: Outcome,
-    /// Why it was not answered.
-    error: Option<String>,
-}
-
-impl ItemTally {
-    /// Adds a page, of which so many records were published and rejected.
-    fn add(&mut self, answer: &Answer, sifted: &Sifted, [published, rejected]: [u64; 2]) {
-        self.published += published;
-        self.rejected += rejected;
-        self.unchanged += sifted.unchanged;
-        self.corrections += sifted.records.iter().filter(|(_, change)| *change == Change::Correction).count() as u64;
-        match &answer.page {
-            Ok(page) if page.validators.is_none() => self.outcome = Outcome::Unchanged,
-            Ok(page) => self.holes += page.holes,
-            Err(left) => (self.outcome, self.error) = (left.outcome, Some(left.reason.clone())),
-        }
-    }
-
-    /// What is recorded of the item once it is finished.
-    fn log(&self, source: &Source, answer: &Answer, (cost, duration): (Cost, Duration)) -> Record {
-        let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let fetched_at = answer.at;
-        Record::from(FetchLog {
-            source: source.name.into(),
-            endpoint: answer.endpoint.name.into(),
-            item: answer.item.as_str().into(),
-            fetched_at,
-            outcome: self.outcome.word(),
-            records: count(self.published),
-            corrections: Some(count(self.corrections)),
-            unchanged: Some(count(self.unchanged)),
-            rejects: count(self.rejected),
-            calls: count(cost.calls),
-            bytes: count(cost.bytes),
-            duration_ms: i64::try_from(duration.as_millis()).unwrap_or(i64::MAX),
-            error: self.error.as_deref().map(Text::from),
-            known_at: fetched_at,
-            observed_at: fetched_at,
-            flags: Vec::new(),
-        })
-    }
 }
 
 /// Publishes what a source answers.

@@ -32,7 +32,8 @@ impl Fingerprint {
 /// The time of what has none in its key.
 pub const NO_TIME: i64 = i64::MAX;
 
-const MICROS_PER_DAY: i64 = 86_400_000_000;
+/// Microseconds of a day, of the times of records.
+pub const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// Takes the fingerprints of one endpoint's records.
 #[derive(Debug)]
@@ -121,7 +122,7 @@ fn micros(column: &Column) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use contract::Text;
-    use contract::records::{FinancialRatio, OhlcvBar};
+    use contract::records::{Company, FinancialRatio, OhlcvBar};
 
     use super::*;
     use crate::fixture;
@@ -148,6 +149,23 @@ mod tests {
         assert!(higher.key == print.key && higher.content != print.content);
         let other = of(OhlcvBar { symbol: Text::from("OTHER"), ..bar() });
         assert!(other.key != print.key && other.content == print.content);
+    }
+
+    #[test]
+    fn a_key_belongs_to_its_dataset_and_only_what_is_in_it_is_its_time() {
+        let parsed = fixture::parse(source("fred").unwrap(), "series", "GDP.json").unwrap();
+        let Record::Series(series) = &parsed.records[0] else { panic!("no series") };
+        let parsed = fixture::parse(source("fmp").unwrap(), "profile", "ACME.json").unwrap();
+        let Record::Company(company) = &parsed.records[0] else { panic!("no company") };
+        let (source_name, symbol) = (series.source.clone(), series.series_id.clone());
+        let company = Company { source: source_name, symbol, ..(**company).clone() };
+        let (series, company) = (of((**series).clone()), of(company));
+        assert_ne!(series.key, company.key);
+        assert_eq!((series.time, company.time), (NO_TIME, NO_TIME));
+        let parsed = fixture::parse(source("ici").unwrap(), "flows", "combined@2026.xls").unwrap();
+        let Record::EtfFlow(flow) = &parsed.records[0] else { panic!("no flow") };
+        let end = flow.period_end.and_hms_opt(0, 0, 0).unwrap().and_utc();
+        assert_eq!(of((**flow).clone()).time, end.timestamp_micros());
     }
 
     #[test]

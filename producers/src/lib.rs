@@ -44,6 +44,7 @@ pub mod status;
 #[cfg(test)]
 mod stub;
 pub mod tail;
+mod tally;
 pub mod value;
 pub mod watchlist;
 

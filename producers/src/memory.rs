@@ -27,17 +27,6 @@ pub enum Change {
     Unchanged,
 }
 
-impl Change {
-    /// As the header of a message says it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Change::Insert => "insert",
-            Change::Correction => "correction",
-            Change::Unchanged => "unchanged",
-        }
-    }
-}
-
 /// The fingerprints of an item's records, and how far they go back.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Memory {
@@ -267,10 +256,51 @@ mod tests {
         }
         assert_eq!(memory.finish(Keep::Since(10)), Reading { latest: Some(99), ..Reading::default() });
         assert_eq!((memory.entries.len(), memory.horizon()), (11, Some(89)));
+        let mut memory = Memory::read(&memory.write(), memory.horizon());
         memory.begin();
         assert_eq!(memory.take(&print(89, 1, 89), 0.0), Change::Unchanged);
         assert_eq!(memory.take(&print(50, 1, 50), 0.0), Change::Correction);
         assert_eq!(memory.take(&print(100, 1, 100), 0.0), Change::Insert);
+        // Of the first day that is remembered all was.
+        assert_eq!(memory.take(&print(-1, 1, 89), 0.0), Change::Insert);
+        // An answer that ends earlier brings nothing back.
+        memory.begin();
+        say(&mut memory, 89..95, 1);
+        memory.finish(Keep::Since(10));
+        assert_eq!(memory.horizon(), Some(89));
+    }
+
+    #[test]
+    fn what_is_to_be_kept_is_told_whatever_has_changed() {
+        let mut memory = Memory::default();
+        say(&mut memory, [1, 99].into_iter(), 1);
+        memory.finish(Keep::All);
+        assert!(memory.take_changed() && !memory.take_changed());
+        memory.begin();
+        say(&mut memory, [1, 99].into_iter(), 1);
+        memory.finish(Keep::All);
+        assert!(!memory.take_changed());
+        // The horizon alone.
+        memory.finish(Keep::Since(200));
+        assert!(memory.take_changed());
+        // What is forgotten alone.
+        memory.finish(Keep::SaidOrSince(200));
+        memory.take_changed();
+        memory.begin();
+        say(&mut memory, 99..100, 1);
+        memory.finish(Keep::SaidOrSince(10));
+        assert!(memory.take_changed());
+    }
+
+    #[test]
+    fn what_does_not_fit_any_more_is_published_each_time() {
+        let mut memory = Memory::default();
+        let count = i64::try_from(MAX_ENTRIES).unwrap();
+        say(&mut memory, 0..count, 1);
+        let beyond = [1, 2].map(|_| memory.take(&print(count, 1, count), 0.0));
+        assert_eq!((beyond, memory.entries.len()), ([Change::Insert; 2], MAX_ENTRIES));
+        assert_eq!(memory.take(&print(7, 2, 7), 0.0), Change::Correction);
+        assert_eq!(memory.take(&print(7, 2, 7), 0.0), Change::Unchanged);
     }
 
     #[test]
@@ -291,6 +321,13 @@ mod tests {
         };
         assert!(read(90..101) && read(90..91));
         assert!(!read(91..101) && !read(0..0));
+        // That it did once does not count for the next answer.
+        let mut memory = remembered();
+        say(&mut memory, 90..100, 2);
+        assert!(memory.finish(Keep::Since(10)).reaches_back);
+        memory.begin();
+        say(&mut memory, 90..100, 2);
+        assert!(!memory.finish(Keep::Since(10)).reaches_back);
         // All that there is was read: nothing lies before it.
         let mut memory = remembered();
         say(&mut memory, 0..100, 2);
@@ -311,6 +348,23 @@ mod tests {
         memory.begin();
         say(&mut memory, 90..100, 1);
         assert_eq!(memory.finish(Keep::All).shrunk, None);
+    }
+
+    #[test]
+    fn a_history_is_shorter_when_ten_records_and_more_than_a_fifth_of_it_are_gone() {
+        let shrunk = |known: i64, gone: i64| {
+            let mut memory = Memory::default();
+            // What has no time belongs to no history.
+            for key in 1..=30 {
+                memory.take(&print(-key, 1, NO_TIME), 0.0);
+            }
+            say(&mut memory, 0..known, 1);
+            memory.begin();
+            say(&mut memory, (0..known).filter(|day| *day == 0 || *day > gone), 1);
+            memory.finish(Keep::All).shrunk
+        };
+        assert_eq!((shrunk(49, 10), shrunk(50, 10)), (Some([10, 49]), None));
+        assert_eq!((shrunk(20, 9), shrunk(100, 0)), (None, None));
     }
 
     #[test]

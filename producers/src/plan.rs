@@ -6,7 +6,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 
 use crate::agenda::Agenda;
 use crate::page::midnight;
-use crate::schedule::{Frequency, Kind};
+use crate::schedule::{Frequency, Kind, Schedule};
 use crate::source::{Endpoint, Source};
 use crate::state::Standing;
 use crate::watchlist::Watchlist;
@@ -65,7 +65,7 @@ pub fn planned(
             next: own.iter().map(|entry| entry.due).min().filter(|next| *next > now),
             calls_ahead: own
                 .iter()
-                .map(|entry| calls(entry.item) * polls(endpoint, entry.item, entry.due.max(now), ahead))
+                .map(|entry| calls(entry.item) * polls(&entry.schedule, entry.item, entry.due.max(now), ahead))
                 .sum(),
         });
     }
@@ -78,15 +78,15 @@ pub fn calls_of_day(source: &'static Source, watchlist: &Watchlist, day: NaiveDa
     let to = from.checked_add_days(Days::new(1)).unwrap_or(from);
     let calls = |endpoint: &'static Endpoint| {
         let items = watchlist.items(source, endpoint).iter();
-        let polls: u64 = items.map(|item| polls(endpoint, item, from, to)).sum();
+        let polls: u64 = items.map(|item| polls(&watchlist.schedule(source, endpoint, item), item, from, to)).sum();
         polls * cost(source, endpoint)
     };
     u32::try_from(source.endpoints.iter().map(calls).sum::<u64>()).unwrap_or(u32::MAX)
 }
 
 /// Polls of an item from when it is due until then.
-fn polls(endpoint: &Endpoint, item: &str, due: DateTime<Utc>, to: DateTime<Utc>) -> u64 {
-    u64::from(endpoint.schedule.polls(item, due, to))
+fn polls(schedule: &Schedule, item: &str, due: DateTime<Utc>, to: DateTime<Utc>) -> u64 {
+    u64::from(schedule.polls(item, due, to))
 }
 
 /// Calls that a request counts for.
@@ -100,22 +100,28 @@ mod tests {
     use crate::fixture::{at, date};
     use crate::source::source;
 
+    /// Of an item that was answered then.
+    fn standing(item: &str, answered: &str, calls: u32) -> Standing {
+        Standing {
+            endpoint: "eod".to_owned(),
+            item: item.to_owned(),
+            asked_at: at(answered),
+            answered_at: Some(at(answered)),
+            failures: 0,
+            calls,
+            error: None,
+        }
+    }
+
     #[test]
     fn what_is_due_is_counted_in_the_calls_that_it_takes() {
         let watchlist = "[eodhd]\neod = [\"AAPL.US\", \"MSFT.US\"]\nfundamentals = [\"AAPL.US\"]";
         let (watchlist, eodhd) = (Watchlist::parse(watchlist).unwrap(), source("eodhd").unwrap());
-        let standing = |item: &str, calls| Standing {
-            endpoint: "eod".to_owned(),
-            item: item.to_owned(),
-            asked_at: at("2026-11-20T10:00:00Z"),
-            answered_at: Some(at("2026-11-20T10:00:00Z")),
-            failures: 0,
-            calls,
-            error: None,
-        };
         // Before the close of a Friday.
         let now = at("2026-11-20T20:00:00Z");
-        let planned = planned(eodhd, &watchlist, &[standing("AAPL.US", 1), standing("MSFT.US", 2)], now);
+        let answered = [("AAPL.US", 1), ("MSFT.US", 2)];
+        let standings = answered.map(|(item, calls)| standing(item, "2026-11-20T10:00:00Z", calls));
+        let planned = planned(eodhd, &watchlist, &standings, now);
         let [eod, fundamentals] = &planned[..] else { panic!("{planned:?}") };
         assert_eq!((eod.items, eod.due, eod.calls_now), (2, 0, 0));
         assert_eq!(eod.next, Some(at("2026-11-20T23:00:00Z")));
@@ -126,10 +132,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_just_answered_is_not_counted_again() {
+        let watchlist = Watchlist::parse("[eodhd]\neod = [\"AAPL.US\"]").unwrap();
+        let answered = standing("AAPL.US", "2026-11-20T23:30:00Z", 1);
+        let planned = planned(source("eodhd").unwrap(), &watchlist, &[answered], at("2026-11-20T23:45:00Z"));
+        // At 05:30; at 11:00 the hours are over.
+        assert_eq!((planned[0].calls_ahead, planned[0].next), (1, Some(at("2026-11-21T05:30:00Z"))));
+    }
+
+    #[test]
     fn a_day_on_which_nothing_trades_takes_no_calls_for_prices() {
         let watchlist = Watchlist::parse("[fmp]\neod_prices = [\"AAPL\", \"MSFT\"]").unwrap();
         let calls = |day: &str| calls_of_day(source("fmp").unwrap(), &watchlist, date(day));
         // From 23:00 on until 11:00 of the next day, every six hours.
         assert_eq!((calls("2026-11-20"), calls("2026-11-22")), (2 * 3, 0));
+        let watchlist = Watchlist::parse("[eodhd]\nfundamentals = [\"AAPL.US\", \"MSFT.US\"]").unwrap();
+        assert_eq!(calls_of_day(source("eodhd").unwrap(), &watchlist, date("2026-11-20")), 2 * 10);
     }
 }

@@ -18,7 +18,7 @@ use tracing::{error, warn};
 use crate::agenda::{self, Agenda};
 use crate::asker::{Asked, Asker};
 use crate::clock::Clock;
-use crate::deliver::{Delivery, PAGES_AHEAD, Tally};
+use crate::deliver::{Delivery, PAGES_AHEAD};
 use crate::fetch::Fetcher;
 use crate::meters::{Meters, SourceMeters};
 use crate::plan;
@@ -27,6 +27,7 @@ use crate::publish::Publisher;
 use crate::source::Source;
 use crate::state::State;
 use crate::tail;
+use crate::tally::Tally;
 use crate::watchlist::Watchlist;
 
 /// Time from one look at what is missing to the next.

@@ -47,9 +47,11 @@ const SETTINGS: &[(&str, &str)] = &[
     ("allow.auto.create.topics", "false"),
 ];
 
-/// Header of a record that corrects what was published before: `correction`. One that is new has none: the embedded
-/// broker takes many times as long for a record with headers.
+/// Header of a record that corrects what was published before. One that is new has none: the embedded broker takes many
+/// times as long for a record with headers.
 pub const CHANGE_HEADER: &str = "tapedeck-change";
+/// What it says.
+const CORRECTION: &str = "correction";
 
 /// Why a record is not on Kafka.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -176,8 +178,8 @@ impl Publisher {
         record.encode(&mut message);
         let key = record.message_key();
         let mut sent = BaseRecord::to(&topic).key(&key).payload(&message);
-        if let Some(change) = change.filter(|change| *change == Change::Correction) {
-            sent = sent.headers(OwnedHeaders::new().insert(Header { key: CHANGE_HEADER, value: Some(change.word()) }));
+        if change == Some(Change::Correction) {
+            sent = sent.headers(OwnedHeaders::new().insert(Header { key: CHANGE_HEADER, value: Some(CORRECTION) }));
         }
         let outcome = self.enqueue(sent, key.len() + message.len()).await;
         self.message = message;
@@ -361,7 +363,7 @@ impl ProducerContext for Acknowledgements {
 mod tests {
     use contract::{Decoder, Rows, dataset};
     use rdkafka::consumer::{BaseConsumer, Consumer as _};
-    use rdkafka::message::Message as _;
+    use rdkafka::message::Headers as _;
     use rdkafka::mocking::MockCluster;
     use rdkafka::producer::DefaultProducerContext;
     use rdkafka::types::RDKafkaRespErr;
@@ -380,6 +382,32 @@ mod tests {
 
     fn records() -> Vec<Record> {
         fixture::parse(&crate::sources::cboe::SOURCE, "index_history", "VIX.csv").unwrap().records
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_correction_says_so_in_a_header_and_nothing_else_has_one() {
+        let mock = MockCluster::new(1).unwrap();
+        let mut publisher = publisher(&mock).await;
+        let records = records();
+        publisher.publish(&records[0]).await.unwrap();
+        publisher.publish_change(&records[1], Change::Insert).await.unwrap();
+        publisher.publish_change(&records[2], Change::Correction).await.unwrap();
+        publisher.flush().await.unwrap();
+        let mut config = Cluster::new(&mock.bootstrap_servers(), "test").client_config("reader");
+        let consumer: BaseConsumer = config.set("group.id", "reader").create().unwrap();
+        let mut assignment = TopicPartitionList::new();
+        for partition in 0..3 {
+            assignment.add_partition_offset(TOPIC, partition, Offset::Beginning).unwrap();
+        }
+        consumer.assign(&assignment).unwrap();
+        let mut said = Vec::new();
+        for _ in 0..3 {
+            // All have the same key, and thus their order.
+            let message = consumer.poll(Duration::from_secs(30)).unwrap().unwrap();
+            let header = message.headers().map(|headers| headers.get_as::<str>(0).unwrap());
+            said.push(header.map(|header| (header.key.to_owned(), header.value.unwrap().to_owned())));
+        }
+        assert_eq!(said, [None, None, Some(("tapedeck-change".to_owned(), "correction".to_owned()))]);
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -231,6 +231,38 @@ impl When {
 }
 
 impl Schedule {
+    /// Once a day at any hour, for what changes now and then.
+    pub const fn once_a_day(kind: Kind) -> Schedule {
+        Schedule { kind, frequency: Frequency::Irregular, every: days(1), when: When::Always, sla: days(3) }
+    }
+
+    /// So often from Monday to Friday on the provider's clocks, for what an authority publishes.
+    pub const fn on_weekdays(kind: Kind, zone: Tz, every: Duration) -> Schedule {
+        let when = When::Weekdays { zone };
+        Schedule { kind, frequency: Frequency::Irregular, every, when, sla: days(1) }
+    }
+
+    /// The prices of a day: every six hours of the half day that begins two hours after the close.
+    pub const fn end_of_day(market: fn(item: &str) -> Market) -> Schedule {
+        let when = When::AfterClose { market, from: hours(2), hours: hours(12) };
+        Schedule { kind: Kind::Prices, frequency: Frequency::Daily, every: hours(6), when, sla: hours(12) }
+    }
+
+    /// Every quarter of an hour while a market trades, and so long after its close.
+    pub const fn while_trading(kind: Kind, market: fn(item: &str) -> Market, after: Duration) -> Schedule {
+        let when = When::Trading { market, after };
+        Schedule { kind, frequency: Frequency::Intraday, every: minutes(15), when, sla: hours(2) }
+    }
+
+    /// The same on some days of the month alone, at any hour, for what is known to come out then.
+    pub fn on_days(self, first: u32, last: u32) -> Schedule {
+        let zone = match self.when {
+            When::DaysOfMonth { zone, .. } | When::Weekdays { zone } => zone,
+            When::Always | When::Trading { .. } | When::AfterClose { .. } => Tz::UTC,
+        };
+        Schedule { when: When::DaysOfMonth { zone, first, last }, ..self }
+    }
+
     /// When an item is asked for again that was answered then.
     pub fn after_answer(&self, item: &str, answered: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let every = TimeDelta::from_std(self.every).ok()?;
@@ -331,6 +363,9 @@ mod tests {
         assert_eq!(age(TRADING, "2026-11-26T00:00:00Z", "2026-11-28T00:00:00Z"), 7 * HOUR / 2);
         assert_eq!(age(When::Always, "2026-11-26T00:00:00Z", "2026-11-28T01:00:00Z"), 49 * HOUR);
         assert_eq!(age(When::Always, "2026-11-28T00:00:00Z", "2026-11-26T00:00:00Z"), Duration::ZERO);
+        // It does not grow older than a year and some weeks.
+        assert_eq!(age(When::Always, "2026-01-01T00:00:00Z", "2026-12-31T00:00:00Z"), 364 * 24 * HOUR);
+        assert_eq!(age(When::Always, "2020-01-01T00:00:00Z", "2026-12-31T00:00:00Z"), 400 * 24 * HOUR);
         // Hours that go on until the next ones begin are counted once.
         let long = When::AfterClose { market: new_york, from: HOUR, hours: 30 * HOUR };
         assert_eq!(age(long, "2026-11-16T23:00:00Z", "2026-11-18T23:00:00Z"), 48 * HOUR);

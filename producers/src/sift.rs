@@ -7,7 +7,7 @@ use contract::Record;
 use contract::records::DeadLetter;
 
 use crate::ask::Page;
-use crate::fingerprint::{Fingerprints, NO_TIME};
+use crate::fingerprint::{Fingerprints, MICROS_PER_DAY, NO_TIME};
 use crate::market::Market;
 use crate::memory::{Change, Keep, Memory, Reading};
 use crate::source::{Endpoint, LookBack, Range};
@@ -16,7 +16,6 @@ use crate::tail::Tail;
 
 /// Days that are remembered beyond the look-back: the day that a poll begins with is a whole one, and an exchange's.
 const SPARE_DAYS: i64 = 3;
-const MICROS_PER_DAY: i64 = 86_400_000_000;
 /// Days after a session until it is missing: some providers are a night late.
 const GRACE_DAYS: i64 = 2;
 /// Before it nobody has held the markets' calendars against another source.
@@ -264,18 +263,13 @@ mod tests {
     }
 
     /// Reads an answer of some bars; gives what is published of it as day and change, and what is kept.
-    fn read(
-        known: ItemState,
-        want: Want,
-        today: &str,
-        bars: &[(&str, f64)],
-    ) -> (Vec<(String, &'static str)>, Sieve, Whole) {
+    fn read(known: ItemState, want: Want, today: &str, bars: &[(&str, f64)]) -> (Vec<(String, Change)>, Sieve, Whole) {
         let range = want.range(chart(), &known, date(today));
         let mut sieve = Sieve::new(chart(), "AAPL", want, range, known);
         let records = bars.iter().map(|(day, close)| bar(day, *close)).collect();
         let sifted = sieve.sift(&mut page(Parsed { records, ..Parsed::default() }), &mut Tail::default());
         let shown = |record: &Record| trading_date(record).unwrap().to_string();
-        let published = sifted.records.iter().map(|(record, change)| (shown(record), change.word())).collect();
+        let published = sifted.records.iter().map(|(record, change)| (shown(record), *change)).collect();
         let whole = sieve.finish(at(&format!("{today}T22:00:00Z")));
         (published, sieve, whole)
     }
@@ -298,14 +292,14 @@ mod tests {
             days.iter().enumerate().map(|(at, day)| (day.as_str(), closes(at))).collect()
         };
         let (first, sieve, whole) = read(ItemState::default(), Want::Live, "2026-11-24", &bars(&|_| 1.0)[..25]);
-        assert!(first.len() == 25 && first.iter().all(|(_, change)| *change == "insert"));
+        assert!(first.len() == 25 && first.iter().all(|(_, change)| *change == Change::Insert));
         let known = kept(&sieve, &whole);
         let range = Want::Live.range(chart(), &known, date("2026-11-24")).unwrap();
         assert_eq!((range.first, range.last), (date("2026-10-17"), date("2026-11-25")));
         // A provider that gives all, whatever it is asked for: what lies before the look-back is nobody's business.
         let again = bars(&|at| if at == 3 || at == 23 { 2.0 } else { 1.0 });
         let (published, _, whole) = read(known, Want::Live, "2026-11-24", &again);
-        assert_eq!(published, [(days[23].clone(), "correction"), (days[25].clone(), "insert")]);
+        assert_eq!(published, [(days[23].clone(), Change::Correction), (days[25].clone(), Change::Insert)]);
         assert_eq!(whole.reread, Some(false));
     }
 
@@ -320,7 +314,7 @@ mod tests {
         assert_eq!(Want::Live.range(chart(), &known, date("2026-11-24")), None);
         let (published, sieve, whole) = read(known, Want::Live, "2026-11-24", &bars(2.0));
         assert_eq!(published.len(), 26 - whole_look_back(&days), "{published:?}");
-        assert!(published.iter().all(|(_, change)| *change == "correction"));
+        assert!(published.iter().all(|(_, change)| *change == Change::Correction));
         assert_eq!(whole.reread, Some(false));
         let (published, ..) = read(kept(&sieve, &whole), Want::Live, "2026-11-24", &bars(2.0));
         assert!(published.is_empty(), "{published:?}");
@@ -346,12 +340,88 @@ mod tests {
     }
 
     #[test]
+    fn the_day_before_those_that_were_asked_for_may_be_the_exchanges_and_none_before_it() {
+        let bars = [("2026-10-19", 1.0), ("2026-10-20", 1.0), ("2026-11-20", 1.0)];
+        let (_, sieve, whole) = read(ItemState::default(), Want::Live, "2026-11-20", &bars);
+        let again = |bars: &[(&str, f64)]| read(kept(&sieve, &whole), Want::Live, "2026-11-20", bars).0;
+        let range = Want::Live.range(chart(), &kept(&sieve, &whole), date("2026-11-20")).unwrap();
+        assert_eq!(range.first, date("2026-10-21"));
+        assert_eq!(again(&bars), []);
+        let restated = [("2026-10-19", 2.0), ("2026-10-20", 2.0), ("2026-11-20", 1.0)];
+        assert_eq!(again(&restated), [("2026-10-20".to_owned(), Change::Correction)]);
+    }
+
+    #[test]
+    fn a_record_of_the_future_does_not_move_the_days_that_are_asked_for() {
+        let latest = Some(at("2027-06-01T00:00:00Z").timestamp_micros());
+        let known = ItemState { latest, ..ItemState::default() };
+        let range = Want::Live.range(chart(), &known, date("2026-11-20")).unwrap();
+        assert_eq!((range.first, range.last), (date("2026-10-21"), date("2026-11-21")));
+    }
+
+    #[test]
+    fn before_2000_nothing_is_missing() {
+        let bars = [("1999-12-29", 1.0), ("2000-01-05", 1.0)];
+        let (.., whole) = read(ItemState::default(), Want::Live, "2000-01-08", &bars);
+        assert_eq!(whole.days.missing, BTreeSet::from(["2000-01-03", "2000-01-04", "2000-01-06"].map(date)));
+    }
+
+    #[test]
+    fn a_day_without_a_value_is_missing_and_an_hour_is_no_day() {
+        let Record::OhlcvBar(day) = bar("2026-11-18", 1.0) else { panic!("no bar") };
+        let hour = OhlcvBar { bar_interval: "1h".into(), trading_date: date("2026-11-19"), ..*day.clone() };
+        let mut sieve = Sieve::new(chart(), "AAPL", Want::Live, None, ItemState::default());
+        let empty_days = vec![date("2026-11-17")];
+        let mut page = Page { empty_days, ..page(Parsed { records: vec![hour.into()], ..Parsed::default() }) };
+        sieve.sift(&mut page, &mut Tail::default());
+        let days = sieve.finish(at("2026-11-20T12:00:00Z")).days;
+        assert_eq!((days.there, days.missing), (BTreeSet::new(), BTreeSet::from([date("2026-11-17")])));
+    }
+
+    #[test]
+    fn only_the_first_page_of_all_that_there_is_can_be_the_whole() {
+        let sieve = |range| Sieve::new(chart(), "AAPL", Want::Live, range, ItemState::default());
+        let day = date("2026-11-20");
+        let some = Some(Range { first: day, last: day });
+        assert_eq!([0, 100].map(|offset| sieve(None).is_whole(offset)), [true, false]);
+        assert_eq!([0, 100].map(|offset| sieve(some).is_whole(offset)), [false, false]);
+    }
+
+    /// Reads the same records in two answers; gives how many are published of each.
+    fn twice(endpoint: &'static Endpoint, item: &str, records: &[Record]) -> [usize; 2] {
+        let mut known = ItemState::default();
+        [1, 2].map(|_| {
+            let mut sieve = Sieve::new(endpoint, item, Want::Live, None, std::mem::take(&mut known));
+            let mut page = page(Parsed { records: records.to_vec(), ..Parsed::default() });
+            let published = sieve.sift(&mut page, &mut Tail::default()).records.len();
+            let whole = sieve.finish(at(fixture::RECEIVED));
+            known = kept(&sieve, &whole);
+            published
+        })
+    }
+
+    #[test]
+    fn how_long_something_is_remembered_is_the_endpoints() {
+        let cboe = source("cboe").unwrap();
+        let parsed = fixture::parse(cboe, "options", "AAPL.json").unwrap();
+        let Record::OptionQuote(quote) = &parsed.records[0] else { panic!("no quote") };
+        // It is on the page for weeks.
+        let old = contract::records::OptionQuote { quoted_at: at("2026-10-01T20:00:00Z"), ..(**quote).clone() };
+        let new = contract::records::OptionQuote { quoted_at: at("2026-11-19T20:00:00Z"), ..(**quote).clone() };
+        assert_eq!(twice(cboe.endpoint("options").unwrap(), "AAPL", &[old.into(), new.into()]), [2, 0]);
+        let bars = ["2020-01-02", "2026-11-19"].map(|day| bar(day, 1.0));
+        assert_eq!(twice(cboe.endpoint("index_history").unwrap(), "SKEW", &bars), [2, 0]);
+        // Of a file nothing is.
+        assert_eq!(twice(source("file").unwrap().endpoint("csv").unwrap(), "x.csv?ohlcv_bar", &bars), [2, 2]);
+    }
+
+    #[test]
     fn a_repair_publishes_the_days_that_were_missing_and_moves_nothing() {
         let days = ["2026-08-03", "2026-08-05"].map(date);
         let want = Want::Repair(BTreeSet::from(days));
         let bars = [("2026-08-03", 1.0), ("2026-08-04", 1.0)];
         let (published, sieve, whole) = read(ItemState::default(), want, "2026-11-24", &bars);
-        assert_eq!(published, [("2026-08-03".to_owned(), "insert")]);
+        assert_eq!(published, [("2026-08-03".to_owned(), Change::Insert)]);
         assert_eq!((whole.reread, whole.reading), (None, Reading::default()));
         assert_eq!(sieve.memory, Memory::default());
         assert_eq!(whole.days.there, BTreeSet::from([days[0]]));
@@ -366,6 +436,13 @@ mod tests {
         let (published, sieve, whole) = read(ItemState::default(), want, "2026-11-24", &bars);
         assert_eq!(published.iter().map(|(day, _)| day.as_str()).collect::<Vec<_>>(), ["2026-08-03", "2026-08-04"]);
         assert_eq!((whole.reread, sieve.memory), (None, Memory::default()));
+        assert_eq!(whole.days.there, BTreeSet::from([range.first, range.last]));
+        // Of others it says nothing.
+        let want = Want::Backfill { range, whole: range };
+        let bars = [("2026-08-03", 1.0), ("2026-08-07", 1.0)];
+        let (.., whole) = read(ItemState::default(), want, "2026-11-24", &bars);
+        assert_eq!(whole.days.there, BTreeSet::from([range.first]));
+        assert_eq!(whole.days.missing, BTreeSet::from([range.last]));
     }
 
     #[test]

@@ -359,6 +359,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(turn(60_000).await, None);
         }
+        assert_eq!(turn(60_000).await, Some(pause));
         assert_eq!(turn(-3_600_000).await, Some(pause));
     }
 
@@ -369,10 +370,43 @@ mod tests {
         std::fs::write(&path, vec![b'x'; 10_000]).unwrap();
         let state = State::open(folder.path(), "fred").await.unwrap();
         assert_eq!(state.spent(at(NOON)).await.unwrap(), [0, 0, 0]);
+        let aside = folder.path().join("fred.spoilt");
+        std::fs::remove_file(&aside).unwrap();
         sqlx::raw_sql("pragma user_version = 99").execute(&mut *state.connection.lock().await).await.unwrap();
         drop(state);
         State::open(folder.path(), "fred").await.unwrap();
-        assert!(folder.path().join("fred.spoilt").exists());
+        assert!(aside.exists());
         assert!(State::existing(folder.path(), "cboe").await.unwrap().is_none());
+    }
+    #[tokio::test]
+    async fn what_was_asked_and_answered_is_forgotten_and_what_it_has_cost_is_not() {
+        let state = State::in_memory("fmp").await.unwrap();
+        let (budget, day) = (Budget::new(20), at(NOON).date_naive());
+        spend(&state, &budget, Class::Live, 3, NOON).await.unwrap();
+        spend(&state, &budget, Class::Live, 5, "2026-11-21T12:00:00Z").await.unwrap();
+        let end = End {
+            at: at(NOON),
+            answered: true,
+            calls: 1,
+            error: None,
+            latest: Some(1),
+            reread: None,
+            validators: None,
+        };
+        let kept = Kept { endpoint: "eod_prices", item: "AAPL", memory: None, end: Some(end) };
+        state.keep(&[kept], &Noted::default()).await.unwrap();
+        let missing = Days { missing: [day].into(), ..Days::default() };
+        state.note_days("eod_prices", "AAPL", &missing, at(NOON)).await.unwrap();
+        let key = ("eod_prices", "AAPL", day, day);
+        state.note_backfill(key, Progress { next_day: day, calls: 1, records: 1 }).await.unwrap();
+        assert_eq!((state.standings().await.unwrap().len(), state.gaps(None).await.unwrap().len()), (1, 1));
+        state.forget().await.unwrap();
+        assert_eq!((state.standings().await.unwrap(), state.gaps(None).await.unwrap()), (vec![], vec![]));
+        assert_eq!(state.backfill(key).await.unwrap(), None);
+        assert_eq!(state.spent(at(NOON)).await.unwrap(), [5, 0, 0]);
+        // A day that is over costs no more.
+        let mut connection = state.connection.lock().await;
+        let days: i64 = sqlx::query_scalar("select count(*) from quota").fetch_one(&mut *connection).await.unwrap();
+        assert_eq!(days, 1);
     }
 }

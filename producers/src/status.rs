@@ -52,7 +52,7 @@ pub fn health(
             .clone()
             .map(|(item, standing)| {
                 let answered = standing?.answered_at?;
-                Some((endpoint.schedule.age(item, answered, now), answered))
+                Some((watchlist.schedule(source, endpoint, item).age(item, answered, now), answered))
             })
             .collect();
         let oldest = ages.iter().copied().collect::<Option<Vec<_>>>();
@@ -111,8 +111,8 @@ mod tests {
     #[test]
     fn open_gaps_and_the_last_error_are_told() {
         let watchlist = Watchlist::parse("[yahoo]\nchart = [\"AAPL\"]").unwrap();
-        let gap = |item: &str, state| Gap {
-            endpoint: "chart".to_owned(),
+        let gap = |endpoint: &str, item: &str, state| Gap {
+            endpoint: endpoint.to_owned(),
             item: item.to_owned(),
             day: date("2026-11-10"),
             noticed_at: at("2026-11-12T00:00:00Z"),
@@ -120,7 +120,12 @@ mod tests {
             asks: 1,
             state,
         };
-        let gaps = [gap("AAPL", GapState::Open), gap("AAPL", GapState::Filled), gap("OTHER", GapState::Open)];
+        let gaps = [
+            gap("chart", "AAPL", GapState::Open),
+            gap("chart", "AAPL", GapState::Filled),
+            gap("chart", "OTHER", GapState::Open),
+            gap("options", "AAPL", GapState::Open),
+        ];
         let standings = [standing("AAPL", Some("2026-11-20T21:45:00Z"), Some("HTTP 500"))];
         let yahoo = source("yahoo").unwrap();
         let told = health(yahoo, &watchlist, &standings, &gaps, at("2026-11-20T21:46:00Z")).remove(0);

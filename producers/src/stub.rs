@@ -14,6 +14,15 @@ pub(crate) struct Stub {
 impl Stub {
     /// Answers each request with the next response, and the last one from then on; then keeps silent for `linger`.
     pub(crate) async fn start(responses: Vec<Vec<u8>>, linger: Duration) -> Stub {
+        Stub::with(move |index, _| responses[index.min(responses.len() - 1)].clone(), linger).await
+    }
+
+    /// Answers each request with what is said to it.
+    pub(crate) async fn saying(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Stub {
+        Stub::with(move |_, request| answer(request), Duration::ZERO).await
+    }
+
+    async fn with(answer: impl Fn(usize, &str) -> Vec<u8> + Send + 'static, linger: Duration) -> Stub {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -25,12 +34,13 @@ impl Stub {
                 while !head.ends_with(b"\r\n\r\n") {
                     head.push(socket.read_u8().await.unwrap());
                 }
-                let index = {
+                let response = {
                     let mut seen = seen.lock().unwrap();
-                    seen.push(String::from_utf8(head).unwrap());
-                    seen.len() - 1
+                    let request = String::from_utf8(head).unwrap();
+                    let response = answer(seen.len(), &request);
+                    seen.push(request);
+                    response
                 };
-                let response = responses[index.min(responses.len() - 1)].clone();
                 // The client may hang up early: that is what some tests are about.
                 let _ = socket.write_all(&response).await;
                 tokio::time::sleep(linger).await;

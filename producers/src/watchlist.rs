@@ -1,11 +1,13 @@
 //! What to poll: for each source and endpoint a list of items, in one TOML file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
+use serde::Deserialize;
 use service::settings;
 use thiserror::Error;
 
 use crate::SOURCES;
+use crate::schedule::Schedule;
 use crate::source::{Endpoint, Source, source_among};
 
 /// What to poll.
@@ -13,6 +15,25 @@ use crate::source::{Endpoint, Source, source_among};
 pub struct Watchlist {
     /// Items by source and endpoint.
     lists: BTreeMap<String, BTreeMap<String, Vec<String>>>,
+    /// First and last day of the month on which an item is asked for, by source, endpoint and item, where that was said.
+    days: BTreeMap<String, BTreeMap<String, BTreeMap<String, [u32; 2]>>>,
+}
+
+/// An item as it is listed.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected an item in quotes, or `{ item = \"..\", days = [1, 7] }`")]
+enum Listed {
+    /// At the hours of its endpoint.
+    Plain(String),
+    /// On some days of the month only.
+    OnDays(OnDays),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OnDays {
+    item: String,
+    days: [u32; 2],
 }
 
 /// Why there is no watchlist.
@@ -56,16 +77,50 @@ impl Watchlist {
 
     /// Reads a watchlist of these sources.
     pub fn parse_among(sources: &'static [Source], text: &str) -> Result<Watchlist, WatchlistError> {
-        let lists = toml::from_str(text).map_err(|error| malformed(text, &error))?;
-        let mut watchlist = Watchlist { lists };
-        for (source_name, endpoints) in &mut watchlist.lists {
-            let source = source_among(sources, source_name).map_err(WatchlistError::Unknown)?;
-            for (endpoint_name, items) in endpoints {
-                let endpoint = source.endpoint(endpoint_name).map_err(WatchlistError::Unknown)?;
-                check(source, endpoint, items)?;
+        let listed: BTreeMap<String, BTreeMap<String, Vec<Listed>>> =
+            toml::from_str(text).map_err(|error| malformed(text, &error))?;
+        let mut watchlist = Watchlist::default();
+        for (source_name, endpoints) in listed {
+            let source = source_among(sources, &source_name).map_err(WatchlistError::Unknown)?;
+            for (endpoint_name, listed) in endpoints {
+                let endpoint = source.endpoint(&endpoint_name).map_err(WatchlistError::Unknown)?;
+                watchlist.add(source, endpoint, listed)?;
             }
         }
         Ok(watchlist)
+    }
+
+    fn add(&mut self, source: &Source, endpoint: &Endpoint, listed: Vec<Listed>) -> Result<(), WatchlistError> {
+        let mut items = Vec::with_capacity(listed.len());
+        for one in listed {
+            let (item, days) = match one {
+                Listed::Plain(item) => (item, None),
+                Listed::OnDays(OnDays { item, days }) => (item, Some(days)),
+            };
+            if let Some([first, last]) = days {
+                if first < 1 || last > 31 || first > last {
+                    let place = format!("`{}.{}`", source.name, endpoint.name);
+                    let reason = format!("{place}: days {first} to {last} of `{item}` are no days of a month");
+                    return Err(WatchlistError::Unknown(reason));
+                }
+                let of_source = self.days.entry(source.name.to_owned()).or_default();
+                of_source.entry(endpoint.name.to_owned()).or_default().insert(item.clone(), [first, last]);
+            }
+            items.push(item);
+        }
+        check(source, endpoint, &items)?;
+        self.lists.entry(source.name.to_owned()).or_default().insert(endpoint.name.to_owned(), items);
+        Ok(())
+    }
+
+    /// When an item is asked for: as its endpoint says, or on the days of the month that were said, by the same clocks.
+    pub fn schedule(&self, source: &Source, endpoint: &Endpoint, item: &str) -> Schedule {
+        let of_source = self.days.get(source.name);
+        let days = of_source.and_then(|endpoints| endpoints.get(endpoint.name)?.get(item));
+        match days {
+            None => endpoint.schedule,
+            Some([first, last]) => endpoint.schedule.on_days(*first, *last),
+        }
     }
 
     /// The items of an endpoint.
@@ -78,9 +133,10 @@ impl Watchlist {
 /// An item that cannot be asked for or is there twice is a slip of the pen, better told now than in every round.
 fn check(source: &Source, endpoint: &Endpoint, items: &[String]) -> Result<(), WatchlistError> {
     let place = format!("`{}.{}`", source.name, endpoint.name);
-    for (index, item) in items.iter().enumerate() {
+    let mut known = HashSet::new();
+    for item in items {
         (endpoint.path)(item, 0).map_err(|error| WatchlistError::Unknown(format!("{place}: {error}")))?;
-        if items[..index].contains(item) {
+        if !known.insert(item) {
             return Err(WatchlistError::Unknown(format!("{place}: `{item}` is listed twice")));
         }
     }
@@ -112,6 +168,18 @@ mod tests {
     }
 
     #[test]
+    fn monthly_data_may_be_asked_for_in_its_first_week_alone() {
+        let text = "[fred]\nobservations = [\"GDP\", { item = \"UNRATE\", days = [1, 7] }]";
+        let watchlist = Watchlist::parse(text).unwrap();
+        assert_eq!(items(&watchlist, "fred", "observations"), ["GDP", "UNRATE"]);
+        let fred = source("fred").unwrap();
+        let endpoint = fred.endpoint("observations").unwrap();
+        let words = |item: &str| watchlist.schedule(fred, endpoint, item).words();
+        assert_eq!(words("GDP"), endpoint.schedule.words());
+        assert_eq!(words("UNRATE"), "every 1 h from day 1 to 7 of a month in America/New_York");
+    }
+
+    #[test]
     fn what_is_wrong_is_said_on_one_line() {
         for (text, expected) in [
             (
@@ -120,6 +188,14 @@ mod tests {
             ),
             ("[yahoo]\nchart = [\"A B\"]", "watchlist: `yahoo.chart`: `A B` is not a symbol, such as `AAPL`"),
             ("[yahoo]\nchart = [\"X\", \"X\"]", "watchlist: `yahoo.chart`: `X` is listed twice"),
+            (
+                "[yahoo]\nchart = [{ item = \"X\", days = [0, 7] }]",
+                "watchlist: `yahoo.chart`: days 0 to 7 of `X` are no days of a month",
+            ),
+            (
+                "[yahoo]\nchart = [7]",
+                "watchlist, line 2: expected an item in quotes, or `{ item = \"..\", days = [1, 7] }`; expected `[source]`, then `endpoint = [\"item\", ..]`",
+            ),
             (
                 "[yahoo]\n\nchart = \"AAPL\"",
                 "watchlist, line 3: invalid type: string \"AAPL\", expected a sequence; expected `[source]`, then `endpoint = [\"item\", ..]`",

@@ -6,6 +6,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use contract::Record;
 use producers::ask::Page;
+use producers::memory::Change;
 use producers::sift::{Sieve, Want};
 use producers::source::{Request, source};
 use producers::state::ItemState;
@@ -94,13 +95,13 @@ fn canonical(value: &serde_json::Value) -> String {
 }
 
 /// What is published of the later answer after the earlier one, by key.
-fn published(earlier: Page, later: Page, pair: (&str, &str, &str)) -> BTreeMap<String, &'static str> {
+fn published(earlier: Page, later: Page, pair: (&str, &str, &str)) -> BTreeMap<String, Change> {
     let endpoint = source(pair.0).unwrap().endpoint(pair.1).unwrap();
     let mut sieve = Sieve::new(endpoint, pair.2, Want::Live, None, ItemState::default());
     let (mut earlier, mut later) = (earlier, later);
     sieve.sift(&mut earlier, &mut Tail::default());
     let sifted = sieve.sift(&mut later, &mut Tail::default());
-    sifted.records.iter().map(|(record, change)| (said(record).0, change.word())).collect()
+    sifted.records.iter().map(|(record, change)| (said(record).0, *change)).collect()
 }
 
 #[test]
@@ -118,12 +119,12 @@ fn a_later_answer_yields_exactly_the_records_that_have_changed() {
         let mut expected = BTreeMap::new();
         for (key, values) in second.records.iter().map(said) {
             match before.get(&key) {
-                None => drop(expected.insert(key, "insert")),
-                Some(old) if *old != values => drop(expected.insert(key, "correction")),
+                None => drop(expected.insert(key, Change::Insert)),
+                Some(old) if *old != values => drop(expected.insert(key, Change::Correction)),
                 Some(_) => {}
             }
         }
-        let count = expected.values().filter(|change| **change == "correction").count();
+        let count = expected.values().filter(|change| **change == Change::Correction).count();
         corrections.insert(format!("{source_name} {endpoint} {later}"), count);
         assert_eq!(published(first, second, pair), expected, "{later} after {earlier}");
     }

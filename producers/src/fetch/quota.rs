@@ -122,6 +122,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::source::source;
 
     fn budget(calls: u32, planned: u32) -> Budget {
         let budget = Budget::new(calls);
@@ -141,6 +142,16 @@ mod tests {
         assert_eq!(left([100, 0, 0]), [0, 0, 0]);
         // A plan that is larger than what is granted leaves nothing to others.
         assert_eq!(Class::ALL.map(|class| budget(100, 500).left(class, [0, 0, 0])), [100, 0, 0]);
+    }
+
+    #[test]
+    fn a_provider_grants_what_its_plan_does_and_what_stands_in_its_place_any_number() {
+        let fmp = source("fmp").unwrap();
+        let calls = |is_own| Budget::of(fmp, is_own).unwrap().map(|budget| budget.calls);
+        assert_eq!((calls(true), calls(false)), (fmp.quota.map(|quota| quota.calls), None));
+        assert!(Budget::of(source("fred").unwrap(), true).unwrap().is_none());
+        let quota = source("eodhd").unwrap().quota.unwrap();
+        assert_eq!(["eod", "fundamentals", "bulk_eod"].map(|endpoint| quota.cost(endpoint)), [1, 10, 100]);
     }
 
     #[test]

@@ -102,6 +102,9 @@ mod tests {
         assert_eq!(why, "it wants to be left alone for 1 seconds more");
         tried.now += Duration::from_secs(1);
         assert_eq!(tried.left(), None);
+        // It is there, however often it says so.
+        (0..4).for_each(|_| assert_eq!(tried.note(Sign::Busy(Duration::from_secs(5))), Some(5)));
+        assert_eq!(tried.note(Sign::Failed), None);
     }
 
     #[test]

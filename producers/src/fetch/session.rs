@@ -320,6 +320,7 @@ mod tests {
             assert!(!sent(wide, to), "{to}");
         }
         assert!(sent("A3=x", "https://fc.yahoo.com/y") && !sent("A3=x", "https://query1.finance.yahoo.com/"));
+        assert!(sent(wide, "https://a.fc.yahoo.com/") && !sent("A3=x", "https://a.fc.yahoo.com/"));
         for text in ["A3=x; Domain=example.org", "A3=x; Domain=com", "A3=x; Max-Age=0", "A3=", "=x", "A3", ""] {
             assert!(read(text).is_none(), "{text}");
         }

@@ -61,13 +61,7 @@ pub const SOURCE: Source = Source {
             item: "symbol, e.g. `AAPL`; of an index with `_` before it, e.g. `_SPX`",
             known_at: "`timestamp` of the file, else the time of receipt",
             // As old as the quotes are.
-            schedule: Schedule {
-                kind: Kind::Options,
-                frequency: Frequency::Intraday,
-                every: minutes(15),
-                when: When::Trading { market: new_york, after: minutes(30) },
-                sla: hours(1),
-            },
+            schedule: Schedule { sla: hours(1), ..Schedule::while_trading(Kind::Options, new_york, minutes(30)) },
             history: History::PASSING,
             base: None,
             path: options::path,

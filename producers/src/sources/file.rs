@@ -47,7 +47,7 @@
 
 use std::time::Duration;
 
-use crate::schedule::{Frequency, Kind, Schedule, When, days};
+use crate::schedule::{Kind, Schedule, days};
 use crate::source::{Auth, Endpoint, History, LookBack, Source};
 
 mod cell;
@@ -76,13 +76,7 @@ pub const SOURCE: Source = Source {
             datasets: DATASETS,
             item: ITEM,
             known_at: KNOWN_AT,
-            schedule: Schedule {
-                kind: Kind::Files,
-                frequency: Frequency::Irregular,
-                every: POLL,
-                when: When::Always,
-                sla: days(1),
-            },
+            schedule: FILES,
             history: READ_AGAIN,
             base: None,
             path: csv::path,
@@ -94,13 +88,7 @@ pub const SOURCE: Source = Source {
             datasets: DATASETS,
             item: ITEM,
             known_at: KNOWN_AT,
-            schedule: Schedule {
-                kind: Kind::Files,
-                frequency: Frequency::Irregular,
-                every: POLL,
-                when: When::Always,
-                sla: days(1),
-            },
+            schedule: FILES,
             history: READ_AGAIN,
             base: None,
             path: jsonl::path,
@@ -112,13 +100,7 @@ pub const SOURCE: Source = Source {
             datasets: DATASETS,
             item: ITEM,
             known_at: KNOWN_AT,
-            schedule: Schedule {
-                kind: Kind::Files,
-                frequency: Frequency::Irregular,
-                every: POLL,
-                when: When::Always,
-                sla: days(1),
-            },
+            schedule: FILES,
             history: READ_AGAIN,
             base: None,
             path: parquet::path,
@@ -132,7 +114,7 @@ const READ_AGAIN: History = History { look_back: LookBack::Nothing, ..History::A
 const ITEM: &str = "file and mapping, e.g. `prices.csv?ohlcv_bar&symbol=Ticker&trading_date=Date&bar_interval:=1d`";
 const KNOWN_AT: &str = "a column of the file, else when it was last written";
 /// Files of history are rarely written, and all of a file is published anew.
-const POLL: Duration = Duration::from_secs(24 * 3600);
+const FILES: Schedule = Schedule { sla: days(1), ..Schedule::once_a_day(Kind::Files) };
 
 /// What rows of a file can be: every dataset but what tapedeck itself refuses.
 pub(crate) const DATASETS: &[&str] = &[

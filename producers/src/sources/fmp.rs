@@ -25,7 +25,7 @@ use crate::market::Market;
 use crate::page::{Fault, excerpt, is_markup, without_bom};
 use crate::percent::percent_encoded;
 use crate::raw::Raw;
-use crate::schedule::{Frequency, Kind, Schedule, When, days, hours};
+use crate::schedule::{Frequency, Kind, Schedule, days};
 use crate::seen::{Hashing, Known};
 use crate::source::{
     Auth, Base, Endpoint, History, LookBack, PageError, Parsed, Quota, Range, Ranged, Request, Source,
@@ -66,13 +66,7 @@ pub const SOURCE: Source = Source {
             datasets: &["ohlcv_bar"],
             item: "symbol, e.g. `AAPL`",
             known_at: RECEIPT,
-            schedule: Schedule {
-                kind: Kind::Prices,
-                frequency: Frequency::Daily,
-                every: hours(6),
-                when: When::AfterClose { market, from: hours(2), hours: hours(12) },
-                sla: hours(12),
-            },
+            schedule: Schedule::end_of_day(market),
             history: History {
                 look_back: LookBack::Days(30),
                 range: Some(Ranged { query: dates, longest_days: 1800 }),
@@ -89,13 +83,7 @@ pub const SOURCE: Source = Source {
             datasets: &["ohlcv_bar"],
             item: "date, e.g. `2024-12-31`",
             known_at: RECEIPT,
-            schedule: Schedule {
-                kind: Kind::Prices,
-                frequency: Frequency::Daily,
-                every: days(1),
-                when: When::Always,
-                sla: days(7),
-            },
+            schedule: Schedule { frequency: Frequency::Daily, sla: days(7), ..Schedule::once_a_day(Kind::Prices) },
             history: History::ALL,
             base: HOME,
             path: bulk::path,
@@ -107,13 +95,7 @@ pub const SOURCE: Source = Source {
             datasets: &["company"],
             item: "symbol, e.g. `AAPL`",
             known_at: RECEIPT,
-            schedule: Schedule {
-                kind: Kind::Reference,
-                frequency: Frequency::Irregular,
-                every: days(1),
-                when: When::Always,
-                sla: days(7),
-            },
+            schedule: REFERENCE,
             history: History::ALL,
             base: HOME,
             path: |item, _| Ok(format!("/stable/profile?symbol={}", symbol(item)?)),
@@ -127,6 +109,8 @@ const NAME: Text = Text::literal(SOURCE.name);
 
 const RECEIPT: &str = "the time of receipt: FMP does not say when it changed a value";
 const PERIOD_ITEM: &str = "symbol, e.g. `AAPL`; its quarters: `AAPL@quarter`";
+/// What a company says of itself, and what follows from it.
+const REFERENCE: Schedule = Schedule { sla: days(7), ..Schedule::once_a_day(Kind::Reference) };
 /// All endpoints are at the source's address.
 const HOME: Option<Base> = None;
 
@@ -151,13 +135,7 @@ const fn statement(name: &'static str, doc: &'static str, path: PathOf, parse: P
         datasets: &["financial_statement"],
         item: PERIOD_ITEM,
         known_at: "when the SEC accepted the filing, else the end of its day in New York, else the time of receipt",
-        schedule: Schedule {
-            kind: Kind::Reference,
-            frequency: Frequency::Irregular,
-            every: days(1),
-            when: When::Always,
-            sla: days(7),
-        },
+        schedule: REFERENCE,
         history: History::ALL,
         base: HOME,
         path,
@@ -172,13 +150,7 @@ const fn ratio_set(name: &'static str, doc: &'static str, path: PathOf, parse: P
         datasets: &["financial_ratio"],
         item: PERIOD_ITEM,
         known_at: RECEIPT,
-        schedule: Schedule {
-            kind: Kind::Reference,
-            frequency: Frequency::Irregular,
-            every: days(1),
-            when: When::Always,
-            sla: days(7),
-        },
+        schedule: REFERENCE,
         history: History::ALL,
         base: HOME,
         path,

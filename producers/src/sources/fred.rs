@@ -15,7 +15,7 @@ use contract::Text;
 use contract::records::{Observation, Series};
 
 use crate::page::{Fault, excerpt};
-use crate::schedule::{Frequency, Kind, Schedule, When, days, hours};
+use crate::schedule::{Kind, Schedule, hours};
 use crate::seen::Seen;
 use crate::source::{Auth, Endpoint, History, PageError, Parsed, Range, Ranged, Request, Source};
 use crate::value::{Object, absent, finite, scalar};
@@ -49,13 +49,7 @@ pub const SOURCE: Source = Source {
             datasets: &["observation"],
             item: "series id, e.g. `GDP`",
             known_at: "`Last-Modified`, the time of the series' last data update, else the time of receipt",
-            schedule: Schedule {
-                kind: Kind::Macro,
-                frequency: Frequency::Irregular,
-                every: hours(1),
-                when: When::Weekdays { zone: America::New_York },
-                sla: days(1),
-            },
+            schedule: Schedule::on_weekdays(Kind::Macro, America::New_York, hours(1)),
             history: History { range: Some(Ranged { query: observation_dates, longest_days: 36_500 }), ..History::ALL },
             base: None,
             path: observations_path,
@@ -67,13 +61,7 @@ pub const SOURCE: Source = Source {
             datasets: &["series"],
             item: "series id, e.g. `GDP`",
             known_at: "`last_updated` of the series",
-            schedule: Schedule {
-                kind: Kind::Reference,
-                frequency: Frequency::Irregular,
-                every: days(1),
-                when: When::Always,
-                sla: days(3),
-            },
+            schedule: Schedule::once_a_day(Kind::Reference),
             history: History::ALL,
             base: None,
             path: series_path,
@@ -85,13 +73,7 @@ pub const SOURCE: Source = Source {
             datasets: &["observation_vintage"],
             item: "series id, e.g. `GDP`",
             known_at: "00:00 UTC of `realtime_start`; of a replaced value, of the day after `realtime_end`",
-            schedule: Schedule {
-                kind: Kind::Macro,
-                frequency: Frequency::Irregular,
-                every: days(1),
-                when: When::Always,
-                sla: days(3),
-            },
+            schedule: Schedule::once_a_day(Kind::Macro),
             history: History::ALL,
             base: None,
             path: vintages::path,
@@ -103,13 +85,7 @@ pub const SOURCE: Source = Source {
             datasets: &["series_vintage"],
             item: "series id, e.g. `GDP`",
             known_at: "00:00 UTC of `vintage_date`",
-            schedule: Schedule {
-                kind: Kind::Macro,
-                frequency: Frequency::Irregular,
-                every: days(1),
-                when: When::Always,
-                sla: days(3),
-            },
+            schedule: Schedule::once_a_day(Kind::Macro),
             history: History::ALL,
             base: None,
             path: vintages::dates_path,

@@ -10,7 +10,7 @@ use chrono_tz::America;
 use contract::Text;
 
 use crate::page::{excerpt, is_markup};
-use crate::schedule::{Frequency, Kind, Schedule, When, days, hours};
+use crate::schedule::{Frequency, Kind, Schedule, days, hours};
 use crate::source::{Auth, Endpoint, History, PageError, Parsed, Request, Source};
 
 mod biff;
@@ -38,11 +38,9 @@ pub const SOURCE: Source = Source {
         known_at: "`Last-Modified` of the file, else the time of receipt",
         // Written on Tuesdays or Wednesdays.
         schedule: Schedule {
-            kind: Kind::Flows,
             frequency: Frequency::Weekly,
-            every: hours(6),
-            when: When::Weekdays { zone: America::New_York },
             sla: days(3),
+            ..Schedule::on_weekdays(Kind::Flows, America::New_York, hours(6))
         },
         history: History::ALL,
         base: None,

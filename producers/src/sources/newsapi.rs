@@ -47,13 +47,7 @@ pub const SOURCE: Source = Source {
             datasets: &["news_article"],
             item: "query, e.g. `inflation`",
             known_at: PUBLISHED,
-            schedule: Schedule {
-                kind: Kind::News,
-                frequency: Frequency::Intraday,
-                every: POLL,
-                when: When::Always,
-                sla: hours(12),
-            },
+            schedule: ARTICLES,
             history: History { range: Some(Ranged { query: dates, longest_days: 30 }), ..History::ALL },
             base: None,
             path: everything_path,
@@ -65,13 +59,7 @@ pub const SOURCE: Source = Source {
             datasets: &["news_article"],
             item: "`country=us`, `category=business`, `sources=bbc-news` or `q=inflation`",
             known_at: PUBLISHED,
-            schedule: Schedule {
-                kind: Kind::News,
-                frequency: Frequency::Intraday,
-                every: POLL,
-                when: When::Always,
-                sla: hours(12),
-            },
+            schedule: ARTICLES,
             history: History::PASSING,
             base: None,
             path: top_headlines_path,
@@ -85,7 +73,8 @@ const NAME: Text = Text::literal(SOURCE.name);
 
 const PUBLISHED: &str = "when the article was published, else the time of receipt";
 /// A free key has 100 requests a day: half a dozen items, each with a page that is refused, eight times.
-const POLL: Duration = Duration::from_secs(3 * 3600);
+const ARTICLES: Schedule =
+    Schedule { kind: Kind::News, frequency: Frequency::Intraday, every: hours(3), when: When::Always, sla: hours(12) };
 /// Most articles that NewsAPI gives at once.
 const PAGE_ARTICLES: u64 = 100;
 /// Most articles of one query, whatever the plan allows: a hundred pages.

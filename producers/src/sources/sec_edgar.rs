@@ -20,7 +20,7 @@ use contract::records::Company;
 use contract::{Record, Text};
 
 use crate::page::{self, Fault, excerpt, is_markup, without_bom};
-use crate::schedule::{Frequency, Kind, Schedule, When, days, hours};
+use crate::schedule::{Frequency, Kind, Schedule, days, hours};
 use crate::seen::Seen;
 use crate::source::{Auth, Base, Endpoint, History, PageError, Parsed, Request, Source};
 use crate::value::Object;
@@ -53,13 +53,7 @@ pub const SOURCE: Source = Source {
             datasets: &["company"],
             item: "`all`",
             known_at: "`Last-Modified` of the file, else the time of receipt",
-            schedule: Schedule {
-                kind: Kind::Reference,
-                frequency: Frequency::Daily,
-                every: days(1),
-                when: When::Always,
-                sla: days(3),
-            },
+            schedule: Schedule { frequency: Frequency::Daily, ..Schedule::once_a_day(Kind::Reference) },
             history: History::ALL,
             base: Some(WWW),
             path: tickers_path,
@@ -71,13 +65,7 @@ pub const SOURCE: Source = Source {
             datasets: &["filing", "company"],
             item: "CIK, the filer's number at the SEC, e.g. `320193`",
             known_at: "when the SEC accepted the filing, else the end of its day in New York; of the company `Last-Modified`, else the time of receipt",
-            schedule: Schedule {
-                kind: Kind::Filings,
-                frequency: Frequency::Irregular,
-                every: hours(1),
-                when: When::Weekdays { zone: Tz::America__New_York },
-                sla: days(1),
-            },
+            schedule: Schedule::on_weekdays(Kind::Filings, ZONE, hours(1)),
             history: History::ALL,
             base: None,
             path: submissions::path,
@@ -89,13 +77,7 @@ pub const SOURCE: Source = Source {
             datasets: &["xbrl_fact"],
             item: "CIK, the filer's number at the SEC, e.g. `320193`",
             known_at: "the end of the day of the filing, in New York",
-            schedule: Schedule {
-                kind: Kind::Fundamentals,
-                frequency: Frequency::Irregular,
-                every: days(1),
-                when: When::Always,
-                sla: days(3),
-            },
+            schedule: Schedule::once_a_day(Kind::Fundamentals),
             history: History::ALL,
             base: None,
             path: facts::path,
@@ -108,13 +90,7 @@ pub const SOURCE: Source = Source {
             item: "CIK, accession number without dashes and file, e.g. `320193/000032019322000061/form4.xml`",
             known_at: "when the SEC accepted the filing, where the file says it (`.txt`), else the time of receipt",
             // A filing never changes: what is filed anew has a number of its own.
-            schedule: Schedule {
-                kind: Kind::Filings,
-                frequency: Frequency::Irregular,
-                every: days(1),
-                when: When::Always,
-                sla: days(7),
-            },
+            schedule: Schedule { sla: days(7), ..Schedule::once_a_day(Kind::Filings) },
             history: History::ALL,
             base: Some(WWW),
             path: ownership::path,

@@ -22,7 +22,7 @@ use crate::market::Market;
 use crate::page::{excerpt, is_markup, midnight, without_bom};
 use crate::percent::percent_encoded;
 use crate::raw::Raw;
-use crate::schedule::{Frequency, Kind, Schedule, When, hours, minutes};
+use crate::schedule::{Kind, Schedule, hours, minutes};
 use crate::source::{
     Auth, Base, Endpoint, History, LookBack, PageError, Parsed, Range, Ranged, Request, Source, Tolerance,
 };
@@ -58,13 +58,7 @@ pub const SOURCE: Source = Source {
             datasets: &["ohlcv_bar", "corporate_action"],
             item: "symbol, e.g. `AAPL`, `^GSPC`; with an interval other than `1d`: `AAPL@1h`",
             known_at: "the time of receipt: Yahoo does not say when it changed a value",
-            schedule: Schedule {
-                kind: Kind::Prices,
-                frequency: Frequency::Intraday,
-                every: minutes(15),
-                when: When::Trading { market, after: hours(1) },
-                sla: hours(2),
-            },
+            schedule: Schedule::while_trading(Kind::Prices, market, hours(1)),
             history: History {
                 look_back: LookBack::Days(30),
                 range: Some(Ranged { query: chart_dates, longest_days: 3700 }),
@@ -82,13 +76,7 @@ pub const SOURCE: Source = Source {
             datasets: &["option_quote"],
             item: "symbol, e.g. `AAPL`; with a date of expiration: `AAPL@2025-12-19`",
             known_at: "the time of receipt: Yahoo does not say when it changed a value",
-            schedule: Schedule {
-                kind: Kind::Options,
-                frequency: Frequency::Intraday,
-                every: minutes(15),
-                when: When::Trading { market, after: minutes(30) },
-                sla: hours(2),
-            },
+            schedule: Schedule::while_trading(Kind::Options, market, minutes(30)),
             history: History::PASSING,
             base: None,
             path: options::path,

@@ -77,5 +77,23 @@ mod tests {
             assert_eq!(state.backfill(key).await.unwrap(), Some(progress));
         }
         assert_eq!(state.backfill((key.0, "MSFT", key.2, key.3)).await.unwrap(), None);
+        assert_eq!(state.backfill((key.0, key.1, key.2, date("2024-12-31"))).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn one_that_is_begun_anew_leaves_the_others_where_they_are() {
+        let state = State::in_memory("yahoo").await.unwrap();
+        let (first, last) = (date("2016-01-01"), date("2025-12-31"));
+        let keys = [("chart", "AAPL", first, last), ("options", "AAPL", first, last), ("chart", "AAPL", first, first)];
+        let progress = Progress { next_day: last, calls: 1, records: 1 };
+        for key in keys {
+            state.note_backfill(key, progress).await.unwrap();
+        }
+        state.forget_backfill("chart", first, last).await.unwrap();
+        let mut left = Vec::new();
+        for key in keys {
+            left.push(state.backfill(key).await.unwrap());
+        }
+        assert_eq!(left, [None, Some(progress), Some(progress)]);
     }
 }

@@ -169,6 +169,7 @@ mod tests {
         let expected = [(date("2026-11-16"), 2, GapState::Open), (date("2026-11-18"), 1, GapState::Filled)];
         assert_eq!(states, expected);
         assert!(state.gaps(Some(("chart", "MSFT"))).await.unwrap().is_empty());
+        assert!(state.gaps(Some(("options", "AAPL"))).await.unwrap().is_empty());
         // What has come and is gone again is open again.
         note(days(&[], &["2026-11-18"]), "2026-11-20T13:00:00Z").await;
         assert_eq!(state.gaps(None).await.unwrap()[1].state, GapState::Open);
@@ -201,5 +202,20 @@ mod tests {
         assert!(declare("2026-11-16").await);
         assert!(!declare("2026-11-16").await);
         assert_eq!(state.gaps(None).await.unwrap()[0].state, GapState::Absent);
+        // An answer that lacks it says nothing new.
+        let missing = days(&[], &["2026-11-16"]);
+        state.note_days("chart", "AAPL", &missing, at("2026-11-22T12:00:00Z")).await.unwrap();
+        assert_eq!(state.gaps(None).await.unwrap()[0].state, GapState::Absent);
+    }
+
+    #[tokio::test]
+    async fn of_an_item_that_lacks_too_many_days_the_latest_are_asked_for() {
+        let state = State::in_memory("yahoo").await.unwrap();
+        let missing = date("2020-01-01").iter_days().take(MAX_GAPS + 100).collect();
+        let days = Days { missing, ..Days::default() };
+        let now = at("2026-11-20T12:00:00Z");
+        assert_eq!(state.note_days("chart", "AAPL", &days, now).await.unwrap(), [MAX_GAPS, 0]);
+        let first = state.gaps(None).await.unwrap()[0].day;
+        assert_eq!(Some(&first), days.missing.iter().nth(100));
     }
 }

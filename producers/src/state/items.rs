@@ -213,9 +213,18 @@ mod tests {
         let failed = keep(end("2026-11-20T13:00:00Z", false)).await;
         assert_eq!((failed.answered_at, failed.failures), (answered.answered_at, 2));
         assert_eq!((failed.asked_at, failed.error.as_deref()), (at("2026-11-20T13:00:00Z"), Some("HTTP 500")));
+        // Calls are those of the last time; what was refused without one counts for one.
+        assert_eq!(failed.calls, 2);
+        assert_eq!(keep(End { calls: 0, ..end("2026-11-20T13:30:00Z", false) }).await.calls, 1);
         // The latest record stays the latest, and a page that was read moves nothing before the last one has come.
         keep(End { latest: Some(5), ..end("2026-11-20T14:00:00Z", true) }).await;
         assert_eq!(state.item("index_history", "VIX").await.unwrap().latest, Some(7));
+        // That all of it is to be read again is not forgotten until it was.
+        for (reread, answered, expected) in [(Some(true), true, true), (None, false, true), (Some(false), true, false)]
+        {
+            keep(End { reread, ..end("2026-11-20T15:00:00Z", answered) }).await;
+            assert_eq!(state.item("index_history", "VIX").await.unwrap().reread, expected);
+        }
         let memory = Memory::default();
         let page = Kept { endpoint: "options", item: "VIX", memory: Some(&memory), end: None };
         state.keep(&[page], &Noted::default()).await.unwrap();

@@ -1,0 +1,219 @@
+//! What is asked at which address, and who answers it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::http::header::{COOKIE, HeaderName, USER_AGENT};
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+
+use crate::control::{self, Control};
+use crate::reply::Reply;
+use crate::{Config, cboe, eodhd, fmp, fred, ici, newsapi, sec_edgar, yahoo};
+
+/// What the handlers share: the answers given so far, and Yahoo's bars of which parts were asked for.
+struct World {
+    config: Config,
+    control: Control,
+    replies: Mutex<HashMap<String, Reply>>,
+    bars: Mutex<HashMap<String, Arc<Vec<yahoo::Bar>>>>,
+}
+
+impl World {
+    /// The answer for a request, made only once. Keys of the few things there are, so the memory is bounded.
+    fn reply(&self, key: String, make: impl FnOnce(&Config) -> Reply) -> Reply {
+        let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
+        replies.entry(key).or_insert_with(|| make(&self.config)).clone()
+    }
+
+    /// Every bar of a symbol of Yahoo, made only once.
+    fn bars(&self, symbol: &str) -> Option<Arc<Vec<yahoo::Bar>>> {
+        let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
+        if !bars.contains_key(symbol) {
+            bars.insert(symbol.to_owned(), Arc::new(yahoo::all_bars(&self.config, symbol)?));
+        }
+        bars.get(symbol).cloned()
+    }
+}
+
+type Parameters = Query<HashMap<String, String>>;
+
+/// The addresses, and the world behind them.
+pub(crate) fn router(config: Config, control: Control) -> Router {
+    let (replies, bars) = (Mutex::default(), Mutex::default());
+    let world = Arc::new(World { config, control: control.clone(), replies, bars });
+    Router::new()
+        .route("/cboe/api/global/us_indices/daily_prices/{file}", get(cboe_history))
+        .route("/cboe/api/global/delayed_quotes/options/{file}", get(cboe_options))
+        .route("/eodhd/eod-bulk-last-day/{exchange}", get(eodhd_bulk))
+        .route("/eodhd/insider-transactions", get(eodhd_insiders))
+        .route("/eodhd/news", get(eodhd_news))
+        .route("/eodhd/sec-filings/{symbol}/form4", get(eodhd_forms))
+        .route("/eodhd/{folder}/{symbol}", get(eodhd_symbol))
+        .route("/fmp/stable/{*endpoint}", get(fmp_stable))
+        .route("/fred/fred/series", get(fred_series))
+        .route("/fred/fred/series/observations", get(fred_observations))
+        .route("/fred/fred/series/vintagedates", get(fred_vintage_dates))
+        .route("/ici/{file}", get(ici_flows))
+        .route("/newsapi/v2/everything", get(newsapi_everything))
+        .route("/newsapi/v2/top-headlines", get(newsapi_top_headlines))
+        .route("/sec_edgar/{*path}", get(sec_edgar))
+        .route("/yahoo/", get(|| async { yahoo::cookie() }))
+        .route("/yahoo/v1/test/getcrumb", get(yahoo_crumb))
+        .route("/yahoo/v8/finance/chart/{symbol}", get(yahoo_chart))
+        .route("/yahoo/v7/finance/options/{symbol}", get(yahoo_options))
+        .with_state(world)
+        .layer(from_fn_with_state(control, control::admit))
+}
+
+async fn cboe_history(State(world): State<Arc<World>>, Path(file): Path<String>) -> Reply {
+    let seed = world.config.seed;
+    match file.strip_suffix("_History.csv") {
+        Some(index) if cboe::INDEXES.contains(&index) => {
+            world.reply(format!("cboe/{file}"), |_| cboe::history(seed, &file))
+        }
+        _ => cboe::history(seed, &file),
+    }
+}
+
+async fn cboe_options(State(world): State<Arc<World>>, Path(file): Path<String>) -> Reply {
+    cboe::options(world.config.seed, &file)
+}
+
+async fn ici_flows(State(world): State<Arc<World>>, Path(file): Path<String>) -> Reply {
+    ici::flows(world.config.seed, &file)
+}
+
+async fn eodhd_symbol(
+    State(world): State<Arc<World>>,
+    Path((folder, symbol)): Path<(String, String)>,
+    Query(parameters): Parameters,
+) -> Reply {
+    eodhd::symbol(world.config.seed, &folder, &symbol, &parameters)
+}
+
+async fn eodhd_bulk(
+    State(world): State<Arc<World>>,
+    Path(exchange): Path<String>,
+    Query(parameters): Parameters,
+) -> Reply {
+    eodhd::bulk(world.config.seed, &exchange, &parameters)
+}
+
+async fn eodhd_news(State(world): State<Arc<World>>, Query(parameters): Parameters) -> Reply {
+    eodhd::news(world.config.seed, &parameters)
+}
+
+async fn eodhd_insiders(State(world): State<Arc<World>>, Query(parameters): Parameters) -> Reply {
+    eodhd::insiders(world.config.seed, &parameters)
+}
+
+async fn eodhd_forms(
+    State(world): State<Arc<World>>,
+    Path(symbol): Path<String>,
+    Query(parameters): Parameters,
+) -> Reply {
+    eodhd::forms(world.config.seed, &symbol, &parameters)
+}
+
+async fn newsapi_everything(
+    State(world): State<Arc<World>>,
+    headers: HeaderMap,
+    Query(parameters): Parameters,
+) -> Reply {
+    let appeared = world.control.turn_page("newsapi");
+    newsapi::everything(world.config.seed, newsapi_key(&headers), &parameters, appeared)
+}
+
+async fn newsapi_top_headlines(
+    State(world): State<Arc<World>>,
+    headers: HeaderMap,
+    Query(parameters): Parameters,
+) -> Reply {
+    newsapi::top_headlines(world.config.seed, newsapi_key(&headers), &parameters)
+}
+
+fn newsapi_key(headers: &HeaderMap) -> Option<&str> {
+    headers.get("x-api-key")?.to_str().ok()
+}
+
+async fn fmp_stable(
+    State(world): State<Arc<World>>,
+    Path(endpoint): Path<String>,
+    Query(parameters): Parameters,
+) -> Reply {
+    fmp::stable(world.config.seed, &endpoint, &parameters)
+}
+
+async fn sec_edgar(State(world): State<Arc<World>>, Path(path): Path<String>, headers: HeaderMap) -> Reply {
+    sec_edgar::answer(world.config.seed, &path, text(&headers, USER_AGENT))
+}
+
+/// What a request says in a header; empty when it does not.
+fn text(headers: &HeaderMap, name: HeaderName) -> &str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+async fn fred_series(Query(parameters): Parameters) -> Reply {
+    fred::series(&fred_query(parameters))
+}
+
+async fn fred_observations(State(world): State<Arc<World>>, Query(parameters): Parameters) -> Reply {
+    fred::observations(world.config.seed, &fred_query(parameters))
+}
+
+async fn fred_vintage_dates(State(world): State<Arc<World>>, Query(parameters): Parameters) -> Reply {
+    fred::vintage_dates(world.config.seed, &fred_query(parameters))
+}
+
+fn fred_query(mut parameters: HashMap<String, String>) -> fred::Query {
+    fred::Query {
+        api_key: parameters.remove("api_key"),
+        file_type: parameters.remove("file_type"),
+        series_id: parameters.remove("series_id"),
+        limit: parameters.remove("limit"),
+        offset: parameters.remove("offset"),
+        realtime_start: parameters.remove("realtime_start"),
+        observation_start: parameters.remove("observation_start"),
+        observation_end: parameters.remove("observation_end"),
+    }
+}
+
+async fn yahoo_chart(
+    State(world): State<Arc<World>>,
+    Path(symbol): Path<String>,
+    Query(parameters): Parameters,
+) -> Reply {
+    let interval = parameters.get("interval").map_or("1d", String::as_str);
+    if interval != "1d" || !yahoo::symbols(&world.config).contains(&symbol) {
+        return yahoo::chart(&world.config, &symbol, interval);
+    }
+    let window = yahoo::Window::of(&parameters);
+    if let Some(reply) = world.control.chart(&world.config, &symbol, window) {
+        return reply;
+    }
+    match window.and_then(|window| Some((window, world.bars(&symbol)?))) {
+        Some((window, bars)) => yahoo::chart_within(&world.config, &symbol, &bars, window),
+        None => world.reply(format!("yahoo/{symbol}"), |config| yahoo::chart(config, &symbol, interval)),
+    }
+}
+
+async fn yahoo_crumb(headers: HeaderMap) -> Reply {
+    yahoo::crumb(text(&headers, COOKIE))
+}
+
+async fn yahoo_options(
+    State(world): State<Arc<World>>,
+    Path(symbol): Path<String>,
+    headers: HeaderMap,
+    Query(parameters): Parameters,
+) -> Reply {
+    let crumb = parameters.get("crumb").map_or("", String::as_str);
+    if let Some(refused) = yahoo::check_pass(text(&headers, COOKIE), crumb) {
+        return refused;
+    }
+    yahoo::options(&world.config, &symbol, parameters.get("date").and_then(|date| date.parse().ok()))
+}
