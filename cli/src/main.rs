@@ -1,5 +1,7 @@
 //! `tapedeck`: what a person types.
 
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
+
 use std::process::ExitCode;
 
 use anyhow::Context as _;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use producers::SOURCES;
+use producers::source::Source;
 use producers::watchlist::Watchlist;
 use service::{settings, shutdown};
 use simulator::Simulator;
@@ -105,6 +106,14 @@ fn lock(folder: &Path) -> anyhow::Result<File> {
     Ok(file)
 }
 
+/// What makes a producer ask the simulator in the place of a provider; it makes no pauses for one on this machine.
+pub(crate) fn simulated_by(simulator: &Simulator, source: &Source) -> Vec<(String, String)> {
+    let others = source.other_bases().into_iter().map(|base| base.env);
+    let addresses = std::iter::once(source.base_url_env).chain(others);
+    let key = source.key_variable().map(|key| (key.name.to_owned(), Simulator::key(source.name).to_owned()));
+    addresses.map(|variable| (variable.to_owned(), simulator.url(source.name))).chain(key).collect()
+}
+
 /// Which sources are polled, and with what environment.
 struct Polled {
     sources: Vec<&'static str>,
@@ -127,13 +136,7 @@ impl Polled {
         let mut environment = vec![(settings::WATCHLIST.name.to_owned(), watchlist.display().to_string())];
         let simulated = || SOURCES.iter().filter(|source| !source.is_local());
         for source in simulated() {
-            let others = source.other_bases().into_iter().map(|base| base.env);
-            for variable in std::iter::once(source.base_url_env).chain(others) {
-                environment.push((variable.to_owned(), simulator.url(source.name)));
-            }
-            if let Some(key) = source.key_variable() {
-                environment.push((key.name.to_owned(), Simulator::key(source.name).to_owned()));
-            }
+            environment.extend(simulated_by(simulator, source));
         }
         Ok(Polled { sources: simulated().map(|source| source.name).collect(), left_out: Vec::new(), environment })
     }

@@ -150,6 +150,12 @@ impl Sieve {
 
     /// What a record is; None: it was not asked for.
     fn change(&mut self, record: &Record, tail: &mut Tail) -> Option<Change> {
+        if let (Want::Backfill { range, .. }, Some(date)) = (&self.want, trading_date(record))
+            && tail.is_empty()
+        {
+            // Nothing is compared, and nothing but the day decides.
+            return (range.first..=range.last).contains(&date).then_some(Change::Insert);
+        }
         let tolerance = self.endpoint.history.tolerance.map_or(0.0, |tolerance| tolerance.relative);
         // What has no fingerprint is always new.
         let Some(print) = self.prints.of(record) else { return Some(Change::Insert) };

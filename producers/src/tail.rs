@@ -39,6 +39,11 @@ impl Tail {
         Tail(messages.into_iter().collect())
     }
 
+    /// Whether nothing is left of it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// All of it.
     pub fn messages(&self) -> impl ExactSizeIterator<Item = (i64, &Message)> {
         self.0.iter().map(|(key, message)| (*key, message))
@@ -47,7 +52,7 @@ impl Tail {
     /// Takes out what was said under a key.
     pub fn take(&mut self, key: i64, prints: &mut Fingerprints) -> Option<Fingerprint> {
         // Nearly always there is nothing.
-        let Message { dataset, body } = if self.0.is_empty() { None } else { self.0.remove(&key) }?;
+        let Message { dataset, body } = if self.is_empty() { None } else { self.0.remove(&key) }?;
         prints.of_body(&dataset, &body).filter(|print| print.key == key)
     }
 

@@ -25,14 +25,18 @@ mod sec_edgar;
 mod yahoo;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use chrono::NaiveDate;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use control::{Control, Outage};
 pub use fred::FRED_API_KEY;
 pub use yahoo::Shown;
+
+use routes::World;
 
 /// What to simulate.
 #[derive(Debug, Clone)]
@@ -56,8 +60,7 @@ impl Default for Config {
 #[derive(Debug)]
 pub struct Simulator {
     address: SocketAddr,
-    config: Config,
-    control: Control,
+    world: Arc<World>,
     server: JoinHandle<()>,
 }
 
@@ -67,18 +70,35 @@ impl Simulator {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = listener.context("the simulator cannot listen on 127.0.0.1")?;
         let address = listener.local_addr().context("the simulator has no address")?;
-        let control = Control::default();
-        let router = routes::router(config.clone(), control.clone());
+        let world = Arc::new(World::new(config));
+        let router = routes::router(Arc::clone(&world));
         let server = tokio::spawn(async move {
             // Ends only when it is aborted.
             let _ = axum::serve(listener, router).await;
         });
-        Ok(Simulator { address, config, control, server })
+        Ok(Simulator { address, world, server })
     }
 
     /// What can be said to it while it runs.
     pub fn control(&self) -> &Control {
-        &self.control
+        &self.world.control
+    }
+
+    /// The symbols of Yahoo.
+    pub fn symbols(&self) -> Vec<String> {
+        yahoo::symbols(&self.world.config)
+    }
+
+    /// First and last day of Yahoo's bars.
+    pub fn days(&self) -> [NaiveDate; 2] {
+        [yahoo::first_day(&self.world.config), calendar::END]
+    }
+
+    /// Makes the chart of a symbol before anybody asks for it; gives how many bars it has, those without any value left
+    /// out.
+    pub fn draw_chart(&self, symbol: &str) -> usize {
+        self.world.chart(symbol);
+        self.world.bars(symbol).map_or(0, |bars| bars.iter().filter(|bar| bar.has_value()).count())
     }
 
     /// Address of a source's endpoints, for `TAPEDECK_<SOURCE>_URL`.
@@ -145,8 +165,8 @@ impl Simulator {
             ("sec_edgar", "submissions", sec_edgar::filers()),
             ("sec_edgar", "company_facts", sec_edgar::companies()),
             ("sec_edgar", "ownership", sec_edgar::reports()),
-            ("yahoo", "chart", yahoo::symbols(&self.config)),
-            ("yahoo", "options", yahoo::option_items(&self.config)),
+            ("yahoo", "chart", self.symbols()),
+            ("yahoo", "options", yahoo::option_items(&self.world.config)),
         ]
     }
 }
@@ -404,6 +424,25 @@ mod tests {
         let daily = fred::Query { realtime_start: start, ..query(FRED_API_KEY, "DGS10") };
         let (status, text) = body(fred::observations(1, &daily));
         assert!(status == 400 && text.contains("exceeds the maximum number of vintage dates allowed (2000)"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_chart_that_was_drawn_before_is_the_one_that_is_answered_for_all_of_its_days() {
+        let simulator = Simulator::start(Config { symbols: 4, years: 1, seed: 1 }).await.unwrap();
+        assert_eq!(simulator.symbols(), ["SIM000", "SIM.L", "SIM-USD", "SIM003"]);
+        let bars = simulator.draw_chart("SIM003");
+        let ask = async |query: &str| -> String {
+            let path = format!("/v8/finance/chart/SIM003?interval=1d{query}");
+            client::get(&simulator.url("yahoo"), &path).await.text().to_owned()
+        };
+        let all = ask("").await;
+        let answer: serde_json::Value = serde_json::from_str(&all).unwrap();
+        let closes = &answer["chart"]["result"][0]["indicators"]["quote"][0]["close"];
+        assert_eq!(closes.as_array().unwrap().iter().filter(|close| !close.is_null()).count(), bars);
+        let days = simulator.days().map(|day| day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp());
+        assert_eq!(ask(&format!("&period1={}&period2={}", days[0], days[1] + 86_400)).await, all);
+        assert_ne!(ask(&format!("&period1={}", days[1])).await, all);
+        assert_eq!(simulator.draw_chart("SIM004"), 0);
     }
 
     #[test]

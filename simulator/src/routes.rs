@@ -15,22 +15,33 @@ use crate::reply::Reply;
 use crate::{Config, cboe, eodhd, fmp, fred, ici, newsapi, sec_edgar, yahoo};
 
 /// What the handlers share: the answers given so far, and Yahoo's bars of which parts were asked for.
-struct World {
-    config: Config,
-    control: Control,
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) config: Config,
+    pub(crate) control: Control,
     replies: Mutex<HashMap<String, Reply>>,
     bars: Mutex<HashMap<String, Arc<Vec<yahoo::Bar>>>>,
 }
 
 impl World {
+    /// In which nothing was asked for yet.
+    pub(crate) fn new(config: Config) -> World {
+        World { config, control: Control::default(), replies: Mutex::default(), bars: Mutex::default() }
+    }
+
     /// The answer for a request, made only once. Keys of the few things there are, so the memory is bounded.
     fn reply(&self, key: String, make: impl FnOnce(&Config) -> Reply) -> Reply {
         let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
         replies.entry(key).or_insert_with(|| make(&self.config)).clone()
     }
 
+    /// The chart of all bars of a symbol of Yahoo.
+    pub(crate) fn chart(&self, symbol: &str) -> Reply {
+        self.reply(format!("yahoo/{symbol}"), |config| yahoo::chart(config, symbol, yahoo::DAILY))
+    }
+
     /// Every bar of a symbol of Yahoo, made only once.
-    fn bars(&self, symbol: &str) -> Option<Arc<Vec<yahoo::Bar>>> {
+    pub(crate) fn bars(&self, symbol: &str) -> Option<Arc<Vec<yahoo::Bar>>> {
         let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
         if !bars.contains_key(symbol) {
             bars.insert(symbol.to_owned(), Arc::new(yahoo::all_bars(&self.config, symbol)?));
@@ -42,9 +53,8 @@ impl World {
 type Parameters = Query<HashMap<String, String>>;
 
 /// The addresses, and the world behind them.
-pub(crate) fn router(config: Config, control: Control) -> Router {
-    let (replies, bars) = (Mutex::default(), Mutex::default());
-    let world = Arc::new(World { config, control: control.clone(), replies, bars });
+pub(crate) fn router(world: Arc<World>) -> Router {
+    let control = world.control.clone();
     Router::new()
         .route("/cboe/api/global/us_indices/daily_prices/{file}", get(cboe_history))
         .route("/cboe/api/global/delayed_quotes/options/{file}", get(cboe_options))
@@ -187,8 +197,8 @@ async fn yahoo_chart(
     Path(symbol): Path<String>,
     Query(parameters): Parameters,
 ) -> Reply {
-    let interval = parameters.get("interval").map_or("1d", String::as_str);
-    if interval != "1d" || !yahoo::symbols(&world.config).contains(&symbol) {
+    let interval = parameters.get("interval").map_or(yahoo::DAILY, String::as_str);
+    if interval != yahoo::DAILY || !yahoo::is_listed(&world.config, &symbol) {
         return yahoo::chart(&world.config, &symbol, interval);
     }
     let window = yahoo::Window::of(&parameters);
@@ -196,8 +206,8 @@ async fn yahoo_chart(
         return reply;
     }
     match window.and_then(|window| Some((window, world.bars(&symbol)?))) {
-        Some((window, bars)) => yahoo::chart_within(&world.config, &symbol, &bars, window),
-        None => world.reply(format!("yahoo/{symbol}"), |config| yahoo::chart(config, &symbol, interval)),
+        Some((window, bars)) if !window.holds(&bars) => yahoo::chart_within(&world.config, &symbol, &bars, window),
+        _ => world.chart(&symbol),
     }
 }
 

@@ -18,6 +18,8 @@ mod scripted;
 pub(crate) use scripted::Script;
 pub use scripted::Shown;
 
+/// The one interval that there is.
+pub(crate) const DAILY: &str = "1d";
 /// Rows without any value in every chart: halts.
 const HALTS: usize = 3;
 /// What a dividend takes off the adjusted close of every earlier day.
@@ -53,16 +55,34 @@ impl Listing {
 
 /// The symbols: the second is quoted in pence in London, the third is a currency that trades every day.
 pub(crate) fn symbols(config: &Config) -> Vec<String> {
-    let name = |index| match index {
+    (0..config.symbols).map(symbol_at).collect()
+}
+
+fn symbol_at(place: usize) -> String {
+    match place {
         1 => "SIM.L".to_owned(),
         2 => "SIM-USD".to_owned(),
-        _ => format!("SIM{index:03}"),
+        _ => format!("SIM{place:03}"),
+    }
+}
+
+/// Whether there is such a symbol; told without a look at all of them.
+pub(crate) fn is_listed(config: &Config, symbol: &str) -> bool {
+    let place = match symbol {
+        "SIM.L" => Some(1),
+        "SIM-USD" => Some(2),
+        _ => symbol.strip_prefix("SIM").and_then(|number| number.parse().ok()),
     };
-    (0..config.symbols).map(name).collect()
+    place.is_some_and(|place| place < config.symbols && symbol_at(place) == symbol)
+}
+
+/// The day with which the bars begin.
+pub(crate) fn first_day(config: &Config) -> NaiveDate {
+    day(END.year() - config.years as i32 + 1, 1, 1)
 }
 
 fn listing(config: &Config, symbol: &str) -> Option<Listing> {
-    let symbol = symbols(config).into_iter().find(|known| known == symbol)?;
+    let symbol = is_listed(config, symbol).then(|| symbol.to_owned())?;
     let (zone, open, currency, instrument) = match symbol.as_str() {
         "SIM.L" => (Tz::Europe__London, (8, 0), "GBp", "EQUITY"),
         "SIM-USD" => (Tz::UTC, (0, 0), "USD", "CRYPTOCURRENCY"),
@@ -86,6 +106,11 @@ impl Window {
         (from.is_some() || to.is_some()).then_some(window)
     }
 
+    /// Whether all of these bars lie within it.
+    pub(crate) fn holds(self, bars: &[Bar]) -> bool {
+        !bars.is_empty() && self.of_bars(bars).len() == bars.len()
+    }
+
     /// The bars within it.
     fn of_bars(self, bars: &[Bar]) -> &[Bar] {
         let [from, to] = [self.from, self.to].map(|time| bars.partition_point(|bar| bar.timestamp < time));
@@ -97,7 +122,7 @@ impl Window {
 pub(crate) fn chart(config: &Config, symbol: &str, interval: &str) -> Reply {
     match listing(config, symbol) {
         None => unknown(),
-        Some(_) if interval != "1d" => no_interval(),
+        Some(_) if interval != DAILY => no_interval(),
         Some(listing) => drawn(config, &listing, &bars(config, &listing), None),
     }
 }
@@ -156,10 +181,17 @@ pub(crate) struct Bar {
     pays_dividend: bool,
 }
 
+impl Bar {
+    /// Whether it was traded.
+    pub(crate) fn has_value(&self) -> bool {
+        self.prices.is_some()
+    }
+}
+
 fn bars(config: &Config, listing: &Listing) -> Vec<Bar> {
     let mut random = Random::new(config.seed, &listing.symbol);
-    let start = day(END.year() - config.years as i32 + 1, 1, 1);
-    let dates: Vec<NaiveDate> = days(start).filter(|date| listing.is_crypto() || is_trading_day(*date)).collect();
+    let dates: Vec<NaiveDate> =
+        days(first_day(config)).filter(|date| listing.is_crypto() || is_trading_day(*date)).collect();
     let halts: Vec<usize> = (0..HALTS).map(|_| random.below(dates.len())).collect();
     let mut close = first_close(&mut random);
     let mut bars = Vec::with_capacity(dates.len());

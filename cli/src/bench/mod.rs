@@ -12,33 +12,64 @@ use producers::publish::Publisher;
 use serde::Serialize;
 use service::kafka::Cluster;
 use service::settings;
+use simulator::Simulator;
 
 use crate::child::{Child, Recipe};
+use crate::up::simulated_by;
 
+mod idle;
 mod inputs;
 mod parse;
+mod pipeline;
 mod poison;
 mod upsert;
 
 /// Symbols in the generated bars: enough that all partitions have some.
 const SYMBOLS: u64 = 500;
+/// Name of the watchlist; where there is none, nothing is watched.
+const WATCHLIST: &str = "watchlist.toml";
 /// How long the consumer may take to store what was published.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What to measure.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Producer -> Kafka -> consumer -> database, each a process of its own, on generated daily bars
+    /// Old daily bars of many symbols from the simulator by `producer backfill`, onto Kafka and by `consumer run` into the
+    /// database at the same time: when all of them are there, beside what is wanted
     ///
-    /// Uses `TAPEDECK_KAFKA_BROKERS` and `TAPEDECK_DATABASE_URL`, with topics of its own and a database of its own
-    /// beside the one named; both are removed afterwards.
+    /// The simulator makes its answers before the clock starts, and no pauses are made between requests to it. Uses
+    /// `TAPEDECK_KAFKA_BROKERS` and `TAPEDECK_DATABASE_URL`, with topics of its own and a database of its own beside the one
+    /// named; both are removed afterwards.
     Pipeline {
-        /// Bars to publish
-        #[arg(long, default_value_t = 1_000_000)]
-        rows: u64,
+        /// Shares
+        #[arg(long, default_value_t = pipeline::SYMBOLS)]
+        symbols: usize,
+        /// Years of their daily bars
+        #[arg(long, default_value_t = pipeline::YEARS, value_parser = clap::value_parser!(u32).range(1..=10))]
+        years: u32,
         /// Print one line of JSON
         #[arg(long)]
         json: bool,
+        /// Fail when it takes longer than is wanted
+        #[arg(long)]
+        check: bool,
+    },
+    /// What a daemon costs while nothing is due: `producer run` with many items, all of them answered
+    ///
+    /// The simulator answers them in a first round. Uses and removes the same things as `pipeline`.
+    Idle {
+        /// Items on the watchlist
+        #[arg(long, default_value_t = idle::ITEMS)]
+        items: usize,
+        /// Seconds to look at it after the first round
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+        seconds: u64,
+        /// Print one line of JSON
+        #[arg(long)]
+        json: bool,
+        /// Fail when it costs more than is wanted
+        #[arg(long)]
+        check: bool,
     },
     /// Topic -> consumer -> PostgreSQL, from a filled topic, beside plain `COPY` and 500-row upserts of the same rows
     ///
@@ -78,35 +109,35 @@ pub(crate) enum Command {
     },
 }
 
-/// What was measured.
-#[derive(Debug, Serialize)]
-struct Report {
-    rows: u64,
-    /// From the first record published to the last acknowledged.
-    publish_seconds: f64,
-    /// From the first record published to the last one committed.
-    seconds: f64,
-    rows_per_second: f64,
-    /// The same rows by plain `COPY` into the same table, one connection: the database's limit, in the same run.
-    copy_rows_per_second: Option<f64>,
-    /// `rows_per_second` by `copy_rows_per_second`.
-    ratio_to_copy: Option<f64>,
-    /// All rows again from the topic, of which none changes anything.
-    replay_rows_per_second: f64,
-    producer_resident_mb: f64,
-    consumer_resident_mb: f64,
-    database: String,
-}
-
 /// Runs a benchmark and prints it.
 pub(crate) async fn run(command: &Command) -> anyhow::Result<()> {
-    let text = match command {
-        Command::Pipeline { rows, json } => on_bench(*json, async |bench| bench.pipeline(*rows).await).await?,
-        Command::Upsert { rows, json } => on_bench(*json, async |bench| bench.upsert(*rows).await).await?,
-        Command::Poison { rows, json } => on_bench(*json, async |bench| bench.poison(*rows).await).await?,
-        Command::Parse { of, json, check } => return parse(of, *json, *check),
-    };
-    println!("{text}");
+    match command {
+        Command::Pipeline { symbols, years, json, check } => {
+            let report = on_bench(async |bench| bench.pipeline(*symbols, *years).await).await?;
+            print(&report, *json)?;
+            told(&report.missed, *check)
+        }
+        Command::Idle { items, seconds, json, check } => {
+            let report = on_bench(async |bench| bench.idle(*items, *seconds).await).await?;
+            print(&report, *json)?;
+            told(&report.missed, *check)
+        }
+        Command::Upsert { rows, json } => print(&on_bench(async |bench| bench.upsert(*rows).await).await?, *json),
+        Command::Poison { rows, json } => print(&on_bench(async |bench| bench.poison(*rows).await).await?, *json),
+        Command::Parse { of, json, check } => parse(of, *json, *check),
+    }
+}
+
+/// Says what is not as it is wanted.
+fn told(missed: &[String], check: bool) -> anyhow::Result<()> {
+    if missed.is_empty() {
+        return Ok(());
+    }
+    let text = format!("it costs more than is wanted: {}", missed.join("; "));
+    if check {
+        bail!(text);
+    }
+    eprintln!("{text}");
     Ok(())
 }
 
@@ -121,18 +152,18 @@ fn parse(of: &[String], json: bool, check: bool) -> anyhow::Result<()> {
 }
 
 /// Measures on a bench of its own, which is removed however that ends.
-async fn on_bench<T: Serialize + std::fmt::Debug>(
-    json: bool,
-    measure: impl AsyncFnOnce(&Bench) -> anyhow::Result<T>,
-) -> anyhow::Result<String> {
+async fn on_bench<T>(measure: impl AsyncFnOnce(&Bench) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let bench = Bench::new().await?;
     let measured = measure(&bench).await;
-    bench.remove().await?;
-    printed(&measured?, json)
+    let removed = bench.remove(measured.is_ok()).await;
+    let measured = measured?;
+    removed?;
+    Ok(measured)
 }
 
-fn printed(report: &(impl Serialize + std::fmt::Debug), json: bool) -> anyhow::Result<String> {
-    Ok(if json { serde_json::to_string(report)? } else { format!("{report:#?}") })
+fn print(report: &(impl Serialize + std::fmt::Debug), json: bool) -> anyhow::Result<()> {
+    println!("{}", if json { serde_json::to_string(report)? } else { format!("{report:#?}") });
+    Ok(())
 }
 
 /// A topic and a database of its own.
@@ -160,54 +191,59 @@ impl Bench {
         })
     }
 
-    async fn remove(&self) -> anyhow::Result<()> {
+    /// Of what failed the logs are kept.
+    async fn remove(&self, is_measured: bool) -> anyhow::Result<()> {
         let namespace = self.cluster.namespace();
         self.database.drop_scratch(&self.beside, namespace).await?;
-        self.cluster.delete_topics(&[topic::topic(namespace, self.dataset)]).await?;
-        std::fs::remove_dir_all(&self.folder).ok();
+        let topics: Vec<String> = contract::datasets().iter().map(|dataset| topic::topic(namespace, dataset)).collect();
+        self.cluster.delete_topics(&topics).await?;
+        if is_measured {
+            std::fs::remove_dir_all(&self.folder).ok();
+        }
         Ok(())
     }
 
-    async fn pipeline(&self, rows: u64) -> anyhow::Result<Report> {
-        let mut publisher = Publisher::connect(&self.cluster, "bench", &[self.dataset]).await?;
-        let consumer = self.consumer("live", &[])?;
-        let began = Instant::now();
-        publish(&mut publisher, rows, 0).await?;
-        let publish_seconds = began.elapsed().as_secs_f64();
-        self.await_rows(rows, began).await?;
-        let seconds = began.elapsed().as_secs_f64();
-        let consumer_resident_mb = resident_mb(consumer.id())?;
-        let producer_resident_mb = resident_mb(Some(std::process::id()))?;
-        consumer.stop().await?;
-        let replay_rows_per_second = self.replay(rows).await?;
-        // Last, because the records are all held in memory for it.
-        let copy_rows_per_second = self.database.copy_rate(self.dataset, &generated(rows / 4)).await?;
-        let rows_per_second = rows as f64 / seconds;
-        Ok(Report {
-            rows,
-            publish_seconds,
-            seconds,
-            rows_per_second,
-            copy_rows_per_second,
-            ratio_to_copy: copy_rows_per_second.map(|copy| rows_per_second / copy),
-            replay_rows_per_second,
-            producer_resident_mb,
-            consumer_resident_mb,
-            database: self.database.shown(),
-        })
+    /// Starts a producer that asks the simulator for what it asks of Yahoo, and tells what it does on its standard output.
+    fn producer(
+        &self,
+        simulator: &Simulator,
+        arguments: Vec<String>,
+        environment: &[(&str, String)],
+    ) -> anyhow::Result<Child> {
+        let folder = |name: &str| self.folder.join(name).display().to_string();
+        let own = [
+            (settings::KAFKA_BROKERS.name, self.cluster.brokers().to_owned()),
+            (settings::NAMESPACE.name, self.cluster.namespace().to_owned()),
+            (settings::STATE_DIR.name, folder("state")),
+            (settings::WATCHLIST.name, folder(WATCHLIST)),
+            (settings::HEALTH_ADDRESS.name, "127.0.0.1:0".to_owned()),
+        ];
+        let own = own.iter().chain(environment).map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let source = producers::source::source("yahoo").map_err(anyhow::Error::msg)?;
+        let recipe = Recipe {
+            name: "producer".to_owned(),
+            program: "producer",
+            arguments,
+            environment: own.chain(simulated_by(simulator, source)).collect(),
+            piped: true,
+        };
+        Child::start(recipe, &self.folder)
     }
 
-    /// A sink of another name reads everything again into the same table.
-    async fn replay(&self, rows: u64) -> anyhow::Result<f64> {
-        let consumer = self.consumer("replay", &[(settings::SINK.name, "replay")])?;
-        let began = Instant::now();
-        self.await_rows(2 * rows, began).await?;
-        let rate = rows as f64 / began.elapsed().as_secs_f64();
-        consumer.stop().await?;
-        Ok(rate)
+    /// A single number from the database.
+    async fn number(&self, query: &str) -> anyhow::Result<i64> {
+        let query = format!("select cast(({query}) as text)");
+        let found = self.database.store("bench").rows(query, &[]).await?;
+        Ok(found.into_iter().flatten().flatten().next().context("no number")?.parse()?)
     }
 
+    /// Starts a consumer that stores what is on the topic.
     fn consumer(&self, name: &str, environment: &[(&str, &str)]) -> anyhow::Result<Child> {
+        self.consumer_command(name, "run", environment)
+    }
+
+    /// Starts a command of `consumer`.
+    fn consumer_command(&self, name: &str, command: &str, environment: &[(&str, &str)]) -> anyhow::Result<Child> {
         let own = [
             (settings::KAFKA_BROKERS.name, self.cluster.brokers()),
             (settings::NAMESPACE.name, self.cluster.namespace()),
@@ -217,7 +253,7 @@ impl Bench {
         let recipe = Recipe {
             name: format!("consumer-{name}"),
             program: "consumer",
-            arguments: vec!["run".to_owned(), self.dataset.name.clone()],
+            arguments: vec![command.to_owned(), self.dataset.name.clone()],
             environment: environment.collect(),
             piped: false,
         };
@@ -284,9 +320,15 @@ fn bar(at: u64, edition: i64) -> Record {
 
 /// Most memory that a process has had resident, in MB, as the kernel counts it.
 fn resident_mb(process: Option<u32>) -> anyhow::Result<f64> {
+    memory_mb(process, "VmHWM:")
+}
+
+/// A measure of a process' memory under the kernel's name for it.
+fn memory_mb(process: Option<u32>, name: &str) -> anyhow::Result<f64> {
     let id = process.context("the process has ended")?;
     let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM in /proc")?;
+    let line =
+        status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name} in /proc"))?;
     let kilobytes: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
     Ok(kilobytes / 1024.0)
 }

@@ -92,11 +92,4 @@ impl Bench {
         self.database.store("bench").rows(statement.to_owned(), &[]).await?;
         Ok(())
     }
-
-    /// A single number from the database.
-    async fn number(&self, query: &str) -> anyhow::Result<i64> {
-        let query = format!("select cast(({query}) as text)");
-        let found = self.database.store("bench").rows(query, &[]).await?;
-        Ok(found.into_iter().flatten().flatten().next().context("no number")?.parse()?)
-    }
 }

@@ -6,15 +6,15 @@
 use std::collections::HashMap;
 use std::iter::successors;
 
-use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime, TimeZone as _, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeZone as _, Utc};
 use chrono_tz::Tz;
 use serde_json::json;
 
 use super::{
-    Bar, HALTS, Listing, Window, first_close, is_trading_day, listing, meta, single_precision, traded, unknown, written,
+    Bar, HALTS, Listing, Window, first_close, first_day, is_trading_day, listing, meta, single_precision, traded,
+    unknown, written,
 };
 use crate::Config;
-use crate::calendar::{END, day};
 use crate::random::Random;
 use crate::reply::Reply;
 
@@ -143,7 +143,7 @@ impl Series {
             random.unit();
         }
         let close = first_close(&mut random);
-        let next = day(END.year() - config.years as i32 + 1, 1, 1);
+        let next = first_day(config);
         Series { listing, random, close, next, sessions: Vec::new() }
     }
 
@@ -228,6 +228,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::calendar::day;
     use crate::tests::body;
     use crate::yahoo::{all_bars, chart_within};
 
@@ -377,6 +378,12 @@ mod tests {
         };
         assert_eq!(days("2025-03-01", "2025-03-03"), ["2025-03-01", "2025-03-02"]);
         assert_eq!(days("2025-03-03", "2025-03-03"), Vec::<String>::new());
+        let whole = |from, to| window(from, to).unwrap().holds(&all);
+        assert!(
+            whole("2024-01-01", "2026-01-01")
+                && !whole("2024-01-02", "2026-01-01")
+                && !whole("2024-01-01", "2025-12-31")
+        );
         let early = chart_within(&config, "SIM-USD", &all, window("1999-01-01", "2000-01-01").unwrap());
         let (status, text) = body(early);
         assert!(status == 400 && text.contains("Data doesn't exist for startDate = 915148800"), "{text}");
