@@ -27,6 +27,7 @@ mod replay;
 mod restatements;
 mod rules;
 mod samples;
+mod secrets;
 mod tidy;
 mod up;
 mod verify;
