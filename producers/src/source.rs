@@ -20,6 +20,9 @@ use crate::sources::SOURCES;
 /// Longest fragment of a refused row that is kept: enough to see what was wrong with any row, however broken the page.
 pub const MAX_FRAGMENT_BYTES: usize = 4096;
 
+/// Longest reason why a row is refused: it may quote the row, which may be as long as a page.
+pub const MAX_REASON_BYTES: usize = 1000;
+
 /// A provider.
 #[derive(Debug, Clone, Copy)]
 pub struct Source {
@@ -284,7 +287,12 @@ impl Reject {
     /// Refuses a row.
     pub fn new(class: &'static str, reason: impl Into<String>, fragment: &[u8]) -> Reject {
         let fragment = fragment[..fragment.len().min(MAX_FRAGMENT_BYTES)].to_vec();
-        Reject { fragment, class, reason: reason.into(), dataset: None }
+        let mut reason = reason.into();
+        if reason.len() > MAX_REASON_BYTES {
+            reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
+            reason.push('…');
+        }
+        Reject { fragment, class, reason, dataset: None }
     }
 
     /// The dead letter that keeps it; the same row again has the same id.
@@ -410,6 +418,15 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[test]
+    fn a_reason_is_short_however_much_of_a_row_it_quotes() {
+        let reason = |text: &str| Reject::new("number", text, b"").reason;
+        let longest = "é".repeat(MAX_REASON_BYTES / 2);
+        assert_eq!(reason(&longest), longest);
+        assert_eq!(reason(&format!("{longest}x")), format!("{longest}…"));
+        assert_eq!(reason(&format!("x{longest}")), format!("x{}…", "é".repeat(MAX_REASON_BYTES / 2 - 1)));
+    }
 
     #[test]
     fn an_unknown_name_is_answered_with_the_names_there_are() {

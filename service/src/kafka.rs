@@ -149,12 +149,16 @@ pub fn ranges<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str) -> Ka
     partitions.map(|partition| Ok((partition.id(), range(consumer, topic, partition.id())?))).collect()
 }
 
-/// That of one partition. The client does not know at once what its own answer has just shown: it is asked again.
+/// That of one partition. The client does not know at once what its own answer has just shown, nor the brokers who leads a
+/// partition that was just made: they are asked again.
 fn range<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str, partition: i32) -> KafkaResult<(i64, i64)> {
+    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition, UnknownPartition, UnknownTopicOrPartition};
     let deadline = Instant::now() + REQUEST_TIMEOUT;
     loop {
         match consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT) {
-            Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownPartition)) if Instant::now() < deadline => {
+            Err(KafkaError::MetadataFetch(
+                LeaderNotAvailable | NotLeaderForPartition | UnknownPartition | UnknownTopicOrPartition,
+            )) if Instant::now() < deadline => {
                 std::thread::sleep(ASK_AGAIN);
             }
             answer => return answer,

@@ -21,6 +21,7 @@ mod health;
 mod interop;
 mod memory;
 mod ninth;
+mod odd;
 mod oracle;
 mod pipeline;
 mod replay;
