@@ -322,14 +322,7 @@ mod tests {
     use super::*;
     use crate::Simulator;
     use crate::client::{Answer, get};
-
-    fn at(text: &str) -> DateTime<Utc> {
-        text.parse().unwrap()
-    }
-
-    fn date(text: &str) -> NaiveDate {
-        text.parse().unwrap()
-    }
+    use crate::tests::{at, date};
 
     async fn started() -> Simulator {
         Simulator::start(Config { symbols: 3, years: 1, seed: 7 }).await.unwrap()

@@ -186,6 +186,14 @@ mod tests {
     use super::*;
     use crate::reply::Reply;
 
+    pub(crate) fn at(text: &str) -> chrono::DateTime<chrono::Utc> {
+        text.parse().unwrap()
+    }
+
+    pub(crate) fn date(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
     pub(crate) fn body(reply: Reply) -> (u16, String) {
         let response = reply.into_response();
         let status = response.status().as_u16();

@@ -229,16 +229,8 @@ mod tests {
 
     use super::*;
     use crate::calendar::day;
-    use crate::tests::body;
+    use crate::tests::{at, body, date};
     use crate::yahoo::{all_bars, chart_within};
-
-    fn at(text: &str) -> DateTime<Utc> {
-        text.parse().unwrap()
-    }
-
-    fn date(text: &str) -> NaiveDate {
-        text.parse().unwrap()
-    }
 
     fn config() -> Config {
         Config { symbols: 3, years: 2, seed: 7 }
