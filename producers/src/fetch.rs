@@ -8,10 +8,10 @@ use anyhow::{Context as _, bail};
 use chrono::{DateTime, SubsecRound as _, Utc};
 use memchr::memmem;
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, LAST_MODIFIED, RETRY_AFTER};
-use reqwest::{Client, Url, redirect};
+use reqwest::{Client, Url, redirect, retry};
 use service::registry::install_tls;
 use service::secret::{Secret, without_credentials};
-use service::{settings, telemetry};
+use service::settings;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
@@ -28,6 +28,7 @@ pub mod local;
 mod quota;
 mod rest;
 mod session;
+mod transport;
 mod validators;
 
 use address::PublicAddresses;
@@ -326,7 +327,7 @@ impl Fetcher {
         let request = self.client.get(url).header(ACCEPT_ENCODING, "gzip").headers(headers);
         let late = || PageError::Retry(format!("no answer within {} seconds", self.limits.headers.as_secs()));
         let sent = timeout(self.limits.headers, request.send()).await;
-        let response = sent.map_err(|_| late())?.map_err(transport)?;
+        let response = sent.map_err(|_| late())?.map_err(transport::failed)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = self.body(response, &headers).await?;
         // What is published has microseconds.
@@ -387,7 +388,7 @@ impl Fetcher {
         let mut body = Body::of(headers, self.limits.body)?;
         let stalled = || PageError::Retry(format!("the body stalled for {} seconds", self.limits.idle.as_secs()));
         while let Some(piece) =
-            timeout(self.limits.idle, response.chunk()).await.map_err(|_| stalled())?.map_err(transport)?
+            timeout(self.limits.idle, response.chunk()).await.map_err(|_| stalled())?.map_err(transport::failed)?
         {
             body.add(&piece)?;
         }
@@ -439,15 +440,12 @@ fn client(source: &Source, limits: Limits, is_own: bool, authorities: &Authoriti
         .referer(false)
         // A proxy from the environment would be handed the key without anyone having said so.
         .no_proxy()
+        // What HTTP/2 lets be asked again at once would be asked beside pace and quota.
+        .retry(retry::never())
         .connect_timeout(limits.connect)
         .timeout(limits.total)
         .build();
     client.with_context(|| format!("cannot prepare requests to `{}`", source.name))
-}
-
-/// reqwest's errors hold the URL, and with it the key, unless told otherwise.
-fn transport(error: reqwest::Error) -> PageError {
-    PageError::Retry(telemetry::one_line(&anyhow::Error::new(error.without_url())))
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
@@ -678,7 +676,8 @@ mod tests {
         let stub = Stub::answering(&[response("200 OK", &[], b"")]).await;
         let port = stub.base.rsplit_once(':').unwrap().1;
         let client = client(source("cboe").unwrap(), SHORT, true, &Authorities::default()).unwrap();
-        let error = client.get(format!("https://localhost:{port}/x")).send().await.map_err(transport).unwrap_err();
+        let error =
+            client.get(format!("https://localhost:{port}/x")).send().await.map_err(transport::failed).unwrap_err();
         let expected = "`localhost` leads to no address of the internet";
         assert!(matches!(&error, PageError::Retry(text) if text.contains(expected)), "{error:?}");
         assert!(stub.requests().is_empty());

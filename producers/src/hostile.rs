@@ -5,7 +5,7 @@ mod tests {
     use std::time::Duration;
 
     use service::kafka::Cluster;
-    use simulator::hostile::{Hostile, Kind, SYMBOL, Target};
+    use simulator::hostile::{GoAway, Hostile, Kind, SYMBOL, Target};
     use tokio::time::Instant;
 
     use crate::ask::{Page, Patience, Question, page};
@@ -61,6 +61,8 @@ mod tests {
         (Kind::ExpiredCertificate, PageError::Retry, "invalid peer certificate"),
         (Kind::SelfSigned, PageError::Retry, "invalid peer certificate"),
         (Kind::WrongHost, PageError::Retry, "invalid peer certificate"),
+        (Kind::GoAway(GoAway::Unheard), PageError::Retry, "GOAWAY, NO_ERROR"),
+        (Kind::GoAway(GoAway::Midway), PageError::Retry, "error reading a body from connection"),
     ];
 
     /// Yahoo under another name, at home at that address or elsewhere.
@@ -75,14 +77,27 @@ mod tests {
         page(fetcher, question, &Validators::default(), HASTY).await
     }
 
-    /// Asks as one asks a provider at its own address, trusting the authority that it may have.
+    /// What asks it, trusting the authority that it may have.
+    fn trusting(source: &Source, hostile: &Hostile) -> Fetcher {
+        let authorities = match hostile.ca_pem() {
+            "" => Authorities::default(),
+            pem => Authorities::of(pem.as_bytes()).unwrap(),
+        };
+        Fetcher::trusting(source, &hostile.url(), None, SHORT, &authorities).unwrap()
+    }
+
+    /// One that is not at home there.
+    fn away() -> &'static Source {
+        Box::leak(Box::new(source("away", "https://provider.example")))
+    }
+
+    /// Asks as one asks a provider at its own address.
     async fn ask_at_home(hostile: &Hostile, is_trusted: bool) -> Result<Page, PageError> {
         let source = Box::leak(Box::new(source("home", &hostile.url())));
-        let authorities = match is_trusted {
-            true => Authorities::of(hostile.ca_pem().as_bytes()).unwrap(),
-            false => Authorities::default(),
+        let fetcher = match is_trusted {
+            true => trusting(source, hostile),
+            false => Fetcher::new(source, &hostile.url(), None, SHORT).unwrap(),
         };
-        let fetcher = Fetcher::trusting(source, &hostile.url(), None, SHORT, &authorities).unwrap();
         ask(&fetcher, source).await
     }
 
@@ -90,8 +105,8 @@ mod tests {
     async fn whatever_a_provider_does_asking_ends_soon_costs_little_and_says_why_in_one_line() {
         for (kind, error, words) in CASES {
             let hostile = Hostile::start(*kind).await.unwrap();
-            let source = Box::leak(Box::new(source("away", "https://provider.example")));
-            let fetcher = Fetcher::new(source, &hostile.url(), None, SHORT).unwrap();
+            let source = away();
+            let fetcher = trusting(source, &hostile);
             let start = Instant::now();
             let refused = ask(&fetcher, source).await.unwrap_err();
             let took = start.elapsed();
@@ -109,9 +124,29 @@ mod tests {
     #[tokio::test]
     async fn a_good_answer_is_read() {
         let hostile = Hostile::start(Kind::Harmless).await.unwrap();
-        let source = Box::leak(Box::new(source("away", "https://provider.example")));
-        let fetcher = Fetcher::new(source, &hostile.url(), None, SHORT).unwrap();
-        assert_eq!(ask(&fetcher, source).await.unwrap().records.len(), 1);
+        let source = away();
+        assert_eq!(ask(&trusting(source, &hostile), source).await.unwrap().records.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_over_behind_its_answer_costs_nothing_but_a_new_one() {
+        let (hostile, source) = (Hostile::start(Kind::GoAway(GoAway::Answered)).await.unwrap(), away());
+        let fetcher = trusting(source, &hostile);
+        for requests in 1..=5 {
+            assert_eq!(ask(&fetcher, source).await.unwrap().records.len(), 1);
+            assert_eq!([hostile.connections(), hostile.requests(), fetcher.cost().calls], [requests; 3]);
+        }
+    }
+
+    /// The client would ask again at once, beside pace and quota.
+    #[tokio::test]
+    async fn a_request_that_was_not_looked_at_is_made_again_in_its_turn_alone() {
+        for when in [GoAway::Unheard, GoAway::Midway] {
+            let (hostile, source) = (Hostile::start(Kind::GoAway(when)).await.unwrap(), away());
+            let fetcher = trusting(source, &hostile);
+            ask(&fetcher, source).await.unwrap_err();
+            assert_eq!([hostile.requests(), fetcher.cost().calls], [HASTY.attempts as u64; 2], "{when:?}");
+        }
     }
 
     #[tokio::test]
@@ -167,7 +202,7 @@ mod tests {
         let watchlist: String = sources.iter().map(|one| format!("[{}]\nchart = [\"{SYMBOL}\"]\n", one.name)).collect();
         let watchlist = Watchlist::parse_among(sources, &watchlist).unwrap();
         let run_once = Run::new(watchlist, Cluster::new(&mock.bootstrap_servers(), "test"), Mode::Once);
-        let fetchers = hosts.iter().map(|host| Fetcher::new(&sources[0], &host.url(), None, SHORT));
+        let fetchers = hosts.iter().map(|host| Ok(trusting(&sources[0], host)));
         assert_eq!(run(sources.iter().zip(fetchers).collect(), run_once).await, Ending::Incomplete);
         // Of them all the last alone had something to give.
         assert_eq!(said(&mock, "ohlcv_bar", &["source", "close"]), [["yahoo", "11"]]);

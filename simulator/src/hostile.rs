@@ -16,8 +16,10 @@ use tokio_rustls::TlsAcceptor;
 
 mod bomb;
 mod certificate;
+mod http2;
 
 use certificate::Certificate;
+pub use http2::GoAway;
 
 /// What a harmless answer holds: a chart of Yahoo with one bar of this symbol.
 pub const SYMBOL: &str = "SIM000";
@@ -76,6 +78,8 @@ pub enum Kind {
     SelfSigned,
     /// TLS with a certificate of another host; whoever issued it can be trusted.
     WrongHost,
+    /// HTTP/2, with TLS, on a connection that takes one request and no other.
+    GoAway(GoAway),
 }
 
 /// Where a redirect leads.
@@ -115,6 +119,7 @@ impl Hostile {
             Kind::ExpiredCertificate => Some(Certificate::Expired),
             Kind::SelfSigned => Some(Certificate::SelfSigned),
             Kind::WrongHost => Some(Certificate::WrongHost),
+            Kind::GoAway(_) => Some(Certificate::Valid),
             _ => None,
         };
         Hostile::start_with(kind, certificate).await
@@ -128,7 +133,9 @@ impl Hostile {
     async fn start_with(kind: Kind, certificate: Option<Certificate>) -> anyhow::Result<Hostile> {
         let listener = listener().await?;
         let address = listener.local_addr().context("the hostile provider has no address")?;
-        let (acceptor, ca_pem) = certificate.map(certificate::acceptor).transpose()?.unzip();
+        let protocols: &[&[u8]] = if let Kind::GoAway(_) = kind { &[http2::PROTOCOL] } else { &[] };
+        let accepting = certificate.map(|certificate| certificate::acceptor(certificate, protocols));
+        let (acceptor, ca_pem) = accepting.transpose()?.unzip();
         let seen = Arc::new(Seen::default());
         let neighbour = listener_of_the_lured(Arc::clone(&seen)).await?;
         let host = Host { kind, neighbour: neighbour.0, acceptor, seen: Arc::clone(&seen) };
@@ -228,6 +235,9 @@ impl Host {
     }
 
     async fn answer(&self, mut socket: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+        if let Kind::GoAway(when) = self.kind {
+            return http2::answer(&mut socket, when, &self.seen).await;
+        }
         while self.read_head(&mut socket).await? {
             let mut peer = Peer { socket: &mut socket, seen: &self.seen };
             if !self.harm(&mut peer).await? {
@@ -278,7 +288,7 @@ impl Host {
             Kind::Empty => peer.page(&[], b"").await?,
             Kind::RedirectPrivate(target) => peer.redirect(&self.location(target)).await?,
             Kind::RedirectLoop => peer.redirect("/again").await?,
-            Kind::Silent | Kind::Reset => peer.until_gone().await?,
+            Kind::Silent | Kind::Reset | Kind::GoAway(_) => peer.until_gone().await?,
         }
         Ok(false)
     }
@@ -362,9 +372,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<'_, S> {
 
     /// Waits until the other side has hung up.
     async fn until_gone(&mut self) -> io::Result<()> {
-        while self.socket.read(&mut [0; 1024]).await? > 0 {}
-        Ok(())
+        until_gone(self.socket).await
     }
+}
+
+async fn until_gone(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+    while socket.read(&mut [0; 1024]).await? > 0 {}
+    Ok(())
 }
 
 #[cfg(test)]

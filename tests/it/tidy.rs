@@ -23,6 +23,7 @@ const CRATES: &[(&str, &[&str], &[&str])] = &[
 /// Words that only these files may hold: what knows a library is in one place.
 const CONFINED: &[(&str, &[&str])] = &[
     ("reqwest::", &["producers/src/fetch.rs", "producers/src/fetch/", "service/src/registry.rs"]),
+    ("h2::", &["producers/src/fetch/transport.rs"]),
     ("hyper::", &["service/src/server.rs"]),
     ("use parquet::", &["producers/src/sources/file/parquet"]),
     ("prometheus_client::", &["service/src/metrics.rs"]),

@@ -21,15 +21,16 @@ pub(super) enum Certificate {
     WrongHost,
 }
 
-/// What accepts connections with such a certificate, and the authority in PEM.
-pub(super) fn acceptor(certificate: Certificate) -> anyhow::Result<(TlsAcceptor, String)> {
+/// What accepts connections with such a certificate, for one of these protocols if any are named, and the authority in PEM.
+pub(super) fn acceptor(certificate: Certificate, protocols: &[&[u8]]) -> anyhow::Result<(TlsAcceptor, String)> {
     let authority = authority().context("no authority for certificates can be made")?;
     let (key, chain) = issued(certificate, &authority).context("no certificate can be made")?;
     let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(vec![chain.der().clone()], key)?;
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok((TlsAcceptor::from(Arc::new(config)), authority.pem()))
 }
 
