@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::agenda::Ended;
+use crate::alarm::Alarm;
 use crate::ask::Page;
 use crate::fetch::Cost;
 use crate::meters::SourceMeters;
@@ -71,6 +72,8 @@ pub(crate) struct Delivery<'a> {
     /// That of the item of which pages are still to come.
     sieve: Option<Box<Sieve>>,
     item: ItemTally,
+    /// What is told of items that cannot be had.
+    pub(crate) alarm: Alarm<'a>,
     /// What has ended since this was last taken.
     pub(crate) ended: Vec<Ended>,
 }
@@ -86,7 +89,8 @@ impl<'a> Delivery<'a> {
         tail: Tail,
     ) -> Delivery<'a> {
         let (sieve, item, ended) = (None, ItemTally::default(), Vec::new());
-        Delivery { source, run, publisher, meters, tally, state, tail, sieve, item, ended }
+        let alarm = Alarm::new(source, meters);
+        Delivery { source, run, publisher, meters, tally, state, tail, sieve, item, alarm, ended }
     }
 
     /// Publishes answers until no more come; what has come meanwhile is acknowledged together.
@@ -206,7 +210,9 @@ impl<'a> Delivery<'a> {
         let is_all = self.sieve.is_none() && batch.iter().any(Prepared::is_noted);
         let kept: Vec<Kept<'_>> = batch.iter_mut().filter_map(Prepared::kept).collect();
         let noted = Noted { acknowledged: &acknowledged, heard: &heard, is_all };
-        let mut outcome = self.state.keep(&kept, &noted).await;
+        let mut outcome = self.state.keep(&kept, &noted).await.map(|failures| {
+            kept.iter().zip(failures).for_each(|(kept, failures)| self.alarm.hear(kept, failures));
+        });
         for prepared in batch {
             let Answer { endpoint, item, at, .. } = &prepared.answer;
             if let (Ok(()), Some(whole)) = (&outcome, &prepared.whole) {

@@ -6,6 +6,7 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod agenda;
+mod alarm;
 pub mod article;
 pub mod ask;
 mod asker;

@@ -23,6 +23,7 @@ pub struct Meters {
     rejected: Counters<2>,
     bytes: Counters<1>,
     delivery_errors: Counters<1>,
+    failing: Gauges<2>,
     succeeded: Arc<Mutex<HashMap<Endpoint, Instant>>>,
 }
 
@@ -67,6 +68,11 @@ impl Meters {
                 "delivery_errors",
                 "Times that Kafka could not be reached or did not acknowledge everything",
                 ["source"],
+            ),
+            failing: metrics.gauges(
+                "items_failing",
+                "Items that were asked for in vain three times in a row or more",
+                ["source", "endpoint"],
             ),
             succeeded,
         }
@@ -128,6 +134,11 @@ impl SourceMeters {
             let mut succeeded = self.meters.succeeded.lock().unwrap_or_else(PoisonError::into_inner);
             succeeded.insert((self.source, endpoint), Instant::now());
         }
+    }
+
+    /// So many items of an endpoint were asked for in vain too often in a row.
+    pub(crate) fn failing(&self, endpoint: &'static str, items: usize) {
+        self.meters.failing.set([self.source, endpoint], items as f64);
     }
 
     /// Kafka has acknowledged so much of an endpoint's page.

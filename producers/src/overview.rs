@@ -113,19 +113,19 @@ pub(crate) async fn status(
 ) -> anyhow::Result<ExitCode> {
     let watchlist = Watchlist::load()?;
     let mut text = format!(
-        "{:<10} {:<20} {:>6} {:>6}  {:<16} {:>10} {:>8} {:>5}\n",
-        "SOURCE", "ENDPOINT", "ITEMS", "LATE", "OLDEST (UTC)", "AGE", "SLA", "GAPS"
+        "{:<10} {:<20} {:>6} {:>6} {:>7}  {:<16} {:>10} {:>8} {:>5}\n",
+        "SOURCE", "ENDPOINT", "ITEMS", "LATE", "FAILING", "OLDEST (UTC)", "AGE", "SLA", "GAPS"
     );
     let (mut notes, mut all, mut late) = (String::new(), Vec::new(), 0);
     for source in watched(sources, &watchlist) {
         let known = Known::of(source, now).await?;
         for health in health(source, &watchlist, &known.standings, &known.gaps, now) {
-            let Health { endpoint, items, late: own, oldest, age, sla, gaps, error } = &health;
+            let Health { endpoint, items, late: own, failing, oldest, age, sla, gaps, error } = &health;
             late += own;
             let age = age.map_or("never".to_owned(), span);
             writeln!(
                 text,
-                "{:<10} {endpoint:<20} {items:>6} {own:>6}  {:<16} {age:>10} {:>8} {gaps:>5}",
+                "{:<10} {endpoint:<20} {items:>6} {own:>6} {failing:>7}  {:<16} {age:>10} {:>8} {gaps:>5}",
                 source.name,
                 minute(*oldest),
                 span(*sla)
@@ -152,6 +152,7 @@ fn health_json(source: &Source, health: &Health, quota: Option<[u32; 2]>) -> Val
         "endpoint": health.endpoint,
         "items": health.items,
         "late": health.late,
+        "failing": health.failing,
         "oldest_success": health.oldest,
         "age_seconds": health.age.map(|age| age.as_secs()),
         "sla_seconds": health.sla.as_secs(),

@@ -216,7 +216,9 @@ impl Poller<'_> {
         let Asker { source, run, state, .. } = self.asker;
         let kept = |error: anyhow::Error| Stop::Source(format!("its state cannot be read: {error:#}"));
         let now = run.clock.now();
-        let mut agenda = Agenda::new(source, &run.watchlist, &state.standings().await.map_err(kept)?, now);
+        let standings = state.standings().await.map_err(kept)?;
+        self.delivery.alarm.resume(&run.watchlist, &standings);
+        let mut agenda = Agenda::new(source, &run.watchlist, &standings, now);
         if run.mode == Mode::Once {
             return self.round(agenda.all().into_iter().map(Asked::live).collect()).await;
         }

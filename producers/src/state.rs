@@ -22,7 +22,7 @@ mod topics;
 
 pub use backfills::{BackfillKey, Progress};
 pub use gaps::{Days, Gap, GapState};
-pub use items::{End, ItemState, Kept, Standing};
+pub use items::{End, FAILURES_TO_ALARM, ItemState, Kept, Standing};
 pub use topics::{Mark, Noted};
 
 /// How long to wait for another process that writes.

@@ -18,6 +18,8 @@ pub struct Health {
     pub items: usize,
     /// Items that are older than its SLA allows, or were never answered.
     pub late: usize,
+    /// Items that were asked for in vain too often in a row.
+    pub failing: usize,
     /// When the item was answered that was so first; None when one never was.
     pub oldest: Option<DateTime<Utc>>,
     /// Age of that answer, in the hours in which there could have been a newer one; None when one never was answered.
@@ -26,7 +28,7 @@ pub struct Health {
     pub sla: Duration,
     /// Days that are missing and asked for.
     pub gaps: usize,
-    /// Why an item was not answered the last time.
+    /// Why an item was not answered the last time: of several the one that was asked for most often in vain.
     pub error: Option<String>,
 }
 
@@ -56,12 +58,21 @@ pub fn health(
             })
             .collect();
         let oldest = ages.iter().copied().collect::<Option<Vec<_>>>();
-        let error = own.filter_map(|(item, standing)| Some(format!("{item}: {}", standing?.error.as_deref()?))).next();
+        let failing = own.clone().filter(|(_, standing)| standing.is_some_and(Standing::is_failing)).count();
+        let unanswered =
+            own.filter_map(|(item, standing)| Some((standing?.failures, item, standing?.error.as_deref()?)));
+        // The first of those that are equal.
+        let worst = unanswered.rev().max_by_key(|(failures, ..)| *failures);
+        let error = worst.map(|(failures, item, error)| match failures {
+            0 | 1 => format!("{item}: {error}"),
+            _ => format!("{item}, {failures} times in a row: {error}"),
+        });
         let is_open =
             |gap: &&Gap| gap.state == GapState::Open && gap.endpoint == endpoint.name && items.contains(&gap.item);
         all.push(Health {
             endpoint: endpoint.name,
             items: items.len(),
+            failing,
             late: ages.iter().filter(|age| age.is_none_or(|(age, _)| age > sla)).count(),
             oldest: oldest.as_ref().and_then(|all| all.iter().map(|(_, answered)| *answered).min()),
             age: oldest.as_ref().and_then(|all| all.iter().map(|(age, _)| *age).max()),
@@ -126,9 +137,24 @@ mod tests {
             gap("chart", "OTHER", GapState::Open),
             gap("options", "AAPL", GapState::Open),
         ];
-        let standings = [standing("AAPL", Some("2026-11-20T21:45:00Z"), Some("HTTP 500"))];
+        let mut standings = [standing("AAPL", Some("2026-11-20T21:45:00Z"), Some("HTTP 500"))];
         let yahoo = source("yahoo").unwrap();
-        let told = health(yahoo, &watchlist, &standings, &gaps, at("2026-11-20T21:46:00Z")).remove(0);
-        assert_eq!((told.gaps, told.error.as_deref()), (1, Some("AAPL: HTTP 500")));
+        let told = |standings: &[Standing]| {
+            let health = health(yahoo, &watchlist, standings, &gaps, at("2026-11-20T21:46:00Z")).remove(0);
+            (health.gaps, health.failing, health.error.unwrap())
+        };
+        assert_eq!(told(&standings), (1, 0, "AAPL: HTTP 500".to_owned()));
+        standings[0].failures = 3;
+        assert_eq!(told(&standings), (1, 1, "AAPL, 3 times in a row: HTTP 500".to_owned()));
+    }
+
+    #[test]
+    fn of_several_errors_that_of_the_item_is_told_that_was_asked_for_most_often_in_vain() {
+        let watchlist = Watchlist::parse("[yahoo]\nchart = [\"A\", \"B\", \"C\", \"D\"]").unwrap();
+        let failed = |item: &str, failures, error: &str| Standing { failures, ..standing(item, None, Some(error)) };
+        let standings = [failed("A", 1, "a"), failed("B", 2, "b"), failed("C", 4, "c"), failed("D", 4, "d")];
+        let yahoo = source("yahoo").unwrap();
+        let told = health(yahoo, &watchlist, &standings, &[], at("2026-11-20T21:46:00Z")).remove(0);
+        assert_eq!((told.failing, told.error.as_deref()), (2, Some("C, 4 times in a row: c")));
     }
 }

@@ -12,7 +12,7 @@ use tests::broker::{Bench, benches, embedded, postgres};
 use tests::forward::{Forward, Network};
 use tests::message::{BAR_SCHEMA_ID, Message, bar, encode, send};
 use tests::pages::Pages;
-use tests::process::{Environment, Heard, Running, command, fail, until};
+use tests::process::{Environment, Heard, Running, command, fail, run, until};
 use tokio::runtime::Runtime;
 
 const PASSWORD: &str = "hunter2";
@@ -241,6 +241,33 @@ fn a_producer_counts_its_fetches_and_records_and_is_ready_once_kafka_has_them() 
     assert!(producer.metric("tapedeck_published_bytes_total{source=\"cboe\"}").unwrap() > 100.0);
     assert!(producer.metric(&format!("tapedeck_last_success_age_seconds{labels}}}")).unwrap() < 60.0);
     assert_eq!(producer.get("/livez").0, 200);
+}
+
+#[test]
+fn an_item_that_cannot_be_read_three_times_in_a_row_is_one_error_until_it_is_answered() {
+    let bench = embedded();
+    let path = "/api/global/us_indices/daily_prices/SKEW_History.csv";
+    let serve = |page: &[u8]| Pages::serve(HashMap::from([(path.to_owned(), (200, page.to_vec()))]));
+    let [spoilt, good] = [&b"<html>We use cookies.</html>"[..], b"DATE,SKEW\n01/02/1990,126.09\n"].map(serve);
+    let watchlist = bench.folder.path().join("watchlist.toml");
+    std::fs::write(&watchlist, "[cboe]\nindex_history = [\"SKEW\"]\n").unwrap();
+    let asking = |pages: &Pages| {
+        bench.with(&[("TAPEDECK_WATCHLIST", watchlist.to_str().unwrap()), ("TAPEDECK_CBOE_URL", &pages.url)])
+    };
+    let poll = |pages: &Pages, word: &str| -> usize {
+        let output = run("producer", &["run", "cboe", "--once"], &asking(pages));
+        let said = String::from_utf8(output.stderr).unwrap();
+        let alarms: Vec<&str> = said.lines().filter(|line| line.contains(word)).collect();
+        assert!(alarms.iter().all(|line| line.contains("SKEW")), "{said}");
+        alarms.len()
+    };
+    let in_vain: Vec<usize> = (0..4).map(|_| poll(&spoilt, "ERROR")).collect();
+    assert_eq!(in_vain, [0, 0, 1, 0]);
+    let status = run("producer", &["status", "cboe", "--json"], &asking(&spoilt));
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    let error = status[0]["error"].as_str().unwrap();
+    assert!(status[0]["failing"] == 1 && error.starts_with("SKEW, 4 times in a row: "), "{status}");
+    assert_eq!([poll(&good, "answered again"), poll(&good, "answered again")], [1, 0]);
 }
 
 #[test]

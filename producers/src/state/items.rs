@@ -18,6 +18,9 @@ pub struct ItemState {
     pub memory: Memory,
 }
 
+/// Times in a row that an item may be asked for in vain before somebody is told to look.
+pub const FAILURES_TO_ALARM: u32 = 3;
+
 /// What is known of an item, in short.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
@@ -35,6 +38,13 @@ pub struct Standing {
     pub calls: u32,
     /// Why it was not answered the last time.
     pub error: Option<String>,
+}
+
+impl Standing {
+    /// Whether it was asked for in vain too often in a row.
+    pub fn is_failing(&self) -> bool {
+        self.failures >= FAILURES_TO_ALARM
+    }
 }
 
 /// What is to be kept of an item once Kafka has acknowledged what was published of it.
@@ -104,19 +114,22 @@ impl State {
         Ok(rows.iter().map(standing).collect())
     }
 
-    /// Keeps what was acknowledged, all of it or nothing.
-    pub async fn keep(&self, items: &[Kept<'_>], noted: &Noted<'_>) -> anyhow::Result<()> {
+    /// Keeps what was acknowledged, all of it or nothing; gives how often each item was asked for in vain since it was
+    /// answered.
+    pub async fn keep(&self, items: &[Kept<'_>], noted: &Noted<'_>) -> anyhow::Result<Vec<u32>> {
         let mut connection = self.connection.lock().await;
         let mut transaction = connection.begin_with("begin immediate").await?;
+        let mut failures = Vec::with_capacity(items.len());
         for kept in items {
             keep_memory(&mut transaction, kept).await?;
-            if let Some(end) = &kept.end {
-                keep_end(&mut transaction, kept, end).await?;
-            }
+            failures.push(match &kept.end {
+                Some(end) => keep_end(&mut transaction, kept, end).await?,
+                None => 0,
+            });
         }
         topics::note(&mut transaction, noted).await?;
         transaction.commit().await?;
-        Ok(())
+        Ok(failures)
     }
 }
 
@@ -129,7 +142,8 @@ async fn keep_memory(connection: &mut SqliteConnection, kept: &Kept<'_>) -> sqlx
     Ok(())
 }
 
-async fn keep_end(connection: &mut SqliteConnection, kept: &Kept<'_>, end: &End<'_>) -> sqlx::Result<()> {
+/// Gives how often it was asked for in vain since it was answered.
+async fn keep_end(connection: &mut SqliteConnection, kept: &Kept<'_>, end: &End<'_>) -> sqlx::Result<u32> {
     let keep = "insert into item
         (endpoint, item, asked_at, answered_at, failures, calls, error, latest_at, reread) values
         (?1, ?2, ?3, case when ?4 then ?3 end, 1 - ?4, ?5, ?6, ?7, coalesce(?8, 0))
@@ -140,18 +154,19 @@ async fn keep_end(connection: &mut SqliteConnection, kept: &Kept<'_>, end: &End<
         calls = ?5,
         error = ?6,
         latest_at = coalesce(max(latest_at, ?7), latest_at, ?7),
-        reread = coalesce(?8, reread)";
+        reread = coalesce(?8, reread)
+        returning failures";
     let calls = i64::try_from(end.calls).unwrap_or(i64::MAX).max(1);
     let query = sqlx::query(keep).bind(kept.endpoint).bind(kept.item).bind(super::kept(end.at)).bind(end.answered);
     let query = query.bind(calls).bind(end.error).bind(end.latest).bind(end.reread);
-    query.execute(&mut *connection).await?;
+    let failures = query.fetch_one(&mut *connection).await?.get(0);
     if let Some(validators) = end.validators {
         let [etag, last_modified] = validators.texts();
         let keep = "update item set etag = ?, last_modified = ? where endpoint = ? and item = ?";
         let query = sqlx::query(keep).bind(etag).bind(last_modified).bind(kept.endpoint).bind(kept.item);
         query.execute(connection).await?;
     }
-    Ok(())
+    Ok(failures)
 }
 
 #[cfg(test)]
@@ -199,8 +214,10 @@ mod tests {
         let state = State::in_memory("cboe").await.unwrap();
         let keep = async |end: End<'_>| {
             let kept = Kept { endpoint: "index_history", item: "VIX", memory: None, end: Some(end) };
-            state.keep(&[kept], &Noted::default()).await.unwrap();
-            state.standings().await.unwrap().remove(0)
+            let failures = state.keep(&[kept], &Noted::default()).await.unwrap();
+            let standing = state.standings().await.unwrap().remove(0);
+            assert_eq!(failures, [standing.failures]);
+            standing
         };
         let failed = keep(end("2026-11-20T10:00:00Z", false)).await;
         assert_eq!((failed.answered_at, failed.failures), (None, 1));
@@ -227,7 +244,7 @@ mod tests {
         }
         let memory = Memory::default();
         let page = Kept { endpoint: "options", item: "VIX", memory: Some(&memory), end: None };
-        state.keep(&[page], &Noted::default()).await.unwrap();
+        assert_eq!(state.keep(&[page], &Noted::default()).await.unwrap(), [0]);
         assert!(state.item("options", "VIX").await.unwrap().answered_at.is_none());
     }
 }
