@@ -68,7 +68,7 @@ pub(crate) struct Delivery<'a> {
     tally: &'a mut Tally,
     state: &'a State,
     /// What those before published and did not note.
-    tail: Tail,
+    pub(crate) tail: Tail,
     /// That of the item of which pages are still to come.
     sieve: Option<Box<Sieve>>,
     item: ItemTally,

@@ -157,7 +157,9 @@ async fn poll_source(
     let state = Arc::new(open(source, run).await.map_err(stopped)?);
     fetcher.attach(Arc::clone(&state), run.clock.clone());
     let publisher = connect(source, run, meters).await?;
+    let alone = run.shutdown.run_until_cancelled(state.alone()).await.ok_or(Stop::Shutdown)?;
     let tail = tail::resume(source, run, &publisher, &state).await?;
+    drop(alone);
     let delivery = Delivery::new(source, run, publisher, meters, tally, &state, tail);
     let poller = Poller { asker: Asker { source, run, fetcher, meters, state: &state }, delivery };
     poller.rounds().await
@@ -220,7 +222,7 @@ impl Poller<'_> {
         self.delivery.alarm.resume(&run.watchlist, &standings);
         let mut agenda = Agenda::new(source, &run.watchlist, &standings, now);
         if run.mode == Mode::Once {
-            return self.round(agenda.all().into_iter().map(Asked::live).collect()).await;
+            return self.round_alone(agenda.all().into_iter().map(Asked::live).collect()).await;
         }
         let (mut planned, mut repaired) = (None, None);
         loop {
@@ -232,7 +234,7 @@ impl Poller<'_> {
             }
             let due = agenda.due(now);
             if !due.is_empty() {
-                self.round(due.into_iter().map(Asked::live).collect()).await?;
+                self.round_alone(due.into_iter().map(Asked::live).collect()).await?;
                 let ended = std::mem::take(&mut self.delivery.ended);
                 agenda.note(&ended, run.clock.now(), self.asker.fetcher.no_use_for());
             }
@@ -240,7 +242,7 @@ impl Poller<'_> {
                 let gaps = state.gaps(None).await.map_err(kept)?;
                 let repairs = agenda::repairs(source, &run.watchlist, &gaps, run.clock.now());
                 if !repairs.is_empty() {
-                    self.round(repairs.into_iter().map(Asked::repair).collect()).await?;
+                    self.round_alone(repairs.into_iter().map(Asked::repair).collect()).await?;
                     self.delivery.ended.clear();
                 }
                 repaired = Some(now);
@@ -250,6 +252,17 @@ impl Poller<'_> {
             let wait = (next - run.clock.now()).to_std().unwrap_or_default();
             run.shutdown.run_until_cancelled(run.clock.sleep(wait)).await.ok_or(Stop::Shutdown)?;
         }
+    }
+
+    /// Asks once for each of these while no other process polls the source, going on from what those have published.
+    async fn round_alone(&mut self, asked: Vec<Asked<'_>>) -> Result<(), Stop> {
+        let Asker { source, run, state, .. } = self.asker;
+        let _alone = run.shutdown.run_until_cancelled(state.alone()).await.ok_or(Stop::Shutdown)?;
+        match state.tail().await {
+            Ok(tail) => self.delivery.tail = tail,
+            Err(error) => warn!(source = source.name, "some records may be published again: {error:#}"),
+        }
+        self.round(asked).await
     }
 
     /// Asks once for each of these.
@@ -545,6 +558,20 @@ pub(crate) mod tests {
         let mut logs = said(&mock, "fetch_log", &["item", "outcome", "records", "calls"]);
         logs.reverse();
         assert_eq!(logs, expected);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn two_that_poll_a_source_at_a_time_publish_each_value_once() {
+        let (mock, folder) = (kafka(), tempfile::TempDir::new().unwrap());
+        // The second answer comes when the first has been published and noted.
+        let answer = response("200 OK", &[], b"DATE,SKEW\n01/02/1990,126.09\n01/03/1990,123.34\n");
+        let stub = Stub::start(vec![answer], Duration::from_millis(500)).await;
+        let poll = || {
+            let once = once(&mock, "[cboe]\nindex_history = [\"SKEW\"]");
+            run(vec![asking("cboe", &stub.base)], Run { state_dir: Some(folder.path().to_owned()), ..once })
+        };
+        assert_eq!(tokio::join!(poll(), poll()), (Ending::Complete, Ending::Complete));
+        assert_eq!((stub.requests().len(), messages(&mock, "ohlcv_bar")), (2, 2));
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,10 @@
 //! What a source's producers keep for the next one: what was asked and answered, the calls of the day, what is missing.
 //!
 //! One small SQLite file per source, in `TAPEDECK_STATE_DIR`, that several processes may use at a time: a daemon, a
-//! backfill beside it, and whoever asks for the status. It can be deleted: everything is asked for and published again.
+//! backfill beside it, and whoever asks for the status; a lock beside it lets one at a time poll. It can be deleted: everything is asked for and published again.
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,11 +17,13 @@ use tracing::warn;
 
 use crate::fetch::{Budget, Class, Spent, Validators};
 
+mod alone;
 mod backfills;
 mod gaps;
 mod items;
 mod topics;
 
+pub use alone::Alone;
 pub use backfills::{BackfillKey, Progress};
 pub use gaps::{Days, Gap, GapState};
 pub use items::{End, FAILURES_TO_ALARM, ItemState, Kept, Standing};
@@ -93,6 +97,8 @@ create table if not exists tail (key integer primary key, dataset text not null,
 pub struct State {
     source: &'static str,
     connection: Mutex<SqliteConnection>,
+    /// What one process at a time holds; None when nobody else has this state.
+    lock: Option<File>,
 }
 
 /// When something that was refused may be asked again, and why.
@@ -124,13 +130,15 @@ impl State {
             }
             Err(error) => return Err(error).with_context(|| format!("cannot keep state in `{shown}`")),
         };
-        Ok(State { source, connection: Mutex::new(connection) })
+        let lock = alone::file(folder, source);
+        let lock = lock.with_context(|| format!("cannot keep the state of `{source}` in `{}`", folder.display()))?;
+        Ok(State { source, connection: Mutex::new(connection), lock: Some(lock) })
     }
 
     /// One that ends with the process.
     pub async fn in_memory(source: &'static str) -> anyhow::Result<State> {
         let connection = connect(SqliteConnectOptions::new().in_memory(true)).await?;
-        Ok(State { source, connection: Mutex::new(connection) })
+        Ok(State { source, connection: Mutex::new(connection), lock: None })
     }
 
     /// That of a source that has one.

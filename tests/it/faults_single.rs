@@ -1,7 +1,7 @@
 //! Single faults, each with what the product promises about it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use contract::Record;
@@ -12,8 +12,8 @@ use tests::broker::{Bench, block_on, postgres};
 use tests::message::{bar, send_records};
 use tests::oracle::{ends, group_offsets, plain_consumer};
 use tests::pages::Pages;
-use tests::process::{Heard, command, succeed, until};
-use tests::proxy::{Action, Point, Protocol, Proxy, Trap};
+use tests::process::{Environment, Heard, PATIENCE, command, succeed, until};
+use tests::proxy::{Action, Direction, Mode, Point, Protocol, Proxy, Trap};
 use tokio::runtime::Runtime;
 
 /// How soon rows must flow again when the database takes them again.
@@ -22,6 +22,8 @@ const RECOVERY: Duration = Duration::from_secs(5);
 const SUCCESSION: Duration = Duration::from_secs(15);
 /// Partitions of a topic that our executables create.
 const PARTITIONS: i32 = 4;
+/// Kafka's number of the API that takes records.
+const PRODUCE: i16 = 0;
 
 fn execute(bench: &Bench, sql: &str) {
     block_on(async {
@@ -75,30 +77,75 @@ fn recovers(bench: &Bench, consumer: &mut Heard, count: i64) {
     assert!(consumer.running.wait(), "the consumer did not stop in good order");
 }
 
+/// A producer of twenty bars that reaches Kafka through a proxy.
+struct Proxied {
+    bench: Bench,
+    proxy: Proxy,
+    environment: Environment,
+    _pages: Pages,
+    /// There is one port that Kafka knows as a proxy's.
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Proxied {
+    fn start() -> Option<Proxied> {
+        static PORT: Mutex<()> = Mutex::new(());
+        let (bench, ports) = (postgres()?, tests::service("TAPEDECK_TEST_KAFKA_PROXIED")?);
+        let alone = PORT.lock().unwrap_or_else(PoisonError::into_inner);
+        let (port, upstream) = tests::services::proxied(&ports);
+        let proxy = Proxy::start(Some(port), &upstream, Protocol::Kafka);
+        let line = |day: u32| format!("01/{day:02}/2024,13.{day},14.{day},12.{day},13.5\n");
+        let file: String = std::iter::once("DATE,OPEN,HIGH,LOW,CLOSE\n".to_owned()).chain((1..=20).map(line)).collect();
+        let path = "/api/global/us_indices/daily_prices/VIX_History.csv".to_owned();
+        let pages = Pages::serve(HashMap::from([(path, (200, file.into_bytes()))]));
+        let watchlist = bench.folder.path().join("watchlist.toml");
+        std::fs::write(&watchlist, "[cboe]\nindex_history = [\"VIX\"]\n").unwrap();
+        let environment = bench.with(&[
+            ("TAPEDECK_KAFKA_BROKERS", &proxy.address()),
+            ("TAPEDECK_WATCHLIST", watchlist.to_str().unwrap()),
+            ("TAPEDECK_CBOE_URL", &pages.url),
+        ]);
+        Some(Proxied { bench, proxy, environment, _pages: pages, _alone: alone })
+    }
+
+    /// Messages on a dataset's topic.
+    fn messages(&self, dataset: &str) -> i64 {
+        ends(&self.bench.brokers, &self.bench.topic(dataset), PARTITIONS).values().sum()
+    }
+}
+
 #[test]
 fn a_record_whose_acknowledgement_was_lost_is_on_the_topic_once() {
-    let (Some(bench), Some(ports)) = (postgres(), tests::service("TAPEDECK_TEST_KAFKA_PROXIED")) else {
-        return;
-    };
-    let (port, upstream) = tests::services::proxied(&ports);
-    let proxy = Proxy::start(Some(port), &upstream, Protocol::Kafka);
-    let line = |day: u32| format!("01/{day:02}/2024,13.{day},14.{day},12.{day},13.5\n");
-    let file: String = std::iter::once("DATE,OPEN,HIGH,LOW,CLOSE\n".to_owned()).chain((1..=20).map(line)).collect();
-    let path = "/api/global/us_indices/daily_prices/VIX_History.csv".to_owned();
-    let pages = Pages::serve(HashMap::from([(path, (200, file.into_bytes()))]));
-    let watchlist = bench.folder.path().join("watchlist.toml");
-    std::fs::write(&watchlist, "[cboe]\nindex_history = [\"VIX\"]\n").unwrap();
-    let environment = bench.with(&[
-        ("TAPEDECK_KAFKA_BROKERS", &proxy.address()),
-        ("TAPEDECK_WATCHLIST", watchlist.to_str().unwrap()),
-        ("TAPEDECK_CBOE_URL", &pages.url),
-    ]);
+    let Some(proxied) = Proxied::start() else { return };
     let trap = Arc::new(Trap::new(Point::ProduceAnswered, Action::Cut));
-    proxy.arm(&trap);
-    succeed("producer", &["run", "cboe", "--once"], &environment);
+    proxied.proxy.arm(&trap);
+    succeed("producer", &["run", "cboe", "--once"], &proxied.environment);
     assert!(trap.await_strike(Duration::ZERO).is_some(), "no acknowledgement was lost");
-    let on_topic: i64 = ends(&bench.brokers, &bench.topic("ohlcv_bar"), PARTITIONS).values().sum();
-    assert_eq!(on_topic, 20);
+    assert_eq!(proxied.messages("ohlcv_bar"), 20);
+}
+
+/// Kafka has the records and cannot say so until the producer no longer waits: for two minutes.
+#[test]
+fn what_was_not_acknowledged_until_a_daemon_gave_up_waiting_is_looked_for_before_it_is_published_again() {
+    let Some(proxied) = Proxied::start() else { return };
+    let proxy = &proxied.proxy;
+    proxy.arm(&Arc::new(Trap::new(Point::ProduceAnswered, Action::Hold(Duration::from_secs(5)))));
+    let mut producer = Heard::start(command("producer", &["run", "cboe"], &proxied.environment));
+    until("records are sent", || proxy.requests(PRODUCE) > 0);
+    proxy.set(Mode::HalfOpen(Direction::ToClient));
+    until("Kafka has them", || proxied.messages("ohlcv_bar") == 20);
+    let begin = Instant::now();
+    while producer.said("publishing again: ").is_empty() {
+        assert!(begin.elapsed() < 2 * PATIENCE, "the producer waits for ever");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    proxy.set(Mode::Pass);
+    proxy.cut();
+    producer.until_said("round complete");
+    assert!(proxied.messages("fetch_log") > 0, "nothing was published again");
+    assert_eq!(proxied.messages("ohlcv_bar"), 20);
+    producer.running.signal("TERM");
+    assert!(producer.running.wait(), "the producer did not stop in good order");
 }
 
 #[test]
