@@ -1,5 +1,6 @@
 //! What time it is, and waiting: the system's, or in a test a year in a minute.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,12 +19,27 @@ struct ByHand {
     start: Instant,
     began: DateTime<Utc>,
     now: Mutex<DateTime<Utc>>,
+    note: Note,
+}
+
+/// Who is told each time that it is to be.
+struct Note(Box<dyn Fn(DateTime<Utc>) + Send + Sync>);
+
+impl fmt::Debug for Note {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Note")
+    }
 }
 
 impl Clock {
     /// One on which time passes at once when somebody waits, and else not at all. For tests.
     pub fn by_hand(began: DateTime<Utc>) -> Clock {
-        let by_hand = ByHand { start: Instant::now(), began, now: Mutex::new(began) };
+        Clock::by_hand_noted(began, |_| ())
+    }
+
+    /// The same, of which somebody else is told each time before it is.
+    pub fn by_hand_noted(began: DateTime<Utc>, note: impl Fn(DateTime<Utc>) + Send + Sync + 'static) -> Clock {
+        let by_hand = ByHand { start: Instant::now(), began, now: Mutex::new(began), note: Note(Box::new(note)) };
         Clock { by_hand: Some(Arc::new(by_hand)) }
     }
 
@@ -64,7 +80,9 @@ impl Clock {
         if let Some(clock) = &self.by_hand {
             let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
             let mut now = clock.now.lock().unwrap_or_else(PoisonError::into_inner);
-            *now = now.checked_add_signed(wait).unwrap_or(*now);
+            let then = now.checked_add_signed(wait).unwrap_or(*now);
+            clock.note.0(then);
+            *now = then;
         }
         // Others who wait have their turn.
         tokio::task::yield_now().await;
@@ -88,5 +106,16 @@ mod tests {
         clock.sleep_until(start + year).await;
         assert_eq!(clock.clone().now() - began, TimeDelta::days(365));
         assert!(real.elapsed() < Duration::from_secs(60));
+    }
+
+    #[tokio::test]
+    async fn whoever_goes_by_a_clock_that_is_set_by_hand_is_told_what_time_it_will_be() {
+        let began: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
+        let told = Arc::<Mutex<Vec<DateTime<Utc>>>>::default();
+        let heard = Arc::clone(&told);
+        let clock = Clock::by_hand_noted(began, move |now| heard.lock().unwrap().push(now));
+        clock.sleep(Duration::from_secs(60)).await;
+        clock.sleep(Duration::ZERO).await;
+        assert_eq!(*told.lock().unwrap(), [began + TimeDelta::minutes(1); 2]);
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use axum::extract::{Request, State};
+use axum::http::Uri;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
@@ -83,6 +84,8 @@ struct Source {
     /// Outages of which it is known when they begin and end.
     outages: Vec<(Range<DateTime<Utc>>, Outage)>,
     days: BTreeMap<NaiveDate, Day>,
+    /// Path and query of the last request.
+    last: String,
     /// Articles that appear between two pages.
     shift: Option<usize>,
     /// Articles that have appeared.
@@ -149,6 +152,11 @@ impl Control {
     /// Plans an outage by the clock.
     pub fn outage_between(&self, source: &'static str, when: Range<DateTime<Utc>>, outage: Outage) {
         self.state().source(source).outages.push((when, outage));
+    }
+
+    /// Path and query of the last request; empty before the first.
+    pub fn last_request(&self, source: &'static str) -> String {
+        self.state().source(source).last.clone()
     }
 
     /// Requests that were answered, whatever the answer; those that were refused are not among them.
@@ -224,10 +232,12 @@ impl Control {
     }
 
     /// Counts a request; gives the refusal if it must be refused.
-    fn admit(&self, source: &'static str, path: &str) -> Option<Refusal> {
+    fn admit(&self, source: &'static str, uri: &Uri) -> Option<Refusal> {
         let mut state = self.state();
         let now = state.clock.as_ref().map_or_else(|| SystemTime::now().into(), Clock::now);
-        state.source(source).admit(source, cost(source, path), now)
+        let asked = state.source(source);
+        asked.last = uri.to_string();
+        asked.admit(source, cost(source, uri.path()), now)
     }
 
     fn state(&self) -> MutexGuard<'_, Said> {
@@ -309,9 +319,9 @@ fn cost(source: &str, path: &str) -> u64 {
 
 /// Lets a request through to its handler, or refuses it.
 pub(crate) async fn admit(State(control): State<Control>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let source = path.split('/').nth(1).and_then(|first| SOURCES.iter().find(|source| **source == first));
-    match source.and_then(|source| control.admit(source, path)) {
+    let source =
+        request.uri().path().split('/').nth(1).and_then(|first| SOURCES.iter().find(|source| **source == first));
+    match source.and_then(|source| control.admit(source, request.uri())) {
         Some(refusal) => refusal.into_response(),
         None => next.run(request).await,
     }

@@ -25,7 +25,7 @@ use tests::process::{Environment, Running, command, run, until};
 use tokio::runtime::Runtime;
 
 /// A part of every key, cookie and crumb: however the rest of it is written, this is written so.
-const CANARY: &str = "canary7pl4nted";
+pub(crate) const CANARY: &str = "canary7pl4nted";
 /// A key as nobody's is, so that it looks otherwise in an address than in a header.
 const KEY: &str = "a+canary7pl4nted/b=c";
 
@@ -203,7 +203,7 @@ fn environment(bench: &Bench, echo: &Echo, key_file: &Path) -> Environment {
 }
 
 /// Every byte that is on the topics of a namespace.
-fn on_topics(bench: &Bench) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn on_topics(bench: &Bench) -> BTreeMap<String, Vec<u8>> {
     let consumer: BaseConsumer = plain_consumer(&bench.brokers, "test-secrets");
     let metadata = consumer.fetch_metadata(None, Duration::from_secs(30)).unwrap();
     let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
@@ -233,7 +233,7 @@ fn on_topics(bench: &Bench) -> BTreeMap<String, Vec<u8>> {
     topics
 }
 
-fn holds(bytes: &[u8]) -> bool {
+pub(crate) fn holds(bytes: &[u8]) -> bool {
     bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes())
 }
 

@@ -1,33 +1,34 @@
 //! A year of a producer that nobody looks after: its provider is away, refuses, says something else than it did, leaves
 //! things out, and the producer is killed again and again. Both go by one clock, on which no time passes but by waiting.
 //!
-//! The provider is the simulator, Kafka the real one where there is one. The producer is a task of this process, because of
-//! the clock: it is killed by dropping it wherever it is.
+//! The provider is the simulator, Kafka the real one where there is one. The producer is a process, and is killed as one: in
+//! the middle of whatever it does. The time is in a file, which only the producer moves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime, TimeDelta, Utc, Weekday};
 use contract::codec::split_header;
 use contract::{Column, Decoder, Rows, dataset};
-use producers::clock::Clock;
-use producers::fetch::{Fetcher, LIMITS};
 use producers::plan;
-use producers::poll::{self, Mode, Run};
 use producers::publish::CHANGE_HEADER;
-use producers::source::{Endpoint, Quota, Source};
-use producers::sources::yahoo;
 use producers::state::{GapState, State};
 use producers::watchlist::Watchlist;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
-use service::kafka::{Cluster, ranges};
+use service::kafka::ranges;
 use simulator::{Config, Control, Outage, Simulator};
 use tests::broker::{Bench, block_on, embedded, postgres};
 use tests::oracle::plain_consumer;
+use tests::process::{Running, command};
 use tests::workload::Random;
+use tests::year::{self, Time};
+
+use crate::health;
+use crate::secrets::{CANARY, holds, on_topics};
 
 const SYMBOLS: [&str; 3] = ["SIM000", "SIM003", "SIM004"];
 /// Requests from one kill of the producer to the next, at most.
@@ -71,15 +72,6 @@ fn session(random: &mut Random, (first, last): (NaiveDate, NaiveDate)) -> NaiveD
             return day;
         }
     }
-}
-
-/// Yahoo's chart alone, asked for every two hours so that a year is not for ever.
-fn source() -> &'static Source {
-    let chart = yahoo::SOURCE.endpoint("chart").unwrap();
-    let mut chart = Endpoint { ..*chart };
-    chart.schedule.every = Duration::from_secs(2 * 3600);
-    let quota = Some(Quota { calls: 0, env: "TAPEDECK_YAHOO_CALLS_PER_DAY", costs: &[] });
-    Box::leak(Box::new(Source { endpoints: Box::leak(Box::new([chart])), quota, ..yahoo::SOURCE }))
 }
 
 /// When a day that was missing is there, if ever.
@@ -148,9 +140,7 @@ fn plan_outages(control: &Control, random: &mut Random) {
 struct World<'a> {
     bench: &'a Bench,
     simulator: Simulator,
-    clock: Clock,
-    source: &'static Source,
-    watchlist: Watchlist,
+    time: Time,
     /// Calls of a day.
     calls: u32,
 }
@@ -158,18 +148,22 @@ struct World<'a> {
 impl World<'_> {
     async fn start(bench: &Bench) -> World<'_> {
         let simulator = Simulator::start(Config { symbols: 5, years: 2, seed: 7 }).await.unwrap();
-        let clock = Clock::by_hand(at(year().0, 12));
-        let (followed, source) = (clock.clone(), source());
+        let time = Time::of(&bench.folder.path().join("time"));
+        time.set(at(year().0, 12));
+        let followed = time.clone();
         simulator.control().follow(move || followed.now());
         simulator.control().jitter(true);
-        let watchlist = Watchlist::parse(&format!("[yahoo]\nchart = {SYMBOLS:?}")).unwrap();
-        let calls = plan::calls_of_day(source, &watchlist, date("2025-03-04")) + SPARE_CALLS;
+        let watchlist = format!("[yahoo]\nchart = {SYMBOLS:?}");
+        std::fs::write(bench.folder.path().join("watchlist.toml"), &watchlist).unwrap();
+        let watchlist = Watchlist::parse(&watchlist).unwrap();
+        let calls = plan::calls_of_day(year::source(), &watchlist, date("2025-03-04")) + SPARE_CALLS;
         simulator.control().quota("yahoo", calls.into());
-        World { bench, simulator, clock, source, watchlist, calls }
+        World { bench, simulator, time, calls }
     }
 
-    fn state_dir(&self) -> PathBuf {
-        self.bench.folder.path().join("state")
+    /// What the producer leaves on disk under that name.
+    fn file(&self, name: &str) -> PathBuf {
+        self.bench.folder.path().join(name)
     }
 
     /// Requests so far, whatever came of them.
@@ -178,30 +172,42 @@ impl World<'_> {
         control.calls("yahoo") + control.refused("yahoo")
     }
 
+    /// Starts the producer; what it logs comes behind what those before it have logged.
+    fn start_producer(&self) -> Running {
+        let [time, watchlist, health] = ["time", "watchlist.toml", "health"].map(|name| self.file(name));
+        let environment = self.bench.with(&[
+            ("TAPEDECK_YAHOO_URL", &self.simulator.url("yahoo")),
+            ("TAPEDECK_WATCHLIST", watchlist.to_str().unwrap()),
+            ("TAPEDECK_HEALTH_FILE", health.to_str().unwrap()),
+            ("TAPEDECK_LOG", "trace"),
+            (year::CLOCK_FILE, time.to_str().unwrap()),
+            (year::CALLS, &self.calls.to_string()),
+            (year::KEY, &format!("{CANARY}+of/a=year")),
+        ]);
+        let mut command = command(year::PRODUCER, &[], &environment);
+        command.stderr(File::options().append(true).create(true).open(self.file("log")).unwrap());
+        Running::start(command)
+    }
+
     /// Lets the producer go on until so many requests were made, or until then.
-    async fn live(&self, calls: u64, pause: Duration, until: DateTime<Utc>) {
-        let mut fetcher = Fetcher::new(self.source, &self.simulator.url("yahoo"), None, LIMITS).unwrap();
-        fetcher.grant(self.calls);
-        let cluster = Cluster::new(&self.bench.brokers, &self.bench.namespace);
-        let run = Run {
-            state_dir: Some(self.state_dir()),
-            clock: self.clock.clone(),
-            ..Run::new(self.watchlist.clone(), cluster, Mode::Daemon)
-        };
-        let shutdown = run.shutdown.clone();
+    async fn live(&self, producer: &mut Running, calls: u64, until: DateTime<Utc>) {
         let last = self.calls() + calls;
-        let producer = tokio::spawn(poll::run(vec![(self.source, Ok(fetcher))], run));
-        while self.calls() < last && self.clock.now() < until {
-            assert!(!producer.is_finished(), "the producer has ended by itself at {}", self.clock.now());
+        while self.calls() < last && self.time.now() < until {
+            let ended = producer.0.try_wait().unwrap();
+            assert!(ended.is_none(), "the producer has ended by itself at {}", self.time.now());
             tokio::time::sleep(Duration::from_micros(200)).await;
         }
-        if self.clock.now() < until {
-            tokio::time::sleep(pause).await;
-            producer.abort();
-        } else {
-            shutdown.cancel();
-        }
-        let _ = producer.await;
+    }
+
+    /// What it shows of itself, as long as it runs.
+    fn shown(&self) -> Vec<(String, Vec<u8>)> {
+        let address = std::fs::read_to_string(self.file("health")).unwrap();
+        let page = |path: &str| {
+            let (status, page) = health::get(address.trim().trim_start_matches("http://"), path);
+            assert_eq!(status, 200, "{path}");
+            (path.to_owned(), page.into_bytes())
+        };
+        ["/metrics", "/readyz", "/livez"].map(page).into()
     }
 }
 
@@ -261,22 +267,34 @@ async fn a_year(bench: &Bench) {
     plan_outages(control, &mut random);
     let (_, last) = year();
     let mut kills = 0;
-    while world.clock.now() < at(last, 0) {
+    while world.time.now() < at(last, 0) {
         let calls = 1 + random.below(MOST_CALLS) as u64;
+        let mut producer = world.start_producer();
+        world.live(&mut producer, calls, at(last, 0)).await;
         // Between an answer and the note of what was published of it lie some milliseconds.
-        world.live(calls, Duration::from_micros(random.below(40_000) as u64), at(last, 0)).await;
+        tokio::time::sleep(Duration::from_micros(random.below(40_000) as u64)).await;
+        producer.0.kill().unwrap();
+        producer.0.wait().unwrap();
         kills += 1;
     }
     // What was left by the last kill, and the days that are still asked for.
-    let end = at(last + Days::new(2 * ASKED_DAYS), 0);
-    world.live(u64::MAX / 2, Duration::ZERO, end).await;
+    let mut producer = world.start_producer();
+    world.live(&mut producer, u64::MAX / 2, at(last + Days::new(2 * ASKED_DAYS), 0)).await;
     assert!(kills > 40, "the year was over after {kills} kills");
 
     let world = &world;
-    let bars = tokio::task::block_in_place(|| published(world));
+    let (shown, bars) = tokio::task::block_in_place(|| {
+        let mut shown = world.shown();
+        producer.signal("TERM");
+        producer.wait();
+        shown.extend(on_topics(bench));
+        (shown, published(world))
+    });
+    assert_no_key(world, shown);
+    assert_who_cannot_be_had_is_told(world);
     assert_every_value_once(control, &bars);
     let refused = assert_no_day_above_the_quota(world);
-    let gaps = State::existing(&world.state_dir(), "yahoo").await.unwrap().unwrap().gaps(None).await.unwrap();
+    let gaps = State::existing(&world.file("state"), "yahoo").await.unwrap().unwrap().gaps(None).await.unwrap();
     let states: BTreeMap<(String, NaiveDate), GapState> =
         gaps.into_iter().map(|gap| ((gap.item, gap.day), gap.state)).collect();
     for (gap, filled_at) in &filled {
@@ -312,6 +330,29 @@ fn assert_every_value_once(control: &Control, bars: &BTreeMap<(String, NaiveDate
     let found: Vec<_> = differing.iter().take(5).map(|(key, values)| (key, values, bars.get(key))).collect();
     assert!(differing.is_empty(), "{} days are not as they were shown, as {found:#?}", differing.len());
     assert_eq!(bars.len(), shown.len());
+}
+
+/// The key was sent with every request, and is nowhere.
+fn assert_no_key(world: &World<'_>, mut shown: Vec<(String, Vec<u8>)>) {
+    let asked = world.simulator.control().last_request("yahoo");
+    assert!(asked.ends_with(&format!("apikey={CANARY}%2Bof%2Fa%3Dyear")), "{asked}");
+    let files = std::fs::read_dir(world.file("state")).unwrap().map(|file| file.unwrap().path());
+    let files: Vec<PathBuf> = files.chain([world.file("log")]).collect();
+    assert!(files.len() > 1, "{files:?}");
+    shown.extend(files.into_iter().map(|path| (path.display().to_string(), std::fs::read(path).unwrap())));
+    for (what, bytes) in shown {
+        assert!(!holds(&bytes), "the key is in {what}");
+    }
+}
+
+/// Of outages that are longer than a producer asks again there is an error for each item, and a line when it is over.
+fn assert_who_cannot_be_had_is_told(world: &World<'_>) {
+    let log = std::fs::read_to_string(world.file("log")).unwrap();
+    let said = |words: &str| log.lines().filter(|line| line.contains(words)).count();
+    let (errors, alarms, ends) = (said(" ERROR "), said("in vain 3 times in a row"), said("answered again"));
+    assert!(alarms >= SYMBOLS.len(), "{alarms} alarms in a year of outages");
+    assert_eq!(errors, alarms, "there are other errors in the log");
+    assert!(ends >= SYMBOLS.len(), "of {alarms} alarms {ends} ended");
 }
 
 /// Gives how many requests were refused.

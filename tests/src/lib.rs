@@ -14,6 +14,7 @@ pub mod services;
 pub mod table;
 pub mod torture;
 pub mod workload;
+pub mod year;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,0 +1,33 @@
+//! `producer run yahoo`, of the chart alone and by the clock in a file: what the test of a year starts and kills.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up should say so and stop")]
+
+use std::path::PathBuf;
+
+use producers::fetch::Fetcher;
+use producers::meters::Meters;
+use producers::poll::{self, Mode, Run};
+use producers::watchlist::Watchlist;
+use service::health::Health;
+use service::kafka::Cluster;
+use service::{settings, shutdown, telemetry};
+use tests::year::{self, Time};
+
+fn main() {
+    telemetry::init();
+    let time = Time::of(&PathBuf::from(std::env::var(year::CLOCK_FILE).unwrap()));
+    let health = Health::new();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        health.start().unwrap();
+        let run = Run {
+            shutdown: shutdown::token().unwrap(),
+            meters: Meters::new(&health),
+            state_dir: settings::read(&settings::STATE_DIR).map(PathBuf::from),
+            clock: time.clock(),
+            ..Run::new(Watchlist::load().unwrap(), Cluster::from_settings(), Mode::Daemon)
+        };
+        let source = year::source();
+        poll::run(vec![(source, Fetcher::from_settings(source))], run).await;
+    });
+}
