@@ -186,9 +186,7 @@ fn judge(status: u16, outcome: Result<Parsed, PageError>) -> Result<Parsed, Page
     let text = format!("HTTP {status}");
     match outcome {
         outcome if (200..300).contains(&status) => outcome,
-        Err(PageError::Retry(reason)) => Err(PageError::Retry(format!("{text}: {reason}"))),
-        Err(PageError::Skip(reason)) => Err(PageError::Skip(format!("{text}: {reason}"))),
-        Err(PageError::Halt(reason)) => Err(PageError::Halt(format!("{text}: {reason}"))),
+        Err(error) => Err(error.worded(|reason| format!("{text}: {reason}"))),
         Ok(_) => Err(match status {
             401 | 403 => PageError::Halt(text),
             408 | 429 | 500.. => PageError::Retry(text),
@@ -198,11 +196,7 @@ fn judge(status: u16, outcome: Result<Parsed, PageError>) -> Result<Parsed, Page
 }
 
 fn redacted(fetcher: &Fetcher, error: PageError) -> PageError {
-    match error {
-        PageError::Retry(text) => PageError::Retry(fetcher.redacted(&text)),
-        PageError::Skip(text) => PageError::Skip(fetcher.redacted(&text)),
-        PageError::Halt(text) => PageError::Halt(fetcher.redacted(&text)),
-    }
+    error.worded(|text| fetcher.redacted(&text))
 }
 
 #[cfg(test)]

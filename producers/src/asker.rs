@@ -120,16 +120,15 @@ impl Asker<'_> {
         self.meters.fetched(endpoint, &outcome);
         Some(match outcome {
             Ok(page) => Ok(page),
-            // What lies behind the pages that were read cannot be had: they are all that there is for us.
-            Err(PageError::Skip(reason)) if question.offset > 0 => {
+            Err(PageError::NoMore(reason)) if question.offset > 0 => {
                 info!(source, endpoint, item, offset = question.offset, "no more pages: {reason}");
                 Ok(Page::end(self.fetcher.clock().now()))
             }
-            Err(PageError::Skip(reason)) => {
+            Err(PageError::NoMore(reason) | PageError::Skip(reason)) => {
                 warn!(source, endpoint, item, "skipped: {reason}");
                 Err(Left { reason, outcome: Outcome::Skipped })
             }
-            Err(PageError::Retry(reason)) => {
+            Err(PageError::Retry(reason) | PageError::GiveUp(reason)) => {
                 warn!(source, endpoint, item, "given up until the next round: {reason}");
                 Err(Left { reason, outcome: Outcome::GivenUp })
             }

@@ -315,7 +315,7 @@ impl Fetcher {
                 _ => Sign::Answered,
             },
             Err(PageError::Retry(_)) => Sign::Failed,
-            Err(PageError::Skip(_) | PageError::Halt(_)) => Sign::Answered,
+            Err(_) => Sign::Answered,
         };
         if let Some(wait) = self.rest.note(sign, self.clock.instant()) {
             info!(source = self.source, ?wait, "the provider is left alone");
@@ -588,7 +588,7 @@ mod tests {
         let bomb = include_bytes!("../fixtures/two_megabytes_of_zeros.gz");
         let stub = Stub::answering(&[response("200 OK", &["Content-Encoding: gzip"], bomb)]).await;
         let error = fetcher("cboe", &stub.base).get(None, "/x").await.unwrap_err();
-        assert_eq!(error, PageError::Skip("the body has more than 1048576 bytes".to_owned()));
+        assert_eq!(error, PageError::GiveUp("the body has more than 1048576 bytes".to_owned()));
     }
 
     #[tokio::test]
@@ -600,7 +600,7 @@ mod tests {
         let fetcher = Fetcher::new(source("cboe").unwrap(), &stub.base, None, limits).unwrap();
         // More than 200 times as large as what was sent.
         let error = fetcher.get(None, "/x").await.unwrap_err();
-        assert!(matches!(&error, PageError::Skip(text) if text.contains("200 times")), "{error:?}");
+        assert!(matches!(&error, PageError::GiveUp(text) if text.contains("200 times")), "{error:?}");
         let error = fetcher.get(None, "/x").await.unwrap_err();
         assert!(matches!(&error, PageError::Retry(text) if text.contains("`gzip, gzip`")), "{error:?}");
     }
@@ -688,7 +688,7 @@ mod tests {
         let endless = [b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_vec(), vec![b'x'; 3 << 20]].concat();
         let stub = Stub::start(vec![endless], Duration::from_secs(5)).await;
         let error = fetcher("cboe", &stub.base).get(None, "/x").await.unwrap_err();
-        assert!(matches!(error, PageError::Skip(_)), "{error:?}");
+        assert!(matches!(error, PageError::GiveUp(_)), "{error:?}");
     }
 
     #[tokio::test]

@@ -40,10 +40,10 @@ mod tests {
     type Case = (Kind, fn(String) -> PageError, &'static str);
 
     const CASES: &[Case] = &[
-        (Kind::GzipBomb, PageError::Skip, "the body has more than 1048576 bytes"),
+        (Kind::GzipBomb, PageError::GiveUp, "the body has more than 1048576 bytes"),
         (Kind::NestedEncoding, PageError::Retry, "the body is packed as `gzip, gzip`, which was not asked for"),
-        (Kind::Endless, PageError::Skip, "the body has more than 1048576 bytes"),
-        (Kind::EndlessChunked, PageError::Skip, "the body has more than 1048576 bytes"),
+        (Kind::Endless, PageError::GiveUp, "the body has more than 1048576 bytes"),
+        (Kind::EndlessChunked, PageError::GiveUp, "the body has more than 1048576 bytes"),
         (Kind::WrongLength, PageError::Retry, "end of file before message length reached"),
         (Kind::ShortLength, PageError::Retry, "not the JSON that Yahoo sends: EOF"),
         (Kind::SlowDrip(Duration::from_secs(1)), PageError::Retry, "the body stalled"),
@@ -208,9 +208,8 @@ mod tests {
         assert_eq!(said(&mock, "ohlcv_bar", &["source", "close"]), [["yahoo", "11"]]);
         let logs = said(&mock, "fetch_log", &["source", "outcome", "records", "error"]);
         assert_eq!(logs.len(), hosts.len());
-        for (place, (kind, error, words)) in CASES.iter().enumerate() {
-            let outcome = if error(String::new()) == PageError::Skip(String::new()) { "skipped" } else { "given_up" };
-            assert_eq!(logs[place][..3], [name(place).as_str(), outcome, "0"], "{kind:?}");
+        for (place, (kind, _, words)) in CASES.iter().enumerate() {
+            assert_eq!(logs[place][..3], [name(place).as_str(), "given_up", "0"], "{kind:?}");
             let text = &logs[place][3];
             assert!(text.contains(words) && !text.contains('\n'), "{kind:?}: {text}");
         }

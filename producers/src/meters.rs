@@ -125,8 +125,8 @@ impl SourceMeters {
     pub(crate) fn fetched<T>(&self, endpoint: &'static str, outcome: &Result<T, PageError>) {
         let word = match outcome {
             Ok(_) => "answered",
-            Err(PageError::Skip(_)) => "skipped",
-            Err(PageError::Retry(_)) => "given_up",
+            Err(PageError::NoMore(_) | PageError::Skip(_)) => "skipped",
+            Err(PageError::Retry(_) | PageError::GiveUp(_)) => "given_up",
             Err(PageError::Halt(_)) => "halted",
         };
         self.meters.fetches.with([self.source, endpoint, word]).add(1);

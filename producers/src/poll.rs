@@ -412,6 +412,43 @@ pub(crate) mod tests {
         assert!(requests.len() == 2 && requests[1].contains("&page=2 "), "{requests:?}");
     }
 
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_item_of_which_a_later_page_is_not_what_it_should_be_is_asked_for_again() {
+        let (mock, folder) = (kafka(), tempfile::TempDir::new().unwrap());
+        let page = |offset: u64| {
+            let body = format!(
+                r#"{{"count":2,"offset":{offset},"observations":[{{"date":"2024-01-0{}","value":"1"}}]}}"#,
+                offset + 1
+            );
+            response("200 OK", &[], body.as_bytes())
+        };
+        let unknown = br#"{"error_code":400,"error_message":"Bad Request.  The series does not exist."}"#;
+        // A page that is none, one that swells, and at last the one that it should be.
+        let bomb = include_bytes!("../fixtures/two_megabytes_of_zeros.gz");
+        let answers = [
+            page(0),
+            response("400 Bad Request", &[], unknown),
+            page(0),
+            response("200 OK", &["Content-Encoding: gzip"], bomb),
+            page(0),
+            page(1),
+        ];
+        let stub = Stub::answering(&answers).await;
+        let mut known = Vec::new();
+        for ending in [Ending::Complete, Ending::Incomplete, Ending::Complete] {
+            let run_once = once(&mock, "[fred]\nobservations = [\"DGS10\"]");
+            let run_once = Run { state_dir: Some(folder.path().to_owned()), ..run_once };
+            assert_eq!(run(vec![asking("fred", &stub.base)], run_once).await, ending);
+            let state = State::open(folder.path(), "fred").await.unwrap();
+            known.push(state.item("observations", "DGS10").await.unwrap().latest.is_some());
+        }
+        assert_eq!(known, [false, false, true]);
+        assert_eq!(stub.requests().len(), answers.len());
+        let mut outcomes = said(&mock, "fetch_log", &["outcome"]).concat();
+        outcomes.sort();
+        assert_eq!(outcomes, ["answered", "given_up", "skipped"]);
+    }
+
     /// What the messages of a dataset's topic say in these fields, in the order of the first.
     pub(crate) fn said(mock: &Mock, name: &str, fields: &[&str]) -> Vec<Vec<String>> {
         let mut config = Cluster::new(&mock.bootstrap_servers(), "test").client_config("reader");

@@ -327,12 +327,31 @@ pub enum PageError {
     /// Ask again later.
     #[error("{0}")]
     Retry(String),
-    /// Go on with the next item: asking again for this one gives the same.
+    /// Go on with the next item, and ask again in the next round: what was sent is not taken, and now it would be the same.
+    #[error("{0}")]
+    GiveUp(String),
+    /// Go on with the next item: of this one there are no more pages for us, and those that were read are all.
+    #[error("{0}")]
+    NoMore(String),
+    /// Go on with the next item: the provider does not have this one.
     #[error("{0}")]
     Skip(String),
     /// Stop asking this source: no item can be had.
     #[error("{0}")]
     Halt(String),
+}
+
+impl PageError {
+    /// The same in other words.
+    pub(crate) fn worded(self, words: impl FnOnce(String) -> String) -> PageError {
+        match self {
+            PageError::Retry(text) => PageError::Retry(words(text)),
+            PageError::GiveUp(text) => PageError::GiveUp(words(text)),
+            PageError::NoMore(text) => PageError::NoMore(words(text)),
+            PageError::Skip(text) => PageError::Skip(words(text)),
+            PageError::Halt(text) => PageError::Halt(words(text)),
+        }
+    }
 }
 
 /// The source of that name; the error lists the sources there are.

@@ -262,6 +262,8 @@ fn outcome_of(outcome: &Result<Parsed, PageError>) -> String {
     match outcome {
         Ok(page) => format!("{} records, {} rejects, {} holes", page.records.len(), page.rejects.len(), page.holes),
         Err(PageError::Retry(_)) => "retry".to_owned(),
+        Err(PageError::GiveUp(_)) => "give up".to_owned(),
+        Err(PageError::NoMore(_)) => "no more".to_owned(),
         Err(PageError::Skip(_)) => "skip".to_owned(),
         Err(PageError::Halt(_)) => "halt".to_owned(),
     }

@@ -99,7 +99,7 @@ impl Bounded {
             true if self.bytes.len() > self.limit => format!("the body has more than {} bytes", self.limit),
             true => format!("the body is more than {MAX_RATIO} times as large as what was received"),
         };
-        Some(PageError::Skip(reason))
+        Some(PageError::GiveUp(reason))
     }
 }
 
@@ -166,7 +166,10 @@ mod tests {
         assert!(bomb.len() < 4 * FREE_BYTES / MAX_RATIO, "{}", bomb.len());
         let mut body = Body::of(&HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static("gzip"))]), LIMIT);
         let error = body.as_mut().ok().unwrap().add(&bomb).unwrap_err();
-        assert_eq!(error, PageError::Skip("the body is more than 200 times as large as what was received".to_owned()));
+        assert_eq!(
+            error,
+            PageError::GiveUp("the body is more than 200 times as large as what was received".to_owned())
+        );
         let Ok(Body { packing: Packing::Gzip(decoder), .. }) = &body else { panic!("not gzip") };
         assert!(decoder.get_ref().bytes.capacity() <= 4 * FREE_BYTES);
         // A small one may shrink as much as it likes.
@@ -183,7 +186,7 @@ mod tests {
             };
             (0..bytes).map(|_| next()).collect()
         };
-        let error = PageError::Skip(format!("the body has more than {LIMIT} bytes"));
+        let error = PageError::GiveUp(format!("the body has more than {LIMIT} bytes"));
         assert_eq!(read(&[], &[&noise(LIMIT), b"x"]), Err(error.clone()));
         assert_eq!(read(&["gzip"], &[&packed(&noise(LIMIT + 1))]), Err(error));
         assert_eq!(read(&[], &[&noise(LIMIT)]).unwrap().len(), LIMIT);

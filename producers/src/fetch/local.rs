@@ -130,7 +130,7 @@ pub fn read(path: &Path, part: Part, limit: usize) -> Result<Content, PageError>
     let body = match part {
         Part::Whole if metadata.len() > limit as u64 => {
             let (shown, length) = (excerpt(shown.as_bytes()), metadata.len());
-            return Err(PageError::Skip(format!("`{shown}` has {length} bytes, more than {limit}: divide it")));
+            return Err(PageError::GiveUp(format!("`{shown}` has {length} bytes, more than {limit}: divide it")));
         }
         Part::Whole => head(&mut file, limit).map_err(failure)?,
         Part::Window { offset, header } => window(&mut file, offset, header).map_err(failure)?,
@@ -189,7 +189,7 @@ mod tests {
 
     fn skipped(outcome: Result<Content, PageError>) -> String {
         match outcome {
-            Err(PageError::Skip(reason)) => reason,
+            Err(PageError::Skip(reason) | PageError::GiveUp(reason)) => reason,
             other => panic!("{other:?}"),
         }
     }

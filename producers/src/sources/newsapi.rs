@@ -165,9 +165,8 @@ fn provider_error(answer: &Object<'_>) -> Option<PageError> {
     let text = format!("the provider says `{}` ({})", excerpt(said("message").as_bytes()), excerpt(code.as_bytes()));
     Some(match code.as_str() {
         "apiKeyInvalid" | "apiKeyMissing" | "apiKeyDisabled" => PageError::Halt(text),
-        // Behind a page this says that there are no more for this plan.
-        "maximumResultsReached"
-        | "parameterInvalid"
+        "maximumResultsReached" => PageError::NoMore(text),
+        "parameterInvalid"
         | "parametersMissing"
         | "parametersIncompatible"
         | "sourceDoesNotExist"
@@ -377,7 +376,7 @@ mod tests {
         let limit = error("everything", "inflation~error_rate_limited.json");
         assert!(matches!(&limit, PageError::Retry(text) if text.contains("too many requests")), "{limit:?}");
         let many = error("everything", "inflation~error_maximum_results.json");
-        assert!(matches!(&many, PageError::Skip(text) if text.contains("too many results")), "{many:?}");
+        assert!(matches!(&many, PageError::NoMore(text) if text.contains("too many results")), "{many:?}");
         let old = error("everything", "inflation~error_parameter_invalid.json");
         assert!(matches!(&old, PageError::Skip(text) if text.contains("too far in the past")), "{old:?}");
         let unknown = error("top_headlines", "sources=no-such~error_source_does_not_exist.json");
