@@ -106,8 +106,8 @@ pub struct Fetcher {
     rest: Rest,
     /// What is left of the day's calls, of a provider that grants so many.
     budget: Option<Budget>,
-    /// Until when there is no call left for what is new.
-    spent_until: Mutex<Option<Instant>>,
+    /// Until when there is no call left for a class.
+    spent_until: Mutex<[Option<Instant>; 3]>,
     calls: AtomicU64,
     bytes: AtomicU64,
     /// Where the files are that are read instead of asking anybody.
@@ -281,10 +281,9 @@ impl Fetcher {
     pub async fn reserve(&self, class: Class, calls: u32) -> Result<(), Refused> {
         let (Some(budget), Some(state)) = (&self.budget, &self.state) else { return Ok(()) };
         let taken = state.take(budget, class, calls, self.clock.now()).await;
-        if let Err((wait, _)) = &taken
-            && class == Class::Live
-        {
-            *self.spent_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.clock.instant() + *wait);
+        if let Err((wait, _)) = &taken {
+            let until = self.clock.instant() + *wait;
+            self.spent_until.lock().unwrap_or_else(PoisonError::into_inner)[class as usize] = Some(until);
         }
         taken
     }
@@ -294,9 +293,9 @@ impl Fetcher {
         self.rest.left(self.clock.instant())
     }
 
-    /// How long it is of no use to ask for what is new.
-    pub fn no_use_for(&self) -> Duration {
-        let spent_until = *self.spent_until.lock().unwrap_or_else(PoisonError::into_inner);
+    /// How long it is of no use to ask for something of a class.
+    pub fn no_use_for(&self, class: Class) -> Duration {
+        let spent_until = self.spent_until.lock().unwrap_or_else(PoisonError::into_inner)[class as usize];
         let spent = spent_until.map(|until| until.saturating_duration_since(self.clock.instant()));
         spent.max(self.rest().map(|(wait, _)| wait)).unwrap_or_default()
     }
@@ -638,13 +637,19 @@ mod tests {
         // Another process goes on where this one was.
         let fetcher = started().await;
         fetcher.reserve(Class::Live, 1).await.unwrap();
-        assert_eq!(fetcher.no_use_for(), Duration::ZERO);
+        assert_eq!(fetcher.no_use_for(Class::Live), Duration::ZERO);
         let (wait, why) = fetcher.reserve(Class::Live, 1).await.unwrap_err();
         let until_midnight = Duration::from_secs(12 * 3600);
         assert!(wait == until_midnight && why.starts_with("the 3 calls of the day"), "{wait:?} {why}");
-        assert_eq!(fetcher.no_use_for(), until_midnight);
+        // Who has not asked in vain does not know.
+        assert_eq!(
+            [Class::Live, Class::Repair].map(|class| fetcher.no_use_for(class)),
+            [until_midnight, Duration::ZERO]
+        );
+        fetcher.reserve(Class::Repair, 1).await.unwrap_err();
+        assert_eq!(fetcher.no_use_for(Class::Repair), until_midnight);
         clock.sleep(wait).await;
-        assert_eq!(fetcher.no_use_for(), Duration::ZERO);
+        assert_eq!(fetcher.no_use_for(Class::Live), Duration::ZERO);
         fetcher.reserve(Class::Live, 3).await.unwrap();
     }
 

@@ -19,7 +19,7 @@ use crate::agenda::{self, Agenda};
 use crate::asker::{Asked, Asker};
 use crate::clock::Clock;
 use crate::deliver::{Delivery, PAGES_AHEAD};
-use crate::fetch::Fetcher;
+use crate::fetch::{Class, Fetcher};
 use crate::meters::{Meters, SourceMeters};
 use crate::plan;
 use crate::progress::Progress;
@@ -236,9 +236,10 @@ impl Poller<'_> {
             if !due.is_empty() {
                 self.round_alone(due.into_iter().map(Asked::live).collect()).await?;
                 let ended = std::mem::take(&mut self.delivery.ended);
-                agenda.note(&ended, run.clock.now(), self.asker.fetcher.no_use_for());
+                agenda.note(&ended, run.clock.now(), self.asker.fetcher.no_use_for(Class::Live));
             }
-            if repaired.is_none_or(|repaired| now >= repaired + REPAIRS_INTERVAL) {
+            let is_of_use = self.asker.fetcher.no_use_for(Class::Repair).is_zero();
+            if is_of_use && repaired.is_none_or(|repaired| now >= repaired + REPAIRS_INTERVAL) {
                 let gaps = state.gaps(None).await.map_err(kept)?;
                 let repairs = agenda::repairs(source, &run.watchlist, &gaps, run.clock.now());
                 if !repairs.is_empty() {
