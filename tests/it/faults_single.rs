@@ -62,6 +62,8 @@ fn dead_letters(bench: &Bench) -> i64 {
 /// A consumer that has stored ten bars, and goes on.
 fn consumer(bench: &Bench, environment: &[(&'static str, &str)]) -> Heard {
     let consumer = Heard::start(command("consumer", &["run", "ohlcv_bar"], &bench.with(environment)));
+    // It has made the tables by then.
+    consumer.until_said("assigned");
     send_days(bench, 0..10);
     until_rows(bench, 10);
     consumer
