@@ -65,6 +65,14 @@ mod tests {
         (Kind::GoAway(GoAway::Midway), PageError::Retry, "error reading a body from connection"),
     ];
 
+    #[test]
+    fn every_way_of_doing_harm_is_a_case() {
+        let pause = Duration::from_secs(1);
+        let cases: Vec<Kind> = CASES.iter().map(|(kind, ..)| *kind).collect();
+        let missing: Vec<Kind> = Kind::harmful(pause).into_iter().filter(|kind| !cases.contains(kind)).collect();
+        assert_eq!(missing, []);
+    }
+
     /// Yahoo under another name, at home at that address or elsewhere.
     fn source(name: &str, base_url: &str) -> Source {
         let [name, base_url] = [name, base_url].map(|text| &*String::leak(text.to_owned()));

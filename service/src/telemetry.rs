@@ -8,7 +8,8 @@ use crate::settings;
 
 /// Libraries whose output shows addresses with keys in them, or repeats a broker that is away many times a second:
 /// the clients that we wrap say so once.
-const QUIET: &str = "hyper=warn,reqwest=warn,rustls=warn,h2=warn,sqlx=warn,librdkafka=off,rdkafka=off";
+const QUIET: &str =
+    "hyper=warn,reqwest=warn,rustls=warn,rustls_platform_verifier=off,h2=warn,sqlx=warn,librdkafka=off,rdkafka=off";
 
 /// Starts logging as `TAPEDECK_LOG` says.
 pub fn init() {

@@ -82,6 +82,36 @@ pub enum Kind {
     GoAway(GoAway),
 }
 
+impl Kind {
+    /// All that do harm; where bytes drip there is so long between two.
+    pub fn harmful(pause: Duration) -> Vec<Kind> {
+        vec![
+            Kind::GzipBomb,
+            Kind::NestedEncoding,
+            Kind::Endless,
+            Kind::EndlessChunked,
+            Kind::WrongLength,
+            Kind::ShortLength,
+            Kind::SlowDrip(pause),
+            Kind::NeverEndingHeaders,
+            Kind::Truncated,
+            Kind::HtmlOk,
+            Kind::Empty,
+            Kind::RedirectPrivate(Target::Neighbour),
+            Kind::RedirectPrivate(Target::Metadata),
+            Kind::RedirectPrivate(Target::File),
+            Kind::RedirectLoop,
+            Kind::Silent,
+            Kind::Reset,
+            Kind::ExpiredCertificate,
+            Kind::SelfSigned,
+            Kind::WrongHost,
+            Kind::GoAway(GoAway::Unheard),
+            Kind::GoAway(GoAway::Midway),
+        ]
+    }
+}
+
 /// Where a redirect leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {

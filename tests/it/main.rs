@@ -18,6 +18,7 @@ mod files;
 mod fold;
 mod groups;
 mod health;
+mod hostile;
 mod interop;
 mod memory;
 mod ninth;

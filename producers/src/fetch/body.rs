@@ -92,6 +92,17 @@ impl Bounded {
         self.bytes.len() > self.limit.min(self.allowed)
     }
 
+    /// Makes room for so many bytes, and for as many again as there are, but never for more than there may be: to double
+    /// at the limit would take three times its memory.
+    fn make_room(&mut self, more: usize) {
+        let (length, capacity) = (self.bytes.len(), self.bytes.capacity());
+        let wanted = length.saturating_add(more);
+        if wanted > capacity {
+            let doubled = capacity.saturating_mul(2).min(self.limit.saturating_add(1)).max(wanted);
+            self.bytes.reserve_exact(doubled - length);
+        }
+    }
+
     /// Why no more was taken; None when it was not for its size.
     fn refusal(&self) -> Option<PageError> {
         let reason = match self.is_full() {
@@ -108,7 +119,9 @@ impl Write for Bounded {
         // One byte more than may be, to know that there are more.
         let most = self.limit.min(self.allowed).saturating_add(1);
         let room = most.saturating_sub(self.bytes.len());
-        self.bytes.extend_from_slice(&piece[..piece.len().min(room)]);
+        let piece_taken = &piece[..piece.len().min(room)];
+        self.make_room(piece_taken.len());
+        self.bytes.extend_from_slice(piece_taken);
         if self.is_full() { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(piece.len()) }
     }
 
@@ -191,6 +204,20 @@ mod tests {
         assert_eq!(read(&["gzip"], &[&packed(&noise(LIMIT + 1))]), Err(error));
         assert_eq!(read(&[], &[&noise(LIMIT)]).unwrap().len(), LIMIT);
         assert_eq!(read(&["gzip"], &[&packed(&noise(LIMIT))]).unwrap().len(), LIMIT);
+    }
+
+    #[test]
+    fn no_more_memory_is_taken_than_a_body_may_have() {
+        let limit = 1_000_000;
+        let mut bounded = Bounded { bytes: Vec::new(), limit, allowed: usize::MAX };
+        while bounded.write_all(&[7; 4096]).is_ok() {
+            assert!(
+                bounded.bytes.capacity() <= (2 * bounded.bytes.len()).min(limit + 1),
+                "{}",
+                bounded.bytes.capacity()
+            );
+        }
+        assert_eq!((bounded.bytes.len(), bounded.bytes.capacity()), (limit + 1, limit + 1));
     }
 
     #[test]
