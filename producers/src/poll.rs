@@ -601,9 +601,9 @@ pub(crate) mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn two_that_poll_a_source_at_a_time_publish_each_value_once() {
         let (mock, folder) = (kafka(), tempfile::TempDir::new().unwrap());
-        // The second answer comes when the first has been published and noted.
+        // Long enough that both would have asked before either knows what the other one publishes.
         let answer = response("200 OK", &[], b"DATE,SKEW\n01/02/1990,126.09\n01/03/1990,123.34\n");
-        let stub = Stub::start(vec![answer], Duration::from_millis(500)).await;
+        let stub = Stub::hesitating(answer, Duration::from_secs(2)).await;
         let poll = || {
             let once = once(&mock, "[cboe]\nindex_history = [\"SKEW\"]");
             run(vec![asking("cboe", &stub.base)], Run { state_dir: Some(folder.path().to_owned()), ..once })

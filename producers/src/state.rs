@@ -1,7 +1,8 @@
 //! What a source's producers keep for the next one: what was asked and answered, the calls of the day, what is missing.
 //!
 //! One small SQLite file per source, in `TAPEDECK_STATE_DIR`, that several processes may use at a time: a daemon, a
-//! backfill beside it, and whoever asks for the status; a lock beside it lets one at a time poll. It can be deleted: everything is asked for and published again.
+//! backfill beside it, and whoever asks for the status. Locks beside it let one at a time make it, and one poll.
+//! It can be deleted: everything is asked for and published again.
 
 use std::fs::File;
 use std::io;
@@ -112,26 +113,21 @@ impl State {
 
     /// Opens it, or makes it. One that cannot be read is put aside: it can be had again from the provider.
     pub async fn open(folder: &Path, source: &'static str) -> anyhow::Result<State> {
+        let cannot = || format!("cannot keep the state of `{source}` in `{}`", folder.display());
+        std::fs::create_dir_all(folder).with_context(cannot)?;
+        let lock = alone::file(folder, source).with_context(cannot)?;
         let path = State::path(folder, source);
         let shown = path.display().to_string();
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot keep the state of `{source}` in `{}`", folder.display()))?;
+        let opening = alone::file(folder, &format!("{source}.opening")).with_context(cannot)?;
+        let _opening = alone::opening(&opening, source).await;
         let connection = match connect(file(&path)).await {
             Ok(connection) => connection,
             Err(error) if is_spoilt(&error) => {
-                let aside = path.with_extension("spoilt");
-                warn!(source, file = shown, aside = %aside.display(), "the state cannot be read, beginning anew: {error}");
-                std::fs::rename(&path, &aside).with_context(|| format!("cannot put `{shown}` aside"))?;
-                for beside in ["sqlite-wal", "sqlite-shm"] {
-                    // They belong to what was put aside; there may be none.
-                    let _ = std::fs::remove_file(path.with_extension(beside));
-                }
+                put_aside(source, &path, &error)?;
                 connect(file(&path)).await.with_context(|| format!("cannot keep state in `{shown}`"))?
             }
             Err(error) => return Err(error).with_context(|| format!("cannot keep state in `{shown}`")),
         };
-        let lock = alone::file(folder, source);
-        let lock = lock.with_context(|| format!("cannot keep the state of `{source}` in `{}`", folder.display()))?;
         Ok(State { source, connection: Mutex::new(connection), lock: Some(lock) })
     }
 
@@ -271,6 +267,18 @@ async fn connect(options: SqliteConnectOptions) -> sqlx::Result<SqliteConnection
     Ok(connection)
 }
 
+/// Lets a new one begin where one is that cannot be read.
+fn put_aside(source: &str, path: &Path, error: &sqlx::Error) -> anyhow::Result<()> {
+    let (shown, aside) = (path.display().to_string(), path.with_extension("spoilt"));
+    warn!(source, file = shown, aside = %aside.display(), "the state cannot be read, beginning anew: {error}");
+    std::fs::rename(path, &aside).with_context(|| format!("cannot put `{shown}` aside"))?;
+    for beside in ["sqlite-wal", "sqlite-shm"] {
+        // They belong to what was put aside; there may be none.
+        let _ = std::fs::remove_file(path.with_extension(beside));
+    }
+    Ok(())
+}
+
 /// Whether it is no database, a damaged one, or one of another version.
 fn is_spoilt(error: &sqlx::Error) -> bool {
     match error {
@@ -386,6 +394,27 @@ mod tests {
         assert!(aside.exists());
         assert!(State::existing(folder.path(), "cboe").await.unwrap().is_none());
     }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+    async fn all_that_open_it_at_once_for_the_first_time_have_the_same_one() {
+        for was_spoilt in [false, true].repeat(4) {
+            let folder = TempDir::new().unwrap();
+            if was_spoilt {
+                std::fs::write(State::path(folder.path(), "fred"), vec![b'x'; 10_000]).unwrap();
+            }
+            let spend_one = |folder: PathBuf| async move {
+                let state = State::open(&folder, "fred").await.unwrap();
+                spend(&state, &Budget::new(8), Class::Live, 1, NOON).await.unwrap();
+            };
+            let all: Vec<_> = (0..8).map(|_| tokio::spawn(spend_one(folder.path().to_owned()))).collect();
+            for one in all {
+                one.await.unwrap();
+            }
+            let state = State::existing(folder.path(), "fred").await.unwrap().unwrap();
+            assert_eq!(state.spent(at(NOON)).await.unwrap(), [8, 0, 0]);
+        }
+    }
+
     #[tokio::test]
     async fn what_was_asked_and_answered_is_forgotten_and_what_it_has_cost_is_not() {
         let state = State::in_memory("fmp").await.unwrap();

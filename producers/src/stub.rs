@@ -5,6 +5,16 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::time::sleep;
+
+/// How long each connection has to wait for the answer, and then for its end.
+#[derive(Clone, Copy)]
+struct Pauses {
+    hesitation: Duration,
+    linger: Duration,
+}
+
+const NONE: Pauses = Pauses { hesitation: Duration::ZERO, linger: Duration::ZERO };
 
 pub(crate) struct Stub {
     pub(crate) base: String,
@@ -14,36 +24,45 @@ pub(crate) struct Stub {
 impl Stub {
     /// Answers each request with the next response, and the last one from then on; then keeps silent for `linger`.
     pub(crate) async fn start(responses: Vec<Vec<u8>>, linger: Duration) -> Stub {
-        Stub::with(move |index, _| responses[index.min(responses.len() - 1)].clone(), linger).await
+        Stub::with(move |index, _| responses[index.min(responses.len() - 1)].clone(), Pauses { linger, ..NONE }).await
+    }
+
+    /// Answers every request with that, after a while, in which others may ask.
+    pub(crate) async fn hesitating(response: Vec<u8>, hesitation: Duration) -> Stub {
+        Stub::with(move |_, _| response.clone(), Pauses { hesitation, ..NONE }).await
     }
 
     /// Answers each request with what is said to it.
-    pub(crate) async fn saying(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Stub {
-        Stub::with(move |_, request| answer(request), Duration::ZERO).await
+    pub(crate) async fn saying(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Stub {
+        Stub::with(move |_, request| answer(request), NONE).await
     }
 
-    async fn with(answer: impl Fn(usize, &str) -> Vec<u8> + Send + 'static, linger: Duration) -> Stub {
+    async fn with(answer: impl Fn(usize, &str) -> Vec<u8> + Send + Sync + 'static, pauses: Pauses) -> Stub {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&requests);
+        let (seen, answer) = (Arc::clone(&requests), Arc::new(answer));
         tokio::spawn(async move {
             loop {
                 let (mut socket, _) = listener.accept().await.unwrap();
-                let mut head = Vec::new();
-                while !head.ends_with(b"\r\n\r\n") {
-                    head.push(socket.read_u8().await.unwrap());
-                }
-                let response = {
-                    let mut seen = seen.lock().unwrap();
-                    let request = String::from_utf8(head).unwrap();
-                    let response = answer(seen.len(), &request);
-                    seen.push(request);
-                    response
-                };
-                // The client may hang up early: that is what some tests are about.
-                let _ = socket.write_all(&response).await;
-                tokio::time::sleep(linger).await;
+                let (seen, answer) = (Arc::clone(&seen), Arc::clone(&answer));
+                tokio::spawn(async move {
+                    let mut head = Vec::new();
+                    while !head.ends_with(b"\r\n\r\n") {
+                        head.push(socket.read_u8().await.unwrap());
+                    }
+                    let response = {
+                        let mut seen = seen.lock().unwrap();
+                        let request = String::from_utf8(head).unwrap();
+                        let response = answer(seen.len(), &request);
+                        seen.push(request);
+                        response
+                    };
+                    sleep(pauses.hesitation).await;
+                    // The client may hang up early: that is what some tests are about.
+                    let _ = socket.write_all(&response).await;
+                    sleep(pauses.linger).await;
+                });
             }
         });
         Stub { base, requests }

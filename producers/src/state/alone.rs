@@ -10,7 +10,7 @@ use super::*;
 /// How often it is tried.
 const TRY_EVERY: Duration = Duration::from_millis(50);
 
-/// The right to publish what polls bring, until it is dropped or the process ends, however it ends.
+/// A lock that is held until this is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub struct Alone<'a>(Option<&'a File>);
 
@@ -19,22 +19,31 @@ impl State {
     /// Backfills go on beside it.
     pub async fn alone(&self) -> Alone<'_> {
         let Some(file) = &self.lock else { return Alone(None) };
-        let mut is_told = false;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Alone(Some(file)),
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(error)) => {
-                    warn!(source = self.source, "whether another process polls it cannot be told: {error}");
-                    return Alone(None);
-                }
+        held(file, self.source, "another process polls it with this state: waiting for its round to end").await
+    }
+}
+
+/// Waits until no other process makes the state, or puts it aside: SQLite lets those that find none fail.
+pub(super) async fn opening<'a>(file: &'a File, source: &str) -> Alone<'a> {
+    held(file, source, "another process opens this state: waiting until it has").await
+}
+
+async fn held<'a>(file: &'a File, source: &str, waiting: &str) -> Alone<'a> {
+    let mut is_told = false;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Alone(Some(file)),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => {
+                warn!(source, "whether another process uses its state cannot be told: {error}");
+                return Alone(None);
             }
-            if !is_told {
-                info!(source = self.source, "another process polls it with this state: waiting for its round to end");
-                is_told = true;
-            }
-            sleep(TRY_EVERY).await;
         }
+        if !is_told {
+            info!(source, "{waiting}");
+            is_told = true;
+        }
+        sleep(TRY_EVERY).await;
     }
 }
 
@@ -45,9 +54,9 @@ impl Drop for Alone<'_> {
     }
 }
 
-/// The file that is locked: the one with the state is the database's own to lock.
-pub(super) fn file(folder: &Path, source: &str) -> io::Result<File> {
-    File::options().create(true).truncate(false).write(true).open(folder.join(format!("{source}.lock")))
+/// A file to lock: the one with the state is the database's own.
+pub(super) fn file(folder: &Path, name: &str) -> io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(folder.join(format!("{name}.lock")))
 }
 
 #[cfg(test)]
