@@ -2,14 +2,16 @@
 
 use std::str::FromStr as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use backon::{ConstantBuilder, Retryable as _};
 use chrono::{DateTime, Days, SecondsFormat, Utc};
 use contract::rows::Folded;
 use contract::{Column, Dataset, Rows, sql};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use service::secret::{Secret, without_credentials};
+use sqlx::error::DatabaseError;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Arguments as _, AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 use tokio::sync::Mutex;
@@ -26,6 +28,8 @@ static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/sqlite"
 
 /// How long to wait for another process that writes.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Wait for another process that makes the file, before the next look.
+const OPENING_WAIT: Duration = Duration::from_millis(20);
 /// Rows written by one statement: enough that its fixed cost does not count, few enough for SQLite's 32,766 parameters.
 const ROWS_PER_STATEMENT: usize = 250;
 
@@ -305,7 +309,21 @@ async fn connect(address: &Secret) -> Result<SqliteConnection, StoreError> {
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(BUSY_TIMEOUT)
         .disable_statement_logging();
-    options.connect().await.map_err(|error| StoreError::Retry(format!("cannot open database `{shown}`: {error}")))
+    // SQLite makes nobody wait who finds a file that another process makes at that moment: it is locked, at once.
+    let waits = ConstantBuilder::default().with_delay(OPENING_WAIT).with_jitter().without_max_times();
+    let start = Instant::now();
+    let again = |error: &_| is_locked(error) && start.elapsed() < BUSY_TIMEOUT;
+    let opened = (|| options.connect()).retry(waits).when(again).await;
+    opened.map_err(|error| StoreError::Retry(format!("cannot open database `{shown}`: {error}")))
+}
+
+fn is_locked(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| code(error) & 0xff == 5)
+}
+
+/// The number SQLite gives the error, with what it adds to it in the higher bits.
+fn code(error: &dyn DatabaseError) -> u32 {
+    error.code().and_then(|code| code.parse().ok()).unwrap_or_default()
 }
 
 /// What to do after an error, by SQLite's code.
@@ -313,7 +331,7 @@ fn classify(error: sqlx::Error) -> StoreError {
     let Some(database) = error.as_database_error() else {
         return StoreError::Retry(error.to_string());
     };
-    let code: u32 = database.code().and_then(|code| code.parse().ok()).unwrap_or_default();
+    let code = code(database);
     let message = format!("{} (SQLite code {code})", database.message());
     match code & 0xff {
         // Busy, locked, out of memory, read-only, input/output, full, cannot open.
