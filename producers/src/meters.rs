@@ -10,6 +10,7 @@ use service::metrics::{Counters, Gauges};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::source::{PageError, Source};
+use crate::state::FAILURES_TO_ALARM;
 
 /// How often a poll loop beats, whatever it waits for.
 const BEAT_INTERVAL: Duration = Duration::from_secs(5);
@@ -71,7 +72,7 @@ impl Meters {
             ),
             failing: metrics.gauges(
                 "items_failing",
-                "Items that were asked for in vain three times in a row or more",
+                &format!("Items that were asked for in vain {FAILURES_TO_ALARM} times in a row or more"),
                 ["source", "endpoint"],
             ),
             succeeded,

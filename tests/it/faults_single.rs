@@ -1,6 +1,5 @@
 //! Single faults, each with what the product promises about it.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -98,8 +97,7 @@ impl Proxied {
         let proxy = Proxy::start(Some(port), &upstream, Protocol::Kafka);
         let line = |day: u32| format!("01/{day:02}/2024,13.{day},14.{day},12.{day},13.5\n");
         let file: String = std::iter::once("DATE,OPEN,HIGH,LOW,CLOSE\n".to_owned()).chain((1..=20).map(line)).collect();
-        let path = "/api/global/us_indices/daily_prices/VIX_History.csv".to_owned();
-        let pages = Pages::serve(HashMap::from([(path, (200, file.into_bytes()))]));
+        let pages = Pages::of_index("VIX", file.as_bytes());
         let watchlist = bench.folder.path().join("watchlist.toml");
         std::fs::write(&watchlist, "[cboe]\nindex_history = [\"VIX\"]\n").unwrap();
         let environment = bench.with(&[

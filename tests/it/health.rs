@@ -1,6 +1,5 @@
 //! What daemons say of themselves: `/metrics`, `/readyz`, `/livez`, and how one ends that hangs.
 
-use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -223,9 +222,8 @@ fn partitions_that_were_paused_are_read_on_when_they_come_back() {
 #[test]
 fn a_producer_counts_its_fetches_and_records_and_is_ready_once_kafka_has_them() {
     let bench = embedded();
-    let file = b"DATE,SKEW\n01/02/1990,126.09\n01/03/1990,123.34\n01/04/1990,x\n".to_vec();
-    let pages =
-        Pages::serve(HashMap::from([("/api/global/us_indices/daily_prices/SKEW_History.csv".to_owned(), (200, file))]));
+    let file = b"DATE,SKEW\n01/02/1990,126.09\n01/03/1990,123.34\n01/04/1990,x\n";
+    let pages = Pages::of_index("SKEW", file);
     let watchlist = bench.folder.path().join("watchlist.toml");
     std::fs::write(&watchlist, "[cboe]\nindex_history = [\"SKEW\"]\n").unwrap();
     let environment =
@@ -246,8 +244,7 @@ fn a_producer_counts_its_fetches_and_records_and_is_ready_once_kafka_has_them() 
 #[test]
 fn an_item_that_cannot_be_read_three_times_in_a_row_is_one_error_until_it_is_answered() {
     let bench = embedded();
-    let path = "/api/global/us_indices/daily_prices/SKEW_History.csv";
-    let serve = |page: &[u8]| Pages::serve(HashMap::from([(path.to_owned(), (200, page.to_vec()))]));
+    let serve = |page: &[u8]| Pages::of_index("SKEW", page);
     let [spoilt, good] = [&b"<html>We use cookies.</html>"[..], b"DATE,SKEW\n01/02/1990,126.09\n"].map(serve);
     let watchlist = bench.folder.path().join("watchlist.toml");
     std::fs::write(&watchlist, "[cboe]\nindex_history = [\"SKEW\"]\n").unwrap();

@@ -1,6 +1,5 @@
 //! Every way of a provider to do harm, against the producer that ships, with the limits that ship.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -32,8 +31,7 @@ struct Met {
 }
 
 fn serve(skew: &str) -> Pages {
-    let path = "/api/global/us_indices/daily_prices/SKEW_History.csv";
-    Pages::serve(HashMap::from([(path.to_owned(), (200, format!("DATE,SKEW\n{skew}").into_bytes()))]))
+    Pages::of_index("SKEW", format!("DATE,SKEW\n{skew}").as_bytes())
 }
 
 /// A producer of that provider and of a good one.

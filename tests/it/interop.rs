@@ -46,8 +46,7 @@ const PAGE: &str = "DATE,OPEN,HIGH,LOW,CLOSE\n01/02/2024,13.210000,14.230000,13.
 #[test]
 fn confluents_avro_deserializer_reads_what_a_producer_registered_and_published() {
     let (Some(bench), Some(registry)) = (postgres(), service("TAPEDECK_TEST_REGISTRY")) else { return };
-    let path = "/api/global/us_indices/daily_prices/VIX_History.csv".to_owned();
-    let pages = Pages::serve([(path, (200, PAGE.as_bytes().to_vec()))].into());
+    let pages = Pages::of_index("VIX", PAGE.as_bytes());
     let watchlist = bench.folder.path().join("watchlist.toml");
     std::fs::write(&watchlist, "[cboe]\nindex_history = [\"VIX\"]\n").unwrap();
     let environment = bench.with(&[

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use contract::Record;
 use tests::broker::{Bench, benches};
 use tests::message::{BAR_SCHEMA_ID, Message, bar, encode, send, send_records};
-use tests::pages::Pages;
+use tests::pages::{Pages, index_history};
 use tests::process::{Running, command, fail, succeed, until};
 use tests::samples;
 
@@ -72,7 +72,7 @@ fn the_stored_rows_of_recorded_files_equal_the_files_values_one_by_one() {
     let vix = std::fs::read_to_string(samples.join("cboe/VIX_History_2023-08-25.csv")).unwrap();
     let msft = std::fs::read_to_string(samples.join("yahoo/chart_MSFT_6mo.json")).unwrap();
     let pages = Pages::serve(HashMap::from([
-        ("/api/global/us_indices/daily_prices/VIX_History.csv".to_owned(), (200, vix.clone().into_bytes())),
+        (index_history("VIX"), (200, vix.clone().into_bytes())),
         ("/v8/finance/chart/MSFT".to_owned(), (200, msft.clone().into_bytes())),
     ]));
     for (name, bench) in benches() {

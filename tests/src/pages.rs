@@ -15,7 +15,17 @@ pub struct Pages {
     _runtime: Runtime,
 }
 
+/// Where CBOE has all days of an index.
+pub fn index_history(symbol: &str) -> String {
+    format!("/api/global/us_indices/daily_prices/{symbol}_History.csv")
+}
+
 impl Pages {
+    /// All days of one of CBOE's indices, and nothing else.
+    pub fn of_index(symbol: &str, file: &[u8]) -> Pages {
+        Pages::serve(HashMap::from([(index_history(symbol), (200, file.to_vec()))]))
+    }
+
     /// Pages by path, each with its status; any other path is 404.
     pub fn serve(pages: HashMap<String, (u16, Vec<u8>)>) -> Pages {
         let runtime = Runtime::new().unwrap();
