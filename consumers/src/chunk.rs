@@ -6,14 +6,17 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use contract::rows::Folded;
-use contract::{Dataset, Rows};
+use contract::{Coordinate, Dataset, Original, Rows};
 
 use crate::dead_letter::{self, Cause};
-use crate::original::{Original, Originals};
+
+mod originals;
+
+use originals::Originals;
 
 /// A partition of a topic, as one sink sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Partition {
+pub struct SinkPartition {
     /// The consumer group, which names the sink.
     pub sink: Arc<str>,
     /// The topic.
@@ -24,7 +27,14 @@ pub struct Partition {
     pub number: i32,
 }
 
-impl std::fmt::Display for Partition {
+impl SinkPartition {
+    /// Where the record at this offset is on Kafka.
+    pub fn coordinate(&self, offset: i64) -> Coordinate<'_> {
+        Coordinate { topic: &self.topic, incarnation: self.incarnation, partition: self.number, offset }
+    }
+}
+
+impl std::fmt::Display for SinkPartition {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}[{}]", self.topic, self.number)
     }
@@ -52,7 +62,7 @@ impl Target {
 
 /// The last record of a range and a hash of its bytes, by which a topic that was made anew is told from the old one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint {
+pub struct LastRecord {
     /// Its offset.
     pub offset: i64,
     /// See [`Original::hash`].
@@ -63,7 +73,7 @@ pub struct Fingerprint {
 #[derive(Debug)]
 pub struct Chunk {
     /// Where they are from.
-    pub partition: Partition,
+    pub partition: SinkPartition,
     /// Where they go.
     pub target: Target,
     /// First offset of the range: where the sink stood.
@@ -71,7 +81,7 @@ pub struct Chunk {
     /// End of the range: where the sink will stand.
     pub to_offset: i64,
     /// The last record in the range; None when it holds none.
-    pub last: Option<Fingerprint>,
+    pub last: Option<LastRecord>,
     /// Good records.
     pub rows: Rows,
     /// Refused records, as rows of `dead_letter`.
@@ -82,7 +92,7 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    fn new(partition: Partition, target: Target, offset: i64) -> Chunk {
+    fn new(partition: SinkPartition, target: Target, offset: i64) -> Chunk {
         let (rows, dead_letters) = (Rows::new(target.dataset), Rows::new(dead_letter::dataset()));
         Chunk {
             partition,
@@ -139,12 +149,12 @@ pub struct ChunkBuilder {
 
 impl ChunkBuilder {
     /// Begins at an offset.
-    pub fn new(partition: Partition, target: Target, offset: i64) -> Self {
+    pub fn new(partition: SinkPartition, target: Target, offset: i64) -> Self {
         ChunkBuilder { chunk: Chunk::new(partition, target, offset), bytes: 0, since: None }
     }
 
     /// Where the records are from.
-    pub fn partition(&self) -> &Partition {
+    pub fn partition(&self) -> &SinkPartition {
         &self.chunk.partition
     }
 
@@ -169,7 +179,7 @@ impl ChunkBuilder {
                 dead_letter::append(original, partition, source, dataset, cause, Utc::now(), &mut chunk.dead_letters);
             }
         }
-        chunk.last = Some(Fingerprint { offset: original.offset, hash: original.hash() });
+        chunk.last = Some(LastRecord { offset: original.offset, hash: original.hash() });
         self.passed(original.offset, original.len(), now);
     }
 

@@ -7,7 +7,7 @@ use service::secret::{Secret, without_credentials};
 use service::settings;
 use thiserror::Error;
 
-use crate::chunk::{Chunk, Fingerprint, Partition};
+use crate::chunk::{Chunk, LastRecord, SinkPartition};
 
 mod audit;
 mod isolate;
@@ -37,7 +37,7 @@ pub enum StoreError {
     #[error("partition {partition} was moved on by another consumer")]
     Fenced {
         /// The partition.
-        partition: Partition,
+        partition: SinkPartition,
     },
     /// The database is not what it must be: an operator is needed.
     #[error("{0}")]
@@ -118,7 +118,7 @@ pub struct Commit {
 #[derive(Debug)]
 pub struct Gap {
     /// Where.
-    pub partition: Partition,
+    pub partition: SinkPartition,
     /// The next offset that the sink wanted.
     pub from_offset: i64,
     /// Incarnation and offset at which it goes on.
@@ -137,7 +137,7 @@ pub struct Position {
     /// The next offset to take.
     pub next_offset: i64,
     /// The last record that was taken; None before the first.
-    pub last: Option<Fingerprint>,
+    pub last: Option<LastRecord>,
 }
 
 /// What became of all records of one dataset's sinks.

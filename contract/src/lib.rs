@@ -5,9 +5,11 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod codec;
+pub mod coordinate;
 pub mod dataset;
 pub mod decimal;
 pub mod json;
+pub mod original;
 pub mod records;
 pub mod rows;
 pub mod rule;
@@ -18,7 +20,9 @@ pub mod topic;
 pub mod validate;
 
 pub use codec::{DecodeError, Decoder};
+pub use coordinate::Coordinate;
 pub use dataset::{Dataset, Field, Kind, dataset, datasets};
+pub use original::Original;
 pub use records::Record;
 pub use rows::{Column, Rows, Value};
 pub use rust_decimal::Decimal;

@@ -13,7 +13,7 @@ use sqlx::{
 };
 
 use super::{Database, Kind as DatabaseKind, Outcome, StoreError, postgres};
-use crate::chunk::{Fingerprint, Partition};
+use crate::chunk::{LastRecord, SinkPartition};
 
 /// Days and microseconds from 1970-01-01 to 2000-01-01, where PostgreSQL begins to count.
 const POSTGRES_EPOCH: (i32, i64) = (10_957, 946_684_800_000_000);
@@ -40,7 +40,7 @@ pub(crate) enum Line {
 #[derive(Debug, Clone)]
 pub struct LedgerSums {
     /// Which one.
-    pub partition: Partition,
+    pub partition: SinkPartition,
     /// Where the first chunk begins and where the last one ends.
     pub range: (i64, i64),
     /// Sums of the counts.
@@ -59,7 +59,7 @@ pub struct LedgerSums {
 #[derive(Debug, Clone)]
 pub struct GapRow {
     /// Where.
-    pub partition: Partition,
+    pub partition: SinkPartition,
     /// The offsets that are missing; empty where the topic was made anew.
     pub range: (i64, i64),
     /// `retention`, `truncated` or `recreated`.
@@ -72,11 +72,11 @@ pub struct GapRow {
 #[derive(Debug, Clone)]
 pub struct PositionRow {
     /// Where.
-    pub partition: Partition,
+    pub partition: SinkPartition,
     /// The next offset to take.
     pub next_offset: i64,
     /// The last record that was taken.
-    pub last: Option<Fingerprint>,
+    pub last: Option<LastRecord>,
 }
 
 impl Database {
@@ -122,7 +122,7 @@ impl Audit {
         let row = |line: Line| PositionRow {
             partition: line.partition(),
             next_offset: line.int(4),
-            last: line.optional_int(5).zip(line.optional_int(6)).map(|(offset, hash)| Fingerprint { offset, hash }),
+            last: line.optional_int(5).zip(line.optional_int(6)).map(|(offset, hash)| LastRecord { offset, hash }),
         };
         Ok(self.all(query, &[]).await?.into_iter().map(row).collect())
     }
@@ -190,7 +190,7 @@ impl Audit {
     }
 
     /// The chunks and gaps of a partition that do not begin where the one before them ended: (that end, beginning).
-    pub async fn breaks(&mut self, partition: &Partition, most: usize) -> Result<Vec<(i64, i64)>, StoreError> {
+    pub async fn breaks(&mut self, partition: &SinkPartition, most: usize) -> Result<Vec<(i64, i64)>, StoreError> {
         let these = these(partition);
         let query = format!(
             "select before, from_offset from (select from_offset, \
@@ -204,7 +204,11 @@ impl Audit {
     }
 
     /// Of the chunks that begin at an offset or later: where the first one begins and how many records they read.
-    pub async fn read_since(&mut self, partition: &Partition, offset: i64) -> Result<Option<(i64, i64)>, StoreError> {
+    pub async fn read_since(
+        &mut self,
+        partition: &SinkPartition,
+        offset: i64,
+    ) -> Result<Option<(i64, i64)>, StoreError> {
         let query = format!(
             "select min(from_offset), cast(coalesce(sum(records_read), 0) as bigint) from sink_chunk \
              where {} and from_offset >= {offset}",
@@ -296,7 +300,7 @@ impl Audit {
 }
 
 /// The condition that names a partition; sink and topic are the first two parameters.
-fn these(partition: &Partition) -> String {
+fn these(partition: &SinkPartition) -> String {
     format!(
         "sink = $1 and kafka_topic = $2 and kafka_incarnation = {} and kafka_partition = {}",
         partition.incarnation, partition.number
@@ -330,8 +334,8 @@ impl Line {
         either!(self, row => row.get(at))
     }
 
-    fn partition(&self) -> Partition {
-        Partition {
+    fn partition(&self) -> SinkPartition {
+        SinkPartition {
             sink: self.text(0).into(),
             topic: self.text(1).into(),
             incarnation: self.int(2) as i32,

@@ -6,7 +6,7 @@ use sqlx::query::Query;
 use sqlx::{ColumnIndex, Database, Decode, Encode, Row, Type};
 
 use super::{Gap, Outcome, Position, Total};
-use crate::chunk::{Chunk, Fingerprint};
+use crate::chunk::{Chunk, LastRecord};
 
 /// Statements of one dialect. The first six parameters are always sink, topic, incarnation, partition and the offsets
 /// where the chunk begins and ends; a statement uses the first of them that it needs.
@@ -194,7 +194,7 @@ where
     i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
 {
     let last: (Option<i64>, Option<i64>) = (row.get(3), row.get(4));
-    let last = last.0.zip(last.1).map(|(offset, hash)| Fingerprint { offset, hash });
+    let last = last.0.zip(last.1).map(|(offset, hash)| LastRecord { offset, hash });
     Position { incarnation: row.get(0), partition: row.get(1), next_offset: row.get(2), last }
 }
 
