@@ -1,4 +1,4 @@
-//! What tapedeck's parts agree on: datasets, records, wire format, validation and SQL, all derived from `schemas/*.avsc`.
+//! What tapedeck's parts agree on: datasets, records, wire format and validation, all derived from `schemas/*.avsc`.
 //!
 //! Pure: no runtime, network or clock. See `schemas/README.md` for the grammar of a declaration.
 
@@ -13,7 +13,6 @@ pub mod original;
 pub mod records;
 pub mod rows;
 pub mod rule;
-pub mod sql;
 pub mod text;
 pub mod tombstone;
 pub mod topic;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use contract::records::DeadLetter;
 use contract::{Coordinate, Dataset, Decoder, Original, Rows, Text};
 
-use crate::chunk::SinkPartition;
+use crate::partition::SinkPartition;
 
 /// Longest reason that is kept, in bytes.
 const MAX_REASON_BYTES: usize = 2048;

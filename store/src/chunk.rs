@@ -6,39 +6,14 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use contract::rows::Folded;
-use contract::{Coordinate, Dataset, Original, Rows};
+use contract::{Dataset, Original, Rows};
 
 use crate::dead_letter::{self, Cause};
+pub use crate::partition::{LastRecord, SinkPartition};
 
 mod originals;
 
 use originals::Originals;
-
-/// A partition of a topic, as one sink sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SinkPartition {
-    /// The consumer group, which names the sink.
-    pub sink: Arc<str>,
-    /// The topic.
-    pub topic: Arc<str>,
-    /// How often the topic has been recreated or truncated; offsets are only comparable within one incarnation.
-    pub incarnation: i32,
-    /// The partition's number.
-    pub number: i32,
-}
-
-impl SinkPartition {
-    /// Where the record at this offset is on Kafka.
-    pub fn coordinate(&self, offset: i64) -> Coordinate<'_> {
-        Coordinate { topic: &self.topic, incarnation: self.incarnation, partition: self.number, offset }
-    }
-}
-
-impl std::fmt::Display for SinkPartition {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}[{}]", self.topic, self.number)
-    }
-}
 
 /// Where the rows of a sink go.
 #[derive(Debug, Clone)]
@@ -58,15 +33,6 @@ impl Target {
     pub fn live(dataset: &'static Dataset, sink: Arc<str>) -> Target {
         Target { dataset, table: dataset.name.as_str().into(), dead_letters: Some(sink), accounted: true }
     }
-}
-
-/// The last record of a range and a hash of its bytes, by which a topic that was made anew is told from the old one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LastRecord {
-    /// Its offset.
-    pub offset: i64,
-    /// See [`Original::hash`].
-    pub hash: i64,
 }
 
 /// Records of one partition in a contiguous range of offsets, decoded and validated.
@@ -127,6 +93,9 @@ impl Chunk {
         }
     }
 }
+
+/// Fewer refused records than this are never too many, whatever their share.
+pub const MIN_REFUSED: usize = 50;
 
 /// When a chunk is committed: as soon as one of the bounds is reached.
 #[derive(Debug, Clone, Copy)]
