@@ -5,41 +5,42 @@ use std::sync::LazyLock;
 use sqlx::query::Query;
 use sqlx::{ColumnIndex, Database, Decode, Encode, Row, Type};
 
-use super::{Gap, Outcome, Position, Total};
-use crate::chunk::{Chunk, Fingerprint};
+use crate::chunk::Chunk;
+use crate::outcome::{Gap, Outcome, Position, Total};
+use crate::partition::LastRecord;
 
 /// Statements of one dialect. The first six parameters are always sink, topic, incarnation, partition and the offsets
 /// where the chunk begins and ends; a statement uses the first of them that it needs.
 #[derive(Debug)]
-pub(super) struct Statements {
+pub(crate) struct Statements {
     /// Positions of a sink in a topic, of the latest incarnation.
-    pub(super) positions: String,
+    pub(crate) positions: String,
     /// Moves the position from the chunk's beginning to its end; offset and hash of its last record follow.
-    pub(super) move_position: String,
+    pub(crate) move_position: String,
     /// The first chunk of a partition: there is no position yet, and of two writers one gets to make it. Parameters as
     /// of `move_position`.
-    pub(super) first_position: String,
+    pub(crate) first_position: String,
     /// The outcome of a chunk, if it was committed.
-    pub(super) committed: String,
+    pub(crate) committed: String,
     /// A chunk's row in the ledger; its counts follow as further parameters.
-    pub(super) insert_ledger: String,
+    pub(crate) insert_ledger: String,
     /// Sums of the ledger by sink.
-    pub(super) totals: String,
+    pub(crate) totals: String,
     /// A gap; its reason follows. Nothing when it was written down before.
-    pub(super) insert_gap: String,
+    pub(crate) insert_gap: String,
     /// Moves the position over a gap.
-    pub(super) pass_gap: String,
+    pub(crate) pass_gap: String,
     /// The position in a new incarnation, whose number is the third parameter.
-    pub(super) new_incarnation: String,
+    pub(crate) new_incarnation: String,
     /// Takes dead letters, given as a JSON list of their names, into the outbox; the first parameter is their source.
-    pub(super) outbox: String,
+    pub(crate) outbox: String,
 }
 
 /// For PostgreSQL.
-pub(super) static POSTGRES: LazyLock<Statements> =
+pub(crate) static POSTGRES: LazyLock<Statements> =
     LazyLock::new(|| Statements::new("now()", "json_array_elements_text($2::json) as name(value)"));
 /// For SQLite, whose times are texts of one width.
-pub(super) static SQLITE: LazyLock<Statements> =
+pub(crate) static SQLITE: LazyLock<Statements> =
     LazyLock::new(|| Statements::new("strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')", "json_each($2) as name"));
 
 /// Columns of the ledger that count, in the order of [`counts`].
@@ -103,7 +104,7 @@ impl Statements {
 }
 
 /// A statement about a chunk, with its first six parameters.
-pub(super) fn about<'q, DB>(statement: &'static str, chunk: &Chunk) -> Query<'q, DB, DB::Arguments>
+pub(crate) fn about<'q, DB>(statement: &'static str, chunk: &Chunk) -> Query<'q, DB, DB::Arguments>
 where
     DB: Database,
     String: Encode<'q, DB> + Type<DB>,
@@ -121,7 +122,7 @@ where
 }
 
 /// The statements that move a position, with offset and hash of the chunk's last record.
-pub(super) fn moving<'q, DB>(statement: &'static str, chunk: &Chunk) -> Query<'q, DB, DB::Arguments>
+pub(crate) fn moving<'q, DB>(statement: &'static str, chunk: &Chunk) -> Query<'q, DB, DB::Arguments>
 where
     DB: Database,
     String: Encode<'q, DB> + Type<DB>,
@@ -134,7 +135,7 @@ where
 }
 
 /// The statements about a gap: sink, topic, incarnation, partition, from, to.
-pub(super) fn about_gap<'q, DB>(statement: &'static str, gap: &Gap, incarnation: i32) -> Query<'q, DB, DB::Arguments>
+pub(crate) fn about_gap<'q, DB>(statement: &'static str, gap: &Gap, incarnation: i32) -> Query<'q, DB, DB::Arguments>
 where
     DB: Database,
     String: Encode<'q, DB> + Type<DB>,
@@ -154,7 +155,7 @@ where
 }
 
 /// The ledger's row of a chunk.
-pub(super) fn ledger_row<'q, DB>(
+pub(crate) fn ledger_row<'q, DB>(
     statement: &'static str,
     chunk: &Chunk,
     outcome: &Outcome,
@@ -174,7 +175,7 @@ fn counts(outcome: &Outcome) -> [u64; 6] {
 }
 
 /// The counts in a row, from that column on.
-pub(super) fn outcome<R>(row: &R, first: usize) -> Outcome
+pub(crate) fn outcome<R>(row: &R, first: usize) -> Outcome
 where
     R: Row,
     usize: ColumnIndex<R>,
@@ -186,7 +187,7 @@ where
 }
 
 /// The position in a row.
-pub(super) fn position<R>(row: &R) -> Position
+pub(crate) fn position<R>(row: &R) -> Position
 where
     R: Row,
     usize: ColumnIndex<R>,
@@ -194,12 +195,12 @@ where
     i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
 {
     let last: (Option<i64>, Option<i64>) = (row.get(3), row.get(4));
-    let last = last.0.zip(last.1).map(|(offset, hash)| Fingerprint { offset, hash });
+    let last = last.0.zip(last.1).map(|(offset, hash)| LastRecord { offset, hash });
     Position { incarnation: row.get(0), partition: row.get(1), next_offset: row.get(2), last }
 }
 
 /// The sums in a row.
-pub(super) fn total<R>(row: &R) -> Total
+pub(crate) fn total<R>(row: &R) -> Total
 where
     R: Row,
     usize: ColumnIndex<R>,
@@ -210,7 +211,7 @@ where
 }
 
 /// Names of the chunk's dead letters as a JSON list; None when there are none.
-pub(super) fn outbox_names(chunk: &Chunk) -> Option<String> {
+pub(crate) fn outbox_names(chunk: &Chunk) -> Option<String> {
     let position = crate::dead_letter::dataset().position("dead_letter_id").expect("it is declared");
     let names = chunk.dead_letters.column(position);
     let names: Vec<&str> = (0..chunk.dead_letters.len()).filter_map(|row| names.text(row)).collect();

@@ -1,10 +1,11 @@
 //! Tables beside a dataset's own: made, compared with it, and exchanged for it.
 
-use contract::sql::{CONTENT_HASH, DELETED};
 use contract::{Dataset, datasets};
 
-use super::{Dialect, Store, StoreError};
 use crate::chunk::Target;
+use crate::outcome::StoreError;
+use crate::sql::{CONTENT_HASH, DELETED, Dialect};
+use crate::store::Store;
 
 /// Longest name of a table beside a dataset's own: what PostgreSQL keeps of a name, less room for its indexes' endings.
 const MAX_NAME_BYTES: usize = 48;

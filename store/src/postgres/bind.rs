@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use contract::rows::Folded;
-use contract::{Column, Dataset, Rows, sql};
+use contract::{Column, Dataset, Rows};
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments as _, AssertSqlSafe, PgConnection};
 
-use super::super::StoreError;
 use super::fault::classify;
+use crate::outcome::StoreError;
+use crate::sql;
 
 type Bound = Result<PgArguments, sqlx::error::BoxDynError>;
 
@@ -56,7 +57,7 @@ fn add_span(
 }
 
 /// A plain upsert of some rows, as `insert .. values`, without a look at versions: for comparison only.
-pub(in crate::store) async fn insert_values(
+pub(crate) async fn insert_values(
     connection: &mut PgConnection,
     table: &str,
     dataset: &'static Dataset,
@@ -114,13 +115,13 @@ fn add(arguments: &mut PgArguments, column: &Column, folded: &[Folded]) -> Resul
     }
 }
 
-pub(in crate::store) fn date(days: i32) -> NaiveDate {
+pub(crate) fn date(days: i32) -> NaiveDate {
     let epoch = DateTime::UNIX_EPOCH.date_naive();
     let distance = Days::new(days.unsigned_abs().into());
     let date = if days < 0 { epoch.checked_sub_days(distance) } else { epoch.checked_add_days(distance) };
     date.expect("validation bounds dates")
 }
 
-pub(in crate::store) fn timestamp(micros: i64) -> DateTime<Utc> {
+pub(crate) fn timestamp(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).expect("validation bounds timestamps")
 }

@@ -10,14 +10,14 @@ use futures::future::BoxFuture;
 use sqlx::query::Query;
 use sqlx::{ColumnIndex, Decode, Encode, Row, Type};
 
-use super::{Database, Kind, StoreError, Upserted, postgres, sqlite};
 use crate::chunk::Target;
 use crate::dead_letter::Cause;
+use crate::outcome::{StoreError, Upserted};
 
 /// Most dead letters that are handled at once.
 pub const MAX_LETTERS: usize = 500;
 /// Most dead letters that are taken from the outbox at once: Kafka must acknowledge them within [`FORWARD_PATIENCE`].
-pub(super) const MAX_RELAYED: i64 = 200;
+pub(crate) const MAX_RELAYED: i64 = 200;
 /// Most bytes of messages that are handled at once, unless one alone has more: what bounds the memory that this needs.
 const MAX_BYTES: i64 = 4 << 20;
 
@@ -109,7 +109,7 @@ pub enum Fate {
 
 impl Fate {
     /// Of the upsert of a single row.
-    pub(super) fn of_upsert(upserted: Upserted) -> Fate {
+    pub(crate) fn of_upsert(upserted: Upserted) -> Fate {
         Fate::Applied(match upserted {
             Upserted { written: 0, .. } => "superseded",
             Upserted { seen: [1, ..], .. } => "inserted",
@@ -160,39 +160,29 @@ pub trait DeadLetters: Send {
     fn relay<'a>(&'a mut self, forward: &'a mut dyn Forward) -> BoxFuture<'a, Result<Relayed, StoreError>>;
 }
 
-impl Database {
-    /// A connection that knows dead letters; it connects when it is first used, and again after an error.
-    pub fn dead_letters(&self, role: &str) -> Box<dyn DeadLetters> {
-        match &self.kind {
-            Kind::Postgres => Box::new(postgres::Postgres::new(self.address.clone(), role)),
-            Kind::Sqlite(shared) => Box::new(sqlite::Sqlite::new(self.address.clone(), shared.clone())),
-        }
-    }
-}
-
 /// Statements of one dialect. In those with a filter the first nine parameters are the filter's.
 #[derive(Debug)]
-pub(super) struct Statements {
+pub(crate) struct Statements {
     /// With a filter.
-    pub(super) counts: String,
+    pub(crate) counts: String,
     /// With a filter; then the limit.
-    pub(super) newest: String,
+    pub(crate) newest: String,
     /// With a filter; then source and id of the name after which to begin, and the limit. Names and sizes.
-    pub(super) next: String,
+    pub(crate) next: String,
     /// By a JSON list of names.
-    pub(super) letters: String,
+    pub(crate) letters: String,
     /// Notes what became of one: source, id, resolution.
-    pub(super) resolve: String,
+    pub(crate) resolve: String,
     /// Counts the outbox, up to a limit.
-    pub(super) waiting: String,
+    pub(crate) waiting: String,
     /// Names and sizes in the outbox, up to a limit.
-    pub(super) outbox: String,
+    pub(crate) outbox: String,
     /// Removes from the outbox, by a JSON list of names.
-    pub(super) forget: String,
+    pub(crate) forget: String,
 }
 
 /// For PostgreSQL.
-pub(super) static POSTGRES: LazyLock<Statements> = LazyLock::new(|| {
+pub(crate) static POSTGRES: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(&Dialect {
         now: "now()",
         time: |parameter| format!("cast({parameter} as timestamptz)"),
@@ -204,7 +194,7 @@ pub(super) static POSTGRES: LazyLock<Statements> = LazyLock::new(|| {
     })
 });
 /// For SQLite, whose times are texts of one width.
-pub(super) static SQLITE: LazyLock<Statements> = LazyLock::new(|| {
+pub(crate) static SQLITE: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(&Dialect {
         now: "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
         time: str::to_owned,
@@ -325,7 +315,7 @@ impl Statements {
 }
 
 /// A statement with a filter's parameters.
-pub(super) fn filtered<'q, DB>(statement: &'static str, filter: &Filter) -> Query<'q, DB, DB::Arguments>
+pub(crate) fn filtered<'q, DB>(statement: &'static str, filter: &Filter) -> Query<'q, DB, DB::Arguments>
 where
     DB: sqlx::Database,
     Option<String>: Encode<'q, DB> + Type<DB>,
@@ -346,7 +336,7 @@ where
 }
 
 /// The counts in a row.
-pub(super) fn count<R>(row: &R) -> Count
+pub(crate) fn count<R>(row: &R) -> Count
 where
     R: Row,
     usize: ColumnIndex<R>,
@@ -365,7 +355,7 @@ where
 }
 
 /// Name and size in a row.
-pub(super) fn sized<R>(row: &R) -> (Name, i64)
+pub(crate) fn sized<R>(row: &R) -> (Name, i64)
 where
     R: Row,
     usize: ColumnIndex<R>,
@@ -376,7 +366,7 @@ where
 }
 
 /// The first of these, as many as may be in memory at once.
-pub(super) fn first(sized: Vec<(Name, i64)>) -> Vec<Name> {
+pub(crate) fn first(sized: Vec<(Name, i64)>) -> Vec<Name> {
     let mut bytes = 0;
     let mut fits = |at: usize, size: i64| {
         bytes += size;
@@ -386,13 +376,13 @@ pub(super) fn first(sized: Vec<(Name, i64)>) -> Vec<Name> {
 }
 
 /// Names as the statements take them.
-pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a Name>) -> String {
+pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a Name>) -> String {
     let names = names.into_iter().map(|name| serde_json::json!([name.source, name.id]));
     serde_json::Value::Array(names.collect()).to_string()
 }
 
 /// The dead letter in a row.
-pub(super) fn letter<R>(row: &R) -> Result<Letter, StoreError>
+pub(crate) fn letter<R>(row: &R) -> Result<Letter, StoreError>
 where
     R: Row,
     usize: ColumnIndex<R>,
@@ -431,7 +421,7 @@ fn time(text: &str) -> Result<DateTime<Utc>, StoreError> {
 }
 
 /// What was forwarded or is gone, of what was taken: the names to remove from the outbox.
-pub(super) fn settled<'a>(taken: &'a [Name], letters: &'a [DeadLetter], arrived: &[bool]) -> Vec<&'a Name> {
+pub(crate) fn settled<'a>(taken: &'a [Name], letters: &'a [DeadLetter], arrived: &[bool]) -> Vec<&'a Name> {
     let is = |letter: &DeadLetter, name: &Name| letter.source == name.source && letter.dead_letter_id == name.id;
     let is_settled = |name: &&Name| match letters.iter().position(|letter| is(letter, name)) {
         Some(at) => arrived.get(at).copied().unwrap_or(false),
@@ -443,7 +433,7 @@ pub(super) fn settled<'a>(taken: &'a [Name], letters: &'a [DeadLetter], arrived:
 
 /// The rows in the order in which every writer takes them, so that none waits for another in a circle; of one key the
 /// highest version first.
-pub(super) fn in_order(batch: &Batch<'_>) -> Vec<Folded> {
+pub(crate) fn in_order(batch: &Batch<'_>) -> Vec<Folded> {
     let (rows, dataset) = (batch.rows, batch.target.dataset);
     let mut all: Vec<Folded> = (0..rows.len()).map(|row| Folded { row, version: rows.version(dataset, row) }).collect();
     all.sort_by(|left, right| {

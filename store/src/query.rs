@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{AssertSqlSafe, Column as _, ConnectOptions as _, Row as _, TypeInfo as _, ValueRef as _};
 
-use super::StoreError;
+use crate::outcome::StoreError;
 
 /// What a query found: the columns' names, and rows of texts; None is null.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub struct Found {
     pub rows: Vec<Vec<Option<String>>>,
 }
 
-pub(super) async fn postgres(address: &Secret, query: &str) -> Result<Found, StoreError> {
+pub(crate) async fn postgres(address: &Secret, query: &str) -> Result<Found, StoreError> {
     let options: PgConnectOptions = address.expose().parse().map_err(|_| not_an_address(address))?;
     service::registry::install_tls();
     let options = options.options([("default_transaction_read_only", "on"), ("statement_timeout", "60s")]);
@@ -44,7 +44,7 @@ fn text(value: serde_json::Value) -> Option<String> {
     }
 }
 
-pub(super) async fn sqlite(address: &Secret, query: &str) -> Result<Found, StoreError> {
+pub(crate) async fn sqlite(address: &Secret, query: &str) -> Result<Found, StoreError> {
     let options = SqliteConnectOptions::from_str(address.expose()).map_err(|_| not_an_address(address))?;
     let options = options.read_only(true).disable_statement_logging();
     let mut connection = options.connect().await.map_err(|error| failed(&error))?;

@@ -1,8 +1,8 @@
 //! What PostgreSQL's errors mean, by SQLSTATE.
 
-use super::super::StoreError;
-use super::super::isolate::{self, class_of};
 use crate::dead_letter::Cause;
+use crate::isolate::{self, class_of};
+use crate::outcome::StoreError;
 
 /// What an attempt to commit a chunk can end in.
 pub(super) enum Fault {

@@ -6,11 +6,11 @@ use futures::future::BoxFuture;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use super::{Care, Fault, Postgres, classify, write};
-use crate::store::StoreError;
-use crate::store::letters::{
+use crate::dead_letters::{
     Batch, Count, DeadLetters, Fate, Filter, Forward, Letter, MAX_LETTERS, MAX_RELAYED, Name, POSTGRES, Relayed, count,
     filtered, first, in_order, letter, list, settled, sized,
 };
+use crate::outcome::StoreError;
 
 impl Postgres {
     /// One attempt to apply a batch.

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use contract::{Column, Dataset, Decoder, Record, Rows, sql};
+use contract::{Column, Dataset, Decoder, Record, Rows};
 use service::secret::Secret;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
-use super::{Database, Kind, StoreError, postgres};
+use crate::outcome::StoreError;
+use crate::{Database, Kind, postgres, sql};
 
 /// Rows in one `insert .. values`.
 const VALUES_ROWS: usize = 500;

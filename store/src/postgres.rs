@@ -6,25 +6,27 @@ use std::time::Duration;
 
 use chrono::Utc;
 use contract::rows::Folded;
-use contract::{Dataset, Rows, datasets, sql};
+use contract::{Dataset, Rows, datasets};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use service::secret::{Secret, without_credentials};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, Row as _};
 
-use super::isolate::Isolation;
-use super::statements::{POSTGRES, about, about_gap, ledger_row, moving, outbox_names, outcome, position, total};
-use super::{Commit, Dialect, Gap, Outcome, Position, Store, StoreError, Texts, Total, Upserted};
 use crate::chunk::{Chunk, Target};
 use crate::dead_letter;
+use crate::isolate::Isolation;
+use crate::outcome::{Commit, Gap, Outcome, Position, StoreError, Total, Upserted};
+use crate::sql::{self, Dialect};
+use crate::statements::{POSTGRES, about, about_gap, ledger_row, moving, outbox_names, outcome, position, total};
+use crate::store::{Store, Texts};
 
 mod bind;
 mod copy;
+mod dead_letters;
 mod fault;
-mod letters;
 
-pub(super) use bind::{date, insert_values, timestamp};
+pub(crate) use bind::{date, insert_values, timestamp};
 
 use bind::{arguments, keys_and_versions};
 use copy::Coldness;
@@ -57,7 +59,7 @@ const POSITIONS_TIMEOUT: Duration = Duration::from_secs(10);
 const COMMENT_LOCK: i64 = 0x7461_7065_6465_636b;
 
 /// One connection, opened when it is needed.
-pub(super) struct Postgres {
+pub(crate) struct Postgres {
     address: Secret,
     role: String,
     connection: Option<PgConnection>,
@@ -92,7 +94,7 @@ impl Care {
 }
 
 impl Postgres {
-    pub(super) fn new(address: Secret, role: &str) -> Postgres {
+    pub(crate) fn new(address: Secret, role: &str) -> Postgres {
         let (role, upserts) = (role.to_owned(), HashMap::new());
         let (care, coldness) = (Care::NONE, Coldness::UNKNOWN);
         Postgres { address, role, connection: None, upserts, care, coldness, settled: false }
@@ -168,7 +170,7 @@ impl Postgres {
             write(&mut transaction, &upsert_dead, dead_letters, &chunk.dead_letters, &letters).await?;
             fill_outbox(&mut transaction, &source, chunk).await?;
         }
-        let outcome = Outcome::of_upsert(chunk, upserted);
+        let outcome = Outcome::of_upsert(chunk.records() as u64, chunk.dead_letters.len() as u64, upserted);
         // Last before COMMIT: PostgreSQL answers the COMMIT of a failed transaction without an error, but this would fail.
         if chunk.target.accounted {
             insert_ledger(&mut transaction, chunk, &outcome).await?;
@@ -381,7 +383,7 @@ async fn write(
     Ok(Upserted { seen: [count(0)?, count(1)?, count(2)?], written: count(3)? })
 }
 
-pub(super) async fn connect(address: &Secret, role: &str) -> Result<PgConnection, StoreError> {
+pub(crate) async fn connect(address: &Secret, role: &str) -> Result<PgConnection, StoreError> {
     let options: PgConnectOptions = address.expose().parse().map_err(|_| {
         StoreError::Halt(format!("`{}` is not a database address", without_credentials(address.expose())))
     })?;
@@ -399,7 +401,7 @@ pub(super) async fn connect(address: &Secret, role: &str) -> Result<PgConnection
     })
 }
 
-pub(super) async fn migrate(address: &Secret) -> Result<(), StoreError> {
+pub(crate) async fn migrate(address: &Secret) -> Result<(), StoreError> {
     let mut connection = connect(address, "migrate").await?;
     MIGRATOR.run(&mut connection).await.map_err(migration_failed)?;
     // One after the other: two that comment on one table at the same time would fail.
@@ -413,7 +415,7 @@ pub(super) async fn migrate(address: &Secret) -> Result<(), StoreError> {
     connection.close().await.map_err(classify)
 }
 
-pub(super) async fn migrate_down(address: &Secret, to: i64) -> Result<(), StoreError> {
+pub(crate) async fn migrate_down(address: &Secret, to: i64) -> Result<(), StoreError> {
     let mut connection = connect(address, "migrate").await?;
     MIGRATOR.undo(&mut connection, to).await.map_err(migration_failed)?;
     connection.close().await.map_err(classify)

@@ -4,10 +4,9 @@ use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use contract::records::DeadLetter;
-use contract::{Dataset, Decoder, Rows, Text};
+use contract::{Coordinate, Dataset, Decoder, Original, Rows, Text};
 
-use crate::chunk::Partition;
-use crate::original::Original;
+use crate::partition::SinkPartition;
 
 /// Longest reason that is kept, in bytes.
 const MAX_REASON_BYTES: usize = 2048;
@@ -35,7 +34,7 @@ pub fn dataset() -> &'static Dataset {
 /// Appends a message as a dead letter, kept under the name `source`.
 pub fn append(
     original: &Original<'_>,
-    partition: &Partition,
+    partition: &SinkPartition,
     source: &str,
     dataset: &Dataset,
     cause: Cause,
@@ -50,14 +49,9 @@ pub fn append(
     DECODER.decode(&body, rows).expect("what was just encoded can be decoded");
 }
 
-/// Name of a dead letter: the coordinate of its message.
-pub fn id(partition: &Partition, offset: i64) -> String {
-    format!("{}/{}/{}/{offset}", partition.topic, partition.incarnation, partition.number)
-}
-
 fn letter(
     original: &Original<'_>,
-    partition: &Partition,
+    partition: &SinkPartition,
     source: &str,
     dataset: &Dataset,
     cause: Cause,
@@ -65,7 +59,7 @@ fn letter(
 ) -> DeadLetter {
     DeadLetter {
         source: source.into(),
-        dead_letter_id: id(partition, original.offset).into(),
+        dead_letter_id: partition.coordinate(original.offset).to_string().into(),
         stage: cause.stage.into(),
         error_class: cause.class.into(),
         sqlstate: cause.sqlstate.map(Text::from),

@@ -5,12 +5,12 @@
 
 use std::fmt::Write as _;
 
-use crate::dataset::{Dataset, Kind};
+use contract::{Dataset, Kind};
 
-/// Separates the items of a list on its way into PostgreSQL; declarations must not hold it. No item is empty: one alone
-/// could not be told from an empty list.
-pub const LIST_SEPARATOR: char = '\u{1f}';
-/// Column with the hash of a row's values, see [`crate::Rows::content_hash`].
+/// Separates the items of a list on its way into PostgreSQL. No item is empty: one alone could not be told from an empty
+/// list.
+pub use contract::rule::LIST_SEPARATOR;
+/// Column with the hash of a row's values, see [`contract::Rows::content_hash`].
 pub const CONTENT_HASH: &str = "content_hash";
 /// Column with the time of the last write, set by the database.
 pub const UPDATED_AT: &str = "updated_at";

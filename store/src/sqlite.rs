@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use backon::{ConstantBuilder, Retryable as _};
 use chrono::{DateTime, Days, SecondsFormat, Utc};
 use contract::rows::Folded;
-use contract::{Column, Dataset, Rows, sql};
+use contract::{Column, Dataset, Rows};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use service::secret::{Secret, without_credentials};
@@ -16,34 +16,36 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, Sql
 use sqlx::{Arguments as _, AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 use tokio::sync::Mutex;
 
-use super::isolate::{self, Isolation};
-use super::statements::{SQLITE, about, about_gap, ledger_row, moving, outbox_names, outcome, position, total};
-use super::{Commit, Dialect, Gap, Outcome, Position, Store, StoreError, Texts, Total, Upserted};
 use crate::chunk::Chunk;
 use crate::dead_letter::{self, Cause};
+use crate::isolate::{self, Isolation};
+use crate::outcome::{Commit, Gap, Outcome, Position, StoreError, Total, Upserted};
+use crate::sql::{self, Dialect};
+use crate::statements::{SQLITE, about, about_gap, ledger_row, moving, outbox_names, outcome, position, total};
+use crate::store::{Store, Texts};
 
-mod letters;
+mod dead_letters;
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/sqlite");
 
 /// How long to wait for another process that writes.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Wait for another process that makes the file, before the next look.
 const OPENING_WAIT: Duration = Duration::from_millis(20);
 /// Rows written by one statement: enough that its fixed cost does not count, few enough for SQLite's 32,766 parameters.
 const ROWS_PER_STATEMENT: usize = 250;
 
 /// The connection that all sinks of a process share.
-pub(super) type Shared = Mutex<Option<SqliteConnection>>;
+pub(crate) type Shared = Mutex<Option<SqliteConnection>>;
 
 /// One sink's use of the shared connection.
-pub(super) struct Sqlite {
+pub(crate) struct Sqlite {
     address: Secret,
     shared: Arc<Shared>,
 }
 
 impl Sqlite {
-    pub(super) fn new(address: Secret, shared: Arc<Shared>) -> Sqlite {
+    pub(crate) fn new(address: Secret, shared: Arc<Shared>) -> Sqlite {
         Sqlite { address, shared }
     }
 
@@ -71,7 +73,7 @@ impl Sqlite {
                 outbox.execute(&mut *transaction).await.map_err(classify)?;
             }
         }
-        let outcome = Outcome::of_upsert(chunk, upserted);
+        let outcome = Outcome::of_upsert(chunk.records() as u64, chunk.dead_letters.len() as u64, upserted);
         if chunk.target.accounted {
             insert_ledger(&mut transaction, chunk, &outcome).await.map_err(classify)?;
         }
@@ -340,7 +342,7 @@ fn classify(error: sqlx::Error) -> StoreError {
     }
 }
 
-pub(super) async fn migrate(address: &Secret) -> Result<(), StoreError> {
+pub(crate) async fn migrate(address: &Secret) -> Result<(), StoreError> {
     let mut connection = connect(address).await?;
     // In one transaction that holds the write lock: two processes that migrate at the same time would fail.
     let mut transaction = connection.begin_with("begin immediate").await.map_err(classify)?;
@@ -349,7 +351,7 @@ pub(super) async fn migrate(address: &Secret) -> Result<(), StoreError> {
     connection.close().await.map_err(classify)
 }
 
-pub(super) async fn migrate_down(address: &Secret, to: i64) -> Result<(), StoreError> {
+pub(crate) async fn migrate_down(address: &Secret, to: i64) -> Result<(), StoreError> {
     let mut connection = connect(address).await?;
     MIGRATOR.undo(&mut connection, to).await.map_err(migration_failed)?;
     connection.close().await.map_err(classify)

@@ -3,7 +3,7 @@
 use std::str::FromStr as _;
 
 use chrono::{DateTime, NaiveDate, SecondsFormat};
-use contract::{Dataset, Decimal, Kind, Value, sql};
+use contract::{Dataset, Decimal, Kind, Value};
 use futures::TryStreamExt as _;
 use service::secret::{Secret, without_credentials};
 use sqlx::postgres::PgRow;
@@ -12,8 +12,9 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, Row as _, SqliteConnection, ValueRef as _,
 };
 
-use super::{Database, Kind as DatabaseKind, Outcome, StoreError, postgres};
-use crate::chunk::{Fingerprint, Partition};
+use crate::outcome::{Outcome, StoreError};
+use crate::partition::{LastRecord, SinkPartition};
+use crate::{postgres, sql};
 
 /// Days and microseconds from 1970-01-01 to 2000-01-01, where PostgreSQL begins to count.
 const POSTGRES_EPOCH: (i32, i64) = (10_957, 946_684_800_000_000);
@@ -31,7 +32,8 @@ enum Connection {
 }
 
 /// A row of either database.
-pub(crate) enum Line {
+#[expect(missing_debug_implementations, reason = "a row of sqlx has none")]
+pub enum Line {
     Postgres(PgRow),
     Sqlite(SqliteRow),
 }
@@ -40,7 +42,7 @@ pub(crate) enum Line {
 #[derive(Debug, Clone)]
 pub struct LedgerSums {
     /// Which one.
-    pub partition: Partition,
+    pub partition: SinkPartition,
     /// Where the first chunk begins and where the last one ends.
     pub range: (i64, i64),
     /// Sums of the counts.
@@ -59,7 +61,7 @@ pub struct LedgerSums {
 #[derive(Debug, Clone)]
 pub struct GapRow {
     /// Where.
-    pub partition: Partition,
+    pub partition: SinkPartition,
     /// The offsets that are missing; empty where the topic was made anew.
     pub range: (i64, i64),
     /// `retention`, `truncated` or `recreated`.
@@ -72,22 +74,11 @@ pub struct GapRow {
 #[derive(Debug, Clone)]
 pub struct PositionRow {
     /// Where.
-    pub partition: Partition,
+    pub partition: SinkPartition,
     /// The next offset to take.
     pub next_offset: i64,
     /// The last record that was taken.
-    pub last: Option<Fingerprint>,
-}
-
-impl Database {
-    /// Opens a snapshot.
-    pub async fn audit(&self) -> Result<Audit, StoreError> {
-        let connection = match &self.kind {
-            DatabaseKind::Postgres => Connection::Postgres(postgres_snapshot(&self.address).await?),
-            DatabaseKind::Sqlite(_) => Connection::Sqlite(sqlite_snapshot(&self.address).await?),
-        };
-        Ok(Audit { connection })
-    }
+    pub last: Option<LastRecord>,
 }
 
 async fn postgres_snapshot(address: &Secret) -> Result<PgConnection, StoreError> {
@@ -107,7 +98,7 @@ async fn sqlite_snapshot(address: &Secret) -> Result<SqliteConnection, StoreErro
     let shown = without_credentials(address.expose());
     let options = SqliteConnectOptions::from_str(address.expose())
         .map_err(|_| StoreError::Halt(format!("`{shown}` is not a database address")))?;
-    let options = options.read_only(true).busy_timeout(super::sqlite::BUSY_TIMEOUT).disable_statement_logging();
+    let options = options.read_only(true).busy_timeout(crate::sqlite::BUSY_TIMEOUT).disable_statement_logging();
     let cannot = |error| StoreError::Halt(format!("cannot open database `{shown}`: {error}"));
     let mut connection = options.connect().await.map_err(cannot)?;
     connection.execute("begin").await.map_err(|error| failed(&error))?;
@@ -115,6 +106,16 @@ async fn sqlite_snapshot(address: &Secret) -> Result<SqliteConnection, StoreErro
 }
 
 impl Audit {
+    /// Opens a snapshot of a PostgreSQL database.
+    pub(crate) async fn of_postgres(address: &Secret) -> Result<Audit, StoreError> {
+        Ok(Audit { connection: Connection::Postgres(postgres_snapshot(address).await?) })
+    }
+
+    /// Opens a snapshot of a SQLite database.
+    pub(crate) async fn of_sqlite(address: &Secret) -> Result<Audit, StoreError> {
+        Ok(Audit { connection: Connection::Sqlite(sqlite_snapshot(address).await?) })
+    }
+
     /// All positions.
     pub async fn positions(&mut self) -> Result<Vec<PositionRow>, StoreError> {
         let query = "select sink, kafka_topic, cast(kafka_incarnation as bigint), cast(kafka_partition as bigint), \
@@ -122,7 +123,7 @@ impl Audit {
         let row = |line: Line| PositionRow {
             partition: line.partition(),
             next_offset: line.int(4),
-            last: line.optional_int(5).zip(line.optional_int(6)).map(|(offset, hash)| Fingerprint { offset, hash }),
+            last: line.optional_int(5).zip(line.optional_int(6)).map(|(offset, hash)| LastRecord { offset, hash }),
         };
         Ok(self.all(query, &[]).await?.into_iter().map(row).collect())
     }
@@ -190,7 +191,7 @@ impl Audit {
     }
 
     /// The chunks and gaps of a partition that do not begin where the one before them ended: (that end, beginning).
-    pub async fn breaks(&mut self, partition: &Partition, most: usize) -> Result<Vec<(i64, i64)>, StoreError> {
+    pub async fn breaks(&mut self, partition: &SinkPartition, most: usize) -> Result<Vec<(i64, i64)>, StoreError> {
         let these = these(partition);
         let query = format!(
             "select before, from_offset from (select from_offset, \
@@ -204,7 +205,11 @@ impl Audit {
     }
 
     /// Of the chunks that begin at an offset or later: where the first one begins and how many records they read.
-    pub async fn read_since(&mut self, partition: &Partition, offset: i64) -> Result<Option<(i64, i64)>, StoreError> {
+    pub async fn read_since(
+        &mut self,
+        partition: &SinkPartition,
+        offset: i64,
+    ) -> Result<Option<(i64, i64)>, StoreError> {
         let query = format!(
             "select min(from_offset), cast(coalesce(sum(records_read), 0) as bigint) from sink_chunk \
              where {} and from_offset >= {offset}",
@@ -227,7 +232,7 @@ impl Audit {
 
     /// Gives each dead letter of a source: its name, timestamp, key, value, headers, whether it was deleted, and whether
     /// it was stored after all.
-    pub(crate) async fn each_dead_letter(
+    pub async fn each_dead_letter(
         &mut self,
         source: &str,
         each: impl FnMut(Line) -> Result<(), StoreError>,
@@ -241,7 +246,7 @@ impl Audit {
     }
 
     /// Gives each row of a dataset's table: its fields in order, the content hash, whether it is deleted.
-    pub(crate) async fn each_row(
+    pub async fn each_row(
         &mut self,
         dataset: &Dataset,
         each: impl FnMut(Line) -> Result<(), StoreError>,
@@ -296,7 +301,7 @@ impl Audit {
 }
 
 /// The condition that names a partition; sink and topic are the first two parameters.
-fn these(partition: &Partition) -> String {
+fn these(partition: &SinkPartition) -> String {
     format!(
         "sink = $1 and kafka_topic = $2 and kafka_incarnation = {} and kafka_partition = {}",
         partition.incarnation, partition.number
@@ -314,24 +319,28 @@ macro_rules! either {
 }
 
 impl Line {
-    pub(crate) fn int(&self, at: usize) -> i64 {
+    /// The number in a column.
+    pub fn int(&self, at: usize) -> i64 {
         either!(self, row => row.get(at))
     }
 
-    pub(crate) fn optional_int(&self, at: usize) -> Option<i64> {
+    /// The number in a column; None when it is null.
+    pub fn optional_int(&self, at: usize) -> Option<i64> {
         either!(self, row => row.get(at))
     }
 
-    pub(crate) fn text(&self, at: usize) -> String {
+    /// The text in a column.
+    pub fn text(&self, at: usize) -> String {
         either!(self, row => row.get(at))
     }
 
-    pub(crate) fn bytes(&self, at: usize) -> Option<&[u8]> {
+    /// The bytes in a column; None when they are null.
+    pub fn bytes(&self, at: usize) -> Option<&[u8]> {
         either!(self, row => row.get(at))
     }
 
-    fn partition(&self) -> Partition {
-        Partition {
+    fn partition(&self) -> SinkPartition {
+        SinkPartition {
             sink: self.text(0).into(),
             topic: self.text(1).into(),
             incarnation: self.int(2) as i32,
@@ -340,7 +349,7 @@ impl Line {
     }
 
     /// The value in a column of that kind; None when it is not in the form in which it is stored by us.
-    pub(crate) fn value(&self, at: usize, kind: Kind) -> Option<Value> {
+    pub fn value(&self, at: usize, kind: Kind) -> Option<Value> {
         if either!(self, row => row.try_get_raw(at).ok()?.is_null()) {
             return (kind != Kind::TextList).then_some(Value::Null);
         }

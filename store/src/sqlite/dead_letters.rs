@@ -6,11 +6,11 @@ use futures::future::BoxFuture;
 use sqlx::{Connection as _, SqliteConnection};
 
 use super::{Sqlite, classify, refusal, take, write};
-use crate::store::StoreError;
-use crate::store::letters::{
+use crate::dead_letters::{
     Batch, Count, DeadLetters, Fate, Filter, Forward, Letter, MAX_LETTERS, MAX_RELAYED, Name, Relayed, SQLITE, count,
     filtered, first, in_order, letter, list, settled, sized,
 };
+use crate::outcome::StoreError;
 
 impl Sqlite {
     async fn redrive_batch(&self, batch: &Batch<'_>) -> Result<Vec<Fate>, StoreError> {

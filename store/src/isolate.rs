@@ -5,10 +5,9 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use contract::rows::Folded;
 
-use super::StoreError;
-use crate::breaker::MIN_REFUSED;
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, MIN_REFUSED};
 use crate::dead_letter::Cause;
+use crate::outcome::StoreError;
 
 /// Into how many parts rows are divided of which one is refused: more parts are more statements, fewer are more rows
 /// that are written and taken back.
@@ -17,7 +16,7 @@ const PARTS: usize = 8;
 const MAX_REFUSED_PERCENT: usize = 5;
 
 /// What a refusal by the database is called, by SQLSTATE; None: the record is not at fault.
-pub(super) fn class_of(sqlstate: &str) -> Option<&'static str> {
+pub(crate) fn class_of(sqlstate: &str) -> Option<&'static str> {
     Some(match sqlstate {
         "23502" => "not_null",
         "23503" => "foreign_key",
@@ -33,12 +32,12 @@ pub(super) fn class_of(sqlstate: &str) -> Option<&'static str> {
 }
 
 /// Refused by the database.
-pub(super) fn cause(class: &'static str, sqlstate: Option<String>, reason: String) -> Cause {
+pub(crate) fn cause(class: &'static str, sqlstate: Option<String>, reason: String) -> Cause {
     Cause { stage: "store", class, sqlstate, reason }
 }
 
 /// The rows of a chunk that are still to be written, in parts that are narrowed down around what is refused.
-pub(super) struct Isolation {
+pub(crate) struct Isolation {
     parts: Vec<Vec<Folded>>,
     tried: HashSet<usize>,
     refused: usize,
@@ -46,7 +45,7 @@ pub(super) struct Isolation {
 }
 
 impl Isolation {
-    pub(super) fn new(chunk: &Chunk) -> Isolation {
+    pub(crate) fn new(chunk: &Chunk) -> Isolation {
         let most = (chunk.records() * MAX_REFUSED_PERCENT / 100).max(MIN_REFUSED);
         Isolation { parts: Vec::new(), tried: HashSet::new(), refused: 0, most }
     }
@@ -54,7 +53,7 @@ impl Isolation {
     /// The next part to write; None when all are written.
     ///
     /// Where the row that stood for its key was refused, the next version of that key takes its place.
-    pub(super) fn next(&mut self, chunk: &Chunk) -> Option<Vec<Folded>> {
+    pub(crate) fn next(&mut self, chunk: &Chunk) -> Option<Vec<Folded>> {
         if let Some(part) = self.parts.pop() {
             return Some(part);
         }
@@ -70,7 +69,7 @@ impl Isolation {
     }
 
     /// Notes that a part was refused: it is divided, or its only row becomes a dead letter.
-    pub(super) fn refuse(
+    pub(crate) fn refuse(
         &mut self,
         part: Vec<Folded>,
         cause: Cause,

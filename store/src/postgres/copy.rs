@@ -4,10 +4,11 @@
 //! nothing but new keys, under a savepoint, and the upsert is what follows when it fails.
 
 use contract::rows::Folded;
-use contract::{Column, Dataset, Decimal, Rows, sql};
-
+use contract::{Column, Dataset, Decimal, Rows};
 use sqlx::postgres::PgArgumentBuffer;
 use sqlx::{Encode, PgConnection, Postgres};
+
+use crate::sql;
 
 /// What PostgreSQL's binary format begins with: signature, flags, length of an extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";

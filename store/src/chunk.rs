@@ -6,29 +6,14 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use contract::rows::Folded;
-use contract::{Dataset, Rows};
+use contract::{Dataset, Original, Rows};
 
 use crate::dead_letter::{self, Cause};
-use crate::original::{Original, Originals};
+pub use crate::partition::{LastRecord, SinkPartition};
 
-/// A partition of a topic, as one sink sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Partition {
-    /// The consumer group, which names the sink.
-    pub sink: Arc<str>,
-    /// The topic.
-    pub topic: Arc<str>,
-    /// How often the topic has been recreated or truncated; offsets are only comparable within one incarnation.
-    pub incarnation: i32,
-    /// The partition's number.
-    pub number: i32,
-}
+mod originals;
 
-impl std::fmt::Display for Partition {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}[{}]", self.topic, self.number)
-    }
-}
+use originals::Originals;
 
 /// Where the rows of a sink go.
 #[derive(Debug, Clone)]
@@ -50,20 +35,11 @@ impl Target {
     }
 }
 
-/// The last record of a range and a hash of its bytes, by which a topic that was made anew is told from the old one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint {
-    /// Its offset.
-    pub offset: i64,
-    /// See [`Original::hash`].
-    pub hash: i64,
-}
-
 /// Records of one partition in a contiguous range of offsets, decoded and validated.
 #[derive(Debug)]
 pub struct Chunk {
     /// Where they are from.
-    pub partition: Partition,
+    pub partition: SinkPartition,
     /// Where they go.
     pub target: Target,
     /// First offset of the range: where the sink stood.
@@ -71,7 +47,7 @@ pub struct Chunk {
     /// End of the range: where the sink will stand.
     pub to_offset: i64,
     /// The last record in the range; None when it holds none.
-    pub last: Option<Fingerprint>,
+    pub last: Option<LastRecord>,
     /// Good records.
     pub rows: Rows,
     /// Refused records, as rows of `dead_letter`.
@@ -82,7 +58,7 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    fn new(partition: Partition, target: Target, offset: i64) -> Chunk {
+    fn new(partition: SinkPartition, target: Target, offset: i64) -> Chunk {
         let (rows, dead_letters) = (Rows::new(target.dataset), Rows::new(dead_letter::dataset()));
         Chunk {
             partition,
@@ -118,6 +94,9 @@ impl Chunk {
     }
 }
 
+/// Fewer refused records than this are never too many, whatever their share.
+pub const MIN_REFUSED: usize = 50;
+
 /// When a chunk is committed: as soon as one of the bounds is reached.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -139,12 +118,12 @@ pub struct ChunkBuilder {
 
 impl ChunkBuilder {
     /// Begins at an offset.
-    pub fn new(partition: Partition, target: Target, offset: i64) -> Self {
+    pub fn new(partition: SinkPartition, target: Target, offset: i64) -> Self {
         ChunkBuilder { chunk: Chunk::new(partition, target, offset), bytes: 0, since: None }
     }
 
     /// Where the records are from.
-    pub fn partition(&self) -> &Partition {
+    pub fn partition(&self) -> &SinkPartition {
         &self.chunk.partition
     }
 
@@ -169,7 +148,7 @@ impl ChunkBuilder {
                 dead_letter::append(original, partition, source, dataset, cause, Utc::now(), &mut chunk.dead_letters);
             }
         }
-        chunk.last = Some(Fingerprint { offset: original.offset, hash: original.hash() });
+        chunk.last = Some(LastRecord { offset: original.offset, hash: original.hash() });
         self.passed(original.offset, original.len(), now);
     }
 
