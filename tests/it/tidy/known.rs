@@ -2,7 +2,6 @@
 
 /// Names of a crate in an import cycle; the cycle may have fewer.
 pub(super) const KNOWN_CYCLES: &[(&str, &[&str])] = &[
-    ("service", &["health", "server", "watchdog"]),
     (
         "producers",
         &[
@@ -36,8 +35,6 @@ pub(super) const KNOWN_CYCLES: &[(&str, &[&str])] = &[
     ("consumers", &["chunk", "dead_letter"]),
     ("consumers", &["consume", "meters", "reader", "sink", "writer"]),
     ("consumers", &["replay", "replay_range"]),
-    ("simulator", &["control", "refusal"]),
-    ("cli", &["deck", "up"]),
 ];
 
 /// Libraries that a crate must give up.
