@@ -9,8 +9,9 @@ use std::cmp::Ordering;
 use regex::Regex;
 use thiserror::Error;
 
-use crate::dataset::{Field, Kind};
-use crate::rows::{Column, Rows};
+use crate::column::Column;
+use crate::field::{Field, Kind, LIST_SEPARATOR};
+use crate::rows::Rows;
 
 /// Separates the flags of a record on their way into PostgreSQL; no rule holds it.
 pub const LIST_SEPARATOR: char = '\u{1f}';
