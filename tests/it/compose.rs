@@ -106,7 +106,7 @@ fn compose_runs_every_source_and_every_dataset_and_holds_no_password() {
     for dataset in contract::datasets() {
         assert!(text.contains(&format!("consumer, run, {}", dataset.name)), "no consumer of `{}`", dataset.name);
     }
-    assert!(text.contains("TAPEDECK_HEALTH_ADDRESS: 0.0.0.0:9464"), "nobody could ask for health");
+    assert!(text.contains("TAPEDECK_HEALTH_ADDRESS: 0.0.0.0:9464"), "no health server was reachable");
     for line in text.lines().filter(|line| line.contains("PASSWORD") && !line.trim_start().starts_with('#')) {
         assert!(line.contains("${POSTGRES_PASSWORD:?"), "a password in `{line}`");
     }

@@ -316,7 +316,7 @@ fn the_relay_waits_for_a_kafka_that_is_away_and_publishes_when_it_is_there() {
         forward(&address, &bench.brokers);
         until("all is published", || waiting() == 0);
         consumer.signal("TERM");
-        assert!(consumer.wait(), "it did not stop in good order on {name}");
+        assert!(consumer.wait(), "it did not stop cleanly on {name}");
         assert_eq!(warnings(), 1, "on {name}");
         assert_eq!(on_topic(&bench).len(), 10, "each once more on {name}");
     }

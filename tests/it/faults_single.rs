@@ -72,10 +72,10 @@ fn consumer(bench: &Bench, environment: &[(&'static str, &str)]) -> Heard {
 fn recovers(bench: &Bench, consumer: &mut Heard, count: i64) {
     let over = Instant::now();
     until_rows(bench, count);
-    assert!(over.elapsed() < RECOVERY, "rows flow again only after {:?}", over.elapsed());
+    assert!(over.elapsed() < RECOVERY, "rows flow again after {:?}, which is too late", over.elapsed());
     assert_eq!(dead_letters(bench), 0);
     consumer.running.signal("TERM");
-    assert!(consumer.running.wait(), "the consumer did not stop in good order");
+    assert!(consumer.running.wait(), "the consumer did not stop cleanly");
 }
 
 /// A producer of twenty bars that reaches Kafka through a proxy.
@@ -136,7 +136,7 @@ fn what_was_not_acknowledged_until_a_daemon_gave_up_waiting_is_looked_for_before
     until("Kafka has them", || proxied.messages("ohlcv_bar") == 20);
     let begin = Instant::now();
     while producer.said("publishing again: ").is_empty() {
-        assert!(begin.elapsed() < 2 * PATIENCE, "the producer waits for ever");
+        assert!(begin.elapsed() < 2 * PATIENCE, "the producer waits forever");
         std::thread::sleep(Duration::from_millis(100));
     }
     proxy.set(Mode::Pass);
@@ -145,7 +145,7 @@ fn what_was_not_acknowledged_until_a_daemon_gave_up_waiting_is_looked_for_before
     assert!(proxied.messages("fetch_log") > 0, "nothing was published again");
     assert_eq!(proxied.messages("ohlcv_bar"), 20);
     producer.running.signal("TERM");
-    assert!(producer.running.wait(), "the producer did not stop in good order");
+    assert!(producer.running.wait(), "the producer did not stop cleanly");
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn is_succeeded(bench: &Bench, killed: Instant) {
     send_records(bench, "ohlcv_bar", &records);
     until_rows(bench, 110);
     println!("rows flow again after {:?}", killed.elapsed());
-    assert!(killed.elapsed() < SUCCESSION, "rows flow again only after {:?}", killed.elapsed());
+    assert!(killed.elapsed() < SUCCESSION, "rows flow again after {:?}, which is too late", killed.elapsed());
 }
 
 fn run(bench: &Bench) -> Heard {

@@ -67,7 +67,7 @@ fn meet(kind: Kind, environment: &Environment, state: PathBuf) -> Met {
     let (mut peak, mut status) = (0, None);
     let begin = Instant::now();
     while status.is_none() {
-        assert!(begin.elapsed() < LONGEST, "a producer that meets {kind:?} goes on and on");
+        assert!(begin.elapsed() < LONGEST, "a producer that meets {kind:?} does not end");
         peak = peak_kib(producer.running.0.id()).unwrap_or_default().max(peak);
         status = producer.running.0.try_wait().unwrap();
         std::thread::sleep(Duration::from_millis(20));
@@ -135,7 +135,7 @@ fn whatever_a_provider_does_moves_no_cursor_needs_little_memory_and_costs_nobody
         producers.into_iter().map(|producer| producer.join().unwrap()).collect()
     });
     for Met { kind, complaints, peak_kib, succeeded, state } in &met {
-        assert!(!succeeded, "{kind:?} was taken for an answer");
+        assert!(!succeeded, "{kind:?} was taken for a response");
         assert!(*peak_kib > 0 && *peak_kib < MEMORY_KIB, "{kind:?} needed {peak_kib} KiB");
         assert!(
             complaints.len() == 1 && complaints[0].contains("given up until the next round"),

@@ -273,7 +273,7 @@ fn consumers_that_share_a_topic_store_each_record_once() {
         until("all records are stored", || bench.number("select count(*) as n from ohlcv_bar") == records.len() as i64);
         for mut consumer in consumers {
             consumer.signal("TERM");
-            assert!(consumer.wait(), "a consumer did not stop in good order on {name}");
+            assert!(consumer.wait(), "a consumer did not stop cleanly on {name}");
         }
         let [read, inserted, .., superseded, dead] = ledger(&bench)[..] else { panic!("no ledger") };
         assert_eq!((read, inserted, superseded, dead), (2000, 2000, 0, 0), "on {name}");

@@ -106,7 +106,7 @@ fn a_rule_holds_for_the_consumer_exactly_when_it_holds_for_postgres() {
             let broken: Vec<bool> = held.iter().map(|row| !row.get::<bool, _>(0)).collect();
             let ours: Vec<bool> = (0..rows.len()).map(|row| rule.is_broken(&rows, row)).collect();
             assert_eq!(ours, broken, "rule `{text}`");
-            assert!(broken.contains(&false), "rule `{text}` holds for no row: the test says nothing about it");
+            assert!(broken.contains(&false), "rule `{text}` holds for no row: the test proves nothing");
         }
     });
 }

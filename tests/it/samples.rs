@@ -294,7 +294,7 @@ fn every_real_response_is_read_as_the_table_says() {
     names_below(&root, "", &mut names);
     let without: Vec<&String> =
         names.iter().filter(|name| !expectations.iter().any(|one| one.file == **name)).collect();
-    assert!(without.is_empty(), "the table says nothing of {without:?}");
+    assert!(without.is_empty(), "tests/samples.tsv has no line for {without:?}");
     let mut wrong = Vec::new();
     for one in expectations.iter().filter(|one| one.source != "-") {
         let body = std::fs::read(root.join(one.file)).unwrap_or_else(|error| panic!("{}: {error}", one.file));

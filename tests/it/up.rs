@@ -109,7 +109,7 @@ fn consumer_producer_and_broker_killed_during_the_demo_leave_the_same_table() {
         signal_process(killed, "KILL");
         until(&format!("{name} is started again"), || process(folder, name) != killed);
     }
-    assert!(up.wait(), "the demo did not end well");
+    assert!(up.wait(), "the demo failed");
     let printed = std::fs::read_to_string(folder.join("summary")).unwrap();
     summary(&printed);
     assert!(content(folder) == content(undisturbed.path()), "the tables differ");

@@ -199,7 +199,7 @@ impl World<'_> {
         let last = self.calls() + calls;
         while self.calls() < last && self.time.now() < until {
             let ended = producer.0.try_wait().unwrap();
-            assert!(ended.is_none(), "the producer has ended by itself at {}", self.time.now());
+            assert!(ended.is_none(), "the producer ended by itself at {}", self.time.now());
             tokio::time::sleep(Duration::from_micros(200)).await;
         }
     }
@@ -355,9 +355,9 @@ fn assert_who_cannot_be_had_is_told(world: &World<'_>) -> usize {
     let log = std::fs::read_to_string(world.file("log")).unwrap();
     let said = |words: &str| log.lines().filter(|line| line.contains(words)).count();
     let (errors, alarms, ends) = (said(" ERROR "), said("in vain 3 times in a row"), said("answered again"));
-    assert!(alarms >= SYMBOLS.len(), "{alarms} alarms in a year of outages");
+    assert!(alarms >= SYMBOLS.len(), "{alarms} alerts in a year of outages");
     assert_eq!(errors, alarms, "there are other errors in the log");
-    assert!(ends >= SYMBOLS.len(), "of {alarms} alarms {ends} ended");
+    assert!(ends >= SYMBOLS.len(), "{ends} of {alarms} alerts ended");
     alarms
 }
 

@@ -34,7 +34,7 @@ pub fn samples() -> Option<PathBuf> {
 pub fn service(variable: &str) -> Option<String> {
     let address = std::env::var(variable).ok().filter(|address| !address.is_empty());
     if address.is_none() {
-        eprintln!("left out: `{variable}` is not set");
+        eprintln!("skipped: `{variable}` is not set");
     }
     address
 }

@@ -121,7 +121,7 @@ pub(super) fn on_topic(bench: &Bench) -> Vec<Received> {
     let mut all = Vec::new();
     let deadline = Instant::now() + PATIENCE;
     while left > 0 {
-        assert!(Instant::now() < deadline, "{left} records of {name} do not come");
+        assert!(Instant::now() < deadline, "{left} records of {name} are missing");
         let Some(message) = consumer.poll(Duration::from_millis(100)) else { continue };
         let message = message.unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
