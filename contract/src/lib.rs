@@ -18,6 +18,7 @@ pub mod original;
 pub mod records;
 pub mod rows;
 pub mod rule;
+pub mod settings;
 pub mod text;
 pub mod tombstone;
 pub mod topic;

@@ -13,6 +13,7 @@ use producers::fetch::local::{self, Content};
 use producers::source::{Endpoint, Parsed, Reject, Request, source};
 use serde::Serialize;
 use service::telemetry;
+use sources::providers::file::part;
 
 /// How to read the files.
 pub(crate) struct Inspection<'a> {
@@ -87,7 +88,7 @@ impl<'a> Inspection<'a> {
     fn parse(&self, path: &Path, offset: u64) -> anyhow::Result<Parsed> {
         let Content { body, modified } = if self.is_local {
             let asked = (self.endpoint.path)(self.item, offset)?;
-            let (_, part) = local::parse(&asked).context("is asked for in another way")?;
+            let (_, part) = part::parse(&asked).context("is asked for in another way")?;
             local::read(path, part, LIMITS.body)?
         } else {
             Content { body: response(path)?, modified: None }
@@ -144,7 +145,7 @@ mod tests {
     fn inspected(item: &str, file: &str) -> anyhow::Result<Parsed> {
         let at = "2026-11-20T12:00:00Z".parse().unwrap();
         let inspection = Inspection::new("cboe", "index_history", item, at).unwrap();
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/cboe/index_history");
+        let folder = sources::fixture::folder().join("cboe/index_history");
         inspection.parse(&folder.join(file), 0)
     }
 

@@ -6,6 +6,7 @@ mod inspect;
 mod list;
 mod overview;
 
+use std::panic;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -26,6 +27,7 @@ use producers::watchlist::Watchlist;
 use service::health::Health;
 use service::kafka::Cluster;
 use service::{shutdown, telemetry};
+use sources::parse::caught::without_caught;
 
 /// Keeps the memory of a page for the next one, where the system's gives it back and takes it again, page fault by page
 /// fault: a third of the time that it takes to read rows.
@@ -176,6 +178,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    panic::set_hook(without_caught(panic::take_hook()));
     match Arguments::parse().command {
         Command::List { sources, kind, frequency, dataset, json } => {
             telemetry::report(chosen(&sources).and_then(|sources| {

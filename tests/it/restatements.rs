@@ -8,9 +8,10 @@ use contract::Record;
 use producers::ask::Page;
 use producers::memory::Change;
 use producers::sift::{Sieve, Want};
-use producers::source::{Request, source};
 use producers::state::ItemState;
 use producers::tail::Tail;
+use sources::response::Request;
+use sources::source;
 use tests::samples;
 
 /// Source, endpoint, item; the earlier and the later response.

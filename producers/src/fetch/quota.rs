@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use service::settings;
 
 use crate::page::midnight;
-use crate::source::{Quota, Source};
+use crate::source::Source;
 
 /// Share of a day's calls, one in so many, that is kept for repairs.
 const REPAIRS_SHARE: u32 = 20;
@@ -101,19 +101,6 @@ impl Budget {
             }
         };
         (next, format!("{reason}; there are more from {from} UTC on"))
-    }
-}
-
-impl Quota {
-    /// What another plan grants.
-    pub fn variable(&self) -> settings::Variable {
-        let doc = "Calls that the provider grants in a day (UTC), if not those of the plan that is taken for granted";
-        settings::Variable { name: self.env, default: None, doc, secret: false }
-    }
-
-    /// Calls that a request to an endpoint counts for.
-    pub fn cost(&self, endpoint: &str) -> u32 {
-        self.costs.iter().find(|(name, _)| *name == endpoint).map_or(1, |(_, calls)| *calls)
     }
 }
 
