@@ -112,9 +112,9 @@ impl Entry<'_> {
         };
         match standing.answered_at {
             // A clock that was put back does not make anybody wait for it.
-            Some(answered) if standing.failures == 0 => self.answered(answered.min(now)),
+            Some(answered) if standing.streak.failures == 0 => self.answered(answered.min(now)),
             _ => {
-                self.failures = standing.failures.saturating_sub(1);
+                self.failures = standing.streak.failures.saturating_sub(1);
                 self.failed(standing.asked_at.min(now), Duration::ZERO);
             }
         }
@@ -166,6 +166,7 @@ mod tests {
     use super::*;
     use crate::fixture::{at, date};
     use crate::source::source;
+    use crate::state::Streak;
 
     const WATCHLIST: &str = "[yahoo]\nchart = [\"AAPL\", \"BTC-USD\"]\noptions = [\"AAPL\"]";
 
@@ -175,7 +176,7 @@ mod tests {
             item: item.to_owned(),
             asked_at: at(asked),
             answered_at: answered.map(at),
-            failures,
+            streak: Streak { failures, is_alerted: false },
             calls: 1,
             error: None,
         }

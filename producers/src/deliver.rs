@@ -17,7 +17,7 @@ use crate::fetch::Cost;
 use crate::meters::SourceMeters;
 use crate::poll::{KAFKA_WAITS, Mode, Run, Stop, connect, pause};
 use crate::progress::ItemDone;
-use crate::publish::{Delivered, PublishError, Publisher};
+use crate::publish::{Acknowledged, Delivered, PublishError, Publisher};
 use crate::sift::{Sieve, Sifted, Want, Whole};
 use crate::source::{Endpoint, Reject, Request, Source};
 use crate::state::{End, Kept, Noted, Progress, State};
@@ -89,7 +89,7 @@ impl<'a> Delivery<'a> {
         tail: Tail,
     ) -> Delivery<'a> {
         let (sieve, item, ended) = (None, ItemTally::default(), Vec::new());
-        let alarm = Alarm::new(source, meters);
+        let alarm = Alarm::new(source, meters, state);
         Delivery { source, run, publisher, meters, tally, state, tail, sieve, item, alarm, ended }
     }
 
@@ -208,24 +208,37 @@ impl<'a> Delivery<'a> {
         let heard: Vec<i64> = batch.iter_mut().flat_map(Prepared::take_heard).collect();
         // Of an item that goes on nothing is kept yet.
         let is_all = self.sieve.is_none() && batch.iter().any(Prepared::is_noted);
-        let kept: Vec<Kept<'_>> = batch.iter_mut().filter_map(Prepared::kept).collect();
-        let noted = Noted { acknowledged: &acknowledged, heard: &heard, is_all };
-        let mut outcome = self.state.keep(&kept, &noted).await.map(|failures| {
-            kept.iter().zip(failures).for_each(|(kept, failures)| self.alarm.hear(kept, failures));
-        });
-        for prepared in batch {
-            let Answer { endpoint, item, at, .. } = &prepared.answer;
-            if let (Ok(()), Some(whole)) = (&outcome, &prepared.whole) {
-                outcome = self.note_days(endpoint, item, whole, *at).await;
-            }
-            if let (Ok(()), Some(tally)) = (&outcome, &prepared.finished) {
-                outcome = self.note_backfill(&prepared.answer, tally).await;
-            }
-        }
+        let outcome = self.keep_all(batch, &acknowledged, &heard, is_all).await;
         if let Err(error) = outcome {
             let source = self.source.name;
             warn!(source, "what was published cannot be noted, and will be published again: {error:#}");
         }
+    }
+
+    /// Saves an item last, as that makes it answered: a process that is killed before leaves nothing of it out, as the item
+    /// is asked for again.
+    async fn keep_all(
+        &mut self,
+        batch: &mut [Prepared],
+        acknowledged: &[Acknowledged],
+        heard: &[i64],
+        is_all: bool,
+    ) -> anyhow::Result<()> {
+        for prepared in &*batch {
+            let Answer { endpoint, item, at, .. } = &prepared.answer;
+            if let Some(whole) = &prepared.whole {
+                self.note_days(endpoint, item, whole, *at).await?;
+            }
+            if let Some(tally) = &prepared.finished {
+                self.note_backfill(&prepared.answer, tally).await?;
+            }
+        }
+        let kept: Vec<Kept<'_>> = batch.iter_mut().filter_map(Prepared::kept).collect();
+        let streaks = self.state.keep(&kept, &Noted { acknowledged, heard, is_all }).await?;
+        for (kept, streak) in kept.iter().zip(streaks) {
+            self.alarm.hear(kept, streak).await;
+        }
+        Ok(())
     }
 
     /// Notes days that were missing, and says so of those that are new.

@@ -99,6 +99,7 @@ mod tests {
     use super::*;
     use crate::fixture::{at, date};
     use crate::source::source;
+    use crate::state::Streak;
 
     /// Of an item that was answered then.
     fn standing(item: &str, answered: &str, calls: u32) -> Standing {
@@ -107,7 +108,7 @@ mod tests {
             item: item.to_owned(),
             asked_at: at(answered),
             answered_at: Some(at(answered)),
-            failures: 0,
+            streak: Streak::default(),
             calls,
             error: None,
         }

@@ -25,7 +25,7 @@ use crate::plan;
 use crate::progress::Progress;
 use crate::publish::Publisher;
 use crate::source::Source;
-use crate::state::State;
+use crate::state::{Standing, State};
 use crate::tail;
 use crate::tally::Tally;
 use crate::watchlist::Watchlist;
@@ -159,10 +159,16 @@ async fn poll_source(
     let publisher = connect(source, run, meters).await?;
     let alone = run.shutdown.run_until_cancelled(state.alone()).await.ok_or(Stop::Shutdown)?;
     let tail = tail::resume(source, run, &publisher, &state).await?;
+    let standings = state.standings().await.map_err(unreadable)?;
+    let mut delivery = Delivery::new(source, run, publisher, meters, tally, &state, tail);
+    delivery.alarm.resume(&run.watchlist, &standings).await;
     drop(alone);
-    let delivery = Delivery::new(source, run, publisher, meters, tally, &state, tail);
     let poller = Poller { asker: Asker { source, run, fetcher, meters, state: &state }, delivery };
-    poller.rounds().await
+    poller.rounds(&standings).await
+}
+
+fn unreadable(error: anyhow::Error) -> Stop {
+    Stop::Source(format!("its state cannot be read: {error:#}"))
 }
 
 /// What was kept by those before, or what ends with this process.
@@ -214,13 +220,9 @@ pub(crate) struct Poller<'a> {
 }
 
 impl Poller<'_> {
-    async fn rounds(mut self) -> Result<(), Stop> {
+    async fn rounds(mut self, standings: &[Standing]) -> Result<(), Stop> {
         let Asker { source, run, state, .. } = self.asker;
-        let kept = |error: anyhow::Error| Stop::Source(format!("its state cannot be read: {error:#}"));
-        let now = run.clock.now();
-        let standings = state.standings().await.map_err(kept)?;
-        self.delivery.alarm.resume(&run.watchlist, &standings);
-        let mut agenda = Agenda::new(source, &run.watchlist, &standings, now);
+        let mut agenda = Agenda::new(source, &run.watchlist, standings, run.clock.now());
         if run.mode == Mode::Once {
             return self.round_alone(agenda.all().into_iter().map(Asked::live).collect()).await;
         }
@@ -240,7 +242,7 @@ impl Poller<'_> {
             }
             let is_of_use = self.asker.fetcher.no_use_for(Class::Repair).is_zero();
             if is_of_use && repaired.is_none_or(|repaired| now >= repaired + REPAIRS_INTERVAL) {
-                let gaps = state.gaps(None).await.map_err(kept)?;
+                let gaps = state.gaps(None).await.map_err(unreadable)?;
                 let repairs = agenda::repairs(source, &run.watchlist, &gaps, run.clock.now());
                 if !repairs.is_empty() {
                     self.round_alone(repairs.into_iter().map(Asked::repair).collect()).await?;
@@ -289,6 +291,7 @@ pub(crate) mod tests {
     use rdkafka::{Offset, TopicPartitionList};
     use service::secret::Secret;
     use simulator::{Config, Simulator};
+    use sqlx::Connection as _;
     use tokio::time::Instant;
 
     use super::*;
@@ -538,6 +541,38 @@ pub(crate) mod tests {
         rounds("fred", "[fred]\nobservations = [\"DGS10\"]", &stub, 2).await;
         assert_eq!(messages(&mock, "observation"), 2);
         assert!(stub.requests().iter().all(|request| asked(request).is_none()));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_item_whose_missing_days_could_not_be_recorded_is_fetched_again() {
+        let (mock, folder) = (kafka(), tempfile::TempDir::new().unwrap());
+        let csv = b"DATE,OPEN,HIGH,LOW,CLOSE\n11/09/2026,13,14,12,13\n11/11/2026,13,14,12,13\n";
+        let stub = Stub::saying(|request| match request.contains("if-none-match") {
+            true => response("304 Not Modified", &[], b""),
+            false => response("200 OK", &["ETag: \"1\""], csv),
+        })
+        .await;
+        let state = State::open(folder.path(), "cboe").await.unwrap();
+        let file = format!("sqlite:{}", State::path(folder.path(), "cboe").display());
+        let mut beside = sqlx::SqliteConnection::connect(&file).await.unwrap();
+        let poll = async || {
+            let run_once = once(&mock, "[cboe]\nindex_history = [\"VIX\"]");
+            let clock = Clock::by_hand("2026-11-20T12:00:00Z".parse().unwrap());
+            let run_once = Run { clock, state_dir: Some(folder.path().to_owned()), ..run_once };
+            assert_eq!(run(vec![asking("cboe", &stub.base)], run_once).await, Ending::Complete);
+            let gaps = state.gaps(None).await.unwrap();
+            gaps.iter().map(|gap| gap.day.to_string()).take(2).collect::<Vec<_>>()
+        };
+        let refuse = "create trigger refuse before insert on gap begin select raise(abort, 'planted'); end";
+        sqlx::raw_sql(refuse).execute(&mut beside).await.unwrap();
+        assert!(poll().await.is_empty());
+        sqlx::raw_sql("drop trigger refuse").execute(&mut beside).await.unwrap();
+        assert_eq!(poll().await, ["2026-11-10", "2026-11-12"]);
+        // Published the first time, and fetched the second time without a condition.
+        assert_eq!(messages(&mock, "ohlcv_bar"), 2);
+        assert!(stub.requests().iter().all(|request| !request.contains("if-none-match")));
+        poll().await;
+        assert!(stub.requests()[2].contains("if-none-match"));
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -27,14 +27,15 @@ mod topics;
 pub use alone::Alone;
 pub use backfills::{BackfillKey, Progress};
 pub use gaps::{Days, Gap, GapState};
-pub use items::{End, FAILURES_TO_ALARM, ItemState, Kept, Standing};
+pub use items::{End, FAILURES_TO_ALARM, ItemState, Kept, Standing, Streak};
 pub use topics::{Mark, Noted};
 
 /// How long to wait for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Wait when the state cannot be written: nothing is asked that could not be counted.
 const UNKEPT_WAIT: Duration = Duration::from_secs(60);
-/// Number of the layout below; what has another one is put aside.
+/// Number of the layout below; what has another one is put aside. A column with a default that is added later
+/// ([`ADDED_COLUMNS`]) keeps the number: versions with and without it read the same file, so going back loses nothing.
 const LAYOUT: i64 = 2;
 const LAID_OUT: &str = "pragma user_version = 2";
 
@@ -45,6 +46,7 @@ create table if not exists item (
   asked_at integer not null,
   answered_at integer,
   failures integer not null default 0,
+  alerted integer not null default 0,
   calls integer not null default 1,
   latest_at integer,
   horizon_at integer,
@@ -92,6 +94,9 @@ create table if not exists topic (
 create table if not exists publishing (id integer primary key check (id = 0));
 create table if not exists tail (key integer primary key, dataset text not null, body blob not null);
 ";
+
+/// Columns that files from earlier versions lack: table, column, and its declaration.
+const ADDED_COLUMNS: &[[&str; 3]] = &[["item", "alerted", "integer not null default 0"]];
 
 /// The state of one source.
 #[derive(Debug)]
@@ -261,10 +266,23 @@ async fn connect(options: SqliteConnectOptions) -> sqlx::Result<SqliteConnection
         ));
     }
     sqlx::raw_sql(TABLES).execute(&mut connection).await?;
+    add_columns(&mut connection).await?;
     if layout == 0 {
         sqlx::raw_sql(LAID_OUT).execute(&mut connection).await?;
     }
     Ok(connection)
+}
+
+/// Adds the columns that a file from an earlier version lacks. Only one process at a time opens the file.
+async fn add_columns(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    for [table, column, declaration] in ADDED_COLUMNS {
+        let has = "select exists (select 1 from pragma_table_info(?) where name = ?)";
+        if !sqlx::query_scalar::<_, bool>(has).bind(table).bind(column).fetch_one(&mut *connection).await? {
+            let add = format!("alter table {table} add column {column} {declaration}");
+            sqlx::raw_sql(sqlx::AssertSqlSafe(add)).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Lets a new one begin where one is that cannot be read.
@@ -393,6 +411,28 @@ mod tests {
         State::open(folder.path(), "fred").await.unwrap();
         assert!(aside.exists());
         assert!(State::existing(folder.path(), "cboe").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_state_of_an_earlier_version_is_taken_over_with_all_that_is_in_it() {
+        let folder = TempDir::new().unwrap();
+        let path = State::path(folder.path(), "fred");
+        // As versions without the column made it.
+        let tables = TABLES.replace("  alerted integer not null default 0,\n", "");
+        assert_ne!(tables, TABLES);
+        let mut connection = file(&path).connect().await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(tables)).execute(&mut connection).await.unwrap();
+        let item = "insert into item (endpoint, item, asked_at, failures) values ('series', 'GDP', 0, 3)";
+        sqlx::raw_sql(item).execute(&mut connection).await.unwrap();
+        sqlx::raw_sql(LAID_OUT).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        for is_alerted in [false, true] {
+            let state = State::open(folder.path(), "fred").await.unwrap();
+            let standing = state.standings().await.unwrap().remove(0);
+            assert_eq!(standing.streak, Streak { failures: 3, is_alerted });
+            state.record_alert("series", "GDP", true).await.unwrap();
+        }
+        assert!(!folder.path().join("fred.spoilt").exists());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 8)]

@@ -58,9 +58,10 @@ pub fn health(
             })
             .collect();
         let oldest = ages.iter().copied().collect::<Option<Vec<_>>>();
-        let failing = own.clone().filter(|(_, standing)| standing.is_some_and(Standing::is_failing)).count();
+        let failing =
+            own.clone().filter(|(_, standing)| standing.is_some_and(|known| known.streak.is_failing())).count();
         let unanswered =
-            own.filter_map(|(item, standing)| Some((standing?.failures, item, standing?.error.as_deref()?)));
+            own.filter_map(|(item, standing)| Some((standing?.streak.failures, item, standing?.error.as_deref()?)));
         // The first of those that are equal.
         let worst = unanswered.rev().max_by_key(|(failures, ..)| *failures);
         let error = worst.map(|(failures, item, error)| match failures {
@@ -89,6 +90,7 @@ mod tests {
     use super::*;
     use crate::fixture::{at, date};
     use crate::source::source;
+    use crate::state::Streak;
 
     fn standing(item: &str, answered: Option<&str>, error: Option<&str>) -> Standing {
         Standing {
@@ -96,7 +98,7 @@ mod tests {
             item: item.to_owned(),
             asked_at: at("2026-11-20T21:50:00Z"),
             answered_at: answered.map(at),
-            failures: 0,
+            streak: Streak::default(),
             calls: 1,
             error: error.map(str::to_owned),
         }
@@ -144,14 +146,17 @@ mod tests {
             (health.gaps, health.failing, health.error.unwrap())
         };
         assert_eq!(told(&standings), (1, 0, "AAPL: HTTP 500".to_owned()));
-        standings[0].failures = 3;
+        standings[0].streak.failures = 3;
         assert_eq!(told(&standings), (1, 1, "AAPL, 3 times in a row: HTTP 500".to_owned()));
     }
 
     #[test]
     fn of_several_errors_that_of_the_item_is_told_that_was_asked_for_most_often_in_vain() {
         let watchlist = Watchlist::parse("[yahoo]\nchart = [\"A\", \"B\", \"C\", \"D\"]").unwrap();
-        let failed = |item: &str, failures, error: &str| Standing { failures, ..standing(item, None, Some(error)) };
+        let failed = |item: &str, failures, error: &str| {
+            let streak = Streak { failures, is_alerted: false };
+            Standing { streak, ..standing(item, None, Some(error)) }
+        };
         let standings = [failed("A", 1, "a"), failed("B", 2, "b"), failed("C", 4, "c"), failed("D", 4, "d")];
         let yahoo = source("yahoo").unwrap();
         let told = health(yahoo, &watchlist, &standings, &[], at("2026-11-20T21:46:00Z")).remove(0);

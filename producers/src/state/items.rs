@@ -21,6 +21,22 @@ pub struct ItemState {
 /// Times in a row that an item may be asked for in vain before somebody is told to look.
 pub const FAILURES_TO_ALARM: u32 = 3;
 
+/// Failures of an item in a row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Streak {
+    /// Failures since the item was last answered.
+    pub failures: u32,
+    /// Whether the log has an alert about the item, and no line yet that the item was answered again.
+    pub is_alerted: bool,
+}
+
+impl Streak {
+    /// Whether the item has failed often enough to alert an operator.
+    pub fn is_failing(self) -> bool {
+        self.failures >= FAILURES_TO_ALARM
+    }
+}
+
 /// What is known of an item, in short.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
@@ -32,19 +48,12 @@ pub struct Standing {
     pub asked_at: DateTime<Utc>,
     /// When it was answered last.
     pub answered_at: Option<DateTime<Utc>>,
-    /// Times that it was asked for in vain since.
-    pub failures: u32,
+    /// Failures in a row, and whether the log says so.
+    pub streak: Streak,
     /// Requests that it took the last time.
     pub calls: u32,
     /// Why it was not answered the last time.
     pub error: Option<String>,
-}
-
-impl Standing {
-    /// Whether it was asked for in vain too often in a row.
-    pub fn is_failing(&self) -> bool {
-        self.failures >= FAILURES_TO_ALARM
-    }
 }
 
 /// What is to be kept of an item once Kafka has acknowledged what was published of it.
@@ -100,36 +109,43 @@ impl State {
     /// What is known of all items that were ever asked for.
     pub async fn standings(&self) -> anyhow::Result<Vec<Standing>> {
         let mut connection = self.connection.lock().await;
-        let query = "select endpoint, item, asked_at, answered_at, failures, calls, error from item";
+        let query = "select endpoint, item, asked_at, answered_at, failures, alerted, calls, error from item";
         let rows = sqlx::query(query).fetch_all(&mut *connection).await?;
         let standing = |row: &sqlx::sqlite::SqliteRow| Standing {
             endpoint: row.get(0),
             item: row.get(1),
             asked_at: time(row.get(2)),
             answered_at: row.get::<Option<i64>, _>(3).map(time),
-            failures: row.get(4),
-            calls: row.get(5),
-            error: row.get(6),
+            streak: Streak { failures: row.get(4), is_alerted: row.get(5) },
+            calls: row.get(6),
+            error: row.get(7),
         };
         Ok(rows.iter().map(standing).collect())
     }
 
-    /// Keeps what was acknowledged, all of it or nothing; gives how often each item was asked for in vain since it was
-    /// answered.
-    pub async fn keep(&self, items: &[Kept<'_>], noted: &Noted<'_>) -> anyhow::Result<Vec<u32>> {
+    /// Keeps what was acknowledged, all of it or nothing; gives each item's failures in a row.
+    pub async fn keep(&self, items: &[Kept<'_>], noted: &Noted<'_>) -> anyhow::Result<Vec<Streak>> {
         let mut connection = self.connection.lock().await;
         let mut transaction = connection.begin_with("begin immediate").await?;
-        let mut failures = Vec::with_capacity(items.len());
+        let mut streaks = Vec::with_capacity(items.len());
         for kept in items {
             keep_memory(&mut transaction, kept).await?;
-            failures.push(match &kept.end {
+            streaks.push(match &kept.end {
                 Some(end) => keep_end(&mut transaction, kept, end).await?,
-                None => 0,
+                None => Streak::default(),
             });
         }
         topics::note(&mut transaction, noted).await?;
         transaction.commit().await?;
-        Ok(failures)
+        Ok(streaks)
+    }
+
+    /// Records whether the log has an alert about an item that still fails.
+    pub async fn record_alert(&self, endpoint: &str, item: &str, is_alerted: bool) -> anyhow::Result<()> {
+        let mut connection = self.connection.lock().await;
+        let query = sqlx::query("update item set alerted = ? where endpoint = ? and item = ?");
+        query.bind(is_alerted).bind(endpoint).bind(item).execute(&mut *connection).await?;
+        Ok(())
     }
 }
 
@@ -142,8 +158,8 @@ async fn keep_memory(connection: &mut SqliteConnection, kept: &Kept<'_>) -> sqlx
     Ok(())
 }
 
-/// Gives how often it was asked for in vain since it was answered.
-async fn keep_end(connection: &mut SqliteConnection, kept: &Kept<'_>, end: &End<'_>) -> sqlx::Result<u32> {
+/// Gives the item's failures in a row.
+async fn keep_end(connection: &mut SqliteConnection, kept: &Kept<'_>, end: &End<'_>) -> sqlx::Result<Streak> {
     let keep = "insert into item
         (endpoint, item, asked_at, answered_at, failures, calls, error, latest_at, reread) values
         (?1, ?2, ?3, case when ?4 then ?3 end, 1 - ?4, ?5, ?6, ?7, coalesce(?8, 0))
@@ -155,18 +171,19 @@ async fn keep_end(connection: &mut SqliteConnection, kept: &Kept<'_>, end: &End<
         error = ?6,
         latest_at = coalesce(max(latest_at, ?7), latest_at, ?7),
         reread = coalesce(?8, reread)
-        returning failures";
+        returning failures, alerted";
     let calls = i64::try_from(end.calls).unwrap_or(i64::MAX).max(1);
     let query = sqlx::query(keep).bind(kept.endpoint).bind(kept.item).bind(super::kept(end.at)).bind(end.answered);
     let query = query.bind(calls).bind(end.error).bind(end.latest).bind(end.reread);
-    let failures = query.fetch_one(&mut *connection).await?.get(0);
+    let row = query.fetch_one(&mut *connection).await?;
+    let streak = Streak { failures: row.get(0), is_alerted: row.get(1) };
     if let Some(validators) = end.validators {
         let [etag, last_modified] = validators.texts();
         let keep = "update item set etag = ?, last_modified = ? where endpoint = ? and item = ?";
         let query = sqlx::query(keep).bind(etag).bind(last_modified).bind(kept.endpoint).bind(kept.item);
         query.execute(connection).await?;
     }
-    Ok(failures)
+    Ok(streak)
 }
 
 #[cfg(test)]
@@ -214,21 +231,21 @@ mod tests {
         let state = State::in_memory("cboe").await.unwrap();
         let keep = async |end: End<'_>| {
             let kept = Kept { endpoint: "index_history", item: "VIX", memory: None, end: Some(end) };
-            let failures = state.keep(&[kept], &Noted::default()).await.unwrap();
+            let streaks = state.keep(&[kept], &Noted::default()).await.unwrap();
             let standing = state.standings().await.unwrap().remove(0);
-            assert_eq!(failures, [standing.failures]);
+            assert_eq!(streaks, [standing.streak]);
             standing
         };
         let failed = keep(end("2026-11-20T10:00:00Z", false)).await;
-        assert_eq!((failed.answered_at, failed.failures), (None, 1));
+        assert_eq!((failed.answered_at, failed.streak.failures), (None, 1));
         let answered = keep(End { latest: Some(7), ..end("2026-11-20T11:00:00Z", true) }).await;
         assert_eq!(
-            (answered.answered_at, answered.failures, answered.error),
+            (answered.answered_at, answered.streak.failures, answered.error),
             (Some(at("2026-11-20T11:00:00Z")), 0, None)
         );
         keep(end("2026-11-20T12:00:00Z", false)).await;
         let failed = keep(end("2026-11-20T13:00:00Z", false)).await;
-        assert_eq!((failed.answered_at, failed.failures), (answered.answered_at, 2));
+        assert_eq!((failed.answered_at, failed.streak.failures), (answered.answered_at, 2));
         assert_eq!((failed.asked_at, failed.error.as_deref()), (at("2026-11-20T13:00:00Z"), Some("HTTP 500")));
         // Calls are those of the last time; what was refused without one counts for one.
         assert_eq!(failed.calls, 2);
@@ -244,7 +261,7 @@ mod tests {
         }
         let memory = Memory::default();
         let page = Kept { endpoint: "options", item: "VIX", memory: Some(&memory), end: None };
-        assert_eq!(state.keep(&[page], &Noted::default()).await.unwrap(), [0]);
+        assert_eq!(state.keep(&[page], &Noted::default()).await.unwrap(), [Streak::default()]);
         assert!(state.item("options", "VIX").await.unwrap().answered_at.is_none());
     }
 }
