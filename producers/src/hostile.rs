@@ -8,12 +8,15 @@ mod tests {
     use simulator::hostile::{GoAway, Hostile, Kind, SYMBOL, Target};
     use tokio::time::Instant;
 
-    use crate::ask::{Page, Patience, Question, page};
-    use crate::fetch::{Authorities, Class, Fetcher, Limits, Validators};
-    use crate::poll::tests::{kafka, said};
-    use crate::poll::{Ending, Mode, Run, run};
+    use crate::answer::Page;
+    use crate::fetch::{Authorities, Fetcher, Limits};
+    use crate::poll::ask::{Patience, Question, page};
+    use crate::poll::run;
+    use crate::run::{Ending, Mode, Run};
     use crate::source::{PageError, Source};
     use crate::sources::yahoo;
+    use crate::state::{Class, Validators};
+    use crate::testing::{kafka, published};
     use crate::watchlist::Watchlist;
 
     const SHORT: Limits = Limits {
@@ -56,7 +59,7 @@ mod tests {
         (Kind::RedirectPrivate(Target::Metadata), PageError::Retry, "HTTP 302"),
         (Kind::RedirectPrivate(Target::File), PageError::Retry, "HTTP 302"),
         (Kind::RedirectLoop, PageError::Retry, "HTTP 302"),
-        (Kind::Silent, PageError::Retry, "no answer within"),
+        (Kind::Silent, PageError::Retry, "no response within"),
         (Kind::Reset, PageError::Retry, "onnection"),
         (Kind::ExpiredCertificate, PageError::Retry, "invalid peer certificate"),
         (Kind::SelfSigned, PageError::Retry, "invalid peer certificate"),
@@ -213,8 +216,8 @@ mod tests {
         let fetchers = hosts.iter().map(|host| Ok(trusting(&sources[0], host)));
         assert_eq!(run(sources.iter().zip(fetchers).collect(), run_once).await, Ending::Incomplete);
         // Of them all the last alone had something to give.
-        assert_eq!(said(&mock, "ohlcv_bar", &["source", "close"]), [["yahoo", "11"]]);
-        let logs = said(&mock, "fetch_log", &["source", "outcome", "records", "error"]);
+        assert_eq!(published(&mock, "ohlcv_bar", &["source", "close"]), [["yahoo", "11"]]);
+        let logs = published(&mock, "fetch_log", &["source", "outcome", "records", "error"]);
         assert_eq!(logs.len(), hosts.len());
         for (place, (kind, _, words)) in CASES.iter().enumerate() {
             assert_eq!(logs[place][..3], [name(place).as_str(), "given_up", "0"], "{kind:?}");

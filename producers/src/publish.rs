@@ -18,7 +18,7 @@ use thiserror::Error;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
-use crate::memory::Change;
+use crate::published::index::Change;
 
 /// How long Kafka may take to acknowledge a record, retries included.
 const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(120);

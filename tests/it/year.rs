@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime, TimeDelta, Utc, Weekday};
 use contract::codec::split_header;
 use contract::{Column, Decoder, Rows, dataset};
-use producers::plan;
+use producers::poll::plan;
 use producers::publish::CHANGE_HEADER;
 use producers::state::{GapState, State};
 use producers::watchlist::Watchlist;
