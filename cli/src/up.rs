@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use producers::SOURCES;
-use producers::source::Source;
 use producers::watchlist::Watchlist;
 use service::{settings, shutdown};
 use simulator::Simulator;
+use sources::SOURCES;
+use sources::source::Source;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 

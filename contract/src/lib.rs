@@ -11,6 +11,7 @@ pub mod json;
 pub mod records;
 pub mod rows;
 pub mod rule;
+pub mod settings;
 pub mod sql;
 pub mod text;
 pub mod tombstone;

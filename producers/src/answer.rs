@@ -5,10 +5,10 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, Utc};
 use contract::records::DeadLetter;
 use contract::{Record, Text};
+use sources::source::Endpoint;
 
 use crate::fetch::Cost;
 use crate::published::filter::{Filter, Want};
-use crate::source::Endpoint;
 use crate::state::Validators;
 
 /// A page of an item, ready to be published.

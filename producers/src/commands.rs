@@ -10,14 +10,15 @@ use clap::{Parser, Subcommand};
 use service::health::Health;
 use service::kafka::Cluster;
 use service::{settings, shutdown, telemetry};
+use sources::SOURCES;
+use sources::parse::body::excerpt;
+use sources::source;
+use sources::source::Source;
 
-use crate::SOURCES;
 use crate::clock::Clock;
 use crate::meters::Meters;
-use crate::page::excerpt;
 use crate::progress::Progress;
 use crate::run::{Ending, Mode, Run};
-use crate::source::{Source, source};
 use crate::watchlist::Watchlist;
 
 mod backfill;

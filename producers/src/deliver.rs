@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use service::telemetry;
+use sources::source::{Endpoint, Source};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +20,6 @@ use crate::publish::{Acknowledged, PublishError, Publisher};
 use crate::published::filter::{Filter, Want, Whole};
 use crate::published::recover::{self, Recovered};
 use crate::run::{KAFKA_WAITS, Mode, Run, Stop};
-use crate::source::{Endpoint, Source};
 use crate::state::{Extent, Progress, State, Update};
 
 pub(crate) mod alert;

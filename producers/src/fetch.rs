@@ -10,11 +10,12 @@ use reqwest::header::HeaderMap;
 use reqwest::{Client, Url};
 use service::secret::Secret;
 use service::settings;
+use sources::response::PageError;
+use sources::source::{Base, Source};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::source::{Base, PageError, Source};
 use crate::state::{Budget, Class, Refused, State, Validators};
 
 mod address;

@@ -6,6 +6,9 @@ mod tests {
 
     use service::kafka::Cluster;
     use simulator::hostile::{GoAway, Hostile, Kind, SYMBOL, Target};
+    use sources::providers::yahoo;
+    use sources::response::PageError;
+    use sources::source::Source;
     use tokio::time::Instant;
 
     use crate::answer::Page;
@@ -13,8 +16,6 @@ mod tests {
     use crate::poll::ask::{Patience, Question, page};
     use crate::poll::run;
     use crate::run::{Ending, Mode, Run};
-    use crate::source::{PageError, Source};
-    use crate::sources::yahoo;
     use crate::state::{Class, Validators};
     use crate::testing::{kafka, published};
     use crate::watchlist::Watchlist;

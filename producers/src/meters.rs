@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use service::health::{HEARTBEAT_BOUND, Health, Heartbeat, Readiness};
 use service::metrics::{Counters, Gauges};
+use sources::response::PageError;
+use sources::source::Source;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::source::{PageError, Source};
 use crate::state::FAILURES_TO_ALERT;
 
 /// How often a poll loop beats, whatever it waits for.
@@ -168,8 +169,9 @@ impl SourceMeters {
 
 #[cfg(test)]
 mod tests {
+    use sources::source;
+
     use super::*;
-    use crate::source::source;
 
     #[test]
     fn fetches_are_counted_by_how_they_ended_and_the_last_success_ages() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use service::telemetry;
+use sources::source::Source;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
@@ -15,7 +16,6 @@ use crate::poll::rounds::Poller;
 use crate::publish::Publisher;
 use crate::published::recover::{self, Found, Recovered};
 use crate::run::{Ending, KAFKA_WAITS, Mode, Run, Stop};
-use crate::source::Source;
 use crate::state::State;
 
 pub mod agenda;

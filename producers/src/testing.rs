@@ -11,10 +11,11 @@ use rdkafka::{Offset, TopicPartitionList};
 use service::kafka::Cluster;
 use service::secret::Secret;
 use simulator::Simulator;
+use sources::source;
+use sources::source::Source;
 
 use crate::fetch::{Fetcher, LIMITS};
 use crate::run::{Mode, Run};
-use crate::source::{Source, source};
 use crate::watchlist::Watchlist;
 
 pub(crate) type Mock = MockCluster<'static, DefaultProducerContext>;

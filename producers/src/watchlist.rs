@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 use service::settings;
+use sources::SOURCES;
+use sources::schedule::Schedule;
+use sources::source::{Endpoint, Source};
+use sources::source_among;
 use thiserror::Error;
-
-use crate::SOURCES;
-use crate::schedule::Schedule;
-use crate::source::{Endpoint, Source, source_among};
 
 /// What to poll.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use chrono::{DateTime, NaiveDate, Utc};
 use contract::validate::validate_last;
 use contract::{Column, Dataset, Decoder, Record, Rows, dataset};
-use producers::SOURCES;
-use producers::page::MAX_ROWS;
-use producers::source::{Endpoint, MAX_FRAGMENT_BYTES, PageError, Parsed, Request, Source};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
+use sources::SOURCES;
+use sources::parse::body::MAX_ROWS;
+use sources::response::{MAX_FRAGMENT_BYTES, PageError, Parsed, Request};
+use sources::source::{Endpoint, Source};
 use tests::root;
 
 /// Longest reason or error: it goes into a log line.
@@ -57,7 +58,7 @@ impl Promises {
 
     /// Those of every source there is.
     pub(crate) fn ours() -> Promises {
-        Promises::of(SOURCES, root().join("producers/fixtures"))
+        Promises::of(SOURCES, root().join("sources/fixtures"))
     }
 
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&'static Source, &'static Endpoint)> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use contract::{Dataset, Kind};
-use producers::source::{Endpoint, Source};
+use sources::source::{Endpoint, Source};
 use tests::{generate, root};
 
 fn declarations() -> Vec<(String, Dataset)> {
@@ -58,7 +58,7 @@ fn records(source: &Source, endpoint: &Endpoint) -> String {
 fn sources_table() -> String {
     let mut out =
         String::from("| source | endpoint | records | an item is | known at | needs |\n|---|---|---|---|---|---|\n");
-    for source in producers::SOURCES {
+    for source in sources::SOURCES {
         let needs = source.key_variable().map_or("nothing".to_owned(), |key| format!("`{}`", key.name));
         for endpoint in source.endpoints {
             let (name, item) = (endpoint.name, endpoint.item);
@@ -76,7 +76,7 @@ fn datasets_table() -> String {
         let topic = contract::topic::topic("tapedeck", dataset);
         let gives = |source: &&Source| source.endpoints.iter().any(|one| one.datasets.contains(&dataset.name.as_str()));
         // Files can hold anything.
-        let providers = producers::SOURCES.iter().filter(|source| !source.is_local());
+        let providers = sources::SOURCES.iter().filter(|source| !source.is_local());
         let from: Vec<String> = providers.filter(gives).map(|one| format!("`{}`", one.name)).collect();
         let from = match dataset.name.as_str() {
             "dead_letter" => "whatever was refused".to_owned(),
@@ -98,7 +98,7 @@ fn the_readmes_tables_are_what_sources_and_datasets_declare() {
 
 /// What the head of a source's own file says: where its quirks are written down.
 fn notes(source: &Source) -> String {
-    let folder = root().join("producers/src/sources");
+    let folder = root().join("sources/src/providers");
     let files = [folder.join(format!("{}.rs", source.name)), folder.join(source.name).join("mod.rs")];
     let text = files.iter().find_map(|file| std::fs::read_to_string(file).ok()).expect("the source's file");
     let head = text.lines().map_while(|line| line.strip_prefix("//!"));
@@ -190,7 +190,7 @@ fn source_page(source: &Source) -> String {
 
 #[test]
 fn every_source_has_a_page_that_says_what_it_declares() {
-    for source in producers::SOURCES {
+    for source in sources::SOURCES {
         assert_derived(&format!("docs/sources/{}.md", source.name), &source_page(source));
     }
 }
@@ -203,7 +203,7 @@ fn the_example_environment_lists_every_variable() {
          # For docker compose also POSTGRES_PASSWORD. Written by `UPDATE=1 ./test derived`.\n",
     );
     let own = service::settings::ALL.iter().map(|variable| (*variable).clone());
-    for variable in own.chain(producers::source::variables()) {
+    for variable in own.chain(sources::variables()) {
         let secret = if variable.secret { " (secret)" } else { "" };
         let default = variable.default.unwrap_or_default();
         out += &format!("\n# {}{secret}\n#{}={default}\n", variable.doc, variable.name);
@@ -213,7 +213,7 @@ fn the_example_environment_lists_every_variable() {
 
 /// The fuzz target of each endpoint, by name.
 fn fuzz_targets() -> BTreeMap<String, String> {
-    let endpoints = producers::SOURCES.iter().flat_map(|source| source.endpoints.iter().map(move |one| (source, one)));
+    let endpoints = sources::SOURCES.iter().flat_map(|source| source.endpoints.iter().map(move |one| (source, one)));
     let target = |(source, endpoint): (&Source, &Endpoint)| {
         let text = format!(
             "//! Written by `UPDATE=1 ./test derived`.\n\n#![no_main]\n\n\

@@ -9,7 +9,8 @@ use producers::answer::Page;
 use producers::published::filter::{Filter, Known, Want};
 use producers::published::index::Change;
 use producers::published::recover::Recovered;
-use producers::source::{Request, source};
+use sources::response::Request;
+use sources::source;
 use tests::samples;
 
 /// Source, endpoint, item; the earlier and the later answer.

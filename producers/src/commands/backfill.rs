@@ -6,13 +6,14 @@ use anyhow::anyhow;
 use clap::Args;
 use service::health::Health;
 use service::telemetry;
+use sources::source;
+use sources::source::{Range, Source};
 
 use super::{date, exit_code, folder, now, run_of};
 use crate::fetch::Fetcher;
 use crate::poll::backfill::Backfill;
 use crate::poll::plan;
 use crate::run::{Ending, Mode};
-use crate::source::{Range, Source, source};
 use crate::state::State;
 use crate::watchlist::Watchlist;
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use sources::source::Source;
 
-use crate::source::Source;
 use crate::state::{Gap, GapState, Standing};
 use crate::watchlist::Watchlist;
 

@@ -7,9 +7,9 @@ use anyhow::{anyhow, bail};
 use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::{Value, json};
+use sources::source::Source;
 
 use super::{block_on, chosen, date, folder, minute, now, print};
-use crate::source::Source;
 use crate::state::{Gap, GapState, State};
 
 /// List the days that providers have left out and that are asked for again

@@ -1,10 +1,10 @@
 //! What the state has of a source.
 
 use chrono::{DateTime, Utc};
+use sources::source::Source;
 
 use super::folder;
 use crate::fetch::Fetcher;
-use crate::source::Source;
 use crate::state::{Class, Gap, Standing, State};
 use crate::watchlist::Watchlist;
 

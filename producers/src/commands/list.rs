@@ -6,10 +6,10 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 use serde_json::{Value, json};
 use service::settings;
+use sources::schedule::{Frequency, Kind, span};
+use sources::source::{Endpoint, Source};
 
 use super::{chosen, print};
-use crate::schedule::{Frequency, Kind, span};
-use crate::source::{Endpoint, Source};
 
 /// List the sources, their endpoints, and what they need
 ///

@@ -11,11 +11,14 @@ use clap::Args;
 use contract::Record;
 use serde::Serialize;
 use service::telemetry;
+use sources::providers::file::part;
+use sources::response::{Parsed, Reject, Request};
+use sources::source;
+use sources::source::Endpoint;
 
 use super::now;
 use crate::fetch::LIMITS;
 use crate::fetch::local::{self, Content};
-use crate::source::{Endpoint, Parsed, Reject, Request, source};
 
 /// Parse saved responses and print their records as JSON lines; needs neither network nor Kafka
 ///
@@ -115,7 +118,7 @@ impl<'a> Inspection<'a> {
     fn parse(&self, path: &Path, offset: u64) -> anyhow::Result<Parsed> {
         let Content { body, modified } = if self.is_local {
             let asked = (self.endpoint.path)(self.item, offset)?;
-            let (_, part) = local::parse(&asked).context("is not the item of a file")?;
+            let (_, part) = part::parse(&asked).context("is not the item of a file")?;
             local::read(path, part, LIMITS.body)?
         } else {
             Content { body: response(path)?, modified: None }
@@ -172,7 +175,7 @@ mod tests {
     fn inspected(item: &str, file: &str) -> anyhow::Result<Parsed> {
         let at = "2026-11-20T12:00:00Z".parse().unwrap();
         let inspection = Inspection::new("cboe", "index_history", item, at).unwrap();
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/cboe/index_history");
+        let folder = sources::fixture::folder().join("cboe/index_history");
         inspection.parse(&folder.join(file), 0)
     }
 

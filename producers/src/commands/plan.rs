@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::{Value, json};
+use sources::source::Source;
 
 use super::known::{Known, watched};
 use super::{block_on, chosen, minute, now, print};
 use crate::poll::plan::{Planned, planned};
-use crate::source::Source;
 use crate::watchlist::Watchlist;
 
 /// Show what is due of the watchlist, and how many calls that takes

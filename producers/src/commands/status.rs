@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::{Value, json};
+use sources::schedule::span;
+use sources::source::Source;
 
 use super::freshness::{Freshness, freshness};
 use super::known::{Known, watched};
 use super::{block_on, chosen, minute, now, print};
-use crate::schedule::span;
-use crate::source::Source;
 use crate::watchlist::Watchlist;
 
 /// Show how fresh everything on the watchlist is; fail if something is older than its SLA allows

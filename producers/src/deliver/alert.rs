@@ -5,10 +5,10 @@
 
 use std::collections::HashSet;
 
+use sources::source::Source;
 use tracing::{error, info, warn};
 
 use crate::meters::SourceMeters;
-use crate::source::Source;
 use crate::state::{Standing, State, Streak, Update};
 use crate::watchlist::Watchlist;
 

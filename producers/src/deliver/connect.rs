@@ -2,12 +2,12 @@
 
 use contract::{Dataset, dataset};
 use service::telemetry;
+use sources::source::Source;
 use tracing::warn;
 
 use crate::meters::SourceMeters;
 use crate::publish::Publisher;
 use crate::run::{KAFKA_WAITS, Mode, Run, Stop};
-use crate::source::Source;
 
 /// Datasets of every source.
 const COMMON_DATASETS: [&str; 2] = ["dead_letter", "fetch_log"];

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use contract::records::FetchLog;
 use contract::{Record, Text};
+use sources::source::Source;
 
 use crate::answer::{Answer, Outcome};
 use crate::fetch::Cost;
@@ -11,7 +12,6 @@ use crate::progress::RoundDone;
 use crate::published::filter::Filtered;
 use crate::published::index::Change;
 use crate::run::{Ending, Mode};
-use crate::source::Source;
 
 /// What a run has done so far.
 #[derive(Debug, Default)]

@@ -107,7 +107,7 @@ pub(super) fn check_address(variable: &str, own: &str, address: &str) -> anyhow:
         "https" => {}
         "http" if !is_own => {}
         // A folder: whether it can be read is seen when it is opened.
-        "file" if own.starts_with(local::SCHEME) => return Ok(true),
+        "file" if own.starts_with(sources::source::SCHEME) => return Ok(true),
         _ => bail!("`{variable}` is `{shown}`, which does not begin with `https://` or `http://`"),
     }
     Ok(matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")))

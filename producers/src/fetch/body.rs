@@ -4,9 +4,8 @@ use std::io::{self, Write};
 
 use flate2::write::MultiGzDecoder;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap};
-
-use crate::page::excerpt;
-use crate::source::PageError;
+use sources::parse::body::excerpt;
+use sources::response::PageError;
 
 /// How many times as large as what was received a body may be: JSON and CSV shrink to a twentieth at best.
 const MAX_RATIO: usize = 200;

@@ -7,12 +7,13 @@ use chrono::DateTime;
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, LAST_MODIFIED, RETRY_AFTER};
 use reqwest::{Client, Url, redirect, retry};
 use service::registry::install_tls;
+use sources::response::PageError;
+use sources::source::Source;
 use tokio::time::timeout;
 
 use super::address::{self, PublicAddresses};
 use super::body::Body;
 use super::{Authorities, Fetcher, Limits, Response, transport, validators};
-use crate::source::{PageError, Source};
 
 /// Shortest and longest wait that a `Retry-After` is taken at its word for.
 const RETRY_AFTER_BOUNDS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3600)];

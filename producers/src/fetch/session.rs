@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use reqwest::Url;
 use reqwest::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use service::secret::Secret;
+use sources::parse::body::excerpt;
+use sources::response::PageError;
+use sources::source::{Auth, Base, Source};
 
 use super::Response;
 use super::identity::{REDACTED, written};
-use crate::page::excerpt;
-use crate::source::{Auth, Base, PageError, Source};
 
 /// Most cookies that are kept of an answer, and the longest: Yahoo sends one of some 150 bytes.
 const MAX_COOKIES: usize = 16;

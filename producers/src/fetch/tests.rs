@@ -1,6 +1,9 @@
+use sources::fixture::at;
+use sources::response::Parsed;
+use sources::source;
+use sources::source::{Auth, Endpoint, History};
+
 use super::*;
-use crate::fixture::at;
-use crate::source::{Auth, Endpoint, History, Parsed, source};
 use crate::stub::{Stub, response};
 
 const SHORT: Limits = Limits {
@@ -57,7 +60,7 @@ const ENDPOINTS: &[Endpoint] = &[Endpoint {
     datasets: &["series"],
     item: "",
     known_at: "",
-    schedule: crate::SOURCES[0].endpoints[0].schedule,
+    schedule: sources::SOURCES[0].endpoints[0].schedule,
     history: History::ALL,
     base: Some(OTHER),
     path: |_, _| Ok(String::new()),
@@ -185,7 +188,7 @@ async fn a_days_calls_are_reserved_before_they_are_made_and_then_the_provider_is
 fn a_request_counts_for_as_many_calls_as_its_endpoint_costs() {
     let quota = source("eodhd").unwrap().quota.unwrap();
     assert_eq!(["eod", "fundamentals", "bulk_eod"].map(|endpoint| quota.cost(endpoint)), [1, 10, 100]);
-    for source in crate::SOURCES {
+    for source in sources::SOURCES {
         for (endpoint, _) in source.quota.map_or(&[][..], |quota| quota.costs) {
             assert!(source.endpoint(endpoint).is_ok(), "{endpoint}");
         }

@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use sources::schedule::Schedule;
+use sources::source::{Endpoint, LookBack, Source};
 
 use crate::answer::Ended;
-use crate::schedule::Schedule;
-use crate::source::{Endpoint, LookBack, Source};
 use crate::state::{Gap, GapState, Standing};
 use crate::watchlist::Watchlist;
 

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
+use sources::response::{PageError, Parsed, Reject, Request};
+use sources::source::{Endpoint, Range, Source};
 use tracing::debug;
 
 use crate::answer::Page;
 use crate::fetch::{Fetcher, Response};
-use crate::source::{Endpoint, PageError, Parsed, Range, Reject, Request, Source};
 use crate::state::{Class, Validators};
 
 /// How long to retry a page.

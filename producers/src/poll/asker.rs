@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
+use sources::response::PageError;
+use sources::source::{Endpoint, Source};
 use tracing::{info, warn};
 
 use crate::answer::{Answer, Left, Outcome, Page};
@@ -13,7 +15,6 @@ use crate::poll::agenda::Entry;
 use crate::poll::ask::{self, BACKFILL, DAEMON, ONCE, Patience, Question};
 use crate::published::filter::{Filter, Want};
 use crate::run::{Mode, Run, Stop};
-use crate::source::{Endpoint, PageError, Source};
 use crate::state::{Class, State, Validators};
 
 /// Most pages of one item, in case a provider always announces another one.

@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use chrono::{DateTime, Days, NaiveDate, Utc};
+use sources::schedule::span;
+use sources::source::{Endpoint, Range, Source};
+use sources::time::midnight;
 use tracing::{error, info};
 
 use crate::deliver::tally::Tally;
 use crate::deliver::{Delivery, connect};
 use crate::fetch::Fetcher;
-use crate::page::midnight;
 use crate::poll::asker::{Asked, Asker};
 use crate::poll::rounds::Poller;
 use crate::poll::{self, plan};
 use crate::published::filter::Want;
 use crate::run::{Ending, Run, Stop};
-use crate::schedule::span;
-use crate::source::{Endpoint, Range, Source};
 use crate::state::{Budget, Class, Spent, State};
 
 /// Windows from one log line on the progress to the next.

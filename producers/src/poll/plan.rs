@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
+use sources::schedule::{Frequency, Kind, Schedule};
+use sources::source::{Endpoint, Source};
+use sources::time::midnight;
 
-use crate::page::midnight;
 use crate::poll::agenda::Agenda;
-use crate::schedule::{Frequency, Kind, Schedule};
-use crate::source::{Endpoint, Source};
 use crate::state::Standing;
 use crate::watchlist::Watchlist;
 
@@ -96,9 +96,10 @@ fn cost(source: &Source, endpoint: &Endpoint) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use sources::fixture::{at, date};
+    use sources::source;
+
     use super::*;
-    use crate::fixture::{at, date};
-    use crate::source::source;
     use crate::state::Streak;
 
     /// Of an item that was answered then.

@@ -3,6 +3,7 @@ use std::time::Duration;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use service::kafka::Cluster;
 use simulator::{Config, Simulator};
+use sources::source;
 use sqlx::Connection as _;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -11,7 +12,6 @@ use super::*;
 use crate::clock::Clock;
 use crate::fetch::LIMITS;
 use crate::poll::ask::ONCE;
-use crate::source::source;
 use crate::stub::{Stub, response};
 use crate::testing::{Mock, asking, kafka, messages, once, published};
 

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use contract::Record;
 use contract::records::DeadLetter;
+use sources::market::Market;
+use sources::source::{Endpoint, LookBack, Range};
 
-use crate::market::Market;
 use crate::published::fingerprint::{Fingerprints, MICROS_PER_DAY, NO_TIME};
 use crate::published::index::{Change, Index, Keep, Reading};
 use crate::published::recover::Recovered;
-use crate::source::{Endpoint, LookBack, Range};
 
 /// Days in the index beyond the look-back: a poll starts with a whole day, and with one of the exchange's time zone.
 const SPARE_DAYS: i64 = 3;

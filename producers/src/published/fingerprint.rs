@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use contract::{Column, Dataset, Decoder, Record, Rows, dataset};
-
-use crate::source::Tolerance;
+use sources::source::Tolerance;
 
 /// A record in 32 bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]

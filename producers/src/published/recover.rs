@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use anyhow::bail;
 use contract::codec;
 use service::kafka::Cluster;
+use sources::source::Source;
 
 use crate::publish::{Acknowledged, Route};
 use crate::published::filter::Filtered;
 use crate::published::fingerprint::{Fingerprint, Fingerprints};
 use crate::reread::{self, Published};
-use crate::source::Source;
 
 /// Most messages that are read back: more than a batch of pages has.
 const MAX_MESSAGES: usize = 500_000;

@@ -63,8 +63,9 @@ fn about<'q>(query: Query<'q>, (endpoint, item, first, last): BackfillKey<'_>) -
 
 #[cfg(test)]
 mod tests {
+    use sources::fixture::date;
+
     use super::*;
-    use crate::fixture::date;
 
     #[tokio::test]
     async fn a_backfill_goes_on_from_where_it_was() {

@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::Context as _;
 use chrono::{DateTime, NaiveDate, Utc};
 use service::settings;
-
-use crate::page::midnight;
-use crate::source::{Quota, Source};
+use sources::source::{Quota, Source};
+use sources::time::midnight;
 
 /// Share of the quota, one in so many, that is reserved for repairs.
 const REPAIRS_SHARE: u32 = 20;
@@ -102,19 +101,6 @@ impl Budget {
             }
         };
         (next, format!("{reason}; the next day begins at {from} UTC"))
-    }
-}
-
-impl Quota {
-    /// What another plan grants.
-    pub fn variable(&self) -> settings::Variable {
-        let doc = "Calls that the provider grants in a day (UTC), if not those of the plan that is taken for granted";
-        settings::Variable { name: self.env, default: None, doc, secret: false }
-    }
-
-    /// Calls that a request to an endpoint counts for.
-    pub fn cost(&self, endpoint: &str) -> u32 {
-        self.costs.iter().find(|(name, _)| *name == endpoint).map_or(1, |(_, calls)| *calls)
     }
 }
 

@@ -1,8 +1,8 @@
 use chrono::TimeDelta;
+use sources::fixture::at;
 use tempfile::TempDir;
 
 use super::*;
-use crate::fixture::at;
 
 const NOON: &str = "2026-11-20T12:00:00Z";
 

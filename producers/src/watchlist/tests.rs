@@ -1,5 +1,6 @@
+use sources::source;
+
 use super::*;
-use crate::source::source;
 
 fn items<'a>(watchlist: &'a Watchlist, source_name: &str, endpoint: &str) -> &'a [String] {
     let source = source(source_name).unwrap();
@@ -60,7 +61,7 @@ fn what_is_wrong_is_said_on_one_line() {
 fn the_watchlist_that_comes_with_tapedeck_can_be_polled() {
     let watchlist = Watchlist::parse(include_str!("../../watchlist.toml")).unwrap();
     // Nobody else has the files.
-    for source in crate::SOURCES.iter().filter(|source| !source.is_local()) {
+    for source in sources::SOURCES.iter().filter(|source| !source.is_local()) {
         for endpoint in source.endpoints {
             assert!(!watchlist.items(source, endpoint).is_empty(), "{}.{}", source.name, endpoint.name);
         }

@@ -1,6 +1,7 @@
+use sources::fixture::{at, date};
+use sources::source;
+
 use super::*;
-use crate::fixture::{at, date};
-use crate::source::source;
 use crate::state::Streak;
 
 fn standing(item: &str, answered: Option<&str>, error: Option<&str>) -> Standing {

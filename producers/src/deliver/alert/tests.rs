@@ -3,14 +3,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use service::health::Health;
+use sources::fixture::at;
+use sources::source;
 use tempfile::TempDir;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
-use crate::fixture::at;
 use crate::meters::Meters;
-use crate::source::source;
 use crate::state::{Attempt, Extent};
 
 const ENDPOINT: &str = "index_history";

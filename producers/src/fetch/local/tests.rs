@@ -1,3 +1,4 @@
+use sources::providers::file::part::path;
 use tempfile::TempDir;
 
 use super::*;
@@ -17,19 +18,6 @@ fn skipped(outcome: Result<Content, PageError>) -> String {
     match outcome {
         Err(PageError::Skip(reason) | PageError::GiveUp(reason)) => reason,
         other => panic!("{other:?}"),
-    }
-}
-
-#[test]
-fn a_path_says_which_part_of_which_file() {
-    for part in
-        [Part::Whole, Part::Window { offset: 0, header: true }, Part::Window { offset: 7_000_000_000, header: false }]
-    {
-        let path = path("deep/50% & more?.csv", part).unwrap();
-        assert_eq!(parse(&path), Some(("deep/50% & more?.csv".to_owned(), part)), "{path}");
-    }
-    for file in ["", "/etc/passwd", "../x", "a/../x", "./x", "a\0"] {
-        assert!(matches!(path(file, Part::Whole), Err(PageError::Skip(_))), "{file}");
     }
 }
 

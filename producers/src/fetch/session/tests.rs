@@ -1,6 +1,7 @@
+use sources::source;
+
 use super::*;
 use crate::fetch::{Fetcher, LIMITS};
-use crate::source::source;
 use crate::stub::{Stub, response};
 
 const OPTIONS: &str = "/v7/finance/options/AAPL?date=1";

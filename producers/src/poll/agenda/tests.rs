@@ -1,6 +1,7 @@
+use sources::fixture::{at, date};
+use sources::source;
+
 use super::*;
-use crate::fixture::{at, date};
-use crate::source::source;
 use crate::state::Streak;
 
 const WATCHLIST: &str = "[yahoo]\nchart = [\"AAPL\", \"BTC-USD\"]\noptions = [\"AAPL\"]";

@@ -1,8 +1,8 @@
+use sources::source;
 use tokio::time::Instant;
 
 use super::*;
 use crate::fetch::LIMITS;
-use crate::source::source;
 use crate::stub::{Stub, response};
 
 const HASTY: Patience = Patience {

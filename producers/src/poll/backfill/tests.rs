@@ -2,12 +2,12 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use simulator::{Config, Simulator};
+use sources::fixture::{at, date};
+use sources::source;
 use tempfile::TempDir;
 
 use super::*;
 use crate::clock::Clock;
-use crate::fixture::{at, date};
-use crate::source::source;
 use crate::stub::{Stub, response};
 use crate::testing::{asking, kafka, messages, once, published};
 

@@ -1,8 +1,8 @@
 use contract::records::OhlcvBar;
+use sources::fixture::{self, at, date};
+use sources::source;
 
 use super::*;
-use crate::fixture::{self, at, date};
-use crate::source::source;
 
 fn bar(day: &str, close: f64) -> Record {
     let parsed = fixture::parse(source("cboe").unwrap(), "index_history", "SKEW.csv").unwrap();
@@ -198,7 +198,8 @@ fn a_row_that_cannot_be_read_is_told_once() {
     let odd = || {
         let parsed = fixture::parse(cboe, "index_history", "VIX9D~odd_rows.csv").unwrap();
         let request = fixture::request("VIX9D");
-        let dead_letter = |reject: crate::source::Reject| reject.into_dead_letter(cboe, &cboe.endpoints[0], &request);
+        let dead_letter =
+            |reject: sources::response::Reject| reject.into_dead_letter(cboe, &cboe.endpoints[0], &request);
         (parsed.records, parsed.rejects.into_iter().map(dead_letter).collect())
     };
     let mut filter = Filter::new(&cboe.endpoints[0], "VIX9D", Want::Live, None, Known::default());

@@ -1,9 +1,9 @@
 use contract::Text;
 use contract::records::{Company, FinancialRatio, OhlcvBar};
+use sources::fixture;
+use sources::source;
 
 use super::*;
-use crate::fixture;
-use crate::source::source;
 
 const TOLERANCE: Tolerance = Tolerance { dataset: "ohlcv_bar", field: "adjusted_close", relative: 1e-6 };
 

@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use contract::Record;
 use rdkafka::mocking::MockCluster;
+use sources::fixture;
+use sources::source;
 
 use super::*;
-use crate::fixture;
 use crate::published::index::Change;
-use crate::source::source;
 
 #[test]
 fn what_lies_before_the_last_that_is_there_is_there_too() {

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
+use sources::source;
 
 use super::*;
-use crate::source::source;
 
 fn budget(calls: u32, planned: u32) -> Budget {
     let budget = Budget::new(calls);

@@ -1,5 +1,6 @@
+use sources::fixture::{at, date};
+
 use super::*;
-use crate::fixture::{at, date};
 
 fn days(there: &[&str], missing: &[&str]) -> Days {
     let dates = |texts: &[&str]| texts.iter().map(|text| date(text)).collect();

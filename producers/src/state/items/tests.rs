@@ -1,5 +1,6 @@
+use sources::fixture::at;
+
 use super::*;
-use crate::fixture::at;
 use crate::published::fingerprint::Fingerprint;
 use crate::published::index::Change;
 
