@@ -20,7 +20,7 @@ use crate::publish::{Acknowledged, PublishError, Publisher};
 use crate::published::filter::{Filter, Want, Whole};
 use crate::published::recover::{self, Recovered};
 use crate::run::{KAFKA_WAITS, Mode, Run, Stop};
-use crate::state::{Extent, Progress, State, Update};
+use crate::state::{BackfillProgress, Extent, State, Update};
 
 pub(crate) mod alert;
 mod connect;
@@ -280,7 +280,7 @@ impl<'a> Delivery<'a> {
         let before = before.unwrap_or_default();
         let calls = before.calls + cost.calls;
         let records = before.records + tally.published;
-        self.state.record_backfill(key, Progress { next_day, calls, records }).await
+        self.state.record_backfill(key, BackfillProgress { next_day, calls, records }).await
     }
 
     /// Counts and reports an item that has ended.

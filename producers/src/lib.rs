@@ -10,8 +10,6 @@ pub mod clock;
 pub mod commands;
 mod deliver;
 pub mod fetch;
-#[cfg(test)]
-mod hostile;
 pub mod meters;
 pub mod poll;
 pub mod progress;
@@ -21,7 +19,5 @@ mod reread;
 pub mod run;
 pub mod state;
 #[cfg(test)]
-mod stub;
-#[cfg(test)]
-mod testing;
+mod tests;
 pub mod watchlist;

@@ -96,8 +96,9 @@ create table if not exists publishing (id integer primary key check (id = 0));
 create table if not exists tail (key integer primary key, dataset text not null, body blob not null);
 ";
 
-/// Columns that files from earlier versions lack: table, column, and its declaration.
-const ADDED_COLUMNS: &[[&str; 3]] = &[["item", "alerted", "integer not null default 0"]];
+/// Columns that files from earlier versions lack: table, column, and the statement that adds it.
+const ADDED_COLUMNS: &[[&str; 3]] =
+    &[["item", "alerted", "alter table item add column alerted integer not null default 0"]];
 
 /// The state of one source.
 ///
@@ -199,11 +200,10 @@ async fn connect(options: SqliteConnectOptions) -> sqlx::Result<SqliteConnection
 
 /// Adds the columns that a file from an earlier version lacks. Only one process at a time opens the file.
 async fn add_columns(connection: &mut SqliteConnection) -> sqlx::Result<()> {
-    for [table, column, declaration] in ADDED_COLUMNS {
+    for [table, column, add] in ADDED_COLUMNS {
         let has = "select exists (select 1 from pragma_table_info(?) where name = ?)";
         if !sqlx::query_scalar::<_, bool>(has).bind(table).bind(column).fetch_one(&mut *connection).await? {
-            let add = format!("alter table {table} add column {column} {declaration}");
-            sqlx::raw_sql(sqlx::AssertSqlSafe(add)).execute(&mut *connection).await?;
+            sqlx::raw_sql(*add).execute(&mut *connection).await?;
         }
     }
     Ok(())

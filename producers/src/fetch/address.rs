@@ -5,8 +5,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use anyhow::{Context as _, bail};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Url, redirect};
+use service::secret::without_credentials;
 
 /// Most redirects of one request.
 const MAX_REDIRECTS: usize = 3;

@@ -12,8 +12,8 @@ use sources::parse::body::excerpt;
 use sources::response::PageError;
 use sources::source::{Auth, Base, Source};
 
-use super::Response;
 use super::identity::{REDACTED, written};
+use super::{Fetcher, Response};
 
 /// Most cookies that are kept of an answer, and the longest: Yahoo sends one of some 150 bytes.
 const MAX_COOKIES: usize = 16;

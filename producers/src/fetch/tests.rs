@@ -1,10 +1,12 @@
+use std::time::SystemTime;
+
 use sources::fixture::at;
 use sources::response::Parsed;
 use sources::source;
 use sources::source::{Auth, Endpoint, History};
 
 use super::*;
-use crate::stub::{Stub, response};
+use crate::tests::stub::{Stub, response};
 
 const SHORT: Limits = Limits {
     connect: Duration::from_millis(500),
@@ -116,7 +118,7 @@ async fn an_endpoint_that_is_elsewhere_is_asked_there() {
 
 #[tokio::test]
 async fn a_body_is_measured_after_decompression() {
-    let bomb = include_bytes!("../fixtures/two_megabytes_of_zeros.gz");
+    let bomb = include_bytes!("../../fixtures/two_megabytes_of_zeros.gz");
     let stub = Stub::answering(&[response("200 OK", &["Content-Encoding: gzip"], bomb)]).await;
     let error = fetcher("cboe", &stub.base).get(None, "/x").await.unwrap_err();
     assert_eq!(error, PageError::GiveUp("the body has more than 1048576 bytes".to_owned()));
@@ -124,7 +126,7 @@ async fn a_body_is_measured_after_decompression() {
 
 #[tokio::test]
 async fn a_body_that_was_packed_is_unpacked_and_one_packed_twice_is_refused() {
-    let packed = include_bytes!("../fixtures/two_megabytes_of_zeros.gz");
+    let packed = include_bytes!("../../fixtures/two_megabytes_of_zeros.gz");
     let answer = |encoding: &str| response("200 OK", &[&format!("Content-Encoding: {encoding}")], packed);
     let stub = Stub::answering(&[answer("gzip"), answer("gzip, gzip")]).await;
     let limits = Limits { body: 4 << 20, ..SHORT };
@@ -143,10 +145,10 @@ async fn a_provider_that_fails_again_and_again_is_left_alone_until_it_answers() 
     let fetcher = fetcher("cboe", &stub.base);
     for _ in 0..4 {
         let _ = fetcher.get(None, "/x").await;
-        assert_eq!(fetcher.rest(), None);
+        assert_eq!(fetcher.paused(), None);
     }
     let _ = fetcher.get(None, "/x").await;
-    let (left, why) = fetcher.rest().unwrap();
+    let (left, why) = fetcher.paused().unwrap();
     assert!(
         left <= Duration::from_secs(10) && why.starts_with("the provider has failed 5 times in a row"),
         "{left:?} {why}"
@@ -174,7 +176,7 @@ async fn a_days_calls_are_reserved_before_they_are_made_and_then_the_provider_is
     assert_eq!(fetcher.no_use_for(Class::Live), Duration::ZERO);
     let (wait, why) = fetcher.reserve(Class::Live, 1).await.unwrap_err();
     let until_midnight = Duration::from_secs(12 * 3600);
-    assert!(wait == until_midnight && why.starts_with("the 3 calls of the day"), "{wait:?} {why}");
+    assert!(wait == until_midnight && why.starts_with("the daily quota of 3 calls"), "{wait:?} {why}");
     // Who has not asked in vain does not know.
     assert_eq!([Class::Live, Class::Repair].map(|class| fetcher.no_use_for(class)), [until_midnight, Duration::ZERO]);
     fetcher.reserve(Class::Repair, 1).await.unwrap_err();
@@ -203,7 +205,7 @@ async fn what_is_wrong_with_an_item_says_nothing_of_the_provider() {
         for _ in 0..8 {
             fetcher.get(None, "/x").await.unwrap();
         }
-        assert_eq!(fetcher.rest(), None);
+        assert_eq!(fetcher.paused(), None);
     }
 }
 
@@ -211,7 +213,7 @@ async fn what_is_wrong_with_an_item_says_nothing_of_the_provider() {
 async fn a_providers_own_address_never_leads_to_this_machine() {
     let stub = Stub::answering(&[response("200 OK", &[], b"")]).await;
     let port = stub.base.rsplit_once(':').unwrap().1;
-    let client = client(source("cboe").unwrap(), SHORT, true, &Authorities::default()).unwrap();
+    let client = http::client(source("cboe").unwrap(), SHORT, true, &Authorities::default()).unwrap();
     let error = client.get(format!("https://localhost:{port}/x")).send().await.map_err(transport::failed).unwrap_err();
     let expected = "`localhost` leads to no address of the internet";
     assert!(matches!(&error, PageError::Retry(text) if text.contains(expected)), "{error:?}");
@@ -256,7 +258,7 @@ async fn a_redirect_is_not_followed() {
 #[test]
 fn a_wait_that_a_provider_asks_for_is_taken_within_bounds() {
     let now = SystemTime::from(at("2026-11-20T12:00:00Z"));
-    let seconds = |text| retry_after(text, now).map(|wait| wait.as_secs());
+    let seconds = |text| http::retry_after(text, now).map(|wait| wait.as_secs());
     assert_eq!(seconds("30"), Some(30));
     assert_eq!(seconds("Fri, 20 Nov 2026 12:00:45 GMT"), Some(45));
     assert_eq!((seconds("0"), seconds("Fri, 20 Nov 2020 12:00:00 GMT")), (Some(1), Some(1)));

@@ -12,8 +12,8 @@ use super::*;
 use crate::clock::Clock;
 use crate::fetch::LIMITS;
 use crate::poll::ask::ONCE;
-use crate::stub::{Stub, response};
-use crate::testing::{Mock, asking, kafka, messages, once, published};
+use crate::tests::stub::{Stub, response};
+use crate::tests::{Mock, asking, kafka, messages, once, published};
 
 mod recover;
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::Context as _;
 use chrono::{DateTime, NaiveDate, Utc};
 use service::settings;
-use sources::source::{Quota, Source};
+use sources::source::Source;
 use sources::time::midnight;
 
 /// Share of the quota, one in so many, that is reserved for repairs.

@@ -59,7 +59,7 @@ fn what_is_wrong_is_said_on_one_line() {
 
 #[test]
 fn the_watchlist_that_comes_with_tapedeck_can_be_polled() {
-    let watchlist = Watchlist::parse(include_str!("../../watchlist.toml")).unwrap();
+    let watchlist = Watchlist::parse(include_str!("../../../watchlist.toml")).unwrap();
     // Nobody else has the files.
     for source in sources::SOURCES.iter().filter(|source| !source.is_local()) {
         for endpoint in source.endpoints {

@@ -2,7 +2,7 @@ use sources::source;
 
 use super::*;
 use crate::fetch::{Fetcher, LIMITS};
-use crate::stub::{Stub, response};
+use crate::tests::stub::{Stub, response};
 
 const OPTIONS: &str = "/v7/finance/options/AAPL?date=1";
 const REFUSAL: &[u8] = br#"{"finance":{"result":null,"error":{"code":"Unauthorized","description":"Invalid Crumb"}}}"#;

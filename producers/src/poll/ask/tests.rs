@@ -3,7 +3,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::fetch::LIMITS;
-use crate::stub::{Stub, response};
+use crate::tests::stub::{Stub, response};
 
 const HASTY: Patience = Patience {
     attempts: 4,

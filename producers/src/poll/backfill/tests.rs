@@ -8,8 +8,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::Clock;
-use crate::stub::{Stub, response};
-use crate::testing::{asking, kafka, messages, once, published};
+use crate::tests::stub::{Stub, response};
+use crate::tests::{asking, kafka, messages, once, published};
 
 fn backfill(window: Option<u32>, from: &str, to: &str) -> anyhow::Result<Backfill> {
     let fmp = source("fmp").unwrap();

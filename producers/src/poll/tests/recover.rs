@@ -61,6 +61,6 @@ async fn a_crash_before_anything_was_noted_doubles_nothing() {
     assert_eq!(poll(&mock, folder, ["126.0", "117.0", "120.0"]).await, 0);
     // Nor is it doubled when the next process dies before it has asked.
     killed_before_the_note(&mock, folder, ["126.0", "117.0", "122.0"]).await;
-    assert_eq!(started(&mock, folder).await.0.len(), 1);
+    assert_eq!(started(&mock, folder).await.messages().len(), 1);
     assert_eq!(poll(&mock, folder, ["126.0", "117.0", "122.0"]).await, 0);
 }

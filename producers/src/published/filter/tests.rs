@@ -104,7 +104,7 @@ fn the_day_before_those_that_were_asked_for_may_be_the_exchanges_and_none_before
 #[test]
 fn a_record_of_the_future_does_not_move_the_days_that_are_asked_for() {
     let latest = Some(at("2027-06-01T00:00:00Z").timestamp_micros());
-    let known = ItemState { latest, ..Known::default() };
+    let known = Known { latest, ..Known::default() };
     let range = Want::Live.range(chart(), &known, date("2026-11-20")).unwrap();
     assert_eq!((range.first, range.last), (date("2026-10-21"), date("2026-11-21")));
 }

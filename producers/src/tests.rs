@@ -18,6 +18,9 @@ use crate::fetch::{Fetcher, LIMITS};
 use crate::run::{Mode, Run};
 use crate::watchlist::Watchlist;
 
+mod hostile;
+pub(crate) mod stub;
+
 pub(crate) type Mock = MockCluster<'static, DefaultProducerContext>;
 
 pub(crate) fn kafka() -> Mock {
