@@ -12,13 +12,13 @@ use consumers::meters::SinkMetrics;
 use consumers::relay::Relay;
 use consumers::replay_command;
 use consumers::sink::Sink;
-use consumers::store::{Database, StoreError};
 use consumers::verify::Verification;
 use contract::{Dataset, datasets};
 use service::health::Health;
 use service::kafka::Cluster;
 use service::registry::Registry;
 use service::{settings, shutdown, telemetry};
+use store::{Database, StoreError};
 use tokio::runtime::{Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 

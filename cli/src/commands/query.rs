@@ -3,27 +3,29 @@
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use consumers::store::{Database, Found};
 use service::settings;
+use store::{Database, Found};
+
+use crate::data_dir;
 
 /// Longest text shown in a column.
 const MAX_WIDTH: usize = 60;
 
 /// What to ask, and where.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// A `select`
     sql: String,
     /// Folder of the data, unless `TAPEDECK_DATABASE_URL` names a database
-    #[arg(long, default_value = crate::up::DATA_DIR)]
+    #[arg(long, default_value = data_dir::DEFAULT)]
     data_dir: PathBuf,
 }
 
 /// Prints what the query finds.
-pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let database = match settings::read_secret(&settings::DATABASE_URL)? {
         Some(address) => Database::new(address.expose())?,
-        None => Database::new(&crate::up::sqlite_address(&arguments.data_dir))?,
+        None => Database::new(&data_dir::sqlite_address(&arguments.data_dir))?,
     };
     let found = database.query(&arguments.sql).await?;
     match write!(io::stdout().lock(), "{}", table(&found)) {

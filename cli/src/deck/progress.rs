@@ -9,24 +9,24 @@ use serde::Deserialize;
 
 /// A line that a producer prints with `--progress`.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Report {
-    pub(crate) source: String,
+pub struct Report {
+    pub source: String,
     #[serde(default)]
-    pub(crate) endpoint: String,
+    pub endpoint: String,
     #[serde(default)]
-    pub(crate) item: String,
+    pub item: String,
     #[serde(default)]
-    pub(crate) items_done: u64,
+    pub items_done: u64,
     #[serde(default)]
-    pub(crate) items_total: u64,
+    pub items_total: u64,
     #[serde(default)]
-    pub(crate) published: u64,
+    pub published: u64,
     #[serde(default)]
-    pub(crate) rejected: u64,
+    pub rejected: u64,
     #[serde(default)]
-    pub(crate) error: Option<String>,
+    pub error: Option<String>,
     #[serde(default)]
-    pub(crate) done: bool,
+    pub done: bool,
 }
 
 /// Shows progress on standard error.

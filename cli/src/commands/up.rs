@@ -1,24 +1,20 @@
 //! `tapedeck up`: broker, producers, consumers and database on this machine, from nothing to rows.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use producers::SOURCES;
-use producers::source::Source;
-use producers::watchlist::Watchlist;
-use service::{settings, shutdown};
+use service::shutdown;
 use simulator::Simulator;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::data_dir;
+use crate::deck::polled::Polled;
+use crate::deck::progress::{Progress, Report};
+use crate::deck::summary::{Meter, Summary};
 use crate::deck::{Deck, Who};
-use crate::progress::{Progress, Report};
-use crate::summary::{Meter, Summary};
 
-/// Where data goes unless said otherwise.
-pub(crate) const DATA_DIR: &str = ".tapedeck";
 /// Kafka's usual port, so that Kafka tools find the embedded broker.
 const USUAL_PORT: u16 = 9092;
 /// Reports of producers that may wait to be shown.
@@ -35,7 +31,7 @@ const QUERY: &str = "select source, symbol, count(*) as bars, min(trading_date) 
 
 /// What to run.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// Poll simulated providers on this machine: no network and no keys needed
     #[arg(long)]
     demo: bool,
@@ -46,26 +42,21 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
     /// Folder of all data and logs, created when missing
-    #[arg(long, default_value = DATA_DIR)]
+    #[arg(long, default_value = data_dir::DEFAULT)]
     data_dir: PathBuf,
     /// Port of the embedded broker; another free one when it is taken, or for 0
     #[arg(long, default_value_t = USUAL_PORT)]
     kafka_port: u16,
 }
 
-/// Address of the embedded database in a data folder.
-pub(crate) fn sqlite_address(data_dir: &Path) -> String {
-    format!("sqlite:{}", data_dir.join("tapedeck.db").display())
-}
-
 /// Runs until everything is stored (`--once`) or Ctrl-C.
-pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let stop = shutdown::token()?;
     let began = Instant::now();
     let folder = &arguments.data_dir;
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create data folder `{}`", folder.display()))?;
     let folder = &folder.canonicalize()?;
-    let _lock = lock(folder)?;
+    let _lock = data_dir::lock(folder)?;
     let simulator = if arguments.demo { Some(Simulator::start(simulator::Config::default()).await?) } else { None };
     let polled = Polled::choose(simulator.as_ref(), folder)?;
     let mut deck = Deck::start(folder, arguments.kafka_port, &stop).await?;
@@ -94,74 +85,6 @@ fn finish(arguments: &Arguments, database: &str, summary: Option<Finished>) -> a
         bail!("not everything could be polled: {failed}");
     }
     Ok(())
-}
-
-/// One tapedeck per folder.
-fn lock(folder: &Path) -> anyhow::Result<File> {
-    let path = folder.join("lock");
-    let file = File::create(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
-    if file.try_lock().is_err() {
-        bail!("another tapedeck uses data folder `{}`: stop it, or choose another with --data-dir", folder.display());
-    }
-    Ok(file)
-}
-
-/// What makes a producer ask the simulator in the place of a provider; it makes no pauses for one on this machine.
-pub(crate) fn simulated_by(simulator: &Simulator, source: &Source) -> Vec<(String, String)> {
-    let others = source.other_bases().into_iter().map(|base| base.env);
-    let addresses = std::iter::once(source.base_url_env).chain(others);
-    let key = source.key_variable().map(|key| (key.name.to_owned(), Simulator::key(source.name).to_owned()));
-    addresses.map(|variable| (variable.to_owned(), simulator.url(source.name))).chain(key).collect()
-}
-
-/// Which sources are polled, and with what environment.
-struct Polled {
-    sources: Vec<&'static str>,
-    left_out: Vec<String>,
-    environment: Vec<(String, String)>,
-}
-
-impl Polled {
-    fn choose(simulator: Option<&Simulator>, folder: &Path) -> anyhow::Result<Polled> {
-        match simulator {
-            Some(simulator) => Polled::demo(simulator, folder),
-            None => Polled::real(),
-        }
-    }
-
-    fn demo(simulator: &Simulator, folder: &Path) -> anyhow::Result<Polled> {
-        let watchlist = folder.join("demo-watchlist.toml");
-        std::fs::write(&watchlist, simulator.watchlist_toml())
-            .with_context(|| format!("cannot write `{}`", watchlist.display()))?;
-        let mut environment = vec![(settings::WATCHLIST.name.to_owned(), watchlist.display().to_string())];
-        let simulated = || SOURCES.iter().filter(|source| !source.is_local());
-        for source in simulated() {
-            environment.extend(simulated_by(simulator, source));
-        }
-        Ok(Polled { sources: simulated().map(|source| source.name).collect(), left_out: Vec::new(), environment })
-    }
-
-    fn real() -> anyhow::Result<Polled> {
-        let watchlist = Watchlist::load()?;
-        let (mut sources, mut left_out) = (Vec::new(), Vec::new());
-        for source in SOURCES {
-            let missing = match source.key_variable() {
-                Some(key) => settings::read_secret(&key)?.is_none().then_some(key),
-                None => None,
-            };
-            if let Some(key) = missing {
-                left_out.push(format!("{}: left out, `{}` is not set ({})", source.name, key.name, key.doc));
-            } else if source.endpoints.iter().all(|endpoint| watchlist.items(source, endpoint).is_empty()) {
-                left_out.push(format!("{}: left out, the watchlist has no item of it", source.name));
-            } else {
-                sources.push(source.name);
-            }
-        }
-        if sources.is_empty() {
-            bail!("nothing to poll: {}", left_out.join("; "));
-        }
-        Ok(Polled { sources, left_out, environment: Vec::new() })
-    }
 }
 
 /// How a run with `--once` ended.
@@ -212,7 +135,7 @@ fn greet(deck: &Deck, arguments: &Arguments, progress: &Progress, polled: &Polle
 
 fn hint(arguments: &Arguments) -> String {
     let folder = arguments.data_dir.display().to_string();
-    let option = if folder == DATA_DIR { String::new() } else { format!("--data-dir {folder} ") };
+    let option = if folder == data_dir::DEFAULT { String::new() } else { format!("--data-dir {folder} ") };
     format!("try: ./tapedeck query {option}\"{QUERY}\"")
 }
 

@@ -1,22 +1,26 @@
-//! `tapedeck bench pipeline`: old days of many symbols, from the simulator by the producer that ships onto Kafka, and by the
+//! `tapedeck-bench pipeline`: old days of many symbols, from the simulator by the producer that ships onto Kafka, and by the
 //! consumer that ships into the database at the same time.
 
 use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
+use cli::deck::child::Child;
+use cli::deck::progress::Report as Progress;
 use contract::topic;
 use serde::Serialize;
 use simulator::{Config, Simulator};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use super::{Bench, generated, resident_mb};
-use crate::child::Child;
-use crate::progress::Report as Progress;
+use crate::bars::generated;
+use crate::limits::copy_rate;
+use crate::memory::resident_mb;
+use crate::report::{print, told};
+use crate::setup::{Bench, on_bench};
 
 /// Symbols and years for which there is a limit: 1.26 million bars in 252 sessions a year, some more in the simulator's.
-pub(super) const SYMBOLS: usize = 500;
+const SYMBOLS: usize = 500;
 /// See [`SYMBOLS`].
-pub(super) const YEARS: u32 = 10;
+const YEARS: u32 = 10;
 /// Seconds from the start until all of them may be on Kafka.
 const KAFKA_LIMIT: f64 = 15.0;
 /// Seconds from the start until all of them may be in the database.
@@ -24,9 +28,38 @@ const DATABASE_LIMIT: f64 = 25.0;
 /// The simulator's symbol that trades every day.
 const NO_SHARE: &str = "SIM-USD";
 
+/// Measure a backfill from the simulator to the database
+///
+/// `producer backfill` publishes old daily bars of many symbols while `consumer run` stores them. The clock stops when
+/// all of them are in the database. The simulator prepares its responses before the clock starts, and no pauses are
+/// made between requests to it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: tapedeck-bench pipeline --symbols 50 --years 2")]
+pub(crate) struct Arguments {
+    /// Number of shares
+    #[arg(long, default_value_t = SYMBOLS)]
+    symbols: usize,
+    /// Years of daily bars
+    #[arg(long, default_value_t = YEARS, value_parser = clap::value_parser!(u32).range(1..=10))]
+    years: u32,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+    /// Fail when it takes longer than its limit
+    #[arg(long)]
+    check: bool,
+}
+
+/// Measures and prints.
+pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let report = on_bench(async |bench| bench.pipeline(arguments.symbols, arguments.years).await).await?;
+    print(&report, arguments.json)?;
+    told(&report.missed, arguments.check)
+}
+
 /// What was measured.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+struct Report {
     symbols: usize,
     years: u32,
     bars: u64,
@@ -44,11 +77,11 @@ pub(super) struct Report {
     consumer_resident_mb: f64,
     database: String,
     /// Limits that were not kept.
-    pub(super) missed: Vec<String>,
+    missed: Vec<String>,
 }
 
 impl Bench {
-    pub(super) async fn pipeline(&self, symbols: usize, years: u32) -> anyhow::Result<Report> {
+    async fn pipeline(&self, symbols: usize, years: u32) -> anyhow::Result<Report> {
         ensure!(symbols > 0, "`--symbols` must be at least 1");
         let simulator = Simulator::start(Config { symbols: symbols + 1, years, ..Config::default() }).await?;
         let shares: Vec<String> = simulator.symbols().into_iter().filter(|symbol| symbol != NO_SHARE).collect();
@@ -65,7 +98,7 @@ impl Bench {
         let consumer_resident_mb = resident_mb(consumer.id())?;
         consumer.stop().await?;
         self.check(bars).await?;
-        let copy_rows_per_second = self.database.copy_rate(self.dataset, &generated(bars / 4)).await?;
+        let copy_rows_per_second = copy_rate(&self.database, self.dataset, &generated(bars / 4)).await?;
         let bars_per_second = bars as f64 / database_seconds;
         let has_limit = (symbols, years) == (SYMBOLS, YEARS);
         Ok(Report {

@@ -19,24 +19,24 @@ const FIRST: NaiveDate = NaiveDate::from_ymd_opt(100, 1, 1).expect("a date");
 
 /// A response and what it answers.
 #[derive(Debug)]
-pub(super) struct Input {
-    pub(super) source: &'static Source,
-    pub(super) endpoint: &'static Endpoint,
-    pub(super) item: String,
-    pub(super) offset: u64,
+pub(crate) struct Input {
+    pub(crate) source: &'static Source,
+    pub(crate) endpoint: &'static Endpoint,
+    pub(crate) item: String,
+    pub(crate) offset: u64,
     /// The file that it is from.
-    pub(super) name: String,
-    pub(super) body: Vec<u8>,
+    pub(crate) name: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Input {
     /// Reads it.
-    pub(super) fn parse(&self) -> anyhow::Result<Parsed> {
+    pub(crate) fn parse(&self) -> anyhow::Result<Parsed> {
         self.outcome((self.endpoint.parse)(&self.request(), &self.body))
     }
 
     /// Reads it and scores its articles.
-    pub(super) fn read(&self) -> anyhow::Result<Parsed> {
+    pub(crate) fn read(&self) -> anyhow::Result<Parsed> {
         self.outcome(self.endpoint.read(&self.request(), &self.body))
     }
 
@@ -50,7 +50,7 @@ impl Input {
 }
 
 /// The response in a file.
-pub(super) fn named(of: &[String]) -> anyhow::Result<Input> {
+pub(crate) fn named(of: &[String]) -> anyhow::Result<Input> {
     let [name, endpoint, item, file] = of else { anyhow::bail!("name a source, an endpoint, an item and a file") };
     let source = source(name).map_err(anyhow::Error::msg)?;
     let endpoint = source.endpoint(endpoint).map_err(anyhow::Error::msg)?;
@@ -59,7 +59,7 @@ pub(super) fn named(of: &[String]) -> anyhow::Result<Input> {
 }
 
 /// For every endpoint its longest recorded response, if there is one, and its longest fixture.
-pub(super) fn all() -> anyhow::Result<Vec<Input>> {
+pub(crate) fn all() -> anyhow::Result<Vec<Input>> {
     let samples = samples()?;
     let mut inputs = Vec::new();
     for source in producers::SOURCES {

@@ -1,20 +1,22 @@
-//! `tapedeck bench idle`: what a daemon costs that has nothing to do.
+//! `tapedeck-bench idle`: what a daemon costs that has nothing to do.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use cli::deck::child::Child;
+use cli::deck::progress::Report as Progress;
 use producers::clock::Clock;
 use serde::Serialize;
 use simulator::{Config, Simulator};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::time::{sleep, timeout};
 
-use super::{Bench, PATIENCE, WATCHLIST, memory_mb, resident_mb};
-use crate::child::Child;
-use crate::progress::Report as Progress;
+use crate::memory::{memory_mb, resident_mb};
+use crate::report::{print, told};
+use crate::setup::{Bench, PATIENCE, WATCHLIST, on_bench};
 
 /// Items for which there is a limit.
-pub(super) const ITEMS: usize = 10_000;
+const ITEMS: usize = 10_000;
 /// Most memory that they may keep resident, in MB.
 const MEMORY_LIMIT_MB: f64 = 150.0;
 /// Largest share of a core that they may take, in percent.
@@ -22,9 +24,36 @@ const CORE_LIMIT_PERCENT: f64 = 5.0;
 /// The kernel counts a process' time in these, on every architecture that we run on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// Measure what a daemon costs while nothing is due
+///
+/// Runs `producer run` with many items, all of which the simulator answers in a first round, and then watches it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: tapedeck-bench idle --items 1000 --seconds 10")]
+pub(crate) struct Arguments {
+    /// Number of items on the watchlist
+    #[arg(long, default_value_t = ITEMS)]
+    items: usize,
+    /// Seconds to watch the daemon after the first round
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+    /// Fail when it costs more than its limit
+    #[arg(long)]
+    check: bool,
+}
+
+/// Measures and prints.
+pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let report = on_bench(async |bench| bench.idle(arguments.items, arguments.seconds).await).await?;
+    print(&report, arguments.json)?;
+    told(&report.missed, arguments.check)
+}
+
 /// What was measured.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+struct Report {
     items: usize,
     /// What the first round took, in which each was asked for and published.
     round_seconds: f64,
@@ -37,11 +66,11 @@ pub(super) struct Report {
     /// Most memory that it had resident, in the first round that is.
     most_resident_mb: f64,
     /// Limits that were not kept.
-    pub(super) missed: Vec<String>,
+    missed: Vec<String>,
 }
 
 impl Bench {
-    pub(super) async fn idle(&self, items: usize, seconds: u64) -> anyhow::Result<Report> {
+    async fn idle(&self, items: usize, seconds: u64) -> anyhow::Result<Report> {
         ensure!(items > 0, "`--items` must be at least 1");
         let simulator = Simulator::start(Config { symbols: items, years: 1, ..Config::default() }).await?;
         // Bars up to today: days that were missing would be asked for again.

@@ -1,4 +1,4 @@
-//! `tapedeck bench upsert`: the consumer from a filled topic, beside what the database can do at best and what a plain
+//! `tapedeck-bench upsert`: the consumer from a filled topic, beside what the database can do at best and what a plain
 //! client does.
 
 use std::time::{Duration, Instant};
@@ -8,14 +8,37 @@ use producers::publish::Publisher;
 use serde::Serialize;
 use service::settings;
 
-use super::{Bench, PATIENCE, generated, publish, resident_mb};
+use crate::bars::{generated, publish};
+use crate::limits::{copy_rate, values_rate};
+use crate::memory::resident_mb;
+use crate::report::print;
+use crate::setup::{Bench, PATIENCE, on_bench};
 
 /// Rows that are written by `COPY` and by 500-row upserts; more would take long and say nothing else.
 const MOST_COMPARED: u64 = 500_000;
 
+/// Measure the consumer from a filled topic
+///
+/// Compares it with plain `COPY` and with 500-row upserts of the same rows, against the same database in the same run.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: tapedeck-bench upsert --rows 200000 --json")]
+pub(crate) struct Arguments {
+    /// Bars in the topic
+    #[arg(long, default_value_t = 1_000_000)]
+    rows: u64,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Measures and prints.
+pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    print(&on_bench(async |bench| bench.upsert(arguments.rows).await).await?, arguments.json)
+}
+
 /// What was measured; all in one run against the same database.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+struct Report {
     rows: u64,
     /// (a) Plain `COPY` into the same keyed table, one connection: the database's limit.
     copy_rows_per_second: Option<f64>,
@@ -37,7 +60,7 @@ pub(super) struct Report {
 }
 
 impl Bench {
-    pub(super) async fn upsert(&self, rows: u64) -> anyhow::Result<Report> {
+    async fn upsert(&self, rows: u64) -> anyhow::Result<Report> {
         let mut publisher = Publisher::connect(&self.cluster, "bench", &[self.dataset]).await?;
         publish(&mut publisher, rows, 0).await?;
         let (fresh_rows_per_second, fresh_mb) = self.consume("fresh", &[], rows).await?;
@@ -47,8 +70,8 @@ impl Bench {
             self.consume("replay", &[(settings::SINK.name, "replay")], 2 * rows).await?;
         drop(publisher);
         let compared = generated(rows.min(MOST_COMPARED));
-        let copy_rows_per_second = self.database.copy_rate(self.dataset, &compared).await?;
-        let values_rows_per_second = self.database.values_rate(self.dataset, &compared).await?;
+        let copy_rows_per_second = copy_rate(&self.database, self.dataset, &compared).await?;
+        let values_rows_per_second = values_rate(&self.database, self.dataset, &compared).await?;
         Ok(Report {
             rows,
             copy_rows_per_second,
@@ -65,7 +88,7 @@ impl Bench {
 
     /// Runs a consumer until it has read so many rows more; gives its speed from its first commit to its last, and its
     /// memory.
-    pub(super) async fn consume(
+    pub(crate) async fn consume(
         &self,
         name: &str,
         environment: &[(&str, &str)],

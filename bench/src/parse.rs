@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use contract::Record;
 use serde::Serialize;
 
-use super::inputs::{self, Input};
-use super::resident_mb;
+use crate::inputs::{self, Input};
+use crate::memory::resident_mb;
 
 /// How often each response has its turn: a machine that others use too is slow for seconds.
 const TURNS: usize = 3;
@@ -25,9 +26,37 @@ const WORKBOOK: &[u8] = b"\xd0\xcf\x11\xe0";
 /// What a Parquet file begins with, whose bytes say little of its rows.
 const PARQUET: &[u8] = b"PAR1";
 
+/// Measure how fast providers' responses are read, on one core
+///
+/// Reads the fixtures of the repository, made longer, and recorded responses where they lie beside the repository.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: tapedeck-bench parse --of yahoo chart AAPL response.json")]
+pub(crate) struct Arguments {
+    /// Read the response in a file instead
+    #[arg(long, num_args = 4, value_names = ["SOURCE", "ENDPOINT", "ITEM", "FILE"])]
+    of: Vec<String>,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+    /// Fail when one is slower than its target
+    #[arg(long)]
+    check: bool,
+}
+
+/// Measures and prints.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let speeds = measure(&arguments.of)?;
+    println!("{}", if arguments.json { serde_json::to_string(&speeds)? } else { table(&speeds) });
+    let missed = speeds.iter().filter(|speed| speed.is_missed()).count();
+    if arguments.check && missed > 0 {
+        bail!("{missed} of {} responses are read more slowly than their target", speeds.len());
+    }
+    Ok(())
+}
+
 /// What was measured of one response.
 #[derive(Debug, Serialize)]
-pub(super) struct Speed {
+struct Speed {
     source: &'static str,
     endpoint: &'static str,
     response: String,
@@ -48,7 +77,7 @@ pub(super) struct Speed {
 }
 
 /// Reads the response that is named by source, endpoint, item and file, or else those of every endpoint.
-pub(super) fn measure(of: &[String]) -> anyhow::Result<Vec<Speed>> {
+fn measure(of: &[String]) -> anyhow::Result<Vec<Speed>> {
     let inputs = if of.is_empty() { inputs::all()? } else { vec![inputs::named(of)?] };
     let mut times = vec![Times::default(); inputs.len()];
     for _ in 0..TURNS {
@@ -132,13 +161,13 @@ fn target(body: &[u8]) -> Option<f64> {
 
 impl Speed {
     /// Whether it is slower than is wanted.
-    pub(super) fn is_missed(&self) -> bool {
+    fn is_missed(&self) -> bool {
         self.target.is_some_and(|target| self.megabytes_per_second < target)
     }
 }
 
 /// A line for each response.
-pub(super) fn table(speeds: &[Speed]) -> String {
+fn table(speeds: &[Speed]) -> String {
     let mut text = format!("{:>7} {:>7} {:>9} {:>8}  response", "MB/s", "target", "kB", "records");
     for speed in speeds {
         let target = speed.target.map_or("-".to_owned(), |target| format!("{target:.0}"));

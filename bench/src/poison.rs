@@ -1,4 +1,4 @@
-//! `tapedeck bench poison`: what one bad record costs the good ones behind it.
+//! `tapedeck-bench poison`: what one bad record costs the good ones behind it.
 
 use anyhow::Context as _;
 use contract::Record;
@@ -6,14 +6,35 @@ use contract::records::OhlcvBar;
 use producers::publish::Publisher;
 use serde::Serialize;
 
-use super::{Bench, bar};
+use crate::bars::bar;
+use crate::report::print;
+use crate::setup::{Bench, on_bench};
 
 /// The bad record's symbol; no good one has it.
 const SYMBOL: &str = "POISON";
 
+/// Measure what one bad record among many costs its partition
+///
+/// Once with a record that the consumer refuses, once with one that only the database refuses.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: tapedeck-bench poison --rows 100000")]
+pub(crate) struct Arguments {
+    /// Good bars in the topic, each time
+    #[arg(long, default_value_t = 500_000)]
+    rows: u64,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Measures and prints.
+pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    print(&on_bench(async |bench| bench.poison(arguments.rows).await).await?, arguments.json)
+}
+
 /// What was measured, once with a record that the consumer refuses and once with one that only the database refuses.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+struct Report {
     rows: u64,
     refused_by_consumer: Cost,
     refused_by_database: Cost,
@@ -34,7 +55,7 @@ struct Cost {
 }
 
 impl Bench {
-    pub(super) async fn poison(&self, rows: u64) -> anyhow::Result<Report> {
+    async fn poison(&self, rows: u64) -> anyhow::Result<Report> {
         let mut publisher = Publisher::connect(&self.cluster, "bench", &[self.dataset]).await?;
         let refused_by_consumer = self.cost(&mut publisher, rows, 0, |bar| bar.low = Some(bar.close + 9.0)).await?;
         self.execute(&format!("alter table {} add check (symbol <> '{SYMBOL}')", self.dataset.name)).await?;

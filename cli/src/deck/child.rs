@@ -19,22 +19,22 @@ const RESTART_WAIT: Duration = Duration::from_millis(300);
 
 /// How to start a child.
 #[derive(Debug, Clone)]
-pub(crate) struct Recipe {
+pub struct Recipe {
     /// Name for messages, the log and the file with its process id.
-    pub(crate) name: String,
+    pub name: String,
     /// Executable, beside ours.
-    pub(crate) program: &'static str,
+    pub program: &'static str,
     /// Its arguments.
-    pub(crate) arguments: Vec<String>,
+    pub arguments: Vec<String>,
     /// Its environment, beside ours.
-    pub(crate) environment: Vec<(String, String)>,
+    pub environment: Vec<(String, String)>,
     /// Whether we read what it prints.
-    pub(crate) piped: bool,
+    pub piped: bool,
 }
 
 /// A child that runs.
 #[derive(Debug)]
-pub(crate) struct Child {
+pub struct Child {
     recipe: Recipe,
     folder: PathBuf,
     process: Process,
@@ -45,24 +45,24 @@ pub(crate) struct Child {
 
 impl Child {
     /// Starts it; its log goes to `logs` in the folder, its process id to `run`.
-    pub(crate) fn start(recipe: Recipe, folder: &Path) -> anyhow::Result<Child> {
+    pub fn start(recipe: Recipe, folder: &Path) -> anyhow::Result<Child> {
         let mut process = spawn(&recipe, folder)?;
         let stdin = process.stdin.take();
         Ok(Child { recipe, folder: folder.to_owned(), process, stdin, started: vec![Instant::now()] })
     }
 
     /// What it prints, once.
-    pub(crate) fn stdout(&mut self) -> Option<ChildStdout> {
+    pub fn stdout(&mut self) -> Option<ChildStdout> {
         self.process.stdout.take()
     }
 
     /// Waits until it ends.
-    pub(crate) async fn wait(&mut self) -> anyhow::Result<ExitStatus> {
+    pub async fn wait(&mut self) -> anyhow::Result<ExitStatus> {
         self.process.wait().await.with_context(|| format!("cannot wait for `{}`", self.recipe.name))
     }
 
     /// Starts it again after it has ended by itself, unless it does so too often.
-    pub(crate) async fn restart(&mut self, status: ExitStatus) -> anyhow::Result<()> {
+    pub async fn restart(&mut self, status: ExitStatus) -> anyhow::Result<()> {
         self.started.retain(|started| started.elapsed() < RESTART_WINDOW);
         if self.started.len() > MAX_RESTARTS {
             let last = std::fs::read_to_string(self.log()).unwrap_or_default();
@@ -78,7 +78,7 @@ impl Child {
     }
 
     /// Stops it in good order by ending its standard input; kills it when that takes too long.
-    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+    pub async fn stop(mut self) -> anyhow::Result<()> {
         drop(self.stdin.take());
         if tokio::time::timeout(STOP_PATIENCE, self.process.wait()).await.is_err() {
             tracing::warn!(child = self.recipe.name, "did not stop in time, killing it");
@@ -91,12 +91,12 @@ impl Child {
     }
 
     /// Its process id while it runs.
-    pub(crate) fn id(&self) -> Option<u32> {
+    pub fn id(&self) -> Option<u32> {
         self.process.id()
     }
 
     /// Where its log is.
-    pub(crate) fn log(&self) -> PathBuf {
+    pub fn log(&self) -> PathBuf {
         log_file(&self.folder, &self.recipe.name)
     }
 }
@@ -110,7 +110,7 @@ fn pid_file(folder: &Path, name: &str) -> PathBuf {
 }
 
 /// Where a child writes the address of its health server.
-pub(crate) fn health_file(folder: &Path, name: &str) -> PathBuf {
+pub fn health_file(folder: &Path, name: &str) -> PathBuf {
     folder.join("run").join(format!("{name}.health"))
 }
 
