@@ -1,26 +1,28 @@
-//! Decimals, as providers send money: exact to [`SCALE`] digits after the point, what follows is rounded away.
+//! Decimals, as providers send money: exact to [`SCALE`] digits after the point; further digits are rounded.
 //!
-//! Twelve digits hold whatever is paid; more of them come from doubles that a provider has printed.
+//! Twelve digits are enough for every price and amount; further digits come from doubles that a provider has printed.
 //!
-//! On the wire they are Avro's: two's complement, the highest byte first, of the value times ten to the [`SCALE`].
+//! On the wire a decimal is Avro's: the value times ten to the [`SCALE`], in two's complement, the highest byte first.
 
 use rust_decimal::Decimal;
 
-/// Digits after the point that a decimal can have.
+/// Most digits after the point.
 pub const SCALE: u32 = 12;
-/// Digits before the point that it can have; 28 in all.
+/// Most digits before the point. `rust_decimal` holds 28 digits in all.
 pub const MAX_WHOLE_DIGITS: u32 = 26;
 /// Most bytes on the wire.
 const MAX_BYTES: usize = size_of::<i128>();
 /// Most digits of a number that is read in 64 bits.
 const MAX_SHORT_DIGITS: usize = 18;
 
-/// Reads a number, also one with an exponent; None when it is none, or has more than [`MAX_WHOLE_DIGITS`] before the point.
+/// Reads a number, with or without an exponent, and rounds it to [`SCALE`] digits after the point.
+///
+/// None when the text is not a number, or has more than [`MAX_WHOLE_DIGITS`] digits before the point.
 pub fn parse(text: &str) -> Option<Decimal> {
     short(text).or_else(|| any(text))
 }
 
-/// Reads a number of few digits, with a point among them or not: nearly all are, and this is several times as fast.
+/// Reads a number of few digits, with or without a point: nearly all are like this, and it is several times as fast.
 fn short(text: &str) -> Option<Decimal> {
     let (is_negative, digits) = match text.as_bytes() {
         [b'-', digits @ ..] => (true, digits),
@@ -41,7 +43,7 @@ fn short(text: &str) -> Option<Decimal> {
 
 /// Reads any number.
 fn any(text: &str) -> Option<Decimal> {
-    // The library takes `_` between digits.
+    // The library accepts `_` between digits.
     let is_number = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
     let is_scientific = text.contains(['e', 'E']);
     let read = if is_scientific { Decimal::from_scientific(text) } else { text.parse() };
@@ -82,7 +84,7 @@ fn unscaled(value: Decimal) -> Option<i128> {
     (number.unsigned_abs() < 10_u128.pow(SCALE + MAX_WHOLE_DIGITS)).then_some(number)
 }
 
-/// Whether a byte says nothing but the sign of the next one.
+/// Whether a byte only repeats the sign of the next one.
 fn is_sign(byte: u8, next: u8) -> bool {
     byte == 0x00 && next < 0x80 || byte == 0xff && next >= 0x80
 }

@@ -70,5 +70,4 @@ pub(super) const LONG_SENTENCES: &[(&str, usize)] = &[
     ("CONTRIBUTING.md", 5),
     ("README.md", 21),
     ("RELIABILITY.md", 12),
-    ("schemas/README.md", 3),
 ];
