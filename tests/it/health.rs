@@ -188,7 +188,7 @@ fn a_consumer_whose_loop_hangs_says_so_and_ends_with_code_70() {
     consumer.process.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     let lines: Vec<&str> = said.lines().filter(|line| line.contains("ERROR")).collect();
     assert_eq!(lines.len(), 1, "{said}");
-    assert!(lines[0].contains("nothing was heard of `sink ohlcv_bar` for "), "{said}");
+    assert!(lines[0].contains("no heartbeat of `sink ohlcv_bar` for "), "{said}");
 }
 
 #[test]

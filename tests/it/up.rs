@@ -164,7 +164,7 @@ fn without_a_key_fred_is_left_out_and_it_says_why() {
     let arguments = ["up", "--once", "--data-dir", folder.path().to_str().unwrap()];
     let said = fail("tapedeck", &arguments, &environment);
     assert!(said.contains("fred: left out, `FRED_API_KEY` is not set"), "{said}");
-    assert!(said.contains("yahoo: left out, the watchlist has no item of it"), "{said}");
+    assert!(said.contains("yahoo: left out, the watchlist has no item for it"), "{said}");
 }
 
 #[test]
