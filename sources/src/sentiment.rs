@@ -1,13 +1,13 @@
-//! How a text sounds, in the words of the markets.
+//! The sentiment of a text, scored with the vocabulary of financial markets.
 //!
-//! The same text has the same score in every process, for which the analyser (finvader on top of vader-sentimental) needs
-//! help: it walks through tables in the order of their hashes, which is another one in each process.
+//! The same text has the same score in every process. The analyser (finvader, on top of vader-sentimental) does not
+//! ensure that: it iterates over hash tables, whose order differs between processes. Hence three measures:
 //!
-//! - Words that strengthen and weaken are added up in that order: the sums differ in their last bits, so they are rounded.
-//! - Exclamation and question marks are added to a sum by its sign, and a sum that is zero has that of its last bits. So
-//!   there are none.
-//! - Of two idioms within six words the one that comes first in that order counts for all. So there are none: their words
-//!   are taken apart. `the bombing` and `bad assets` lose nothing by it, which were taken for praise.
+//! - It adds up intensifiers in that order, so sums differ in their last bits. Scores are rounded.
+//! - It adds exclamation and question marks to a sum by its sign; the sign of a sum near zero depends on its last bits.
+//!   The marks are removed.
+//! - Of two idioms within six words, only the one first in that order counts. Idioms are broken up. `the bombing` and
+//!   `bad assets`, which it mistakes for praise, even gain by that.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -15,9 +15,9 @@ use std::sync::LazyLock;
 use contract::{Record, Text};
 use finvader::FinVader;
 
-/// Who scores: the name and version of the crate, as other versions may score otherwise.
+/// Name and version of the scoring crate, as another version may score differently.
 pub const SCORER: &str = "finvader 0.1.0";
-/// The analyser's idioms, and a word that says nothing, which it uses so itself.
+/// The analyser's idioms, and a neutral word to break them up, which the analyser itself uses for that.
 const IDIOMS: [&[&str]; 6] = [
     &["the", "shit"],
     &["the", "bomb"],
@@ -28,16 +28,16 @@ const IDIOMS: [&[&str]; 6] = [
 ];
 const ONE_WORD_IDIOM: &str = "badass";
 const NO_MEANING: &str = "item";
-/// Four decimals of a score, and the nine behind which the order of summing up is seen.
+/// Four decimals, which a score has; nine decimals, beyond which the order of summation shows.
 const SCALE: f64 = 1e4;
 const SURE_SCALE: f64 = 1e9;
-/// Most bytes of a text that are read: a headline and its summary have some hundred.
+/// Most bytes of a text that are scored: a headline and its summary have some hundred.
 const MAX_TEXT_BYTES: usize = 4096;
 
-/// Loads its word lists once.
+/// The analyser: it loads its word lists once.
 static ANALYSER: LazyLock<FinVader> = LazyLock::new(FinVader::new);
 
-/// How a text sounds.
+/// The sentiment of a text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sentiment {
     /// From -1 (bad) to 1 (good).
@@ -50,7 +50,7 @@ pub struct Sentiment {
     pub positive: f64,
 }
 
-/// Scores a text. The same text has the same score.
+/// Scores a text. The same text always has the same score.
 pub fn score(text: &str) -> Sentiment {
     let said = ANALYSER.analyze(&without_idioms(&beginning(text).replace(['!', '?'], " ")));
     Sentiment {
@@ -61,7 +61,7 @@ pub fn score(text: &str) -> Sentiment {
     }
 }
 
-/// Scores the title and the description of an article that has no score yet; other records stay as they are.
+/// Scores the title and description of an article without a score; leaves other records as they are.
 pub fn score_article(record: &mut Record) {
     let Record::NewsArticle(article) = record else { return };
     if article.sentiment_score.is_some() || article.sentiment_scorer.is_some() {
@@ -78,15 +78,15 @@ pub fn score_article(record: &mut Record) {
     article.sentiment_scorer = Some(const { Text::literal(SCORER) });
 }
 
-/// What is read of a text.
+/// The part of a text that is scored.
 fn beginning(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]
 }
 
-/// The text with a word without meaning between those of each idiom.
+/// The text, with a neutral word inserted into each idiom.
 fn without_idioms(text: &str) -> Cow<'_, str> {
     let words: Vec<&str> = text.split_whitespace().collect();
-    // A single letter does not part an idiom: the analyser passes over it.
+    // A single letter does not break up an idiom: the analyser ignores it.
     let heard: Vec<(usize, String)> =
         words.iter().enumerate().filter(|(_, word)| word.len() > 1).map(|(at, word)| (at, bare(word))).collect();
     let begins = |from: usize| IDIOMS.iter().any(|idiom| begins_with(&heard[from..], idiom));
@@ -105,7 +105,7 @@ fn without_idioms(text: &str) -> Cow<'_, str> {
     Cow::Owned(apart.join(" "))
 }
 
-/// Whether an idiom begins here: the analyser looks for its letters, wherever words begin and end.
+/// Whether an idiom begins here. The analyser matches its letters, not whole words.
 fn begins_with(heard: &[(usize, String)], idiom: &[&str]) -> bool {
     let is_at = |place: usize, heard: &str, word: &str| match place {
         0 => heard.ends_with(word),
@@ -116,16 +116,16 @@ fn begins_with(heard: &[(usize, String)], idiom: &[&str]) -> bool {
     heard.len() >= idiom.len() && places.all(|(place, ((_, heard), word))| is_at(place, heard, word))
 }
 
-/// A word as the analyser looks at it: in small letters, without the punctuation around it.
+/// A word as the analyser compares it: lowercase, without surrounding punctuation.
 fn bare(word: &str) -> String {
     let trimmed = word.trim_matches(|letter: char| letter.is_ascii_punctuation());
     if trimmed.len() > 1 { trimmed } else { word }.to_lowercase()
 }
 
-/// The number with as many decimals as the shares have.
+/// Rounds to four decimals, as many as the shares have.
 ///
-/// It is rounded twice: just between two numbers of four decimals (0.24375 is a usual one) the last bits, which are first
-/// taken off, would decide. `down -inf%` makes the analyser say that it is no number.
+/// Rounds to nine decimals first: halfway between two numbers of four decimals (0.24375 is common) the last bits would
+/// decide. For `down -inf%` the analyser returns NaN, which becomes 0.
 fn number(value: f64) -> f64 {
     let rounded = |value: f64, scale: f64| (value * scale).round() / scale;
     if value.is_finite() { rounded(rounded(value, SURE_SCALE), SCALE) } else { 0.0 }

@@ -1,8 +1,8 @@
 //! When a market trades: its sessions, day by day.
 //!
 //! Sessions are those of PyPI's `exchange_calendars` for every day from 2000 to 2027 (the test `calendars`), and follow
-//! the same rules after that. What nobody can foresee, a day of mourning or a storm, is in the tables of
-//! `market/holidays.rs` once it has been.
+//! the same rules after that. Unforeseen closures, such as a day of mourning or a storm, are added to the tables of
+//! `market/holidays.rs` afterwards.
 
 mod holidays;
 
@@ -11,7 +11,7 @@ use chrono_tz::{America, Europe, Tz};
 
 use crate::time::midnight;
 
-/// Hours in which something trades, so that nobody asks for what cannot be new.
+/// A market: hours in which an item trades. Outside of them its prices cannot change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Market {
     /// NYSE and Nasdaq, regular hours.
@@ -20,30 +20,30 @@ pub enum Market {
     London,
     /// Xetra.
     Frankfurt,
-    /// Every day of UTC but Saturday and Sunday.
+    /// Monday to Friday in UTC, around the clock.
     Currencies,
-    /// Every day of UTC.
+    /// Every day in UTC, around the clock.
     Always,
 }
 
-/// From when to when a market trades on one date.
+/// When a market opens and closes on one date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Session {
-    /// The first instant of it.
+    /// First instant of the session.
     pub opens: DateTime<Utc>,
-    /// The first instant after it.
+    /// First instant after the session.
     pub closes: DateTime<Utc>,
 }
 
-/// How long an exchange trades on a day.
+/// Whether an exchange trades on a day, and how long.
 enum Day {
     Closed,
     Half,
     Full,
 }
 
-/// When an exchange opens and closes, in its own time. Today's stand for all years, as in `exchange_calendars`, though
-/// Frankfurt once traded till 20:00.
+/// When an exchange opens and closes, in its local time. Today's hours stand for all years, as in `exchange_calendars`,
+/// though Frankfurt once traded until 20:00.
 struct Hours {
     opens: NaiveTime,
     closes: NaiveTime,
@@ -59,7 +59,7 @@ const fn time(hour: u32, minute: u32) -> NaiveTime {
 }
 
 impl Market {
-    /// All there are.
+    /// All markets.
     pub const ALL: [Market; 5] =
         [Market::NewYork, Market::London, Market::Frankfurt, Market::Currencies, Market::Always];
 
@@ -106,7 +106,7 @@ impl Market {
         Some(Session { opens: self.instant(date, hours.opens)?, closes: self.instant(date, closes)? })
     }
 
-    /// Clocks change at night, so that every hour of a session is there once.
+    /// Clocks change at night, so every local time of a session exists exactly once.
     fn instant(self, date: NaiveDate, time: NaiveTime) -> Option<DateTime<Utc>> {
         self.zone().from_local_datetime(&date.and_time(time)).single().map(|instant| instant.to_utc())
     }

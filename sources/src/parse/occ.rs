@@ -9,21 +9,21 @@ use contract::Decimal;
 use crate::parse::body::excerpt;
 use crate::parse::fault::Fault;
 
-/// Longest symbol that an option's `contract_symbol` can hold.
+/// Longest symbol that the field `contract_symbol` can hold.
 const MAX_SYMBOL_BYTES: usize = 40;
-/// What stands behind the root.
+/// Length of what follows the root.
 const SUFFIX_BYTES: usize = 6 + 1 + 8;
-/// Symbols have two digits of the year, and are of this century: they were introduced in 2010.
+/// Symbols have a year of two digits in this century: they were introduced in 2010.
 const CENTURY: i32 = 2000;
-/// Digits after the point of a strike.
+/// Decimals of a strike.
 const STRIKE_SCALE: u32 = 3;
 
-/// What the symbol of an option says.
+/// The parts of an option symbol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contract<'a> {
     /// Class of options, mostly the underlying's symbol: `SPXW` is one of `SPX`.
     pub root: &'a str,
-    /// Last day on which it can be exercised.
+    /// Last day on which the option can be exercised.
     pub expiration_date: NaiveDate,
     /// `call` or `put`.
     pub option_type: &'static str,
@@ -60,7 +60,7 @@ fn read(symbol: &str) -> Option<Contract<'_>> {
     })
 }
 
-/// The number of thousandths, in as few digits as it has.
+/// A number of thousandths as a decimal without trailing zeros.
 pub(crate) fn thousandths(mut number: i64) -> Decimal {
     let mut scale = STRIKE_SCALE;
     while scale > 0 && number % 10 == 0 {
@@ -69,7 +69,7 @@ pub(crate) fn thousandths(mut number: i64) -> Decimal {
     Decimal::new(number, scale)
 }
 
-/// Digits and nothing else: Rust reads a sign too.
+/// Digits only: Rust would also accept a sign.
 fn number(digits: &str) -> Option<i64> {
     digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }

@@ -1,13 +1,13 @@
-//! JSON that was found to be JSON, and is taken apart without a second look at what is in it.
+//! Takes valid JSON apart without validating it a second time.
 //!
-//! `serde_json` has gone through all of it once, to tell where a row ends. To go through it again with the same care, value
-//! by value, would take half of the time that a page takes.
+//! `serde_json` validates the body once, when it finds the rows. Validating each row and value again would take half of
+//! the time of a page. A property test holds this module against `serde_json`.
 
 use serde::de::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// The text of one JSON value, as it was sent and without space around it.
+/// The text of one JSON value as sent, without surrounding space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Raw<'a>(&'a str);
 
@@ -17,12 +17,12 @@ impl<'a> Raw<'a> {
         self.0
     }
 
-    /// The names and values of an object; None when it is something else. A name is a JSON string, too.
+    /// The names and values of an object; None for another value. A name is still a JSON string.
     pub(crate) fn entries(self) -> Option<Entries<'a>> {
         self.0.starts_with('{').then_some(Entries(Values { text: self.0, at: 1 }))
     }
 
-    /// The values of a list; None when it is something else.
+    /// The elements of a list; None for another value.
     pub(crate) fn elements(self) -> Option<Values<'a>> {
         self.0.starts_with('[').then_some(Values { text: self.0, at: 1 })
     }
@@ -34,19 +34,19 @@ impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
     }
 }
 
-/// JSON that was written here, for rows that came in another form.
+/// JSON that a parser writes for rows in another format.
 #[derive(Debug)]
 pub struct Written(String);
 
 impl Written {
-    /// A text.
+    /// A JSON string.
     pub fn text(text: &str) -> Written {
         let mut json = String::with_capacity(text.len() + 2);
         put_text(text, &mut json);
         Written(json)
     }
 
-    /// An object of texts.
+    /// An object of strings.
     pub fn object<'n>(entries: impl Iterator<Item = (&'n str, &'n str)>) -> Written {
         let mut json = String::from("{");
         for (name, text) in entries {
@@ -61,13 +61,13 @@ impl Written {
         Written(json)
     }
 
-    /// What was written.
+    /// The JSON.
     pub fn raw(&self) -> Raw<'_> {
         Raw(&self.0)
     }
 }
 
-/// Appends a text as JSON; only few need escapes.
+/// Appends a text as a JSON string.
 pub(crate) fn put_text(text: &str, out: &mut String) {
     if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
         out.push('"');
@@ -78,7 +78,7 @@ pub(crate) fn put_text(text: &str, out: &mut String) {
     }
 }
 
-/// Goes through an object.
+/// Iterates over the members of an object.
 #[derive(Debug)]
 pub(crate) struct Entries<'a>(Values<'a>);
 
@@ -92,18 +92,18 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
-/// Goes through the values of a list, or through names and values of an object.
+/// Iterates over the elements of a list, or over names and values of an object in turn.
 #[derive(Debug)]
 pub(crate) struct Values<'a> {
     text: &'a str,
-    /// Where the next one is, or the bracket that ends them.
+    /// Offset of the next value, or of the closing bracket.
     at: usize,
 }
 
 impl<'a> Iterator for Values<'a> {
     type Item = Raw<'a>;
 
-    /// The next one, with what stands before it passed over.
+    /// The next value, after space and separators.
     fn next(&mut self) -> Option<Raw<'a>> {
         let bytes = self.text.as_bytes();
         let mut start = self.at;
@@ -116,7 +116,7 @@ impl<'a> Iterator for Values<'a> {
     }
 }
 
-/// Where the value ends that begins there; None when none does.
+/// End of the value that begins at `start`; None if none begins there.
 fn end(bytes: &[u8], start: usize) -> Option<usize> {
     match bytes.get(start)? {
         b'"' => end_of_text(bytes, start + 1),
@@ -130,22 +130,22 @@ fn end(bytes: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// Where the text ends whose first letter is there.
+/// End of the string whose first letter is at `start`.
 fn end_of_text(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
         at = mark(bytes, at)? + 1;
         if bytes[at - 1] == b'"' {
             return Some(at);
         }
-        // What stands behind a backslash ends nothing.
+        // An escaped character ends nothing.
         at += 1;
     }
 }
 
-/// The next quote or backslash; eight bytes are looked at at once, as most texts are short.
+/// The next quote or backslash; tests eight bytes at once, as most strings are short.
 fn mark(bytes: &[u8], mut at: usize) -> Option<usize> {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
-    // The highest bit of each byte that is zero; those above the lowest such byte may be wrong.
+    // The highest bit of each zero byte; bits above the lowest zero byte may be wrong.
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
     while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
         let word = u64::from_le_bytes(*eight);
@@ -158,7 +158,7 @@ fn mark(bytes: &[u8], mut at: usize) -> Option<usize> {
     Some(at + bytes.get(at..)?.iter().position(|byte| matches!(byte, b'"' | b'\\'))?)
 }
 
-/// Where the list or object ends that begins there.
+/// End of the list or object that begins at `start`.
 fn end_of_nested(bytes: &[u8], start: usize) -> Option<usize> {
     let (mut at, mut depth) = (start, 0_usize);
     loop {

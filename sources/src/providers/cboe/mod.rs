@@ -1,8 +1,8 @@
 //! Cboe Global Markets: daily histories of its indexes and delayed quotes of options, as files on a CDN.
 //!
-//! A trading date of an index is one of Chicago's, so a bar starts at 00:00 there. Cboe restates history in place (93
-//! rows of VIX on 2024-08-13) and its own file holds rows with a low above the open: such rows are records, for the
-//! consumer to flag.
+//! The trading date of an index is a date in Chicago, so its bar starts at 00:00 there. Cboe restates history in place
+//! (93 rows of VIX on 2024-08-13). Its own files have rows with a low above the open; such rows become records, which
+//! the consumer flags.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use crate::time::Calendar;
 
 mod options;
 
-/// Cboe.
+/// The source.
 pub const SOURCE: Source = Source {
     name: "cboe",
     doc: "Cboe Global Markets: daily histories of its indexes, such as VIX, and delayed quotes of options",
@@ -34,7 +34,7 @@ pub const SOURCE: Source = Source {
     base_url_env: "TAPEDECK_CBOE_URL",
     auth: Auth::None,
     user_agent: concat!("tapedeck/", env!("CARGO_PKG_VERSION")),
-    // The limit is not published: five requests a second are what a person's browser does.
+    // The limit is not published; a browser makes five requests a second.
     pause: Duration::from_millis(200),
     burst: 5,
     quota: None,
@@ -64,7 +64,7 @@ pub const SOURCE: Source = Source {
             datasets: &["option_quote"],
             item: "symbol, e.g. `AAPL`; of an index with `_` before it, e.g. `_SPX`",
             known_at: "`timestamp` of the file, else the time of receipt",
-            // As old as the quotes are.
+            // The delay of the quotes.
             schedule: Schedule { sla: hours(1), ..Schedule::while_trading(Kind::Options, new_york, minutes(30)) },
             history: History::PASSING,
             base: None,
@@ -74,17 +74,17 @@ pub const SOURCE: Source = Source {
     ],
 };
 
-/// Its name, in records.
+/// The source's name, in records.
 const NAME: Text = Text::literal(SOURCE.name);
 
 /// The time zone of a trading date.
 const ZONE: Tz = America::Chicago;
-/// Columns of a line that has most.
+/// Most columns of a line.
 const MAX_COLUMNS: usize = 5;
-/// Longest name of an index that a bar's `symbol` can hold.
+/// Longest name of an index that the field `symbol` can hold.
 const MAX_NAME_BYTES: usize = 40;
 
-/// Where the shares trade that its indexes and options are about.
+/// The market of the shares behind the indexes and options.
 fn new_york(_item: &str) -> Market {
     Market::NewYork
 }
@@ -100,7 +100,7 @@ fn path(item: &str, _offset: u64) -> Result<String, PageError> {
     Ok(format!("/api/global/us_indices/daily_prices/{item}_History.csv"))
 }
 
-/// Columns of a file.
+/// Layout of a file.
 #[derive(Clone, Copy)]
 enum Layout {
     /// `DATE,OPEN,HIGH,LOW,CLOSE`.
@@ -128,7 +128,7 @@ fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     Ok(parsed)
 }
 
-/// A page in the making.
+/// A page while its lines are read.
 struct Page<'a> {
     request: &'a Request<'a>,
     symbol: Text,
@@ -137,7 +137,7 @@ struct Page<'a> {
     seen: Seen<NaiveDate>,
 }
 
-/// The layout that the first line names, and the rest.
+/// The layout by the first line, and the other lines.
 fn header<'a>(request: &Request<'_>, body: &'a [u8]) -> Result<(Layout, &'a [u8]), PageError> {
     if is_markup(body) {
         return Err(markup("index", "CSV", request, body));
@@ -161,7 +161,7 @@ fn header<'a>(request: &Request<'_>, body: &'a [u8]) -> Result<(Layout, &'a [u8]
     }
 }
 
-/// The CDN answers for a file that does not exist as S3 does: `AccessDenied`, in XML.
+/// The response to a missing file is that of S3: `AccessDenied`, in XML.
 fn markup(what: &str, expected: &str, request: &Request<'_>, body: &[u8]) -> PageError {
     let words = excerpt(body);
     if words.contains("<Code>AccessDenied</Code>") {
@@ -171,7 +171,7 @@ fn markup(what: &str, expected: &str, request: &Request<'_>, body: &[u8]) -> Pag
 }
 
 impl Page<'_> {
-    /// A line's bar; None for an empty line.
+    /// The bar of a line; None for an empty line.
     fn row(&mut self, line: &[u8], text: Option<&str>) -> Result<Option<Box<OhlcvBar>>, Fault> {
         if !line.ends_with(b"\n") {
             return Err(Fault("cut_off", "ends without a line feed, so its last value may be short".to_owned()));

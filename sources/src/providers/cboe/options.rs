@@ -1,7 +1,7 @@
 //! Delayed quotes of all options of an underlying, as one JSON file.
 //!
-//! Everything has its own clock: `timestamp` is UTC, `last_trade_time` is New York's, and neither says so; the open
-//! interest is that after the session before. While markets are closed the file is written again, with equal quotes.
+//! Each time has its own zone, and none names it: `timestamp` is UTC, `last_trade_time` is New York time. The open
+//! interest is that of the previous session. While markets are closed, Cboe rewrites the file with equal quotes.
 
 use std::borrow::Cow;
 
@@ -36,7 +36,7 @@ pub(super) fn path(item: &str, _offset: u64) -> Result<String, PageError> {
     Ok(format!("/api/global/delayed_quotes/options/{item}.json"))
 }
 
-/// What Cboe answers.
+/// The response.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     timestamp: Option<String>,
@@ -53,7 +53,7 @@ struct Data<'a> {
     options: Option<Bounded<Raw<'a>>>,
 }
 
-/// What the quotes of a file have in common.
+/// What all quotes of a file share.
 struct Underlying<'a> {
     request: &'a Request<'a>,
     symbol: Text,
@@ -94,8 +94,8 @@ fn not_json(body: &[u8], error: &serde_json::Error) -> PageError {
     PageError::Retry(format!("not the JSON that Cboe sends: {error}: `{}`", excerpt(body)))
 }
 
-/// The symbol of the item in capital letters, if the provider answers for it: of an index with `^`, as the provider writes
-/// it, and not with the `_` that its files have for it.
+/// The item in capital letters, if the response is about it. Of an index with `^`, as in the response; its file name
+/// has `_` instead.
 fn own_symbol(request: &Request<'_>, symbol: Option<&str>) -> Result<String, PageError> {
     let own = |text: &str| match text.strip_prefix(['_', '^']) {
         Some(index) => format!("^{}", index.to_ascii_uppercase()),
@@ -103,7 +103,7 @@ fn own_symbol(request: &Request<'_>, symbol: Option<&str>) -> Result<String, Pag
     };
     let asked = own(request.item);
     match symbol {
-        // Shares of several classes have a dot or none.
+        // Shares of several classes are written with or without a dot.
         Some(symbol) if letters(symbol) != letters(&asked) => {
             let symbol = excerpt(symbol.as_bytes());
             Err(PageError::Skip(format!("asked for `{}`, the provider answered for `{symbol}`", request.item)))
@@ -117,7 +117,7 @@ fn letters(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_uppercase()).collect()
 }
 
-/// Reads `timestamp`, which is UTC without saying so; without one the quotes are as of the receipt.
+/// Reads `timestamp`, which is UTC; without one, the quotes are as of the receipt.
 fn quoted_at(request: &Request<'_>, timestamp: Option<&str>) -> Result<DateTime<Utc>, PageError> {
     let Some(text) = timestamp else { return Ok(request.received_at) };
     let time = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f");
@@ -177,12 +177,12 @@ impl Underlying<'_> {
     }
 }
 
-/// 0.0 is how Cboe writes what there is not: no volatility was computed, nothing was traded in the session, or ever.
+/// Cboe writes 0.0 for a missing value: no volatility computed, or nothing traded in the session or ever.
 fn not_zero(number: Option<f64>) -> Option<f64> {
     number.filter(|number| *number != 0.0)
 }
 
-/// The instant of a time on New York's clocks; the first of two.
+/// The instant of a time in New York; the first of two where clocks were put back.
 fn new_york(time: NaiveDateTime) -> Result<DateTime<Utc>, Fault> {
     let instant = ZONE.from_local_datetime(&time).earliest().map(|instant| instant.to_utc());
     instant.ok_or_else(|| Fault("date", format!("`last_trade_time` {time} is skipped by the clocks of New York")))

@@ -1,4 +1,4 @@
-//! CSV: a line of names, then rows; see RFC 4180 and what the head of the source says.
+//! CSV: a header line, then rows, as in RFC 4180; see the documentation of the source for its variants.
 
 use memchr::{memchr, memchr_iter, memchr2};
 
@@ -11,7 +11,7 @@ use crate::parse::body::{excerpt, is_markup, without_bom};
 use crate::parse::fault::Fault;
 use crate::response::{PageError, Parsed, Request};
 
-/// What may stand between values.
+/// Possible separators.
 const DELIMITERS: &[u8] = b",;\t|";
 
 pub(super) fn path(item: &str, offset: u64) -> Result<String, PageError> {
@@ -22,7 +22,7 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
     parse_window(request, body, WINDOW_BYTES)
 }
 
-/// Reads a window that is full with so many bytes.
+/// Reads a window; `full` is the length of a full one.
 fn parse_window(request: &Request<'_>, body: &[u8], most: usize) -> Result<Parsed, PageError> {
     let item = Item::parse(request.item)?;
     let header = header(body)?;
@@ -34,11 +34,11 @@ fn parse_window(request: &Request<'_>, body: &[u8], most: usize) -> Result<Parse
     page.done(next)
 }
 
-/// The first line.
+/// The header line.
 struct Header {
     delimiter: u8,
     columns: Vec<String>,
-    /// Its length, with all that belongs to it.
+    /// Its length, with byte order mark and line feed.
     bytes: usize,
 }
 
@@ -66,7 +66,7 @@ fn header(body: &[u8]) -> Result<Header, PageError> {
     }
 }
 
-/// The delimiter that a line has most of, outside of quotes.
+/// The delimiter most frequent in a line, outside of quotes.
 fn delimiter(line: &[u8]) -> u8 {
     let mut counts = [0_usize; DELIMITERS.len()];
     let mut is_quoted = false;
@@ -76,7 +76,7 @@ fn delimiter(line: &[u8]) -> u8 {
             _ => is_quoted ^= *byte == b'"',
         }
     }
-    // The first of several that are as frequent.
+    // Of equally frequent ones the first.
     let best = (0..counts.len()).rev().max_by_key(|at| counts[*at]).unwrap_or_default();
     DELIMITERS[best]
 }
@@ -86,7 +86,7 @@ fn delimiter(line: &[u8]) -> u8 {
 struct Span {
     start: usize,
     end: usize,
-    /// Whether it has quotes in it, each written twice.
+    /// Whether it holds quotes, each doubled.
     is_escaped: bool,
 }
 
@@ -97,13 +97,13 @@ impl Span {
     }
 }
 
-/// A table whose header is known.
+/// The rows below a header.
 struct Table {
     delimiter: u8,
     columns: usize,
-    /// For each slot of the item the column.
+    /// The column of each slot of the item.
     places: Vec<Option<usize>>,
-    /// The values of the row that was found last.
+    /// The values of the row found last.
     spans: Vec<Span>,
 }
 
@@ -133,7 +133,7 @@ impl<'a> Rows<'a> for Table {
     }
 }
 
-/// Looks for the values of the row that `rest` begins with.
+/// Splits the row at the beginning of `rest`.
 fn split(rest: &[u8], delimiter: u8, is_one_line: bool, spans: &mut Vec<Span>) -> Step {
     spans.clear();
     match memchr2(b'\n', b'"', rest) {
@@ -142,7 +142,7 @@ fn split(rest: &[u8], delimiter: u8, is_one_line: bool, spans: &mut Vec<Span>) -
             let line = &rest[..end];
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             let mut start = 0;
-            // Values are short: faster than to search as if they were long.
+            // Byte by byte: values are too short for `memchr` to pay off.
             for (end, byte) in line.iter().enumerate() {
                 if *byte == delimiter {
                     spans.push(Span { start, end, is_escaped: false });
@@ -163,7 +163,7 @@ fn split(rest: &[u8], delimiter: u8, is_one_line: bool, spans: &mut Vec<Span>) -
     }
 }
 
-/// The same for a row in which values may be in quotes.
+/// The same for a row with quoted values.
 fn split_quoted(rest: &[u8], delimiter: u8, spans: &mut Vec<Span>) -> Step {
     let (mut at, mut lines) = (0, 1);
     loop {
@@ -192,7 +192,7 @@ fn split_quoted(rest: &[u8], delimiter: u8, spans: &mut Vec<Span>) -> Step {
     }
 }
 
-/// The value in quotes that begins there, and its number of line feeds; None when the quote is not closed.
+/// The quoted value that begins there, and its number of line feeds; None if the quote is not closed.
 fn quoted(rest: &[u8], start: usize) -> Option<(Span, u64)> {
     let (mut at, mut is_escaped) = (start, false);
     loop {

@@ -1,4 +1,4 @@
-//! What an item says: which file, of which dataset, and where each field comes from.
+//! The mapping of an item: its file, its dataset, and where each field comes from.
 
 use chrono_tz::Tz;
 use contract::dataset::{FLAGS, OBSERVED_AT, SOURCE as SOURCE_FIELD};
@@ -10,31 +10,31 @@ use crate::parse::body::excerpt;
 use crate::parse::percent::percent_decoded;
 use crate::response::PageError;
 
-/// Longest item: with the endpoint's name and a hash it is the id of a dead letter, which has at most 512 bytes.
+/// Longest item: with the endpoint's name and a hash it is the id of a dead letter, at most 512 bytes.
 const MAX_ITEM_BYTES: usize = 480;
 /// Longest name of a source.
 const MAX_SOURCE_BYTES: usize = 64;
-/// Name of the constant that is no field: the zone of times that do not say theirs.
+/// Name of the constant that is not a field: the zone of times without one.
 const ZONE: &str = "zone";
-/// The dataset of which a date and a time say the same, and their names: either follows from the other.
+/// The dataset whose date and time follow from each other, and their names.
 const SESSION: (&str, &str, &str) = ("ohlcv_bar", "trading_date", "ts_start");
 
-/// A file, and what it says of which field.
+/// A parsed item.
 #[derive(Debug)]
 pub(super) struct Item {
     /// Path below the folder.
     pub(super) file: String,
-    /// What its rows are.
+    /// Dataset of its rows.
     pub(super) dataset: &'static Dataset,
-    /// Zone of times that do not say theirs.
+    /// Zone of times without one.
     pub(super) zone: Tz,
-    /// Columns to look for, each once.
+    /// Columns to look for, without duplicates.
     pub(super) slots: Vec<Slot>,
     /// Where each field of the dataset comes from.
     pub(super) origins: Vec<Origin>,
-    /// Positions of a date and a time of which either follows from the other.
+    /// Positions of the date and the time that follow from each other.
     pub(super) session: Option<(usize, usize)>,
-    /// Positions of the fields that must have a value.
+    /// Positions of the required fields.
     pub(super) needed: Vec<usize>,
 }
 
@@ -43,12 +43,13 @@ pub(super) struct Item {
 pub(super) struct Slot {
     /// Its name.
     pub(super) name: String,
-    /// Whether the item names it: it must be there, with this very name. Else it is a field's own name in any case.
+    /// Whether the item names it: then the column must exist, with exactly this name. Otherwise it is the name of a
+    /// field, in any case.
     pub(super) is_named: bool,
 }
 
 impl Slot {
-    /// Whether a column of that name will do where none has the very name.
+    /// Whether a column of that name matches where none has exactly this name.
     pub(super) fn is_like(&self, name: &str) -> bool {
         !self.is_named && self.name.eq_ignore_ascii_case(name)
     }
@@ -57,9 +58,9 @@ impl Slot {
 /// Where a field comes from.
 #[derive(Debug)]
 pub(super) enum Origin {
-    /// The column of that slot, written like this.
+    /// The column of that slot, in that format.
     Slot(usize, Format),
-    /// The same for all rows.
+    /// A constant.
     Constant(Value),
     /// The time of receipt.
     Received,
@@ -71,7 +72,7 @@ impl Item {
         read_item(item).map_err(|reason| PageError::Skip(format!("`{}`: {reason}", excerpt(item.as_bytes()))))
     }
 
-    /// For each slot the place of its column among these; an error if one that must be there is not.
+    /// The index of the column of each slot; an error if a required one is missing.
     pub(super) fn places<S: AsRef<str>>(&self, columns: &[S]) -> Result<Vec<Option<usize>>, PageError> {
         let shown = || {
             let names: Vec<&str> = columns.iter().map(AsRef::as_ref).collect();
@@ -99,7 +100,7 @@ impl Item {
         }
     }
 
-    /// A field that must have a value and can have none.
+    /// A required field without a column or constant, if there is one.
     fn missing(&self, places: &[Option<usize>]) -> Option<&str> {
         let has = |field: usize| match &self.origins[field] {
             Origin::Slot(slot, _) => places[*slot].is_some(),
@@ -117,7 +118,7 @@ impl Item {
     }
 }
 
-/// The one column for which that holds; an error if there are several.
+/// The one matching column; an error if there are several.
 fn only<S: AsRef<str>>(columns: &[S], holds: impl Fn(&str) -> bool) -> Result<Option<usize>, ()> {
     let mut found = (0..columns.len()).filter(|at| holds(columns[*at].as_ref()));
     match (found.next(), found.next()) {
@@ -126,7 +127,7 @@ fn only<S: AsRef<str>>(columns: &[S], holds: impl Fn(&str) -> bool) -> Result<Op
     }
 }
 
-/// What an item gives for a field, decoded.
+/// One mapping of an item, decoded.
 enum Given<'a> {
     Column(&'a str),
     Constant(&'a str),
@@ -184,7 +185,7 @@ fn zone(given: &[(&str, Given<'_>)]) -> Result<Tz, String> {
     }
 }
 
-/// What holds for a field of which the item says nothing.
+/// The origin of a field that the item does not mention.
 fn own_origins(dataset: &Dataset, slots: &mut Vec<Slot>) -> Vec<Origin> {
     let own = |field: &contract::Field| match field.name.as_str() {
         SOURCE_FIELD => Origin::Constant(Value::Text(SOURCE.name.into())),
@@ -240,13 +241,13 @@ fn is_source(name: &str) -> bool {
     name.len() <= MAX_SOURCE_BYTES && name.bytes().all(is_part)
 }
 
-/// The slots from which something comes.
+/// The slots that a field uses.
 fn used(slots: Vec<Slot>, origins: &mut [Origin]) -> Vec<Slot> {
     let mut kept = Vec::new();
     for (place, slot) in slots.into_iter().enumerate() {
         let mut is_used = false;
         for origin in origins.iter_mut() {
-            // Those that were moved already have smaller numbers than the one at hand.
+            // Slots that were moved already have smaller numbers than the current one.
             if let Origin::Slot(own, _) = origin
                 && *own == place
             {

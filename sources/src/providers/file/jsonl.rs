@@ -24,7 +24,7 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
     parse_window(request, body, WINDOW_BYTES)
 }
 
-/// Reads a window that is full with so many bytes.
+/// Reads a window; `full` is the length of a full one.
 fn parse_window(request: &Request<'_>, body: &[u8], most: usize) -> Result<Parsed, PageError> {
     let item = Item::parse(request.item)?;
     let header = if request.offset == 0 { beginning(body, most)? } else { 0 };
@@ -34,7 +34,7 @@ fn parse_window(request: &Request<'_>, body: &[u8], most: usize) -> Result<Parse
     page.done(next)
 }
 
-/// Length of what stands before the first line; an error for what cannot be JSON lines.
+/// Length of a byte order mark; an error for a body that cannot be JSON lines.
 fn beginning(body: &[u8], most: usize) -> Result<usize, PageError> {
     check_text(body, "JSON lines")?;
     let text = without_bom(body);
@@ -83,20 +83,20 @@ fn object<'a>(line: &'a [u8], slots: &[Slot]) -> Result<Vec<Found<'a>>, Fault> {
     let mut values = vec![Found::default(); slots.len()];
     let mut input = serde_json::Deserializer::from_slice(line);
     let read = Wanted { slots, values: &mut values }.deserialize(&mut input).and_then(|()| input.end());
-    // The place within the line is of no use: the line is kept.
+    // The column is left out: the reject holds the whole line.
     read.map_err(|_| Fault("shape", "is not a JSON object".to_owned()))?;
     Ok(values)
 }
 
-/// What an object has for a slot.
+/// The value of an object for a slot.
 #[derive(Clone, Copy, Default)]
 struct Found<'a> {
     raw: Option<Raw<'a>>,
-    /// Whether its name is the very one.
+    /// Whether the name matches in case.
     is_exact: bool,
 }
 
-/// Reads an object of which only some values are wanted. Of a name that comes twice the last one counts.
+/// Reads only the wanted values of an object. Of a duplicate name the last value counts.
 struct Wanted<'s, 'a> {
     slots: &'s [Slot],
     values: &'s mut [Found<'a>],

@@ -1,8 +1,8 @@
 //! Investment Company Institute (ICI): weekly and monthly flows of money into US funds, as `.xls` workbooks.
 //!
-//! One file per report and year, overwritten in place every week. Weeks are estimates and are revised; the months are
-//! actual, and the weeks of a month never add up to it. What ICI rounds need not add up either: such rows are records,
-//! for the consumer to flag, and so are those of the template page, whose columns duplicate others.
+//! ICI overwrites one file per report and year every week. Weeks are estimates and are revised; months are actual, and
+//! the weeks of a month never add up to it. Rounded parts need not add up either. Such rows become records, which the
+//! consumer flags. So do those of the template page, whose columns are duplicates of others.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ mod ole2;
 mod table;
 mod text;
 
-/// ICI.
+/// The source.
 pub const SOURCE: Source = Source {
     name: "ici",
     doc: "Investment Company Institute: flows of money into mutual funds and ETFs of the United States",
@@ -50,7 +50,7 @@ pub const SOURCE: Source = Source {
     }],
 };
 
-/// Its name, in records.
+/// The source's name, in records.
 const NAME: Text = Text::literal(SOURCE.name);
 
 /// First bytes of an OLE2 container, which an `.xls` is.
@@ -58,7 +58,7 @@ const OLE2: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
 /// First bytes of a zip file, which an `.xlsx` is.
 const ZIP: &[u8] = b"PK\x03\x04";
 
-/// A report and how its files are named: `<file><year>.xls`.
+/// A report and the beginning of its file names: `<file><year>.xls`.
 #[derive(Debug)]
 struct Report {
     name: &'static str,
