@@ -1,7 +1,7 @@
-//! Daily bars, in each of the forms that FMP gives them.
+//! Daily bars, in each of FMP's formats.
 //!
-//! `full` has `close`, `light` has `price` alone, v3 has `close` and `adjClose`. The one that is not adjusted for
-//! splits names its prices `adjOpen` to `adjClose`: so without a `close` beside it `adjClose` is the close as it was.
+//! `full` has `close`, `light` only `price`, v3 `close` and `adjClose`. The format without adjustment for splits names
+//! its prices `adjOpen` to `adjClose`; so without a `close`, `adjClose` is the unadjusted close.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use contract::Text;
@@ -18,7 +18,7 @@ use crate::parse::value::Object;
 use crate::response::{PageError, Parsed, Request};
 use crate::time::Calendar;
 
-/// What v3 sends: the bars of one symbol.
+/// The body of v3: the bars of one symbol.
 #[derive(Deserialize)]
 struct History<'a> {
     #[serde(borrow)]
@@ -46,7 +46,7 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
     Ok(page.parsed)
 }
 
-/// The rows of v3's form; None when the body has another.
+/// The rows of a v3 body; None for another format.
 fn history<'a>(request: &Request<'_>, body: &'a [u8]) -> Result<Option<Vec<Raw<'a>>>, PageError> {
     let body = without_bom(body).trim_ascii_start();
     if body.first() != Some(&b'{') {
@@ -67,7 +67,7 @@ const ADJUSTED: Names = (["open", "high", "low", "close"], Some("adjClose"));
 const LIGHT: Names = (["open", "high", "low", "price"], None);
 const UNADJUSTED: Names = (["adjOpen", "adjHigh", "adjLow", "adjClose"], None);
 
-/// The bar of a row; None when it has no price at all.
+/// The bar of a row; None if it has no price.
 fn bar(
     request: &Request<'_>,
     row: &Object<'_>,
@@ -92,7 +92,7 @@ fn bar(
     said.bar(request, calendar)
 }
 
-/// What a row says, whatever its form.
+/// The values of a row, whatever its format.
 pub(super) struct Said {
     pub(super) symbol: Text,
     pub(super) trading_date: NaiveDate,
@@ -109,7 +109,7 @@ impl Said {
         self.bar_from(request, ts_start)
     }
 
-    /// The bar that starts then; None when there is no price at all.
+    /// The bar with that start; None if it has no price.
     pub(super) fn bar_from(self, request: &Request<'_>, ts_start: DateTime<Utc>) -> Result<Option<OhlcvBar>, Fault> {
         let [open, high, low, close] = self.prices;
         let Some(close) = close else {
@@ -139,81 +139,4 @@ impl Said {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixture::{RECEIVED, at, bars, date, parse as parse_file, rejects, request};
-    use crate::providers::fmp::SOURCE;
-
-    fn bars_of(file: &str) -> Parsed {
-        parse_file(&SOURCE, "eod_prices", file).unwrap()
-    }
-
-    #[test]
-    fn a_bar_starts_at_midnight_of_its_trading_date_in_new_york() {
-        let parsed = bars_of("AAPL.json");
-        let bars = bars(&parsed);
-        let dates: Vec<NaiveDate> = bars.iter().map(|bar| bar.trading_date).collect();
-        // The market was closed on 2025-01-09 for a day of mourning.
-        assert_eq!(dates, [date("2025-01-10"), date("2025-01-08"), date("2024-07-01")]);
-        assert_eq!((bars[0].ts_start, bars[2].ts_start), (at("2025-01-10T05:00:00Z"), at("2024-07-01T04:00:00Z")));
-        let newest = bars[0];
-        assert_eq!(
-            (newest.source.as_str(), newest.symbol.as_str(), newest.bar_interval.as_str()),
-            ("fmp", "AAPL", "1d")
-        );
-        assert_eq!(
-            (newest.open, newest.high, newest.low, newest.close),
-            (Some(240.01), Some(240.16), Some(233.0), 236.85)
-        );
-        assert_eq!(
-            (newest.volume, newest.adjusted_close, newest.currency.as_deref()),
-            (Some(61_710_900.0), None, None)
-        );
-        assert_eq!((newest.known_at, newest.observed_at), (at(RECEIVED), at(RECEIVED)));
-    }
-
-    #[test]
-    fn each_form_has_its_own_names() {
-        let parsed = bars_of("AAPL~v3.json");
-        assert_eq!((bars(&parsed)[0].close, bars(&parsed)[0].adjusted_close), (130.73, Some(129.51)));
-        assert_eq!(bars(&parsed)[0].symbol, "AAPL");
-        let parsed = bars_of("AAPL~light.json");
-        assert_eq!((bars(&parsed)[0].close, bars(&parsed)[0].open), (184.4, None));
-        let parsed = bars_of("AAPL~not_adjusted.json");
-        let bar = bars(&parsed)[0];
-        assert_eq!((bar.open, bar.close, bar.adjusted_close), (Some(187.04), 184.4, None));
-    }
-
-    #[test]
-    fn each_odd_row_is_refused_and_the_rest_goes_on() {
-        let parsed = bars_of("MSFT~odd_rows.json");
-        assert_eq!(bars(&parsed).iter().map(|bar| bar.close).collect::<Vec<_>>(), [425.0, 424.5]);
-        assert_eq!(parsed.holes, 1);
-        assert_eq!(
-            rejects(&parsed),
-            [
-                ("date", "`date` `\"2024-12-32\"` is not a date like `2024-12-31`"),
-                ("number", "`close` `\"high\"` is not a number"),
-                ("no_close", "has prices but no close"),
-                ("symbol", "is of `AAPL`"),
-                ("duplicate", "another row has the same key"),
-                ("shape", "expected an object, found `[1]`"),
-            ]
-        );
-    }
-
-    #[test]
-    fn the_answer_for_another_symbol_is_skipped() {
-        let body = br#"{"symbol":"MSFT","historical":[{"date":"2023-01-10","close":1}]}"#;
-        let error = parse(&request("AAPL"), body).unwrap_err();
-        assert_eq!(error, PageError::Skip("the answer is of `MSFT`".to_owned()));
-        assert_eq!(bars(&parse(&request("msft"), body).unwrap())[0].symbol, "msft");
-    }
-
-    #[test]
-    fn what_is_no_history_is_an_error() {
-        for body in ["{\"historical\":7}", "{\"historical\":[", "{}", "[{]"] {
-            assert!(matches!(parse(&request("X"), body.as_bytes()), Err(PageError::Retry(_))), "{body}");
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
-//! The bars of one day of all symbols, as CSV.
+//! The bars of all symbols on one day, as CSV.
 //!
-//! The columns are told by the header: FMP writes the low before the high. Prices are those of many exchanges; FMP's
-//! days are taken as New York's all the same.
+//! The header names the columns: FMP writes the low before the high. The symbols are of many exchanges, but their days
+//! count as days of New York.
 
 use chrono::{DateTime, NaiveDate, Utc};
 
@@ -14,10 +14,9 @@ use crate::parse::value::{finite, year_month_day};
 use crate::response::{PageError, Parsed, Request};
 use crate::time::Calendar;
 
-/// Most columns of a line: twice those that there are.
+/// Most columns of a line: twice the current number.
 const MAX_COLUMNS: usize = 16;
-/// Bytes of the shortest lines that come in numbers: an estimate, so that the records need not be moved while they
-/// grow.
+/// Bytes of a short line: an estimate, to reserve room for the records.
 const LINE_BYTES: usize = 48;
 
 pub(super) fn path(item: &str, _offset: u64) -> Result<String, PageError> {
@@ -55,7 +54,7 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
     Ok(page.parsed)
 }
 
-/// Where the columns are.
+/// Indexes of the columns.
 struct Layout {
     count: usize,
     symbol: usize,
@@ -65,7 +64,7 @@ struct Layout {
     volume: Option<usize>,
 }
 
-/// The layout that the first line names, and the rest; None for a list without rows, as FMP says that there is nothing.
+/// The layout by the first line, and the other lines; None for `[]`, which FMP sends when there is nothing.
 fn header(body: &[u8]) -> Result<Option<(Layout, &[u8])>, PageError> {
     if body.trim_ascii_start().first().is_none_or(|byte| b"<{".contains(byte)) {
         return Err(no_list(body.trim_ascii()));
@@ -87,7 +86,7 @@ fn header(body: &[u8]) -> Result<Option<(Layout, &[u8])>, PageError> {
     Ok(Some((layout, &body[end + 1..])))
 }
 
-/// An error in plain text, or a file that is none.
+/// The error of a body that is not such a file.
 fn no_header(body: &[u8]) -> PageError {
     match no_list(body.trim_ascii()) {
         PageError::Retry(_) => {
@@ -120,13 +119,13 @@ fn said<'a>(layout: &Layout, line: &[u8], text: Option<&'a str>, day: &mut Day<'
         *price = number_at(at)?;
     }
     let volume = number_at(layout.volume)?;
-    // `eod_prices` has no adjusted close of the same bar.
+    // `eod_prices` has no adjusted close for the same bar.
     Ok((symbol, Said { symbol: symbol.into(), trading_date: day.date, prices, adjusted_close: None, volume }))
 }
 
-/// Splits a line at its commas, and takes the quotes off; None when there are too many columns or a quote is left open.
+/// Splits a line at its commas and removes quotes; None if there are too many columns or a quote is left open.
 ///
-/// Nothing in the file holds a quote within quotes.
+/// No value of the file holds a quote.
 fn split<'a>(mut line: &'a str, columns: &mut [&'a str; MAX_COLUMNS]) -> Option<usize> {
     for (at, column) in columns.iter_mut().enumerate() {
         let rest;
@@ -135,7 +134,7 @@ fn split<'a>(mut line: &'a str, columns: &mut [&'a str; MAX_COLUMNS]) -> Option<
                 let (column, rest) = quoted.split_at(quoted.bytes().position(|byte| byte == b'"')?);
                 (column, &rest[1..])
             }
-            // Columns are short: faster than to search as if they were long.
+            // Byte by byte: columns are too short for `memchr` to pay off.
             None => line.split_at(line.bytes().position(|byte| byte == b',').unwrap_or(line.len())),
         };
         if rest.is_empty() {
@@ -154,7 +153,7 @@ fn number(text: &str) -> Result<Option<f64>, Fault> {
     }
 }
 
-/// A date and its start, kept from line to line: almost all lines have the same.
+/// The last date and its start: almost all lines have the same.
 struct Day<'a> {
     text: &'a str,
     date: NaiveDate,
@@ -172,82 +171,4 @@ impl<'a> Day<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixture::{RECEIVED, at, bars, date, parse as parse_file, rejects, request};
-    use crate::providers::fmp::SOURCE;
-
-    fn bulk(file: &str) -> Parsed {
-        parse_file(&SOURCE, "eod_bulk", file).unwrap()
-    }
-
-    fn parse_text(text: &str) -> Result<Parsed, PageError> {
-        parse(&request("2024-10-22"), text.as_bytes())
-    }
-
-    #[test]
-    fn the_columns_are_where_the_header_says() {
-        let parsed = bulk("2024-10-22.csv");
-        let bars = bars(&parsed);
-        assert_eq!((bars.len(), parsed.rejects.len(), parsed.holes), (4, 0, 0));
-        let first = bars[0];
-        assert_eq!(
-            (first.source.as_str(), first.symbol.as_str(), first.bar_interval.as_str()),
-            ("fmp", "EGS745W1C011.CA", "1d")
-        );
-        assert_eq!((first.open, first.high, first.low, first.close), (Some(2.67), Some(2.93), Some(2.7), 2.9));
-        assert_eq!((first.adjusted_close, first.volume), (None, Some(920_904.0)));
-        assert_eq!((first.trading_date, first.ts_start), (date("2024-10-22"), at("2024-10-22T04:00:00Z")));
-        assert_eq!((first.known_at, first.observed_at), (at(RECEIVED), at(RECEIVED)));
-        // A listing that was last traded earlier.
-        assert_eq!((bars[3].trading_date, bars[3].ts_start), (date("2024-01-22"), at("2024-01-22T05:00:00Z")));
-    }
-
-    #[test]
-    fn quotes_are_taken_off() {
-        let parsed = bulk("2024-10-23~quoted.csv");
-        let bars = bars(&parsed);
-        assert_eq!((bars[0].symbol.as_str(), bars[0].low, bars[0].close), ("BRK-B", Some(461.5), 462.25));
-        assert_eq!((bars[1].symbol.as_str(), bars[1].open, bars[1].volume), ("NAV.FUND", None, None));
-    }
-
-    #[test]
-    fn each_odd_line_is_refused_and_the_rest_goes_on() {
-        let parsed = bulk("2024-10-24~odd_rows.csv");
-        assert_eq!(bars(&parsed).iter().map(|bar| bar.close).collect::<Vec<_>>(), [10.5, 11.0]);
-        assert_eq!(parsed.holes, 1);
-        assert_eq!(
-            rejects(&parsed),
-            [
-                ("columns", "line 3: has not the 8 columns of the header"),
-                ("date", "line 4: `2024-13-24` is not a date like `2024-12-31`"),
-                ("number", "line 5: `1O.5` is not a number"),
-                ("no_close", "line 6: has prices but no close"),
-                ("absent", "line 7: has no `symbol`"),
-                ("columns", "line 8: has not the 8 columns of the header"),
-                ("duplicate", "another row has the same key"),
-                ("cut_off", "line 14: ends without a line feed, so its last value may be short"),
-            ]
-        );
-    }
-
-    #[test]
-    fn an_empty_list_is_an_empty_page_and_the_rest_is_an_error() {
-        assert_eq!(parse_text("[]").unwrap(), Parsed::default());
-        assert_eq!(parse_text("symbol,date,close\n").unwrap(), Parsed::default());
-        for text in ["", "\n", "[", "[1]", "symbol,date,close", "symbol;date;close\n", "<html>", "{}", "x"] {
-            assert!(matches!(parse_text(text), Err(PageError::Retry(_))), "{text}");
-        }
-        let special = r#"{"Error Message":"Exclusive Endpoint : This endpoint is not available"}"#;
-        assert!(matches!(parse_text(special), Err(PageError::Skip(_))));
-        assert!(matches!(parse_text("Premium Query Parameter: 'date'"), Err(PageError::Skip(_))));
-    }
-
-    #[test]
-    fn what_is_no_date_is_not_asked_for() {
-        assert_eq!(path("2024-12-31", 0).unwrap(), "/stable/eod-bulk?date=2024-12-31");
-        for item in ["", "2024-02-30", "2024-1-01", "today", "+024-01-01", "2024-12-31&x=1"] {
-            assert!(matches!(path(item, 0), Err(PageError::Skip(_))), "{item}");
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
-//! Every filing of a filer: a first page with the newest and with who it is, and older pages that hold columns only.
+//! Every filing of a filer: a first page with the newest filings and the filer itself, and older pages of columns only.
 //!
-//! Older pages do not say how many there are, so an offset carries it from the first page on: the number of the page,
-//! and [`PAGES`] times how many there are.
+//! Only the first page tells how many older pages there are, so the offset carries it: the number of the page, plus
+//! [`PAGES`] times their count.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use contract::records::{Company, Filing};
@@ -65,7 +65,7 @@ fn first_older_page(filings: &Object<'_>) -> Result<Option<u64>, PageError> {
     Ok((pages > 0).then_some(pages * PAGES + 1))
 }
 
-/// Columns of a page: of each its name and its list.
+/// The columns of a page: names and lists.
 struct Columns<'a>(Vec<(&'static str, Raw<'a>)>);
 
 impl<'a> Columns<'a> {
@@ -81,17 +81,16 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// The times of acceptance that can be read.
+    /// The readable times of acceptance.
     fn times(&self) -> impl Iterator<Item = NaiveDateTime> {
         let column = self.0.iter().find(|(name, _)| *name == ACCEPTED);
         let values = column.into_iter().filter_map(|(_, column)| column.elements()).flatten();
         values.take(MAX_ROWS).filter_map(|value| written_as_utc(&scalar(value)?))
     }
 
-    /// Goes through the rows, each as the object that it would be; an error if they
-    /// have no end.
+    /// Calls `read` for each row as an object; an error if there are too many.
     ///
-    /// Only columns of the same length can be read: else no value can be given to a filing.
+    /// Only columns of equal length are read: otherwise no value can be assigned to a filing.
     fn each(&self, mut read: impl FnMut(usize, &Object<'a>)) -> Result<(), PageError> {
         let mut columns: Vec<_> = self.0.iter().filter_map(|(_, column)| column.elements()).collect();
         let (mut object, mut row) = (self.0.iter().copied().collect::<Object<'a>>(), Vec::with_capacity(columns.len()));
@@ -122,7 +121,7 @@ impl<'a> Columns<'a> {
 
 /// The column of the times of acceptance.
 const ACCEPTED: &str = "acceptanceDateTime";
-/// The columns that are read; the first is the filing's number.
+/// The columns that are read; the first one is the accession number.
 const COLUMNS: [&str; 15] = [
     "accessionNumber",
     "filingDate",
@@ -162,7 +161,7 @@ fn filings(request: &Request<'_>, cik: &str, page: &Object<'_>, parsed: &mut Par
     })
 }
 
-/// The digits of a time that ends with `Z`, whatever they mean.
+/// The time before `Z`, in whichever zone.
 fn written_as_utc(text: &str) -> Option<NaiveDateTime> {
     let text = trimmed(text);
     plain_instant(text)
@@ -219,7 +218,7 @@ fn filing(
     }))
 }
 
-/// A filing's number: ten digits, two of the year, six.
+/// An accession number: ten digits, two of the year, six.
 fn accession_number(row: &Object<'_>) -> Result<Text, Fault> {
     let text = row.borrowed(COLUMNS[0])?.ok_or_else(|| absent(COLUMNS[0]))?;
     let is_number = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
@@ -235,7 +234,7 @@ fn accession_number(row: &Object<'_>) -> Result<Text, Fault> {
     Err(Fault("accession_number", reason))
 }
 
-/// What has a column of its own; the tickers and all exchanges stay.
+/// Members with a field of their own; tickers and exchanges stay in `other`, too.
 const KNOWN: &[&str] = &[
     "cik",
     "name",
@@ -250,14 +249,14 @@ const KNOWN: &[&str] = &[
     "filings",
 ];
 
-/// The filer, a company or anybody else, under their number: the tickers are those of `company_tickers`.
+/// The filer, a company or a person, under its number. Records under its tickers come from `company_tickers`.
 fn filer_company(request: &Request<'_>, page: &Object<'_>, cik: String) -> Result<Company, Fault> {
     let is_other =
         |name: &str, value: Raw<'_>| !KNOWN.contains(&name) && !matches!(value.get(), "null" | "\"\"" | "[]" | "{}");
     Ok(Company {
         lei: page.text("lei")?,
         kind: page.text("entityType")?,
-        // That of the first ticker.
+        // The exchange of the first ticker.
         exchange: texts(page, "exchanges")?.into_iter().next().flatten().map(Text::from),
         industry: page.text("sicDescription")?,
         sic: page.text("sic")?,
@@ -270,7 +269,7 @@ fn filer_company(request: &Request<'_>, page: &Object<'_>, cik: String) -> Resul
     })
 }
 
-/// A list of texts, in which any may be null; empty when it is absent.
+/// A list of texts, any of which may be null; empty if absent.
 fn texts(page: &Object<'_>, name: &str) -> Result<Vec<Option<String>>, Fault> {
     let Some(list) = page.raw(name) else { return Ok(Vec::new()) };
     let bad = |_| Fault("shape", format!("`{name}` `{}` is not a list of texts", excerpt(list.get().as_bytes())));
@@ -285,186 +284,4 @@ fn former_names(page: &Object<'_>) -> Result<Vec<String>, Fault> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use serde_json::Value;
-
-    use super::*;
-    use crate::fixture::{RECEIVED, at, date, parse as parse_file, rejects, request};
-    use crate::providers::sec_edgar::SOURCE;
-
-    fn page_of(file: &str) -> Parsed {
-        parse_file(&SOURCE, "submissions", file).unwrap()
-    }
-
-    fn filings_of(parsed: &Parsed) -> Vec<&Filing> {
-        fn filing(record: &Record) -> Option<&Filing> {
-            match record {
-                Record::Filing(filing) => Some(filing),
-                _ => None,
-            }
-        }
-        parsed.records.iter().filter_map(filing).collect()
-    }
-
-    fn company_of(parsed: &Parsed) -> &Company {
-        match parsed.records.last() {
-            Some(Record::Company(company)) => company,
-            other => panic!("not a company: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn each_row_of_the_columns_is_a_filing() {
-        let parsed = page_of("320193.json");
-        let filings = filings_of(&parsed);
-        assert_eq!((filings.len(), parsed.records.len(), parsed.rejects.len()), (3, 4, 0));
-        let report = filings[1];
-        assert_eq!((report.source.as_str(), report.cik.as_str()), ("sec_edgar", "0000320193"));
-        assert_eq!((report.accession_number.as_str(), report.form.as_str()), ("0000320193-25-000079", "10-K"));
-        assert_eq!((report.filed_on, report.reported_on), (date("2025-10-31"), Some(date("2025-09-27"))));
-        // On the clocks of New York: in UTC it would have been accepted at two in the morning there.
-        let accepted_at = at("2025-10-31T10:01:26Z");
-        assert_eq!((report.accepted_at, report.known_at), (Some(accepted_at), accepted_at));
-        assert_eq!(
-            (report.act.as_deref(), report.items.as_deref(), report.size_bytes),
-            (Some("34"), None, Some(9_392_337))
-        );
-        assert_eq!((report.is_xbrl, report.is_inline_xbrl), (Some(1), Some(1)));
-        assert_eq!(report.primary_document.as_deref(), Some("aapl-20250927.htm"));
-        assert_eq!((report.core_type.as_deref(), report.observed_at), (Some("XBRL"), at(RECEIVED)));
-        let insider = filings[0];
-        assert_eq!((insider.form.as_str(), insider.reported_on, insider.act.as_deref()), ("4", None, None));
-        assert_eq!(insider.primary_document.as_deref(), Some("xslF345X05/wk-form4.xml"));
-        // Without a time of acceptance.
-        assert_eq!((filings[2].accepted_at, filings[2].known_at), (None, at("2025-08-02T04:00:00Z")));
-    }
-
-    #[test]
-    fn a_filer_is_under_its_number_and_says_its_tickers() {
-        let parsed = page_of("320193.json");
-        let company = company_of(&parsed);
-        assert_eq!((company.symbol.as_str(), company.name.as_str()), ("CIK0000320193", "Apple Inc."));
-        assert_eq!((company.cik.as_deref(), company.exchange.as_deref()), (Some("0000320193"), Some("Nasdaq")));
-        assert_eq!((company.sic.as_deref(), company.industry.as_deref()), (Some("3571"), Some("Electronic Computers")));
-        assert_eq!((company.kind.as_deref(), company.fiscal_year_end.as_deref()), (Some("operating"), Some("0926")));
-        assert_eq!(company.former_names, ["APPLE INC", "APPLE COMPUTER INC"]);
-        let other: Value = serde_json::from_str(company.other.as_deref().unwrap()).unwrap();
-        assert_eq!((&other["category"], &other["ein"]), (&"Large accelerated filer".into(), &"942404110".into()));
-        assert_eq!(other["tickers"], serde_json::json!(["AAPL"]));
-        assert!(other.get("filings").is_none() && other.get("website").is_none(), "{other}");
-    }
-
-    #[test]
-    fn what_one_file_says_of_a_company_is_not_taken_back_by_another() {
-        let symbols = |parsed: &Parsed| {
-            let symbol = |record: &Record| match record {
-                Record::Company(company) => Some(company.symbol.clone()),
-                _ => None,
-            };
-            parsed.records.iter().filter_map(symbol).collect::<HashSet<Text>>()
-        };
-        let tickers = symbols(&parse_file(&SOURCE, "company_tickers", "all.json").unwrap());
-        let filer = symbols(&page_of("320193.json"));
-        assert!(tickers.contains(&Text::from("AAPL")) && filer.len() == 1, "{tickers:?}, {filer:?}");
-        assert!(tickers.is_disjoint(&filer), "{tickers:?}, {filer:?}");
-    }
-
-    #[test]
-    fn the_same_digits_are_read_by_the_clock_of_their_page() {
-        let known_at = |times: [&str; 2]| {
-            let body = format!(
-                r#"{{"accessionNumber":["0000320193-22-000061","0000320193-22-000062"],"filingDate":["2022-05-06",
-                "2022-05-06"],"form":["4","4"],"acceptanceDateTime":["{}","{}"]}}"#,
-                times[0], times[1]
-            );
-            let page = parse(&Request { offset: 1, ..request("320193") }, body.as_bytes()).unwrap();
-            let filing = filings_of(&page)[0];
-            (filing.accepted_at, filing.known_at)
-        };
-        // Its header says `<ACCEPTANCE-DATETIME>20220506183057`, which is New York's.
-        let accepted_at = at("2022-05-06T22:30:57Z");
-        let digits = "2022-05-06T18:30:57.000Z";
-        assert_eq!(known_at([digits, "2022-05-06T06:01:26.000Z"]), (Some(accepted_at), accepted_at));
-        let utc = "2022-05-06T22:30:57.000Z";
-        assert_eq!(known_at([utc, "2022-05-07T01:01:26.000Z"]), (Some(accepted_at), accepted_at));
-        assert_eq!(known_at([digits, ""]), (None, accepted_at));
-        // With an offset of its own it says what it means.
-        assert_eq!(known_at(["2022-05-06T18:30:57-04:00", ""]), (Some(accepted_at), accepted_at));
-    }
-
-    #[test]
-    fn who_has_no_ticker_is_under_their_number_too() {
-        let parsed = page_of("1771340~person.json");
-        let person = company_of(&parsed);
-        assert_eq!((person.symbol.as_str(), person.kind.as_deref()), ("CIK0001771340", Some("other")));
-        assert_eq!((person.exchange.as_deref(), person.sic.as_deref(), person.lei.as_deref()), (None, None, None));
-        assert_eq!(filings_of(&parsed).len(), 1);
-    }
-
-    #[test]
-    fn an_offset_carries_how_many_older_pages_there_are() {
-        assert_eq!(page_of("320193.json").next_offset, Some(2001));
-        assert_eq!(page_of("1771340~person.json").next_offset, None);
-        let older = br#"{"accessionNumber":["0000320193-94-000002"],"filingDate":["1994-01-26"],"form":["10-Q"]}"#;
-        let next = |offset| {
-            let page = parse(&Request { offset, ..request("320193") }, older).unwrap();
-            assert_eq!((page.records.len(), page.rejects.len()), (1, 0));
-            page.next_offset
-        };
-        assert_eq!((next(2001), next(2002), next(1)), (Some(2002), None, None));
-        assert_eq!(path("320193", 0).unwrap(), "/submissions/CIK0000320193.json");
-        assert_eq!(path("320193", 2001).unwrap(), "/submissions/CIK0000320193-submissions-001.json");
-        assert_eq!(path("0000320193", 12).unwrap(), "/submissions/CIK0000320193-submissions-012.json");
-        assert!(matches!(path("AAPL", 0), Err(PageError::Skip(_))));
-    }
-
-    #[test]
-    fn each_odd_row_is_refused_and_the_rest_goes_on() {
-        let parsed = page_of("1800903~odd_rows.json");
-        assert_eq!(filings_of(&parsed).len(), 1);
-        assert_eq!(
-            rejects(&parsed),
-            [
-                ("accession_number", "row 1: `accessionNumber` `0001800903-20-1` is not like `0000320193-24-000123`"),
-                ("absent", "row 2: has no `filingDate`"),
-                ("date", "row 3: `acceptanceDateTime` `\"yesterday\"` is not a time like `2024-12-31T12:00:00Z`"),
-                ("duplicate", "row 4: is in the page already"),
-                ("absent", "row 5: has no `form`"),
-                ("shape", "`exchanges` `\"X\"` is not a list of texts"),
-            ]
-        );
-        let fragment = r#"{"accessionNumber":"0001800903-20-1","filingDate":"2020-01-27","acceptanceDateTime":"","form":"D","size":6237}"#;
-        assert_eq!(String::from_utf8_lossy(&parsed.rejects[0].fragment), fragment);
-    }
-
-    #[test]
-    fn nothing_is_known_before_it_is_received() {
-        let body = br#"{"accessionNumber":["0000320193-30-000002"],"filingDate":["2030-01-26"],"form":["10-Q"]}"#;
-        let page = parse(&Request { offset: 1, ..request("320193") }, body).unwrap();
-        assert_eq!(filings_of(&page)[0].known_at, at(RECEIVED));
-    }
-
-    #[test]
-    fn what_is_not_a_page_of_the_filer_is_an_error() {
-        let error = parse_file(&SOURCE, "submissions", "99999999~error_no_such_key.xml").unwrap_err();
-        assert!(matches!(&error, PageError::Skip(text) if text.contains("NoSuchKey")), "{error:?}");
-        let other = parse(&request("1"), br#"{"cik":"0000320193","filings":{"recent":{}}}"#).unwrap_err();
-        assert_eq!(
-            other,
-            PageError::Skip("asked for CIK 0000000001, the provider answered for `0000320193`".to_owned())
-        );
-        let columns = |text: &str| format!(r#"{{"cik":"1","name":"X","filings":{{"recent":{{{text}}}}}}}"#);
-        for body in [
-            r#"{"cik":"1"}"#.to_owned(),
-            columns(""),
-            columns(r#""form":[]"#),
-            columns(r#""accessionNumber":["a"],"form":[]"#),
-            columns(r#""accessionNumber":{}"#),
-        ] {
-            let outcome = parse(&request("1"), body.as_bytes());
-            assert!(matches!(outcome, Err(PageError::Retry(_))), "{body}: {outcome:?}");
-        }
-    }
-}
+mod tests;

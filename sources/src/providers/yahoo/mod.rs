@@ -1,13 +1,13 @@
-//! Yahoo Finance: the endpoints that its own pages use. They are not documented, so nothing about them is taken on trust.
+//! Yahoo Finance: the endpoints that its own web pages use. They are undocumented, so every response is checked.
 //!
-//! Prices are adjusted for splits as of the request, `adjclose` for dividends as well: both are rewritten in place. So are
-//! the amounts of dividends. The dates of bars and events are those on the clocks of the exchange.
+//! Prices are adjusted for splits as of the request, `adjclose` also for dividends. Yahoo rewrites them in place, and
+//! the amounts of dividends too. The dates of bars and events are in the zone of the exchange.
 //!
-//! Options are given to those alone who show a cookie and the crumb that belongs to it, which Yahoo hands to whoever asks;
-//! charts are given to everybody.
+//! Requests for options need a cookie and its crumb, which Yahoo issues to every client. Requests for charts need
+//! neither.
 //!
-//! A quote of an option has no time of its own: it is quoted when its underlying was. Where Yahoo has computed no
-//! volatility it writes 1e-5, which is left out.
+//! An option quote has no time of its own; it gets that of its underlying. Yahoo writes 1e-5 for a missing volatility,
+//! which is left out.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ mod options;
 
 use bars::Interval;
 
-/// Yahoo Finance.
+/// The source.
 pub const SOURCE: Source = Source {
     name: "yahoo",
     doc: "Yahoo Finance: bars of shares, funds, indexes, currencies, futures and crypto; options (unofficial)",
@@ -45,9 +45,9 @@ pub const SOURCE: Source = Source {
         param: "crumb",
         paths: &["/v7/"],
     },
-    // Anything that does not look like a browser is answered 429.
+    // Yahoo responds 429 to clients that do not look like a browser.
     user_agent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
-    // The limit is not published and lasts for a quarter of an hour when hit: two requests a second stay clear of it.
+    // The limit is not published; once hit, it lasts a quarter of an hour. Two requests a second stay below it.
     pause: Duration::from_millis(500),
     burst: 2,
     quota: None,
@@ -62,7 +62,7 @@ pub const SOURCE: Source = Source {
             history: History {
                 look_back: LookBack::Days(30),
                 range: Some(Ranged { query: chart_dates, longest_days: 3700 }),
-                // 8,368 of 10,395 values differed by up to 1.07e-6 between two answers.
+                // 8,368 of 10,395 values differed by up to 1.07e-6 between two responses.
                 tolerance: Some(Tolerance { dataset: "ohlcv_bar", field: "adjusted_close", relative: 2e-6 }),
                 sessions,
             },
@@ -85,12 +85,12 @@ pub const SOURCE: Source = Source {
     ],
 };
 
-/// Its name, in records.
+/// The source's name, in records.
 const NAME: Text = Text::literal(SOURCE.name);
 
-/// Longest symbol that a bar's `symbol` can hold.
+/// Longest symbol that the field `symbol` can hold.
 const MAX_SYMBOL_BYTES: usize = 40;
-/// Interval of an item that names none.
+/// Default interval of an item.
 const DEFAULT_INTERVAL: &str = "1d";
 
 fn path(item: &str, _offset: u64) -> Result<String, PageError> {
@@ -104,15 +104,15 @@ fn path(item: &str, _offset: u64) -> Result<String, PageError> {
     ))
 }
 
-/// Asks for days, or for as much as Yahoo gives and we want.
+/// Requests a range of dates, or by default the longest range that we need.
 fn chart_dates(item: &str, range: Option<Range>) -> String {
     let (_, name) = item.rsplit_once('@').unwrap_or((item, DEFAULT_INTERVAL));
     let interval = Interval::named(name).ok();
-    // Of minutes and hours Yahoo refuses what is too long ago instead of giving what it has.
+    // For minutes and hours Yahoo refuses a range that begins too early, instead of returning a part of it.
     let longest = interval.and_then(Interval::longest_days).unwrap_or(i64::MAX);
     match range {
         Some(Range { first, last }) if (last - first).num_days() < longest => {
-            // A day begins up to a day before or after UTC's.
+            // A local day begins up to a day before or after the UTC day.
             let epoch = |date: NaiveDate, days: i64| midnight(date).timestamp() + days * 86_400;
             format!("&period1={}&period2={}", epoch(first, -1), epoch(last, 2))
         }
@@ -120,7 +120,7 @@ fn chart_dates(item: &str, range: Option<Range>) -> String {
     }
 }
 
-/// Where something trades, as far as its symbol tells; at any hour otherwise.
+/// The market of a symbol, as far as its name tells; otherwise always open.
 fn market(item: &str) -> Market {
     let symbol = item.split('@').next().unwrap_or(item);
     let indexes = ["^GSPC", "^NDX", "^IXIC", "^DJI", "^RUT", "^TNX", "^VIX"];
@@ -129,7 +129,7 @@ fn market(item: &str) -> Market {
         _ if symbol.ends_with("=X") => Market::Currencies,
         Some((_, "L")) => Market::London,
         Some((_, "DE")) => Market::Frankfurt,
-        // A class of a share.
+        // A share class.
         Some((_, "A" | "B")) => Market::NewYork,
         Some(_) => Market::Always,
         None if symbol.starts_with('^') || symbol.contains('=') => Market::Always,
@@ -137,14 +137,14 @@ fn market(item: &str) -> Market {
     }
 }
 
-/// Of daily bars those of a share are expected for each session, those of a cryptocurrency for each day.
+/// Daily bars of a share are expected for each session, those of a cryptocurrency for each day.
 fn sessions(item: &str) -> Option<Market> {
     let is_daily = item.rsplit_once('@').is_none_or(|(_, interval)| interval == DEFAULT_INTERVAL);
     let market = market(item);
     (is_daily && (market != Market::Always || item.ends_with("-USD"))).then_some(market)
 }
 
-/// The part of an item that is its symbol, if it can be one.
+/// The symbol of an item, if valid.
 fn symbol_of<'a>(symbol: &'a str, item: &str) -> Result<&'a str, PageError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".^=_-&".contains(&byte);
     let is_symbol = symbol.bytes().any(|byte| byte.is_ascii_alphanumeric()) && symbol.bytes().all(allowed);
@@ -154,7 +154,7 @@ fn symbol_of<'a>(symbol: &'a str, item: &str) -> Result<&'a str, PageError> {
     Ok(symbol)
 }
 
-/// What Yahoo answers: under the name of the endpoint, or `finance` when its gateway refuses.
+/// A response: under the name of the endpoint, or under `finance` when the gateway refuses the request.
 #[derive(Deserialize)]
 struct Envelope<T> {
     #[serde(alias = "chart", alias = "optionChain", alias = "finance")]
@@ -233,7 +233,7 @@ fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     Ok(parsed)
 }
 
-/// The first result of a response that is no error: there is never another one.
+/// The only result of a response that is not an error.
 fn first_result<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Option<T>, PageError> {
     if is_markup(body) {
         let words = excerpt(body);
@@ -250,7 +250,7 @@ fn first_result<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Option<T>, Pag
 }
 
 fn not_json(body: &[u8], error: &serde_json::Error) -> PageError {
-    // The error may quote the body at any length.
+    // The error may quote any length of the body.
     let error = excerpt(error.to_string().as_bytes());
     PageError::Retry(format!("not the JSON that Yahoo sends: {error}: `{}`", excerpt(body)))
 }
@@ -259,262 +259,12 @@ fn provider_error(error: &ProviderError) -> PageError {
     let words = format!("{}: {}", excerpt(error.code.as_bytes()), excerpt(error.description.as_bytes()));
     let text = format!("the provider says `{words}`");
     match error.code.as_str() {
-        // Delisted or never listed; no data for the window; a window too long for the interval.
+        // Delisted or unknown; no data in the range; a range too long for the interval.
         "Not Found" | "Bad Request" | "Unprocessable Entity" => PageError::Skip(text),
-        // A crumb that has run out, a limit, an outage.
+        // An expired crumb, a limit, an outage.
         _ => PageError::Retry(text),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use chrono::{DateTime, NaiveDate, Utc};
-
-    use super::*;
-    use crate::fixture::{RECEIVED, at, bars, date, parse as parse_file, rejects, request};
-
-    fn chart_of(file: &str) -> Parsed {
-        parse_file(&SOURCE, "chart", file).unwrap()
-    }
-
-    fn times(parsed: &Parsed) -> Vec<(NaiveDate, DateTime<Utc>)> {
-        bars(parsed).iter().map(|bar| (bar.trading_date, bar.ts_start)).collect()
-    }
-
-    #[test]
-    fn a_daily_bar_starts_at_midnight_of_its_trading_date_on_the_exchange() {
-        let parsed = chart_of("AAPL.json");
-        let expected = [
-            (date("2024-10-31"), at("2024-10-31T04:00:00Z")),
-            (date("2024-11-01"), at("2024-11-01T04:00:00Z")),
-            (date("2024-11-05"), at("2024-11-05T05:00:00Z")),
-            (date("2024-11-06"), at("2024-11-06T05:00:00Z")),
-        ];
-        assert_eq!(times(&parsed), expected);
-        let first = bars(&parsed)[0];
-        assert_eq!(
-            (first.source.as_str(), first.symbol.as_str(), first.bar_interval.as_str()),
-            ("yahoo", "AAPL", "1d")
-        );
-        assert_eq!((first.open, first.high, first.low, first.close), (Some(100.0), Some(102.5), Some(99.5), 101.25));
-        assert_eq!((first.volume, first.adjusted_close), (Some(1_200_300.0), Some(100.75)));
-        assert_eq!(first.currency.as_deref(), Some("USD"));
-        assert_eq!((first.known_at, first.observed_at), (at(RECEIVED), at(RECEIVED)));
-    }
-
-    #[test]
-    fn a_row_without_any_value_is_a_hole() {
-        let parsed = chart_of("AAPL.json");
-        assert_eq!((bars(&parsed).len(), parsed.rejects.len(), parsed.holes), (4, 0, 1));
-    }
-
-    #[test]
-    fn the_trading_date_is_the_exchanges_and_not_that_of_utc() {
-        // Midnight in London is 23:00 of the day before in UTC.
-        let london =
-            [(date("2024-07-01"), at("2024-06-30T23:00:00Z")), (date("2024-07-02"), at("2024-07-01T23:00:00Z"))];
-        assert_eq!(times(&chart_of("EURUSD=X.json")), london);
-        assert_eq!(times(&chart_of("BTC-USD.json"))[1], (date("2020-01-04"), at("2020-01-04T00:00:00Z")));
-    }
-
-    #[test]
-    fn a_day_without_midnight_starts_when_the_clocks_change() {
-        let parsed = chart_of("VALE3.SA~no_midnight.json");
-        assert_eq!(times(&parsed)[1], (date("2018-11-04"), at("2018-11-04T03:00:00Z")));
-    }
-
-    #[test]
-    fn pence_stay_pence() {
-        assert_eq!(bars(&chart_of("OCDO.L~pence.json"))[0].currency.as_deref(), Some("GBp"));
-    }
-
-    #[test]
-    fn of_two_rows_of_one_day_the_later_one_is_kept() {
-        let parsed = chart_of("GS2C.DE~running_day_twice.json");
-        assert_eq!(bars(&parsed).iter().map(|bar| bar.close).collect::<Vec<_>>(), [20.25, 20.75]);
-        assert_eq!(rejects(&parsed), [("duplicate", "row 1: row 2 is the same bar, and later")]);
-        let fragment =
-            r#"{"timestamp":1761724800,"open":20.25,"high":20.5,"low":20,"close":20.5,"volume":100,"adjclose":20.5}"#;
-        assert_eq!(String::from_utf8_lossy(&parsed.rejects[0].fragment), fragment);
-    }
-
-    #[test]
-    fn a_live_quote_among_minutes_is_not_a_bar() {
-        let parsed = chart_of("AAPL@1m~live_quote.json");
-        assert_eq!(times(&parsed)[2], (date("2024-10-02"), at("2024-10-02T19:59:00Z")));
-        assert_eq!((parsed.records.len(), parsed.holes), (3, 1));
-        assert_eq!(rejects(&parsed), [("live_quote", "row 4: a live quote of 2024-10-03, not a bar of 1m")]);
-        assert_eq!(bars(&parsed)[0].adjusted_close, None);
-    }
-
-    #[test]
-    fn a_last_bar_off_the_grid_of_its_day_is_a_live_quote() {
-        let parsed = chart_of("AAPL@1h~off_grid.json");
-        assert_eq!(parsed.records.len(), 3);
-        assert_eq!(rejects(&parsed)[0].0, "live_quote");
-    }
-
-    #[test]
-    fn a_live_quote_within_a_longer_bar_is_not_one_of_its_own() {
-        for (file, kept) in [("AAPL@1wk", "2024-11-04"), ("AAPL@1mo", "2024-11-01"), ("VFINX@3mo", "2024-10-01")] {
-            let parsed = chart_of(&format!("{file}~live_quote.json"));
-            assert_eq!(parsed.records.len(), 2, "{file}");
-            assert_eq!(bars(&parsed)[1].trading_date, date(kept));
-            assert_eq!(rejects(&parsed)[0].0, "live_quote", "{file}");
-        }
-    }
-
-    #[test]
-    fn each_odd_row_is_refused_and_the_rest_goes_on() {
-        let parsed = chart_of("MSFT~odd_rows.json");
-        let expected = [
-            ("no_close", "row 1: has values but no close"),
-            ("number", "row 2: `low` `\"416.5\"` is not a number"),
-            ("timestamp", "row 3: `timestamp` `9007199254740993` is not a time in seconds since 1970"),
-            ("timestamp", "row 4: `timestamp` `null` is not a time in seconds since 1970"),
-        ];
-        assert_eq!(rejects(&parsed), expected);
-        let bars = bars(&parsed);
-        assert_eq!((bars.len(), bars[1].close, bars[1].open, bars[1].volume), (2, 415.25, None, None));
-    }
-
-    #[test]
-    fn a_chart_without_rows_is_an_empty_page() {
-        assert_eq!(chart_of("^VXAPL~empty.json"), Parsed::default());
-    }
-
-    #[test]
-    fn an_error_of_the_provider_says_what_to_do_next() {
-        let error = |file| parse_file(&SOURCE, "chart", file).unwrap_err();
-        let delisted = error("SI~error_not_found.json");
-        assert!(matches!(&delisted, PageError::Skip(text) if text.contains("symbol may be delisted")), "{delisted:?}");
-        let early = error("BEKE~error_bad_request.json");
-        assert!(
-            matches!(&early, PageError::Skip(text) if text.contains("Data doesn't exist for startDate")),
-            "{early:?}"
-        );
-        for (file, words) in [
-            ("AAPL~error_invalid_crumb.json", "Unauthorized: Invalid Crumb"),
-            ("AAPL~error_too_many_requests.txt", "Edge: Too Many Requests"),
-            ("AAPL~error_consent.html", "Yahoo Markenfamilie"),
-        ] {
-            let error = error(file);
-            assert!(matches!(&error, PageError::Retry(text) if text.contains(words)), "{error:?}");
-        }
-    }
-
-    fn parse_chart(meta: &str, columns: &str) -> Result<Parsed, PageError> {
-        let meta = format!(r#"{{"symbol":"AAPL","exchangeTimezoneName":"UTC","dataGranularity":"1d"{meta}}}"#);
-        let body = format!(r#"{{"chart":{{"result":[{{"meta":{meta},{columns}}}],"error":null}}}}"#);
-        parse(&request("AAPL"), body.as_bytes())
-    }
-
-    #[test]
-    fn columns_that_do_not_fit_the_timestamps_are_asked_for_again() {
-        let error = |columns: &str| match parse_chart("", columns) {
-            Err(PageError::Retry(text)) => text,
-            other => panic!("{columns}: {other:?}"),
-        };
-        let missing = error(r#""timestamp":[0],"indicators":{"quote":[{"open":[1]}]}"#);
-        assert_eq!(missing, "the chart has no `high`");
-        let short = error(r#""timestamp":[0,86400],"indicators":{"quote":[{"open":[1]}]}"#);
-        assert_eq!(short, "the chart has 1 values of `open` for 2 timestamps");
-        error(r#""timestamp":[0],"indicators":{"quote":[{}]}"#);
-        error(r#""indicators":{"quote":[{"open":[1],"high":[1],"low":[1],"close":[1],"volume":[1]}]}"#);
-        error(
-            r#""timestamp":[0],"indicators":{"quote":[{"open":[1],"high":[1],"low":[1],"close":[1],"volume":[1]}],"adjclose":[{"adjclose":[]}]}"#,
-        );
-    }
-
-    #[test]
-    fn what_is_not_a_chart_is_asked_for_again() {
-        for text in [
-            "",
-            "{",
-            "{}",
-            "null",
-            "[1]",
-            r#"{"chart":{"result":[{}]}}"#,
-            r#"{"chart":{"result":[{"meta":{}}],"error":null}}"#,
-        ] {
-            let outcome = parse(&request("AAPL"), text.as_bytes());
-            assert!(matches!(outcome, Err(PageError::Retry(_))), "{text}: {outcome:?}");
-        }
-    }
-
-    #[test]
-    fn a_chart_that_cannot_be_placed_is_skipped() {
-        let body = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/yahoo/chart/AAPL.json")).unwrap();
-        let other = parse(&request("MSFT"), &body).unwrap_err();
-        assert_eq!(other, PageError::Skip("asked for `MSFT`, the provider answered for `AAPL`".to_owned()));
-        assert_eq!(bars(&parse(&request("aapl@1d"), &body).unwrap())[0].symbol, "AAPL");
-        let nowhere = String::from_utf8_lossy(&body).replace("America/New_York", "America/Atlantis");
-        let nowhere = parse(&request("AAPL"), nowhere.as_bytes()).unwrap_err();
-        assert!(
-            matches!(&nowhere, PageError::Skip(text) if text.contains("`America/Atlantis` is not known")),
-            "{nowhere:?}"
-        );
-        let strange = String::from_utf8_lossy(&body).replace(r#""dataGranularity":"1d""#, r#""dataGranularity":"4h""#);
-        let strange = parse(&request("AAPL"), strange.as_bytes()).unwrap_err();
-        assert!(matches!(&strange, PageError::Skip(text) if text.contains("unknown interval `4h`")), "{strange:?}");
-    }
-
-    #[test]
-    fn a_break_at_noon_does_not_make_a_live_quote_of_the_last_hour() {
-        let hours = [0, 1, 2, 3].map(|hour| hour * 3600).into_iter().chain([4 * 3600 + 1800, 5 * 3600 + 1800]);
-        let hours: Vec<String> = hours.map(|time: i64| time.to_string()).collect();
-        let column = vec!["1"; hours.len()].join(",");
-        let columns = format!(
-            r#""timestamp":[{}],"indicators":{{"quote":[{{"open":[{column}],"high":[{column}],"low":[{column}],"close":[{column}],"volume":[{column}]}}]}}"#,
-            hours.join(",")
-        );
-        let body = format!(
-            r#"{{"chart":{{"result":[{{"meta":{{"symbol":"7203.T","exchangeTimezoneName":"Asia/Tokyo","dataGranularity":"1h"}},{columns}}}],"error":null}}}}"#
-        );
-        let parsed = parse(&request("7203.T@1h"), body.as_bytes()).unwrap();
-        assert_eq!((parsed.records.len(), parsed.rejects.len()), (6, 0));
-    }
-
-    #[test]
-    fn an_item_is_a_symbol_and_perhaps_an_interval() {
-        let asked = |item: &str, range| SOURCE.endpoints[0].path_of(item, 0, range).unwrap();
-        assert_eq!(
-            asked("^GSPC", None),
-            "/v8/finance/chart/%5EGSPC?interval=1d&events=div%7Csplit%7CcapitalGains&includePrePost=false&range=10y"
-        );
-        let hours = asked("EURUSD=X@1h", None);
-        assert!(hours.starts_with("/v8/finance/chart/EURUSD%3DX?interval=1h&") && hours.ends_with("&range=60d"));
-        let minutes = asked("AAPL@1m", None);
-        assert!(minutes.contains("?interval=1m&") && minutes.ends_with("&range=7d"));
-        // 2024-01-02 and 03, with the days beside them.
-        let range = Range { first: date("2024-01-02"), last: date("2024-01-03") };
-        assert!(asked("AAPL", Some(range)).ends_with("&period1=1704067200&period2=1704412800"));
-        assert!(asked("AAPL@1m", Some(range)).ends_with("&period1=1704067200&period2=1704412800"));
-        let month = Range { first: date("2024-01-02"), last: date("2024-02-02") };
-        assert!(asked("AAPL@1m", Some(month)).ends_with("&range=7d"));
-        assert!(asked("AAPL@1h", Some(month)).ends_with("&period1=1704067200&period2=1707004800"));
-        for (item, market) in [
-            ("AAPL", Market::NewYork),
-            ("BRK-B@1h", Market::NewYork),
-            ("^GSPC", Market::NewYork),
-            ("VOD.L", Market::London),
-            ("SAP.DE", Market::Frankfurt),
-            ("EURUSD=X", Market::Currencies),
-            ("BTC-USD", Market::Always),
-            ("GC=F", Market::Always),
-            ("7203.T", Market::Always),
-        ] {
-            assert_eq!(super::market(item), market, "{item}");
-        }
-        let days = ["AAPL", "AAPL@1h", "BTC-USD", "7203.T"].map(sessions);
-        assert_eq!(days, [Some(Market::NewYork), None, Some(Market::Always), None]);
-        let error = path("AAPL@7h", 0).unwrap_err();
-        assert!(
-            matches!(&error, PageError::Skip(text) if text.contains("unknown interval `7h`; the intervals are 1m")),
-            "{error:?}"
-        );
-        for item in ["", "@1d", "..", "../x", "A B", "AAPL/x", "AAPL?x"] {
-            assert!(matches!(path(item, 0), Err(PageError::Skip(_))), "{item}");
-        }
-    }
-}
+mod tests;
