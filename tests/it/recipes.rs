@@ -10,8 +10,10 @@ use tests::{generate, root, table};
 
 use crate::declared::{declared_in_postgres, declared_in_sqlite, postgres_databases};
 
-/// Files and folders below the top that a running tapedeck makes, so that they need not exist.
-const MADE: &[&str] = &["fuzz/corpus/X", "target/release/tapedeck-bench"];
+/// Files and folders that exist only once something has run.
+const MADE: &[&str] = &[".tapedeck/", "fuzz/corpus/X", "target/release/tapedeck-bench"];
+/// Ends of a path that names a file or a folder, wherever it is.
+const PATH_ENDS: &[&str] = &["/", ".avsc", ".md", ".py", ".rs", ".sh", ".toml", ".yml"];
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -34,10 +36,9 @@ fn code_spans(text: &str) -> Vec<&str> {
 
 /// Whether a code span names a file or folder of the repository.
 fn is_path(span: &str) -> bool {
-    let mut parts = span.split('/');
-    let first = parts.next().unwrap_or_default();
-    let is_plain = !span.contains([' ', '<', '*', '{', ':', '(']) && !first.is_empty();
-    is_plain && parts.next().is_some() && root().join(first).is_dir() && !MADE.contains(&span)
+    let Some((first, _)) = span.split_once('/') else { return false };
+    let is_plain = !span.contains([' ', '<', '*', '{', ':', '(']) && !first.is_empty() && !MADE.contains(&span);
+    is_plain && (root().join(first).is_dir() || PATH_ENDS.iter().any(|end| span.ends_with(end)))
 }
 
 /// Targets of a text's links to other files.
@@ -196,6 +197,16 @@ fn every_invariant_of_the_architecture_has_tests_that_exist() {
             assert!(exists(test), "{id}: there is no test `{test}`");
         }
     }
+}
+
+#[test]
+fn a_path_that_does_not_exist_is_noticed() {
+    assert!(is_path("cli/src/nowhere.rs") && is_path("nowhere/src/lib.rs") && is_path("nowhere/"));
+    for other in ["/livez", "application/json", "commands/<name>.rs", "500-row", ".tapedeck/"] {
+        assert!(!is_path(other), "{other}");
+    }
+    assert_eq!(code_spans("`a` and ```\n`b`\n``` and `c`"), ["a", "c"]);
+    assert_eq!(links("[a](b.md), [c](https://d.example/), [e](#f)"), ["b.md"]);
 }
 
 #[test]
