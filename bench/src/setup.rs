@@ -81,7 +81,7 @@ impl Bench {
             (settings::HEALTH_ADDRESS.name, "127.0.0.1:0".to_owned()),
         ];
         let own = own.iter().chain(environment).map(|(name, value)| ((*name).to_owned(), value.clone()));
-        let source = producers::source::source("yahoo").map_err(anyhow::Error::msg)?;
+        let source = sources::source("yahoo").map_err(anyhow::Error::msg)?;
         let recipe = Recipe {
             name: "producer".to_owned(),
             program: "producer",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
-use producers::market::{Market, Session};
+use sources::market::{Market, Session};
 use tests::{root, service};
 
 /// Each market with its name in `exchange_calendars`.

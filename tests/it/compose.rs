@@ -100,7 +100,7 @@ fn every_compose_service_is_limited_restarted_and_pinned_and_what_it_names_is_th
 #[test]
 fn compose_runs_every_source_and_every_dataset_and_holds_no_password() {
     let text = std::fs::read_to_string(root().join("docker-compose.yml")).unwrap();
-    for source in producers::SOURCES {
+    for source in sources::SOURCES {
         assert!(text.contains(&format!("producer, run, {}", source.name)), "no producer of `{}`", source.name);
     }
     for dataset in contract::datasets() {

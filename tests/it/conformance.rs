@@ -8,10 +8,12 @@ use std::path::PathBuf;
 
 use contract::validate::validate_last;
 use contract::{Record, Rows, dataset};
-use producers::SOURCES;
-use producers::source::{Endpoint, PageError, Parsed, Request, Source};
 use proptest::prelude::*;
 use serde_json::Value;
+use sources::SOURCES;
+use sources::parse::body::MAX_ROWS;
+use sources::response::{MAX_FRAGMENT_BYTES, PageError, Parsed, Request};
+use sources::source::{Endpoint, Source};
 use tests::root;
 
 pub(crate) use checks::assert_outcome;
@@ -56,7 +58,7 @@ impl Promises {
 
     /// The promises of every source in `SOURCES`.
     pub(crate) fn ours() -> Promises {
-        Promises::of(SOURCES, root().join("producers/fixtures"))
+        Promises::of(SOURCES, root().join("sources/fixtures"))
     }
 
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&'static Source, &'static Endpoint)> {

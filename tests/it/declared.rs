@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Barrier;
 
-use consumers::store::Database;
-use contract::sql::{self, Dialect};
 use contract::{Dataset, datasets};
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
+use store::Database;
+use store::sql::{self, Dialect};
 use tests::broker::{ScratchDatabase, block_on};
 use tests::table::{self, Table};
 use tests::{service, unique};

@@ -1,9 +1,8 @@
 //! What a consumer does if the database refuses rows, with deletions, and with topics that were truncated or recreated.
 
-use consumers::chunk::{Chunk, ChunkBuilder, Partition, Target};
-use consumers::original::Original;
+use consumers::chunk::{Chunk, ChunkBuilder, SinkPartition, Target};
 use consumers::store::StoreError;
-use contract::{Decoder, Record};
+use contract::{Decoder, Original, Record};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{Offset, TopicPartitionList};
@@ -193,7 +192,7 @@ fn partitions_that_are_added_under_a_running_consumer_are_read_from_their_beginn
 fn chunk(bench: &Bench, from: i64, days: std::ops::Range<u32>) -> Chunk {
     let dataset = contract::dataset("ohlcv_bar").unwrap();
     let partition =
-        Partition { sink: "test.sink".into(), topic: bench.topic("ohlcv_bar").into(), incarnation: 0, number: 0 };
+        SinkPartition { sink: "test.sink".into(), topic: bench.topic("ohlcv_bar").into(), incarnation: 0, number: 0 };
     let mut builder = ChunkBuilder::new(partition, Target::live(dataset, "test.sink".into()), from);
     let decoder = Decoder::new(dataset, &dataset.schema).unwrap();
     for (offset, day) in (from..).zip(days) {

@@ -69,7 +69,7 @@ const BELIEVED: usize = 44;
 fn a_damaged_parquet_file_is_refused_with_one_line_even_where_the_library_panics() {
     let folder = tempfile::tempdir().unwrap();
     let item = "bars.parquet?ohlcv_bar&ts_start=t&bar_interval:=1m";
-    let whole = root().join("producers/fixtures/file/parquet").join(format!("{item}~none_delta.parquet"));
+    let whole = root().join("sources/fixtures/file/parquet").join(format!("{item}~none_delta.parquet"));
     let mut bytes = std::fs::read(whole).unwrap();
     bytes[BELIEVED] = 0xff;
     let damaged = folder.path().join("damaged.parquet");

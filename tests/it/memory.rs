@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use chrono::NaiveDate;
-use producers::SOURCES;
 use producers::fetch::LIMITS;
-use producers::page::MAX_ROWS;
 use serde_json::Value;
+use sources::SOURCES;
+use sources::parse::body::MAX_ROWS;
 use tempfile::TempDir;
 use tests::process::executable;
 
@@ -29,7 +29,7 @@ const NAMES: &[&str] = &["accessionNumber", "accession_number", "contractSymbol"
 
 /// The first page among an endpoint's fixtures, and its item.
 fn page(source: &str, endpoint: &str) -> (String, PathBuf) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../producers/fixtures").join(source).join(endpoint);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sources/fixtures").join(source).join(endpoint);
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let pages = entries.filter(|path| !path.to_string_lossy().contains("~error"));
     // A plain one, if possible.

@@ -11,8 +11,9 @@ use std::process::Command;
 
 use chrono::{DateTime, Utc};
 use contract::{Dataset, Kind, dataset};
-use producers::source::{Request, source};
 use serde_json::{Value, json};
+use sources::response::Request;
+use sources::source;
 use tests::{root, samples, service};
 
 use crate::conformance::Promises;

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use contract::Record;
-use producers::ask::Page;
-use producers::memory::Change;
-use producers::sift::{Sieve, Want};
-use producers::source::{Request, source};
-use producers::state::ItemState;
-use producers::tail::Tail;
+use producers::answer::Page;
+use producers::published::filter::{Filter, Known, Want};
+use producers::published::index::Change;
+use producers::published::recover::Recovered;
+use sources::response::Request;
+use sources::source;
 use tests::samples;
 
 /// Source, endpoint, item; the earlier and the later response.
@@ -97,11 +97,11 @@ fn canonical(value: &serde_json::Value) -> String {
 /// Records published of the later response after the earlier one, by key.
 fn published(earlier: Page, later: Page, pair: (&str, &str, &str)) -> BTreeMap<String, Change> {
     let endpoint = source(pair.0).unwrap().endpoint(pair.1).unwrap();
-    let mut sieve = Sieve::new(endpoint, pair.2, Want::Live, None, ItemState::default());
-    let (mut earlier, mut later) = (earlier, later);
-    sieve.sift(&mut earlier, &mut Tail::default());
-    let sifted = sieve.sift(&mut later, &mut Tail::default());
-    sifted.records.iter().map(|(record, change)| (said(record).0, *change)).collect()
+    let mut filter = Filter::new(endpoint, pair.2, Want::Live, None, Known::default());
+    let mut filtered =
+        |page: Page| filter.filter(page.records, page.dead_letters, &page.empty_days, &mut Recovered::default());
+    filtered(earlier);
+    filtered(later).records.iter().map(|(record, change)| (said(record).0, *change)).collect()
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use contract::Record;
-use producers::source::{PageError, Parsed, Request, source};
 use serde_json::Value;
+use sources::response::{PageError, Parsed, Request};
+use sources::source;
 
 /// The folder of recorded responses, which belong to their providers and are not in the repository.
 fn samples(provider: &str, prefix: &str) -> Vec<PathBuf> {

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use consumers::store::Database;
 use contract::Dataset;
-use producers::SOURCES;
 use serde_json::Value;
+use sources::SOURCES;
 use tempfile::TempDir;
 use tests::broker::block_on;
 use tests::process::{Environment, Running, command, fail, signal_process, succeed, until};

@@ -4,11 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use consumers::chunk::{Chunk, ChunkBuilder, Partition, Target};
-use consumers::original::Original;
+use consumers::chunk::{Chunk, ChunkBuilder, SinkPartition, Target};
 use consumers::store::{Commit, Database, Outcome, Store};
 use contract::rows::Value;
-use contract::{Dataset, Decimal, Kind, datasets};
+use contract::{Dataset, Decimal, Kind, Original, datasets};
 use tests::broker::{Bench, block_on, postgres, timescale};
 use tests::proxy::{Action, Point, Protocol, Proxy, Trap};
 use tests::workload::Random;
@@ -113,7 +112,7 @@ fn odd_number(random: &mut Random) -> f64 {
 /// A chunk of rows for a table, beginning at an offset.
 fn chunk(dataset: &'static Dataset, table: &str, from: i64, rows: impl IntoIterator<Item = Vec<Value>>) -> Chunk {
     let sink = format!("test.{table}");
-    let partition = Partition { sink: sink.as_str().into(), topic: "test".into(), incarnation: 0, number: 0 };
+    let partition = SinkPartition { sink: sink.as_str().into(), topic: "test".into(), incarnation: 0, number: 0 };
     let target = Target { dataset, table: table.into(), dead_letters: Some(sink.into()), accounted: true };
     let mut builder = ChunkBuilder::new(partition, target, from);
     for (offset, row) in (from..).zip(rows) {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime, TimeDelta, Utc, Weekday};
 use contract::codec::split_header;
 use contract::{Column, Decoder, Rows, dataset};
-use producers::plan;
+use producers::poll::plan;
 use producers::publish::CHANGE_HEADER;
 use producers::state::{GapState, State};
 use producers::watchlist::Watchlist;
@@ -354,7 +354,7 @@ fn assert_no_key(world: &World<'_>, mut shown: Vec<(String, Vec<u8>)>) {
 fn assert_who_cannot_be_had_is_told(world: &World<'_>) -> usize {
     let log = std::fs::read_to_string(world.file("log")).unwrap();
     let said = |words: &str| log.lines().filter(|line| line.contains(words)).count();
-    let (errors, alarms, ends) = (said(" ERROR "), said("in vain 3 times in a row"), said("answered again"));
+    let (errors, alarms, ends) = (said(" ERROR "), said("failed 3 times in a row"), said("answered again"));
     assert!(alarms >= SYMBOLS.len(), "{alarms} alerts in a year of outages");
     assert_eq!(errors, alarms, "there are other errors in the log");
     assert!(ends >= SYMBOLS.len(), "{ends} of {alarms} alerts ended");

@@ -32,7 +32,7 @@ pub fn command(name: &str, arguments: &[&str], environment: &Environment) -> Com
     for (variable, _) in std::env::vars().filter(|(name, _)| name.starts_with("TAPEDECK_")) {
         command.env_remove(variable);
     }
-    for variable in producers::source::variables() {
+    for variable in sources::variables() {
         command.env_remove(variable.name);
     }
     command.args(arguments).envs(environment);

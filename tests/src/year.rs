@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use producers::clock::Clock;
-use producers::source::{Auth, Endpoint, Quota, Source};
-use producers::sources::yahoo;
+use sources::providers::yahoo;
+use sources::source::{Auth, Endpoint, Quota, Source};
 
 /// The executable of the producer.
 pub const PRODUCER: &str = "producer-of-a-year";

@@ -5,9 +5,9 @@ use memchr::memmem;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use service::secret::Secret;
-
-use crate::percent::percent_encoded;
-use crate::source::{Auth, PageError, Source};
+use sources::parse::percent::percent_encoded;
+use sources::response::PageError;
+use sources::source::{Auth, Source};
 
 /// What stands in the place of a secret.
 pub(super) const REDACTED: &str = "***";

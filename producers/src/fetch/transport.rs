@@ -1,8 +1,7 @@
 //! Why there was no answer, in words.
 
 use service::telemetry;
-
-use crate::source::PageError;
+use sources::response::PageError;
 
 /// An error of the HTTP client. It holds the URL, and with it the key, unless told otherwise.
 pub(super) fn failed(error: reqwest::Error) -> PageError {

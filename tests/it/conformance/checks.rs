@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use contract::{Column, Dataset, Decoder, Record, Rows, dataset};
-use producers::page::MAX_ROWS;
-use producers::source::{MAX_FRAGMENT_BYTES, PageError, Parsed, Request};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
+use sources::parse::body::MAX_ROWS;
+use sources::response::{MAX_FRAGMENT_BYTES, PageError, Parsed, Request};
 
 /// Longest reason or error: it goes into a log line.
 const MAX_MESSAGE_BYTES: usize = 2048;

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use producers::fetch::Fetcher;
 use producers::meters::Meters;
-use producers::poll::{self, Mode, Run};
+use producers::poll;
+use producers::run::{Mode, Run};
 use producers::watchlist::Watchlist;
 use service::health::Health;
 use service::kafka::Cluster;

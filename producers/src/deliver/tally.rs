@@ -1,0 +1,88 @@
+//! What has become of the items of a run, counted.
+
+use std::time::Duration;
+
+use contract::records::FetchLog;
+use contract::{Record, Text};
+use sources::source::Source;
+
+use crate::answer::{Answer, Outcome};
+use crate::fetch::Cost;
+use crate::progress::RoundDone;
+use crate::published::filter::Filtered;
+use crate::published::index::Change;
+use crate::run::{Ending, Mode};
+
+/// What a run has done so far.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) published: u64,
+    pub(crate) rejected: u64,
+    pub(crate) failed_items: u64,
+}
+
+impl Tally {
+    pub(crate) fn round_done<'a>(&self, source: &'a Source, error: Option<&'a str>) -> RoundDone<'a> {
+        let Tally { published, rejected, failed_items } = *self;
+        RoundDone { source: source.name, done: true, published, rejected, failed_items, error }
+    }
+
+    /// A daemon makes up for an item that was given up in its next round.
+    pub(crate) fn ending(&self, mode: Mode) -> Ending {
+        if mode == Mode::Once && self.failed_items > 0 { Ending::Incomplete } else { Ending::Complete }
+    }
+}
+
+/// What has become of an item.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ItemTally {
+    pub(crate) published: u64,
+    /// Those of them that correct an earlier one.
+    pub(crate) corrections: u64,
+    /// Records that say what was said before.
+    pub(crate) unchanged: u64,
+    pub(crate) rejected: u64,
+    pub(crate) holes: u64,
+    pub(crate) outcome: Outcome,
+    /// Why it was not answered.
+    pub(crate) error: Option<String>,
+}
+
+impl ItemTally {
+    /// Adds a page, of which so many records were published and rejected.
+    pub(crate) fn add(&mut self, answer: &Answer, filtered: &Filtered, [published, rejected]: [u64; 2]) {
+        self.published += published;
+        self.rejected += rejected;
+        self.unchanged += filtered.unchanged;
+        self.corrections += filtered.records.iter().filter(|(_, change)| *change == Change::Correction).count() as u64;
+        match &answer.page {
+            Ok(page) if page.validators.is_none() => self.outcome = Outcome::Unchanged,
+            Ok(page) => self.holes += page.holes,
+            Err(left) => (self.outcome, self.error) = (left.outcome, Some(left.reason.clone())),
+        }
+    }
+
+    /// What is recorded of the item once it is finished.
+    pub(crate) fn log(&self, source: &Source, answer: &Answer, (cost, duration): (Cost, Duration)) -> Record {
+        let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let fetched_at = answer.at;
+        Record::from(FetchLog {
+            source: source.name.into(),
+            endpoint: answer.endpoint.name.into(),
+            item: answer.item.as_str().into(),
+            fetched_at,
+            outcome: self.outcome.word(),
+            records: count(self.published),
+            corrections: Some(count(self.corrections)),
+            unchanged: Some(count(self.unchanged)),
+            rejects: count(self.rejected),
+            calls: count(cost.calls),
+            bytes: count(cost.bytes),
+            duration_ms: i64::try_from(duration.as_millis()).unwrap_or(i64::MAX),
+            error: self.error.as_deref().map(Text::from),
+            known_at: fetched_at,
+            observed_at: fetched_at,
+            flags: Vec::new(),
+        })
+    }
+}
