@@ -6,7 +6,7 @@ use std::sync::Barrier;
 use contract::{Dataset, datasets};
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 use store::Database;
-use store::sql::{self, Dialect};
+use store::sql;
 use tests::broker::{ScratchDatabase, block_on};
 use tests::table::{self, Table};
 use tests::{service, unique};
@@ -22,21 +22,21 @@ pub(crate) fn postgres_databases() -> Vec<(&'static str, ScratchDatabase)> {
 }
 
 /// The table of a dataset in SQLite, as declared.
-pub(crate) fn declared_in_sqlite(dataset: &Dataset) -> Table {
+pub(crate) fn declared_in_sqlite(database: &Database, dataset: &Dataset) -> Table {
     let mut checks = sql::checks(dataset);
     checks.sort_unstable();
-    declared(dataset, Dialect::Sqlite, checks)
+    declared(database, dataset, checks)
 }
 
-/// The table of a dataset in PostgreSQL, as declared; `address` is a database that has the table.
-pub(crate) async fn declared_in_postgres(address: &str, dataset: &Dataset) -> Table {
-    declared(dataset, Dialect::Postgres, checks_as_written(address, dataset).await)
+/// The table of a dataset in PostgreSQL, as declared; the database has the table.
+pub(crate) async fn declared_in_postgres(database: &Database, dataset: &Dataset) -> Table {
+    declared(database, dataset, checks_as_written(database.address().expose(), dataset).await)
 }
 
-fn declared(dataset: &Dataset, dialect: Dialect, checks: Vec<String>) -> Table {
+fn declared(database: &Database, dataset: &Dataset, checks: Vec<String>) -> Table {
     let column = |column: sql::ColumnDeclaration| (column.name, column.sql_type.to_owned(), column.nullable);
     Table {
-        columns: table::by_name(sql::columns(dataset, dialect).into_iter().map(column)),
+        columns: table::by_name(database.columns(dataset).into_iter().map(column)),
         key: dataset.key.iter().map(|at| dataset.fields[*at].name.clone()).collect(),
         checks,
     }
@@ -63,7 +63,8 @@ fn the_migrated_postgres_tables_are_the_declared_ones_column_by_column() {
             let address = scratch.database.address().expose();
             for dataset in datasets() {
                 let migrated = table::postgres(address, &dataset.name).await;
-                assert_eq!(migrated, declared_in_postgres(address, dataset).await, "{} on {name}", dataset.name);
+                let expected = declared_in_postgres(&scratch.database, dataset).await;
+                assert_eq!(migrated, expected, "{} on {name}", dataset.name);
             }
         });
     }
@@ -74,10 +75,11 @@ fn the_migrated_sqlite_tables_are_the_declared_ones_column_by_column() {
     let folder = tempfile::tempdir().unwrap();
     let address = format!("sqlite:{}", folder.path().join("declared.db").display());
     block_on(async {
-        Database::new(&address).unwrap().migrate().await.unwrap();
+        let database = Database::new(&address).unwrap();
+        database.migrate().await.unwrap();
         for dataset in datasets() {
             let migrated = table::sqlite(&address, &dataset.name).await;
-            assert_eq!(migrated, declared_in_sqlite(dataset), "{}", dataset.name);
+            assert_eq!(migrated, declared_in_sqlite(&database, dataset), "{}", dataset.name);
         }
     });
 }

@@ -88,7 +88,7 @@ fn cursor(state: &Path) -> (String, u32, Option<String>) {
         let state = State::existing(state, "yahoo").await.unwrap().unwrap();
         let item = state.item("chart", SYMBOL).await.unwrap();
         let standing = state.standings().await.unwrap().remove(0);
-        (format!("{item:?}"), standing.failures, standing.error)
+        (format!("{item:?}"), standing.streak.failures, standing.error)
     })
 }
 

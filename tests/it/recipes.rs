@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use contract::{Dataset, topic};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
+use store::Database;
 use tests::broker::block_on;
 use tests::process::{Environment, succeed};
 use tests::{generate, root, table};
@@ -93,7 +94,8 @@ fn the_migrations_of_the_recipe_of_a_dataset_make_its_table() {
     let address = format!("sqlite:{}?mode=rwc", folder.path().join("recipe.db").display());
     block_on(async {
         SqliteConnection::connect(&address).await.unwrap().execute(AssertSqlSafe(sqlite)).await.unwrap();
-        assert_eq!(table::sqlite(&address, &dataset.name).await, declared_in_sqlite(&dataset));
+        let database = Database::new(&address).unwrap();
+        assert_eq!(table::sqlite(&address, &dataset.name).await, declared_in_sqlite(&database, &dataset));
     });
     for (name, scratch) in postgres_databases() {
         let address = scratch.database.address().expose();
@@ -101,7 +103,7 @@ fn the_migrations_of_the_recipe_of_a_dataset_make_its_table() {
             let mut connection = PgConnection::connect(address).await.unwrap();
             connection.execute(AssertSqlSafe(postgres.clone())).await.unwrap();
             let migrated = table::postgres(address, &dataset.name).await;
-            assert_eq!(migrated, declared_in_postgres(address, &dataset).await, "on {name}");
+            assert_eq!(migrated, declared_in_postgres(&scratch.database, &dataset).await, "on {name}");
         });
     }
 }

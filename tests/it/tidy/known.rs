@@ -32,27 +32,19 @@ pub(super) const KNOWN_CYCLES: &[(&str, &[&str])] = &[
             "watchlist",
         ],
     ),
-    ("consumers", &["chunk", "dead_letter"]),
     ("consumers", &["consume", "meters", "reader", "sink", "writer"]),
     ("consumers", &["replay", "replay_range"]),
 ];
 
 /// Libraries that a crate must give up.
-pub(super) const KNOWN_LIBRARIES: &[(&str, &str)] = &[
-    ("consumers", "rdkafka"),
-    ("consumers", "sqlx"),
-    ("producers", "rdkafka"),
-    ("service", "rdkafka"),
-    ("service", "reqwest"),
-];
+pub(super) const KNOWN_LIBRARIES: &[(&str, &str)] =
+    &[("consumers", "rdkafka"), ("producers", "rdkafka"), ("service", "rdkafka"), ("service", "reqwest")];
 
 /// Files that are too long, with their length.
 pub(super) const LONG_FILES: &[(&str, usize)] = &[
     ("consumers/src/consume.rs", 447),
     ("consumers/src/replay.rs", 443),
     ("consumers/src/sink.rs", 472),
-    ("consumers/src/store/letters.rs", 453),
-    ("consumers/src/store/postgres.rs", 449),
     ("consumers/src/verify/deep.rs", 419),
     ("producers/src/deliver.rs", 407),
     ("producers/src/fetch.rs", 468),
@@ -60,7 +52,7 @@ pub(super) const LONG_FILES: &[(&str, usize)] = &[
 ];
 
 /// Functions that are too long, with their length.
-pub(super) const LONG_FUNCTIONS: &[(&str, usize)] = &[("consumers/src/store/letters.rs: new", 63)];
+pub(super) const LONG_FUNCTIONS: &[(&str, usize)] = &[("store/src/statements/dead_letters.rs: new", 63)];
 
 /// How many sentences of a document are too long.
 pub(super) const LONG_SENTENCES: &[(&str, usize)] = &[];
