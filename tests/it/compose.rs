@@ -53,7 +53,7 @@ fn words(value: &Value) -> Vec<String> {
 }
 
 #[test]
-fn compose_says_nothing_that_compose_does_not_know() {
+fn the_compose_file_has_only_keys_that_compose_knows() {
     let Some(compose) = compose() else { return };
     for word in words(&compose) {
         assert!(
