@@ -13,20 +13,18 @@ use tracing::{info, warn};
 use crate::answer::{Answer, Ended, Outcome};
 use crate::deliver::alert::Alerts;
 use crate::deliver::prepared::Prepared;
-use crate::deliver::tally::{ItemTally, Tally};
-use crate::meters::SourceMeters;
-use crate::progress::ItemDone;
+use crate::events::Events;
 use crate::publish::{Acknowledged, PublishError, Publisher};
 use crate::published::filter::{Filter, Want, Whole};
 use crate::published::recover::{self, Recovered};
 use crate::run::{KAFKA_WAITS, Mode, Run, Stop};
 use crate::state::{BackfillProgress, Extent, State, Update};
+use crate::tally::{ItemTally, Tally};
 
 pub(crate) mod alert;
 mod connect;
 mod prepared;
 mod publish;
-pub(crate) mod tally;
 
 pub(crate) use connect::connect;
 
@@ -56,7 +54,7 @@ pub(crate) struct Delivery<'a> {
     source: &'static Source,
     run: &'a Run,
     publisher: Publisher,
-    meters: &'a SourceMeters,
+    events: &'a Events,
     tally: &'a mut Tally,
     state: &'a State,
     /// What earlier processes published and did not record.
@@ -76,7 +74,7 @@ impl<'a> Delivery<'a> {
         source: &'static Source,
         run: &'a Run,
         publisher: Publisher,
-        meters: &'a SourceMeters,
+        events: &'a Events,
         tally: &'a mut Tally,
         state: &'a State,
         recovered: Recovered,
@@ -85,13 +83,13 @@ impl<'a> Delivery<'a> {
             source,
             run,
             publisher,
-            meters,
+            events,
             tally,
             state,
             recovered,
             filter: None,
             item: ItemTally::default(),
-            alerts: Alerts::new(source, meters, state),
+            alerts: Alerts::new(source, events, state),
             ended: Vec::new(),
         }
     }
@@ -111,7 +109,7 @@ impl<'a> Delivery<'a> {
             self.publish(&mut batch).await?;
             self.save(&mut batch).await;
             for prepared in batch {
-                self.meters.published(prepared.answer.endpoint.name, prepared.counts);
+                self.events.page_published(prepared.answer.endpoint.name, prepared.counts);
                 if let Some(tally) = prepared.finished {
                     items_done += 1;
                     self.item_done(prepared.answer, tally, [items_done, items]);
@@ -121,13 +119,9 @@ impl<'a> Delivery<'a> {
         Ok(())
     }
 
-    /// Logs and reports that a round is over.
+    /// Reports that a round is over.
     pub(crate) fn round_done(&self, items: usize) {
-        // A round in which nothing was due shows no problem with Kafka.
-        self.meters.delivered(0);
-        let Tally { published, rejected, failed_items } = *self.tally;
-        info!(source = self.source.name, items, published, rejected, failed_items, "round complete");
-        self.run.progress.tell(&self.tally.round_done(self.source, None));
+        self.events.round_done(items, self.tally);
     }
 
     /// Removes from a page what is already published. Retries publish the page as it is after that.
@@ -172,22 +166,23 @@ impl<'a> Delivery<'a> {
                 published = publishing => published,
                 () = grace(&self.run.shutdown) => return Err(Stop::Shutdown),
             };
-            if let Err(error) = &published {
-                self.meters.not_delivered(&error.to_string());
-            }
             match published {
                 Ok(delivered) => {
-                    self.meters.delivered(delivered.bytes);
+                    self.events.acknowledged(delivered.bytes);
                     self.item = item;
                     return Ok(());
                 }
                 Err(PublishError::Retry(reason)) if self.run.mode == Mode::Daemon => {
-                    warn!(source = self.source.name, pages = batch.len(), "publishing again: {reason}");
+                    self.events.not_acknowledged(&reason, Some(batch.len()));
                 }
-                Err(error) => return Err(Stop::Kafka(error.to_string())),
+                Err(error) => {
+                    let reason = error.to_string();
+                    self.events.not_acknowledged(&reason, None);
+                    return Err(Stop::Kafka(reason));
+                }
             }
             self.run.pause(KAFKA_WAITS[0]).await?;
-            self.publisher = connect(self.source, self.run, self.meters).await?;
+            self.publisher = connect(self.source, self.run, self.events).await?;
             self.mark_published(batch).await;
         }
     }
@@ -284,28 +279,14 @@ impl<'a> Delivery<'a> {
     }
 
     /// Counts and reports an item that has ended.
-    fn item_done(&mut self, answer: Answer, tally: ItemTally, [items_done, items_total]: [usize; 2]) {
+    fn item_done(&mut self, answer: Answer, tally: ItemTally, counts: [usize; 2]) {
         let Answer { endpoint, item, .. } = answer;
-        let (source, name) = (self.source.name, endpoint.name);
-        let ItemTally { published, corrections, unchanged, rejected, holes, outcome, error } = tally;
-        info!(source, endpoint = name, item, published, corrections, unchanged, rejected, holes, "polled");
-        self.tally.failed_items += u64::from(outcome == Outcome::GivenUp);
-        self.tally.published += published;
-        self.tally.rejected += rejected;
-        self.run.progress.tell(&ItemDone {
-            source,
-            endpoint: name,
-            item: &item,
-            items_done,
-            items_total,
-            published,
-            corrections,
-            unchanged,
-            rejected,
-            holes,
-            error: error.as_deref(),
-        });
-        self.ended.push(Ended { endpoint: name, item, answered: outcome.is_answer() });
+        let endpoint = endpoint.name;
+        self.events.item_done(endpoint, &item, &tally, counts);
+        self.tally.failed_items += u64::from(tally.outcome == Outcome::GivenUp);
+        self.tally.published += tally.published;
+        self.tally.rejected += tally.rejected;
+        self.ended.push(Ended { endpoint, item, answered: tally.outcome.is_answer() });
     }
 }
 

@@ -9,6 +9,7 @@ pub mod answer;
 pub mod clock;
 pub mod commands;
 mod deliver;
+mod events;
 pub mod fetch;
 pub mod meters;
 pub mod poll;
@@ -18,6 +19,7 @@ pub mod published;
 mod reread;
 pub mod run;
 pub mod state;
+mod tally;
 #[cfg(test)]
 mod tests;
 pub mod watchlist;

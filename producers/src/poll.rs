@@ -1,22 +1,23 @@
 //! The poll loops: one task per source, each of which polls its items round after round.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use service::telemetry;
 use sources::source::Source;
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
-use crate::deliver::tally::Tally;
 use crate::deliver::{Delivery, connect};
+use crate::events::Events;
 use crate::fetch::Fetcher;
-use crate::meters::SourceMeters;
 use crate::poll::asker::Asker;
 use crate::poll::rounds::Poller;
 use crate::publish::Publisher;
 use crate::published::recover::{self, Found, Recovered};
 use crate::run::{Ending, KAFKA_WAITS, Mode, Run, Stop};
 use crate::state::State;
+use crate::tally::Tally;
 
 pub mod agenda;
 pub mod ask;
@@ -25,31 +26,36 @@ pub mod backfill;
 pub mod plan;
 mod rounds;
 
-/// Polls sources side by side, each in its own task: a source that is stopped does not stop the others.
+/// Polls sources side by side, each in its own task: a source that is stopped, or whose task panics, does not stop the others.
 ///
 /// A source whose fetcher is an error, for instance for want of a key, counts as stopped.
 pub async fn run(sources: Vec<(&'static Source, anyhow::Result<Fetcher>)>, run: Run) -> Ending {
     let mut tasks = JoinSet::new();
+    let mut events = HashMap::new();
     for (source, fetcher) in sources {
-        tasks.spawn(poll(source, fetcher, run.clone()));
+        let of_source = Events::of(source, &run);
+        let task = tasks.spawn(poll(source, fetcher, run.clone(), of_source.clone()));
+        events.insert(task.id(), of_source);
     }
     let mut ending = Ending::Complete;
-    while let Some(outcome) = tasks.join_next().await {
-        let complete = outcome.unwrap_or_else(|error| {
-            error!(%error, "a source's task failed");
-            Ending::Incomplete
+    while let Some(outcome) = tasks.join_next_with_id().await {
+        let of_source = outcome.unwrap_or_else(|error| {
+            let id = error.id();
+            if let Some(events) = events.get(&id) {
+                events.stopped(&telemetry::one_line(&error.into()), &Tally::default());
+            }
+            (id, Ending::Incomplete)
         });
-        if complete == Ending::Incomplete {
+        if of_source.1 == Ending::Incomplete {
             ending = Ending::Incomplete;
         }
     }
     ending
 }
 
-async fn poll(source: &'static Source, fetcher: anyhow::Result<Fetcher>, run: Run) -> Ending {
+async fn poll(source: &'static Source, fetcher: anyhow::Result<Fetcher>, run: Run, events: Events) -> Ending {
     let mut tally = Tally::default();
-    let meters = run.meters.source(source);
-    let outcome = run.meters.beating(source, poll_source(source, fetcher, &run, &meters, &mut tally)).await;
+    let outcome = run.meters.beating(source, poll_source(source, fetcher, &run, &events, &mut tally)).await;
     let reason = match outcome {
         Ok(()) | Err(Stop::Shutdown) => return tally.ending(run.mode),
         Err(Stop::Source(reason)) => reason,
@@ -58,9 +64,7 @@ async fn poll(source: &'static Source, fetcher: anyhow::Result<Fetcher>, run: Ru
             reason
         }
     };
-    error!(source = source.name, "stopped: {reason}");
-    meters.stopped(&reason);
-    run.progress.tell(&tally.round_done(source, Some(&reason)));
+    events.stopped(&reason, &tally);
     Ending::Incomplete
 }
 
@@ -68,7 +72,7 @@ async fn poll_source(
     source: &'static Source,
     fetcher: anyhow::Result<Fetcher>,
     run: &Run,
-    meters: &SourceMeters,
+    events: &Events,
     tally: &mut Tally,
 ) -> Result<(), Stop> {
     let stopped = |error: anyhow::Error| Stop::Source(telemetry::one_line(&error));
@@ -78,14 +82,14 @@ async fn poll_source(
     }
     let state = Arc::new(open(source, run).await.map_err(stopped)?);
     fetcher.attach(Arc::clone(&state), run.clock.clone());
-    let publisher = connect(source, run, meters).await?;
+    let publisher = connect(source, run, events).await?;
     let lock = run.shutdown.run_until_cancelled(state.lock()).await.ok_or(Stop::Shutdown)?;
     let recovered = resume(source, run, &publisher, &state).await?;
     let standings = state.standings().await.map_err(unreadable)?;
-    let mut delivery = Delivery::new(source, run, publisher, meters, tally, &state, recovered);
+    let mut delivery = Delivery::new(source, run, publisher, events, tally, &state, recovered);
     delivery.alerts.resume(&run.watchlist, &standings).await;
     drop(lock);
-    let poller = Poller { asker: Asker { source, run, fetcher, meters, state: &state }, delivery };
+    let poller = Poller { asker: Asker { source, run, fetcher, events, state: &state }, delivery };
     poller.rounds(&standings).await
 }
 

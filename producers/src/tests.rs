@@ -19,6 +19,7 @@ use crate::run::{Mode, Run};
 use crate::watchlist::Watchlist;
 
 mod hostile;
+pub(crate) mod log;
 pub(crate) mod stub;
 
 pub(crate) type Mock = MockCluster<'static, DefaultProducerContext>;

@@ -15,17 +15,17 @@ use thiserror::Error;
 pub struct Watchlist {
     /// Items by source and endpoint.
     lists: BTreeMap<String, BTreeMap<String, Vec<String>>>,
-    /// First and last day of the month on which an item is asked for, by source, endpoint and item, where that was said.
+    /// First and last day of the month on which an item is polled, by source, endpoint and item; for items with `days`.
     days: BTreeMap<String, BTreeMap<String, BTreeMap<String, [u32; 2]>>>,
 }
 
-/// An item as it is listed.
+/// An item in the file.
 #[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "expected an item in quotes, or `{ item = \"..\", days = [1, 7] }`")]
 enum Listed {
-    /// At the hours of its endpoint.
+    /// Polled at the hours of its endpoint.
     Plain(String),
-    /// On some days of the month only.
+    /// Polled on some days of the month only.
     OnDays(OnDays),
 }
 
@@ -44,18 +44,18 @@ pub enum WatchlistError {
     Unreadable {
         /// Its path.
         path: String,
-        /// What the system says.
+        /// The error of the system.
         error: std::io::Error,
     },
     /// Not TOML, or not lists of texts.
     #[error("watchlist, line {line}: {message}; expected `[source]`, then `endpoint = [\"item\", ..]`")]
     Malformed {
-        /// Where.
+        /// Line number.
         line: usize,
-        /// What is wrong there.
+        /// What is wrong.
         message: String,
     },
-    /// No such source or endpoint, or an item that cannot be one.
+    /// Unknown source or endpoint, or invalid item.
     #[error("watchlist: {0}")]
     Unknown(String),
 }
@@ -70,7 +70,7 @@ impl Watchlist {
         }
     }
 
-    /// Reads a watchlist, and checks that all of it can be asked for.
+    /// Reads a watchlist and checks that all of it can be polled.
     pub fn parse(text: &str) -> Result<Watchlist, WatchlistError> {
         Watchlist::parse_among(SOURCES, text)
     }
@@ -100,7 +100,9 @@ impl Watchlist {
             if let Some([first, last]) = days {
                 if first < 1 || last > 31 || first > last {
                     let place = format!("`{}.{}`", source.name, endpoint.name);
-                    let reason = format!("{place}: days {first} to {last} of `{item}` are no days of a month");
+                    let reason = format!(
+                        "{place}: invalid days {first} to {last} of `{item}`: expected two days from 1 to 31, in order"
+                    );
                     return Err(WatchlistError::Unknown(reason));
                 }
                 let of_source = self.days.entry(source.name.to_owned()).or_default();
@@ -113,7 +115,7 @@ impl Watchlist {
         Ok(())
     }
 
-    /// When an item is asked for: as its endpoint says, or on the days of the month that were said, by the same clocks.
+    /// When an item is polled: by the schedule of its endpoint, restricted to the days of the item, if any.
     pub fn schedule(&self, source: &Source, endpoint: &Endpoint, item: &str) -> Schedule {
         let of_source = self.days.get(source.name);
         let days = of_source.and_then(|endpoints| endpoints.get(endpoint.name)?.get(item));
@@ -130,7 +132,7 @@ impl Watchlist {
     }
 }
 
-/// An item that cannot be asked for or is there twice is a slip of the pen, better told now than in every round.
+/// Invalid and duplicate items are mistakes that are better reported now than in every round.
 fn check(source: &Source, endpoint: &Endpoint, items: &[String]) -> Result<(), WatchlistError> {
     let place = format!("`{}.{}`", source.name, endpoint.name);
     let mut known = HashSet::new();

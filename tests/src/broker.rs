@@ -164,7 +164,7 @@ impl Drop for ScratchDatabase {
 }
 
 fn drop_database(beside: &Database, name: &str) {
-    // What is left behind goes with the server's data folder.
+    // Whatever stays goes with the server's data folder.
     let _ = block_on(beside.store("scratch").rows(format!("drop database {name} with (force)"), &[]));
 }
 

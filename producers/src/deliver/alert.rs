@@ -6,25 +6,25 @@
 use std::collections::HashSet;
 
 use sources::source::Source;
-use tracing::{error, info, warn};
+use tracing::warn;
 
-use crate::meters::SourceMeters;
+use crate::events::Events;
 use crate::state::{Standing, State, Streak, Update};
 use crate::watchlist::Watchlist;
 
-/// The items of a source that fail again and again.
+/// Reports the items of a source that fail again and again.
 #[derive(Debug)]
 pub(crate) struct Alerts<'a> {
     source: &'static Source,
-    meters: &'a SourceMeters,
+    events: &'a Events,
     state: &'a State,
     failing: HashSet<(&'static str, String)>,
 }
 
 impl<'a> Alerts<'a> {
-    /// Of a source of which nothing is failing yet.
-    pub(crate) fn new(source: &'static Source, meters: &'a SourceMeters, state: &'a State) -> Alerts<'a> {
-        Alerts { source, meters, state, failing: HashSet::new() }
+    /// A source of which nothing fails yet.
+    pub(crate) fn new(source: &'static Source, events: &'a Events, state: &'a State) -> Alerts<'a> {
+        Alerts { source, events, state, failing: HashSet::new() }
     }
 
     /// Counts the items that failed before the start, and writes the lines that earlier processes were killed before.
@@ -51,7 +51,7 @@ impl<'a> Alerts<'a> {
     }
 
     async fn report(&mut self, endpoint: &'static str, item: &str, streak: Streak, reason: Option<&str>) {
-        let (source, key) = (self.source.name, (endpoint, item.to_owned()));
+        let key = (endpoint, item.to_owned());
         let Streak { failures, is_alerted } = streak;
         let is_failing = streak.is_failing();
         if is_failing {
@@ -60,14 +60,12 @@ impl<'a> Alerts<'a> {
             self.failing.remove(&key);
         }
         match (is_failing, is_alerted) {
-            (true, false) => {
-                let reason = reason.unwrap_or_default();
-                error!(source, endpoint, item, "failed {failures} times in a row: {reason}");
-            }
-            (false, true) => info!(source, endpoint, item, "answered again"),
+            (true, false) => self.events.alert(endpoint, item, failures, reason.unwrap_or_default()),
+            (false, true) => self.events.answered_again(endpoint, item),
             (true, true) | (false, false) => return,
         }
         if let Err(error) = self.state.record_alert(endpoint, item, is_failing).await {
+            let source = self.source.name;
             warn!(
                 source,
                 endpoint, item, "cannot record that the line above was written, and will repeat it: {error:#}"
@@ -77,7 +75,7 @@ impl<'a> Alerts<'a> {
 
     fn count(&self, endpoint: &'static str) {
         let failing = self.failing.iter().filter(|(own, _)| *own == endpoint).count();
-        self.meters.failing(endpoint, failing);
+        self.events.failing(endpoint, failing);
     }
 }
 

@@ -3,9 +3,8 @@
 use contract::{Dataset, dataset};
 use service::telemetry;
 use sources::source::Source;
-use tracing::warn;
 
-use crate::meters::SourceMeters;
+use crate::events::Events;
 use crate::publish::Publisher;
 use crate::run::{KAFKA_WAITS, Mode, Run, Stop};
 
@@ -13,7 +12,7 @@ use crate::run::{KAFKA_WAITS, Mode, Run, Stop};
 const COMMON_DATASETS: [&str; 2] = ["dead_letter", "fetch_log"];
 
 /// Connects to Kafka; a daemon waits for it, without limit.
-pub(crate) async fn connect(source: &Source, run: &Run, meters: &SourceMeters) -> Result<Publisher, Stop> {
+pub(crate) async fn connect(source: &Source, run: &Run, events: &Events) -> Result<Publisher, Stop> {
     let datasets = datasets(source);
     let role = format!("producer-{}", source.name);
     let mut wait = KAFKA_WAITS[0];
@@ -22,11 +21,11 @@ pub(crate) async fn connect(source: &Source, run: &Run, meters: &SourceMeters) -
             Ok(publisher) => return Ok(publisher),
             Err(error) => telemetry::one_line(&error),
         };
-        meters.not_delivered(&reason);
-        if run.mode == Mode::Once {
+        let is_once = run.mode == Mode::Once;
+        events.kafka_unreachable(&reason, (!is_once).then_some(wait));
+        if is_once {
             return Err(Stop::Kafka(reason));
         }
-        warn!(source = source.name, ?wait, "waiting for Kafka: {reason}");
         wait = run.pause(wait).await?;
     }
 }

@@ -1,9 +1,9 @@
 //! A page without what is already published.
 
 use crate::answer::{Answer, Outcome};
-use crate::deliver::tally::ItemTally;
 use crate::published::filter::{Filter, Filtered, Want, Whole};
 use crate::state::{Attempt, Update};
+use crate::tally::ItemTally;
 
 /// A page that is ready to be published.
 pub(super) struct Prepared {

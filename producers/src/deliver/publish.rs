@@ -6,9 +6,9 @@ use sources::source::Source;
 
 use crate::answer::Answer;
 use crate::deliver::prepared::Prepared;
-use crate::deliver::tally::ItemTally;
 use crate::publish::{Delivered, PublishError, Publisher};
 use crate::published::filter::Filtered;
+use crate::tally::ItemTally;
 
 /// Publishes pages, and for each item that has ended its `fetch_log`, and waits for Kafka. `item` is the tally of the item
 /// at hand.

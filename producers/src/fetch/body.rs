@@ -1,4 +1,4 @@
-//! Bodies, unpacked piece by piece: neither their size nor how far they swell is the provider's to choose.
+//! Bodies, decompressed piece by piece, within limits for their size and their compression ratio.
 
 use std::io::{self, Write};
 
@@ -7,25 +7,25 @@ use reqwest::header::{CONTENT_ENCODING, HeaderMap};
 use sources::parse::body::excerpt;
 use sources::response::PageError;
 
-/// How many times as large as what was received a body may be: JSON and CSV shrink to a twentieth at best.
+/// Highest compression ratio: JSON and CSV compress to a twentieth at best.
 const MAX_RATIO: usize = 200;
-/// Bytes that a body may have in any case, as small ones may shrink more.
+/// A body up to this size may have any ratio, as small ones compress better.
 const FREE_BYTES: usize = 1 << 20;
 
-/// A body in the making.
+/// A body of which pieces arrive.
 pub(super) struct Body {
     received: usize,
     packing: Packing,
 }
 
-/// How the body was packed.
+/// How the body is compressed.
 enum Packing {
     None(Bounded),
     Gzip(Box<MultiGzDecoder<Bounded>>),
 }
 
 impl Body {
-    /// Of at most so many bytes. Packed it may be once, and as it was asked for.
+    /// A body of at most so many bytes, compressed by gzip once or not at all.
     pub(super) fn of(headers: &HeaderMap, limit: usize) -> Result<Body, PageError> {
         let bounded = Bounded { bytes: Vec::new(), limit, allowed: 0 };
         let encodings: Vec<&[u8]> = headers.get_all(CONTENT_ENCODING).iter().map(|value| value.as_bytes()).collect();
@@ -36,13 +36,15 @@ impl Body {
             }
             _ => {
                 let shown = excerpt(&encodings.join(&b", "[..]));
-                return Err(PageError::Retry(format!("the body is packed as `{shown}`, which was not asked for")));
+                return Err(PageError::Retry(format!(
+                    "the body has content encoding `{shown}`; expected gzip or none"
+                )));
             }
         };
         Ok(Body { received: 0, packing })
     }
 
-    /// Adds a piece as it was received.
+    /// Adds a received piece.
     pub(super) fn add(&mut self, piece: &[u8]) -> Result<(), PageError> {
         self.received += piece.len();
         let swollen = self.received.saturating_mul(MAX_RATIO).max(FREE_BYTES);
@@ -59,11 +61,11 @@ impl Body {
         written.map_err(|_| bounded.refusal().unwrap_or_else(not_packed))
     }
 
-    /// The body, when all of it was received.
+    /// The body, after its last piece.
     pub(super) fn done(self) -> Result<Vec<u8>, PageError> {
         match self.packing {
             Packing::None(bounded) => Ok(bounded.bytes),
-            // An answer without a body may say how it would have been packed.
+            // A response without a body may name an encoding.
             Packing::Gzip(_) if self.received == 0 => Ok(Vec::new()),
             Packing::Gzip(mut decoder) => match decoder.try_finish() {
                 Ok(()) => Ok(std::mem::take(&mut decoder.get_mut().bytes)),
@@ -74,7 +76,7 @@ impl Body {
 }
 
 fn not_packed() -> PageError {
-    PageError::Retry("the body is not the gzip that it is said to be, or ends too early".to_owned())
+    PageError::Retry("the body is not gzip as its header says, or is truncated".to_owned())
 }
 
 /// Bytes up to a limit.
@@ -82,7 +84,7 @@ struct Bounded {
     bytes: Vec<u8>,
     /// Most bytes.
     limit: usize,
-    /// Most bytes for what was received so far; zero while nothing was.
+    /// Most bytes for the pieces so far.
     allowed: usize,
 }
 
@@ -91,8 +93,8 @@ impl Bounded {
         self.bytes.len() > self.limit.min(self.allowed)
     }
 
-    /// Makes room for so many bytes: twice as much as there was, and from half of the limit on for all that there may be. To
-    /// double at the limit would take three times its memory.
+    /// Makes room for so many bytes: doubles the capacity, and from half of the limit on takes the limit. Doubling at the limit
+    /// would need three times its memory.
     fn make_room(&mut self, more: usize) {
         let (length, capacity) = (self.bytes.len(), self.bytes.capacity());
         let wanted = length.saturating_add(more);
@@ -103,12 +105,12 @@ impl Bounded {
         }
     }
 
-    /// Why no more was taken; None when it was not for its size.
+    /// Which limit was exceeded, if any.
     fn refusal(&self) -> Option<PageError> {
         let reason = match self.is_full() {
             false => return None,
             true if self.bytes.len() > self.limit => format!("the body has more than {} bytes", self.limit),
-            true => format!("the body is more than {MAX_RATIO} times as large as what was received"),
+            true => format!("the body decompresses to more than {MAX_RATIO} times its size"),
         };
         Some(PageError::GiveUp(reason))
     }
@@ -116,7 +118,7 @@ impl Bounded {
 
 impl Write for Bounded {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        // One byte more than may be, to know that there are more.
+        // One byte more than the limit, to notice that there are more.
         let most = self.limit.min(self.allowed).saturating_add(1);
         let room = most.saturating_sub(self.bytes.len());
         let piece_taken = &piece[..piece.len().min(room)];

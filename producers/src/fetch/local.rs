@@ -1,4 +1,4 @@
-//! Files on this machine, read in place of a provider's responses: from one folder and nowhere else.
+//! Reads files from one folder in place of a provider's responses.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
@@ -14,11 +14,11 @@ use sources::source::SCHEME;
 /// A folder of files.
 #[derive(Debug, Clone)]
 pub struct Folder {
-    /// With all links resolved, so that a file can be told to lie below it.
+    /// With all links resolved, to check that a file lies below it.
     root: PathBuf,
 }
 
-/// What was read of a file.
+/// What a file, or a part of it, contains.
 #[derive(Debug)]
 pub struct Content {
     /// The bytes.
@@ -38,28 +38,27 @@ impl Folder {
             bail!("{}, which names another machine: write `{SCHEME}/path` or `{SCHEME}path`", what());
         }
         let path = if path.is_empty() { "." } else { path };
-        let root =
-            fs::canonicalize(path).with_context(|| format!("{}, which is no folder that can be read", what()))?;
+        let root = fs::canonicalize(path).with_context(|| format!("{}, which cannot be read", what()))?;
         if !root.is_dir() {
             bail!("{}, which is not a folder", what());
         }
         Ok(Folder { root })
     }
 
-    /// Reads what a path of [`sources::providers::file::part::path`] names; more than `limit` bytes are refused.
+    /// Reads the part of a file that a path of [`sources::providers::file::part::path`] names, up to `limit` bytes.
     pub fn read(&self, path: &str, limit: usize) -> Result<Content, PageError> {
         let no_path = || PageError::Skip(format!("`{}` is not the path of a file", excerpt(path.as_bytes())));
         let (file, part) = parse(path).ok_or_else(no_path)?;
         read(&self.resolved(&file)?, part, limit)
     }
 
-    /// The file's own place, which may be reached by links, but not outside of the folder.
+    /// The file's path without links. It must lie in the folder.
     fn resolved(&self, file: &str) -> Result<PathBuf, PageError> {
         let path = fs::canonicalize(self.root.join(file)).map_err(|error| failure(file, &error))?;
         if path.starts_with(&self.root) {
             return Ok(path);
         }
-        Err(PageError::Skip(format!("`{}` leads out of the folder of the files", excerpt(file.as_bytes()))))
+        Err(PageError::Skip(format!("`{}` leads out of the folder", excerpt(file.as_bytes()))))
     }
 }
 
@@ -67,7 +66,7 @@ impl Folder {
 pub fn read(path: &Path, part: Part, limit: usize) -> Result<Content, PageError> {
     let shown = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let failure = |error: std::io::Error| failure(&shown, &error);
-    // Looked at before it is opened: to open a pipe is to wait for who writes to it.
+    // Checked before opening it: opening a pipe would wait for its writer.
     let metadata = fs::metadata(path).map_err(failure)?;
     if !metadata.is_file() {
         return Err(PageError::Skip(format!("`{}` is not a regular file", excerpt(shown.as_bytes()))));
@@ -76,7 +75,7 @@ pub fn read(path: &Path, part: Part, limit: usize) -> Result<Content, PageError>
     let body = match part {
         Part::Whole if metadata.len() > limit as u64 => {
             let (shown, length) = (excerpt(shown.as_bytes()), metadata.len());
-            return Err(PageError::GiveUp(format!("`{shown}` has {length} bytes, more than {limit}: divide it")));
+            return Err(PageError::GiveUp(format!("`{shown}` has {length} bytes, more than {limit}: split it")));
         }
         Part::Whole => head(&mut file, limit).map_err(failure)?,
         Part::Window { offset, header } => window(&mut file, offset, header).map_err(failure)?,
@@ -109,7 +108,7 @@ fn window(file: &mut File, offset: u64, header: bool) -> std::io::Result<Vec<u8>
 }
 
 fn failure(file: &str, error: &std::io::Error) -> PageError {
-    let text = format!("`{}` cannot be read: {error}", excerpt(file.as_bytes()));
+    let text = format!("cannot read `{}`: {error}", excerpt(file.as_bytes()));
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied => PageError::Skip(text),
         _ => PageError::Retry(text),

@@ -1,6 +1,6 @@
-//! A cookie and a crumb: what a provider hands to whoever asks, and wants to see again.
+//! Cookie and crumb: a provider sends them to everybody, and requires them in later requests.
 //!
-//! They are treated as keys are: never shown, and a cookie goes only to the hosts that it was meant for.
+//! They are treated like keys: never shown, and a cookie is sent only to the hosts that it was set for.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,20 +15,20 @@ use sources::source::{Auth, Base, Source};
 use super::identity::{REDACTED, written};
 use super::{Fetcher, Response};
 
-/// Most cookies that are kept of an answer, and the longest: Yahoo sends one of some 150 bytes.
+/// Most cookies of a response, and the longest: Yahoo sends one of some 150 bytes.
 const MAX_COOKIES: usize = 16;
 const MAX_COOKIE_BYTES: usize = 4096;
 /// Longest crumb: Yahoo's have 11 characters.
 const MAX_CRUMB_BYTES: usize = 64;
-/// What a crumb that has run out is answered with.
+/// HTTP status of a response to an expired crumb.
 const REFUSED: u16 = 401;
 
-/// Where cookie and crumb are had and wanted, and those at hand.
+/// Where cookie and crumb come from and where they are required, and the current ones.
 #[derive(Debug)]
 pub(super) struct Session {
-    /// Where the cookie is handed out.
+    /// Where the provider sets the cookie.
     pub(super) cookie: Base,
-    /// Where, at the source's address, the crumb is.
+    /// Path of the crumb at the source's address.
     pub(super) crumb_path: &'static str,
     param: &'static str,
     paths: &'static [&'static str],
@@ -40,11 +40,11 @@ pub(super) struct Session {
 pub(super) struct Pass {
     cookies: Cookies,
     crumb: Secret,
-    /// Whether the provider has refused them.
+    /// Whether they have expired.
     is_over: AtomicBool,
 }
 
-/// The cookies of an answer.
+/// The cookies of a response.
 #[derive(Debug)]
 pub(super) struct Cookies(Vec<Cookie>);
 
@@ -52,26 +52,26 @@ pub(super) struct Cookies(Vec<Cookie>);
 struct Cookie {
     /// `name=value`.
     pair: Secret,
-    /// The host that it is for; with those below it unless it is for that one alone.
+    /// The host that it was set for, with its subdomains unless `is_for_host_alone`.
     host: String,
     is_for_host_alone: bool,
-    /// Whether it must not be sent in the clear.
+    /// Whether it must be sent over HTTPS only.
     is_secure: bool,
 }
 
 impl Session {
-    /// That of a source that has one.
+    /// The session of a source that has one.
     pub(super) fn of(source: &Source) -> Option<Session> {
         let Auth::Crumb { cookie, crumb_path, param, paths } = source.auth else { return None };
         Some(Session { cookie, crumb_path, param, paths, pass: Mutex::default() })
     }
 
-    /// Whether a path is one that wants cookie and crumb.
+    /// Whether a path requires cookie and crumb.
     pub(super) fn is_wanted_by(&self, path: &str) -> bool {
         self.paths.iter().any(|start| path.starts_with(start))
     }
 
-    /// What is at hand and has not been refused.
+    /// The current cookie and crumb, unless they have expired.
     pub(super) fn pass(&self) -> Option<Arc<Pass>> {
         self.last_pass().filter(|pass| !pass.is_over.load(Ordering::Relaxed))
     }
@@ -80,7 +80,7 @@ impl Session {
         self.pass.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Keeps cookies and the crumb that was answered to them.
+    /// Saves cookies, and the crumb in the response to them.
     pub(super) fn keep(&self, cookies: Cookies, answer: &Response) -> Result<Arc<Pass>, PageError> {
         let crumb = crumb(answer).map_err(|error| cookies.taken_out_of(error))?;
         let pass = Arc::new(Pass { cookies, crumb, is_over: AtomicBool::new(false) });
@@ -88,7 +88,7 @@ impl Session {
         Ok(pass)
     }
 
-    /// Whether a response says that cookie and crumb have run out; they are not used again.
+    /// Whether a response says that cookie and crumb have expired; then they are not used again.
     pub(super) fn is_over(&self, response: &Response) -> bool {
         let is_over = response.status == REFUSED;
         if let Some(pass) = self.last_pass().filter(|_| is_over) {
@@ -97,7 +97,7 @@ impl Session {
         is_over
     }
 
-    /// Adds the crumb to an address, and gives the headers to ask it with.
+    /// Adds the crumb to a URL, and gives the headers with the cookies.
     pub(super) fn present(&self, pass: &Pass, url: &mut Url) -> HeaderMap {
         url.query_pairs_mut().append_pair(self.param, pass.crumb.expose());
         pass.cookies.headers(url)
@@ -112,12 +112,12 @@ impl Session {
 }
 
 impl Fetcher {
-    /// Asks with cookie and crumb; once more, with new ones, when these have run out.
+    /// Fetches with cookie and crumb; if they have expired, once more with new ones.
     pub(super) async fn get_with_pass(&self, session: &Session, url: &Url) -> Result<Response, PageError> {
         let mut response = self.send_with_pass(session, url.clone()).await?;
         if session.is_over(&response) {
             response = self.send_with_pass(session, url.clone()).await?;
-            // Refused again it is the answer; the next request begins anew.
+            // A second refusal is the response; the next request fetches new ones.
             session.is_over(&response);
         }
         Ok(response)
@@ -145,12 +145,12 @@ impl Fetcher {
     }
 }
 
-/// The crumb that is all of an answer.
+/// The crumb, which is the whole response.
 fn crumb(answer: &Response) -> Result<Secret, PageError> {
     let text = answer.body.trim_ascii();
     let is_crumb = !text.is_empty() && text.len() <= MAX_CRUMB_BYTES && text.iter().all(u8::is_ascii_graphic);
     match std::str::from_utf8(text) {
-        // A page or an error in JSON may be short.
+        // HTML or JSON with an error may be as short.
         Ok(crumb) if is_crumb && answer.status == 200 && !crumb.starts_with(['<', '{']) => {
             Ok(Secret::new(crumb.to_owned()))
         }
@@ -159,28 +159,28 @@ fn crumb(answer: &Response) -> Result<Secret, PageError> {
 }
 
 impl Cookies {
-    /// Reads those of an answer from that address.
+    /// Reads the cookies of a response from that address.
     pub(super) fn read(headers: &HeaderMap, from: &Url) -> Result<Cookies, PageError> {
         let values = headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
         let cookies: Vec<Cookie> = values.filter_map(|text| Cookie::read(text, from)).take(MAX_COOKIES).collect();
         if cookies.is_empty() {
-            return Err(PageError::Retry("the provider handed out no cookie".to_owned()));
+            return Err(PageError::Retry("the provider set no cookie".to_owned()));
         }
         Ok(Cookies(cookies))
     }
 
-    /// An error that may repeat them.
+    /// Removes the cookies from an error.
     fn taken_out_of(&self, error: PageError) -> PageError {
         let PageError::Retry(text) = error else { return error };
         let secrets = self.0.iter().flat_map(|cookie| written(cookie.pair.expose()));
         PageError::Retry(secrets.fold(text, |text, secret| text.replace(&secret, REDACTED)))
     }
 
-    /// The header with those that may be sent to an address.
+    /// The header with the cookies for an address.
     pub(super) fn headers(&self, to: &Url) -> HeaderMap {
         let pairs: Vec<&str> =
             self.0.iter().filter(|cookie| cookie.is_for(to)).map(|cookie| cookie.pair.expose()).collect();
-        // Each came in a header of its own, so they fit into one.
+        // Each came in a header of its own, so together they are valid in one.
         let value = HeaderValue::from_str(&pairs.join("; ")).ok().filter(|_| !pairs.is_empty());
         let value = value.map(|mut value| {
             value.set_sensitive(true);
@@ -191,7 +191,7 @@ impl Cookies {
 }
 
 impl Cookie {
-    /// Reads `name=value; Domain=example.org; Secure; ..`; None when it has no value, was taken back, or is for others.
+    /// Reads `name=value; Domain=example.org; Secure; ..`; None if it has no value, is deleted, or is for another host.
     fn read(text: &str, from: &Url) -> Option<Cookie> {
         let mut parts = text.split(';').map(str::trim);
         let pair = parts.next().filter(|_| text.len() <= MAX_COOKIE_BYTES)?;
@@ -214,7 +214,7 @@ impl Cookie {
                 cookie.is_for_host_alone = false;
             }
         }
-        // Nobody hands out cookies for other people's hosts, nor for all of `com`.
+        // No cookies for other hosts, nor for all of `com`.
         let is_own = cookie.covers(&from) && (cookie.host == from || cookie.host.contains('.'));
         (is_own && !name.is_empty() && !value.is_empty()).then_some(cookie)
     }

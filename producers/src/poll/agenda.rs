@@ -63,24 +63,24 @@ impl<'a> Agenda<'a> {
         Agenda { entries }
     }
 
-    /// Everything, whenever it is due.
+    /// All entries, due or not.
     pub fn all(&self) -> Vec<Entry<'a>> {
         self.entries.clone()
     }
 
-    /// What is due.
+    /// The entries that are due.
     pub fn due(&self, now: DateTime<Utc>) -> Vec<Entry<'a>> {
         self.entries.iter().filter(|entry| entry.due <= now).copied().collect()
     }
 
-    /// When something is due next.
+    /// When the next entry is due.
     pub fn next(&self) -> Option<DateTime<Utc>> {
         self.entries.iter().map(|entry| entry.due).min()
     }
 
-    /// Notes of items that were asked for whether they were answered. It is of no use to ask again before `no_use_for` has
-    /// passed.
-    pub fn note(&mut self, ended: &[Ended], now: DateTime<Utc>, no_use_for: Duration) {
+    /// Sets when entries that were due are due next, by how their items ended. A failed item is not retried before `no_use_for`
+    /// has passed.
+    pub fn ended(&mut self, ended: &[Ended], now: DateTime<Utc>, no_use_for: Duration) {
         let ended: HashMap<(&str, String), bool> =
             ended.iter().map(|ended| ((ended.endpoint, ended.item.clone()), ended.answered)).collect();
         let key = |entry: &Entry<'_>| (entry.endpoint.name, entry.item.to_owned());
@@ -94,14 +94,14 @@ impl<'a> Agenda<'a> {
 }
 
 impl Entry<'_> {
-    /// Goes on from what was left by another process.
+    /// Goes on from where an earlier process stopped.
     fn resume(&mut self, standing: Option<&Standing>, now: DateTime<Utc>) {
         let Some(standing) = standing else {
-            // Never asked for: all that there is, at any hour.
+            // Never polled: due now, at any hour.
             return;
         };
         match standing.answered_at {
-            // A clock that was put back does not make anybody wait for it.
+            // If the clock was set back, the item does not wait for it.
             Some(answered) if standing.streak.failures == 0 => self.answered(answered.min(now)),
             _ => {
                 self.failures = standing.streak.failures.saturating_sub(1);
@@ -125,7 +125,7 @@ impl Entry<'_> {
     }
 }
 
-/// Days that are asked for once more, by endpoint and item: those that polls do not read again, each once a day.
+/// Missing days to fetch, by endpoint and item: those that live polls no longer read, each once a day.
 pub fn repairs<'a>(
     source: &'static Source,
     watchlist: &'a Watchlist,

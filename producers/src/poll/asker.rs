@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use chrono::NaiveDate;
 use sources::response::PageError;
 use sources::source::{Endpoint, Source};
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::answer::{Answer, Left, Outcome, Page};
 use crate::deliver::Sender;
+use crate::events::Events;
 use crate::fetch::{Cost, Fetcher};
-use crate::meters::SourceMeters;
 use crate::poll::agenda::Entry;
 use crate::poll::ask::{self, BACKFILL, DAEMON, ONCE, Patience, Question};
 use crate::published::filter::{Filter, Want};
@@ -60,7 +60,7 @@ pub(crate) struct Asker<'a> {
     pub(crate) source: &'static Source,
     pub(crate) run: &'a Run,
     pub(crate) fetcher: Fetcher,
-    pub(crate) meters: &'a SourceMeters,
+    pub(crate) events: &'a Events,
     pub(crate) state: &'a State,
 }
 
@@ -122,24 +122,17 @@ impl Asker<'_> {
         Ok(())
     }
 
-    /// A page, or why the item is left; None at the shutdown.
+    /// A page, or why there is none; None at the shutdown.
     async fn page(&self, question: Question<'_>, known: &Validators) -> Option<Result<Page, Left>> {
-        let (source, endpoint, item) = (self.source.name, question.endpoint.name, question.item);
+        let (endpoint, item) = (question.endpoint.name, question.item);
         let asking = ask::page(&self.fetcher, question, known, self.patience(question.class));
         let outcome = self.run.shutdown.run_until_cancelled(asking).await?;
-        self.meters.fetched(endpoint, &outcome);
+        self.events.fetched(endpoint, item, question.offset, &outcome);
         Some(match outcome {
             Ok(page) => Ok(page),
-            Err(PageError::NoMore(reason)) if question.offset > 0 => {
-                info!(source, endpoint, item, offset = question.offset, "no more pages: {reason}");
-                Ok(Page::end(self.fetcher.clock().now()))
-            }
-            Err(PageError::NoMore(reason) | PageError::Skip(reason)) => {
-                warn!(source, endpoint, item, "skipped: {reason}");
-                Err(Left { reason, outcome: Outcome::Skipped })
-            }
+            Err(PageError::NoMore(_)) if question.offset > 0 => Ok(Page::end(self.fetcher.clock().now())),
+            Err(PageError::NoMore(reason) | PageError::Skip(reason)) => Err(Left { reason, outcome: Outcome::Skipped }),
             Err(PageError::Retry(reason) | PageError::GiveUp(reason)) => {
-                warn!(source, endpoint, item, "failed, the next round retries: {reason}");
                 Err(Left { reason, outcome: Outcome::GivenUp })
             }
             Err(PageError::Halt(reason)) => Err(Left { reason, outcome: Outcome::Halted }),

@@ -10,8 +10,8 @@ use sources::source::{Endpoint, Range, Source};
 use sources::time::midnight;
 use tracing::{error, info};
 
-use crate::deliver::tally::Tally;
 use crate::deliver::{Delivery, connect};
+use crate::events::Events;
 use crate::fetch::Fetcher;
 use crate::poll::asker::{Asked, Asker};
 use crate::poll::rounds::Poller;
@@ -19,6 +19,7 @@ use crate::poll::{self, plan};
 use crate::published::filter::Want;
 use crate::run::{Ending, Run, Stop};
 use crate::state::{Budget, Class, Spent, State};
+use crate::tally::Tally;
 
 /// Windows from one log line on the progress to the next.
 const WINDOWS_PER_ROUND: usize = 50;
@@ -133,15 +134,15 @@ impl Backfill {
         }
         let asked = self.left(&state, resume).await?;
         let total = asked.len();
-        let meters = run.meters.source(self.source);
-        let publisher = connect(self.source, run, &meters).await.map_err(|stop| match stop {
+        let events = Events::of(self.source, run);
+        let publisher = connect(self.source, run, &events).await.map_err(|stop| match stop {
             Stop::Source(reason) | Stop::Kafka(reason) => anyhow!(reason),
             Stop::Shutdown => anyhow!("stopped"),
         })?;
         let mut tally = Tally::default();
         let recovered = state.recovered().await?;
-        let delivery = Delivery::new(self.source, run, publisher, &meters, &mut tally, &state, recovered);
-        let asker = Asker { source: self.source, run, fetcher, meters: &meters, state: &state };
+        let delivery = Delivery::new(self.source, run, publisher, &events, &mut tally, &state, recovered);
+        let asker = Asker { source: self.source, run, fetcher, events: &events, state: &state };
         let mut poller = Poller { asker, delivery };
         let began = run.clock.instant();
         let mut done = 0;

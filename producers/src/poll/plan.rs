@@ -1,4 +1,4 @@
-//! What is due, and what it will cost.
+//! What is due, and how many calls it takes.
 
 use std::collections::HashMap;
 
@@ -11,28 +11,28 @@ use crate::poll::agenda::Agenda;
 use crate::state::Standing;
 use crate::watchlist::Watchlist;
 
-/// What is due of an endpoint.
+/// What is due of one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
     /// The endpoint's name.
     pub endpoint: &'static str,
     /// Its kind of data.
     pub kind: Kind,
-    /// How often its provider has something new.
+    /// How often its provider has new data.
     pub frequency: Frequency,
-    /// Items of the watchlist.
+    /// Items on the watchlist.
     pub items: usize,
-    /// Of them those that are due.
+    /// Items that are due.
     pub due: usize,
-    /// Calls that those take.
+    /// Calls for the items that are due.
     pub calls_now: u64,
-    /// When the next one is due, if none is.
+    /// When the next item is due, if none is due now.
     pub next: Option<DateTime<Utc>>,
     /// Calls of the next 24 hours.
     pub calls_ahead: u64,
 }
 
-/// What is due of a source, by endpoint; nothing of those of which the watchlist names no item.
+/// What is due of a source, for each endpoint with items on the watchlist.
 pub fn planned(
     source: &'static Source,
     watchlist: &Watchlist,
@@ -52,7 +52,7 @@ pub fn planned(
         if own.is_empty() {
             continue;
         }
-        // As many as the last time; one, if it was never asked for.
+        // As many as the last time; one for an item that was never fetched.
         let calls = |item: &str| cost(source, endpoint) * known.get(&(endpoint.name, item)).copied().unwrap_or(1);
         let due = own.iter().filter(|entry| entry.due <= now);
         planned.push(Planned {
@@ -72,7 +72,7 @@ pub fn planned(
     planned
 }
 
-/// Calls that the live polls of a day of UTC take, as far as that can be known.
+/// Estimated calls of the live polls of a day (UTC).
 pub fn calls_of_day(source: &'static Source, watchlist: &Watchlist, day: NaiveDate) -> u32 {
     let from = midnight(day);
     let to = from.checked_add_days(Days::new(1)).unwrap_or(from);
@@ -84,12 +84,12 @@ pub fn calls_of_day(source: &'static Source, watchlist: &Watchlist, day: NaiveDa
     u32::try_from(source.endpoints.iter().map(calls).sum::<u64>()).unwrap_or(u32::MAX)
 }
 
-/// Polls of an item from when it is due until then.
+/// Number of polls of an item from `due` to `to`.
 fn polls(schedule: &Schedule, item: &str, due: DateTime<Utc>, to: DateTime<Utc>) -> u64 {
     u64::from(schedule.polls(item, due, to))
 }
 
-/// Calls that a request counts for.
+/// Calls that a request costs.
 fn cost(source: &Source, endpoint: &Endpoint) -> u64 {
     source.quota.map_or(1, |quota| u64::from(quota.cost(endpoint.name)))
 }

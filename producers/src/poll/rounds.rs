@@ -42,7 +42,7 @@ impl Poller<'_> {
             if !due.is_empty() {
                 self.locked_round(due.into_iter().map(Asked::live).collect()).await?;
                 let ended = std::mem::take(&mut self.delivery.ended);
-                agenda.note(&ended, run.clock.now(), self.asker.fetcher.no_use_for(Class::Live));
+                agenda.ended(&ended, run.clock.now(), self.asker.fetcher.no_use_for(Class::Live));
             }
             let is_of_use = self.asker.fetcher.no_use_for(Class::Repair).is_zero();
             if is_of_use && repaired.is_none_or(|repaired| now >= repaired + REPAIRS_INTERVAL) {

@@ -4,6 +4,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use service::kafka::Cluster;
 use simulator::{Config, Simulator};
 use sources::source;
+use sources::source::Endpoint;
 use sqlx::Connection as _;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::fetch::LIMITS;
 use crate::poll::ask::ONCE;
+use crate::tests::log::Log;
 use crate::tests::stub::{Stub, response};
 use crate::tests::{Mock, asking, kafka, messages, once, published};
 
@@ -44,6 +46,22 @@ async fn a_source_without_its_key_does_not_stop_the_others() {
     let run_once = once(&mock, "[cboe]\nindex_history = [\"SKEW\"]\n[fred]\nseries = [\"GDP\"]");
     assert_eq!(run(vec![keyless, asking("cboe", &stub.base)], run_once).await, Ending::Incomplete);
     assert_eq!(messages(&mock, "ohlcv_bar"), 1);
+}
+
+#[tokio::test]
+async fn a_source_whose_task_panics_is_stopped_with_one_line_and_does_not_stop_the_others() {
+    let (mock, (log, _guard)) = (kafka(), Log::begin());
+    let stub = Stub::answering(&[response("200 OK", &[], b"DATE,SKEW\n01/02/1990,126.09\n")]).await;
+    let (cboe, yahoo) = (asking("cboe", &stub.base), source("yahoo").unwrap());
+    let chart = Endpoint { parse: |_, _| panic!("the parser\nis wrong"), ..*yahoo.endpoint("chart").unwrap() };
+    let yahoo: &Source = Box::leak(Box::new(Source { endpoints: Box::leak(Box::new([chart])), ..*yahoo }));
+    let wrong = (yahoo, Fetcher::new(yahoo, &stub.base, None, LIMITS));
+    let run_once = once(&mock, "[cboe]\nindex_history = [\"SKEW\"]\n[yahoo]\nchart = [\"AAPL\"]");
+    assert_eq!(run(vec![wrong, cboe], run_once).await, Ending::Incomplete);
+    assert_eq!(messages(&mock, "ohlcv_bar"), 1);
+    let errors: Vec<String> = log.take().into_iter().filter(|line| line.contains("ERROR")).collect();
+    let [error] = &errors[..] else { panic!("{errors:?}") };
+    assert!(error.contains("source=\"yahoo\"") && error.contains("stopped: ") && error.contains("is wrong"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

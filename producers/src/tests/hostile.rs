@@ -43,7 +43,7 @@ type Case = (Kind, fn(String) -> PageError, &'static str);
 
 const CASES: &[Case] = &[
     (Kind::GzipBomb, PageError::GiveUp, "the body has more than 1048576 bytes"),
-    (Kind::NestedEncoding, PageError::Retry, "the body is packed as `gzip, gzip`, which was not asked for"),
+    (Kind::NestedEncoding, PageError::Retry, "the body has content encoding `gzip, gzip`; expected gzip or none"),
     (Kind::Endless, PageError::GiveUp, "the body has more than 1048576 bytes"),
     (Kind::EndlessChunked, PageError::GiveUp, "the body has more than 1048576 bytes"),
     (Kind::WrongLength, PageError::Retry, "end of file before message length reached"),

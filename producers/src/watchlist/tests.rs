@@ -38,7 +38,7 @@ fn what_is_wrong_is_said_on_one_line() {
         ("[yahoo]\nchart = [\"X\", \"X\"]", "watchlist: `yahoo.chart`: `X` is listed twice"),
         (
             "[yahoo]\nchart = [{ item = \"X\", days = [0, 7] }]",
-            "watchlist: `yahoo.chart`: days 0 to 7 of `X` are no days of a month",
+            "watchlist: `yahoo.chart`: invalid days 0 to 7 of `X`: expected two days from 1 to 31, in order",
         ),
         (
             "[yahoo]\nchart = [7]",

@@ -1,60 +1,28 @@
-use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 use service::health::Health;
+use service::kafka::Cluster;
 use sources::fixture::at;
 use sources::source;
 use tempfile::TempDir;
-use tracing::subscriber::DefaultGuard;
-use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
 use crate::meters::Meters;
+use crate::run::{Mode, Run};
 use crate::state::{Attempt, Extent};
+use crate::tests::log::Log;
 
 const ENDPOINT: &str = "index_history";
 
-/// The lines that this thread logs.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn begin() -> (Log, DefaultGuard) {
-        let log = Log::default();
-        let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).without_time().finish();
-        (log, tracing::subscriber::set_default(subscriber))
-    }
-
-    /// What was logged of each item since this was last asked for: its name, and whether it is an alert.
-    fn take(&self) -> Vec<(String, bool)> {
-        let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
-        let told = |line: &str| {
-            let item = line.split_once("item=\"")?.1.split_once('"')?.0.to_owned();
-            let is_alert = line.contains("ERROR") && line.contains("failed 3 times in a row: HTTP 500");
-            assert!(is_alert || line.contains("answered again"), "{line}");
-            Some((item, is_alert))
-        };
-        text.lines().map(|line| told(line).unwrap_or_else(|| panic!("{line}"))).collect()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Log;
-
-    fn make_writer(&self) -> Log {
-        self.clone()
-    }
+/// The alerts in the log since the last call: the item, and whether the line is an alert or its end.
+fn taken(log: &Log) -> Vec<(String, bool)> {
+    let told = |line: String| {
+        let item = line.split_once("item=\"").unwrap().1.split_once('"').unwrap().0.to_owned();
+        let is_alert = line.contains("ERROR") && line.contains("failed 3 times in a row: HTTP 500");
+        assert!(is_alert || line.contains("answered again"), "{line}");
+        (item, is_alert)
+    };
+    log.take().into_iter().map(told).collect()
 }
 
 fn update(item: &str, answered: bool) -> Update<'_> {
@@ -78,10 +46,13 @@ async fn ended(alerts: &mut Alerts<'_>, item: &str, answered: bool) {
 /// A process that starts with the state in a folder and does that.
 async fn process(folder: &Path, health: &Health, work: impl AsyncFnOnce(&mut Alerts<'_>)) {
     let cboe = source("cboe").unwrap();
-    let (state, meters) = (State::open(folder, "cboe").await.unwrap(), Meters::new(health).source(cboe));
+    let state = State::open(folder, "cboe").await.unwrap();
     let watchlist = Watchlist::parse("[cboe]\nindex_history = [\"VIX\", \"SKEW\"]").unwrap();
-    let mut alerts = Alerts::new(cboe, &meters, &state);
-    alerts.resume(&watchlist, &state.standings().await.unwrap()).await;
+    let run =
+        Run { meters: Meters::new(health), ..Run::new(watchlist, Cluster::new("127.0.0.1:1", "test"), Mode::Once) };
+    let events = Events::of(cboe, &run);
+    let mut alerts = Alerts::new(cboe, &events, &state);
+    alerts.resume(&run.watchlist, &state.standings().await.unwrap()).await;
     work(&mut alerts).await;
 }
 
@@ -108,14 +79,14 @@ async fn an_item_is_failing_from_the_third_time_on_until_it_is_answered() {
         for _ in 0..9 {
             killed_after(alerts.state, "NOT WATCHED", false).await;
         }
-        assert_eq!(log.take(), [alert("SKEW")]);
+        assert_eq!(taken(&log), [alert("SKEW")]);
     })
     .await;
     let health = Health::new();
     process(folder.path(), &health, async |alerts: &mut Alerts<'_>| {
         assert!(is_failing(&health, 1));
         ended(alerts, "VIX", false).await;
-        assert_eq!(log.take(), [alert("VIX")]);
+        assert_eq!(taken(&log), [alert("VIX")]);
         ended(alerts, "VIX", false).await;
         assert!(is_failing(&health, 2));
         // A page of an item that goes on says nothing.
@@ -124,11 +95,11 @@ async fn an_item_is_failing_from_the_third_time_on_until_it_is_answered() {
         ended(alerts, "VIX", true).await;
         ended(alerts, "SKEW", true).await;
         assert!(is_failing(&health, 0));
-        assert_eq!(log.take(), [answered_again("VIX"), answered_again("SKEW")]);
+        assert_eq!(taken(&log), [answered_again("VIX"), answered_again("SKEW")]);
     })
     .await;
     process(folder.path(), &Health::new(), async |_: &mut Alerts<'_>| ()).await;
-    assert_eq!(log.take(), []);
+    assert_eq!(taken(&log), []);
 }
 
 #[tokio::test]
@@ -142,18 +113,18 @@ async fn a_process_that_is_killed_between_the_third_failure_and_the_line_leaves_
         killed_after(alerts.state, "SKEW", false).await;
     })
     .await;
-    assert_eq!(log.take(), []);
+    assert_eq!(taken(&log), []);
     process(folder.path(), &health, async |alerts: &mut Alerts<'_>| {
-        assert_eq!(log.take(), [alert("SKEW"), alert("VIX")]);
+        assert_eq!(taken(&log), [alert("SKEW"), alert("VIX")]);
         assert!(is_failing(&health, 2));
         ended(alerts, "VIX", false).await;
         // Killed as well before it logs that this one is answered.
         killed_after(alerts.state, "VIX", true).await;
     })
     .await;
-    assert_eq!(log.take(), []);
+    assert_eq!(taken(&log), []);
     process(folder.path(), &health, async |alerts: &mut Alerts<'_>| {
-        assert_eq!(log.take(), [answered_again("VIX")]);
+        assert_eq!(taken(&log), [answered_again("VIX")]);
         assert!(is_failing(&health, 1));
         killed_after(alerts.state, "SKEW", true).await;
         killed_after(alerts.state, "SKEW", false).await;
@@ -161,9 +132,9 @@ async fn a_process_that_is_killed_between_the_third_failure_and_the_line_leaves_
     .await;
     // It was answered in between, whatever it does now.
     process(folder.path(), &health, async |_: &mut Alerts<'_>| ()).await;
-    assert_eq!(log.take(), [answered_again("SKEW")]);
+    assert_eq!(taken(&log), [answered_again("SKEW")]);
     process(folder.path(), &health, async |_: &mut Alerts<'_>| ()).await;
-    assert_eq!(log.take(), []);
+    assert_eq!(taken(&log), []);
 }
 
 #[tokio::test]
@@ -175,10 +146,10 @@ async fn of_two_processes_with_one_state_one_writes_the_line() {
             ended(beside, "VIX", false).await;
             ended(daemon, "VIX", false).await;
             ended(beside, "VIX", false).await;
-            assert_eq!(log.take(), [alert("VIX")]);
+            assert_eq!(taken(&log), [alert("VIX")]);
             ended(beside, "VIX", true).await;
             ended(daemon, "VIX", true).await;
-            assert_eq!(log.take(), [answered_again("VIX")]);
+            assert_eq!(taken(&log), [answered_again("VIX")]);
         })
         .await;
     })

@@ -62,7 +62,7 @@ fn addresses_that_only_this_machine_may_reach_are_not_of_the_internet() {
 async fn a_name_that_leads_to_this_machine_is_not_followed() {
     let outcome = PublicAddresses.resolve(Name::from_str("localhost").unwrap()).await;
     let error = outcome.err().unwrap().to_string();
-    assert_eq!(error, "`localhost` leads to no address of the internet");
+    assert_eq!(error, "`localhost` has no address on the internet");
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn a_body_that_swells_is_cut_off_before_it_is_large() {
     assert!(bomb.len() < 4 * FREE_BYTES / MAX_RATIO, "{}", bomb.len());
     let mut body = Body::of(&HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static("gzip"))]), LIMIT);
     let error = body.as_mut().ok().unwrap().add(&bomb).unwrap_err();
-    assert_eq!(error, PageError::GiveUp("the body is more than 200 times as large as what was received".to_owned()));
+    assert_eq!(error, PageError::GiveUp("the body decompresses to more than 200 times its size".to_owned()));
     let Ok(Body { packing: Packing::Gzip(decoder), .. }) = &body else { panic!("not gzip") };
     assert!(decoder.get_ref().bytes.capacity() <= 4 * FREE_BYTES);
     // A small one may shrink as much as it likes.
@@ -89,7 +89,7 @@ fn no_more_memory_is_taken_than_a_body_may_have() {
 fn what_is_packed_otherwise_or_twice_is_refused() {
     for (encodings, shown) in [(&["br"][..], "br"), (&["gzip, gzip"], "gzip, gzip"), (&["gzip", "gzip"], "gzip, gzip")]
     {
-        let expected = format!("the body is packed as `{shown}`, which was not asked for");
+        let expected = format!("the body has content encoding `{shown}`; expected gzip or none");
         assert_eq!(read(encodings, &[b"x"]), Err(PageError::Retry(expected)));
     }
 }

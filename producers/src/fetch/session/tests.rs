@@ -97,7 +97,7 @@ async fn without_a_cookie_or_a_crumb_it_is_asked_again_later() {
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(error(&[ok(b"")]).await, "the provider handed out no cookie");
+    assert_eq!(error(&[ok(b"")]).await, "the provider set no cookie");
     let many = response("429 Too Many Requests", &[], b"Too Many Requests\r\n");
     let expected = "expected a crumb, received HTTP 429: `Too Many Requests`";
     assert_eq!(error(&[cookie("1"), many]).await, expected);

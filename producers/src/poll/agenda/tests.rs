@@ -62,20 +62,20 @@ fn what_was_not_answered_is_asked_for_again_sooner_and_then_less_and_less_often(
     let mut waits = Vec::new();
     for _ in 0..6 {
         let now = agenda.next().unwrap();
-        agenda.note(&[], now, Duration::ZERO);
+        agenda.ended(&[], now, Duration::ZERO);
         waits.push((agenda.next().unwrap() - now).num_minutes());
     }
     assert_eq!(waits, [5, 10, 20, 40, 60, 60]);
     let now = agenda.next().unwrap();
-    agenda.note(&[], now, Duration::from_secs(7 * 3600));
+    agenda.ended(&[], now, Duration::from_secs(7 * 3600));
     assert_eq!((agenda.next().unwrap() - now).num_hours(), 7);
     let now = agenda.next().unwrap();
     let answered = [Ended { endpoint: "observations", item: "GDP".to_owned(), answered: true }];
-    agenda.note(&answered, now, Duration::ZERO);
+    agenda.ended(&answered, now, Duration::ZERO);
     assert_eq!((agenda.next().unwrap() - now).num_minutes(), 60);
     // An answer makes all that was before it forgotten.
     let now = agenda.next().unwrap();
-    agenda.note(&[], now, Duration::ZERO);
+    agenda.ended(&[], now, Duration::ZERO);
     assert_eq!((agenda.next().unwrap() - now).num_minutes(), 5);
     // After a restart as before it, whether it was ever answered or not.
     for answered in [None, Some("2026-11-20T09:00:00Z")] {
@@ -93,7 +93,7 @@ fn a_failure_is_of_what_was_due_alone_and_waits_until_something_trades() {
     let answered = standing("chart", "BTC-USD", "2026-11-20T21:50:00Z", Some("2026-11-20T21:50:00Z"), 0);
     let mut agenda = Agenda::new(source("yahoo").unwrap(), &watchlist, &[answered], now);
     assert_eq!(due(&agenda, "2026-11-20T21:58:00Z"), ["chart AAPL", "options AAPL"]);
-    agenda.note(&[], now, Duration::ZERO);
+    agenda.ended(&[], now, Duration::ZERO);
     assert_eq!(due(&agenda, "2026-11-20T22:04:59Z"), Vec::<String>::new());
     assert_eq!(due(&agenda, "2026-11-23T14:29:00Z"), ["chart BTC-USD"]);
     assert_eq!(due(&agenda, "2026-11-20T22:05:00Z"), ["chart BTC-USD"]);

@@ -32,7 +32,7 @@ async fn killed_before_the_note(mock: &Mock, folder: &Path, closes: [&str; 3]) {
 async fn started(mock: &Mock, folder: &Path) -> Recovered {
     let (cboe, run) = (source("cboe").unwrap(), once(mock, "[cboe]\nindex_history = [\"SKEW\"]"));
     let state = State::open(folder, "cboe").await.unwrap();
-    let publisher = connect(cboe, &run, &run.meters.source(cboe)).await.unwrap();
+    let publisher = connect(cboe, &run, &Events::of(cboe, &run)).await.unwrap();
     resume(cboe, &run, &publisher, &state).await.unwrap()
 }
 

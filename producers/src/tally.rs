@@ -1,4 +1,4 @@
-//! What has become of the items of a run, counted.
+//! Counts of a run and of an item.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::published::filter::Filtered;
 use crate::published::index::Change;
 use crate::run::{Ending, Mode};
 
-/// What a run has done so far.
+/// Counts of a run so far.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) published: u64,
@@ -27,29 +27,29 @@ impl Tally {
         RoundDone { source: source.name, done: true, published, rejected, failed_items, error }
     }
 
-    /// A daemon makes up for an item that was given up in its next round.
+    /// A daemon retries an item that was given up in its next round.
     pub(crate) fn ending(&self, mode: Mode) -> Ending {
         if mode == Mode::Once && self.failed_items > 0 { Ending::Incomplete } else { Ending::Complete }
     }
 }
 
-/// What has become of an item.
+/// Counts and outcome of an item.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ItemTally {
     pub(crate) published: u64,
-    /// Those of them that correct an earlier one.
+    /// Those of them that are corrections.
     pub(crate) corrections: u64,
-    /// Records that say what was said before.
+    /// Records that were already published.
     pub(crate) unchanged: u64,
     pub(crate) rejected: u64,
     pub(crate) holes: u64,
     pub(crate) outcome: Outcome,
-    /// Why it was not answered.
+    /// Why it failed.
     pub(crate) error: Option<String>,
 }
 
 impl ItemTally {
-    /// Adds a page, of which so many records were published and rejected.
+    /// Adds a page, with the numbers of published and rejected records.
     pub(crate) fn add(&mut self, answer: &Answer, filtered: &Filtered, [published, rejected]: [u64; 2]) {
         self.published += published;
         self.rejected += rejected;
@@ -62,7 +62,7 @@ impl ItemTally {
         }
     }
 
-    /// What is recorded of the item once it is finished.
+    /// The `fetch_log` record of the item.
     pub(crate) fn log(&self, source: &Source, answer: &Answer, (cost, duration): (Cost, Duration)) -> Record {
         let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let fetched_at = answer.at;
