@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use chrono::Utc;
 use contract::rule::Rule;
-use contract::{Dataset, topic};
+use contract::{Dataset, Original, topic};
 use rdkafka::Message as _;
 use serde::Serialize;
 use service::kafka::Cluster;
@@ -21,10 +21,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::admit::Admission;
-use crate::chunk::{Chunk, ChunkBuilder, Limits, Partition, Target};
+use crate::chunk::{Chunk, ChunkBuilder, Limits, SinkPartition, Target};
 use crate::consume::InFlight;
 use crate::dead_letter;
-use crate::original::Original;
+use crate::original::original_of;
 use crate::reader::{Reader, end_offsets};
 use crate::replay_range::{PartitionRange, Range};
 use crate::schemas::Schemas;
@@ -303,7 +303,7 @@ impl<'a> Player<'a> {
             if let Some(message) = reader.poll(POLL_PATIENCE)?
                 && let Some((builder, to)) = builders.get_mut(&message.partition())
             {
-                let original = Original::of(&message, &mut headers);
+                let original = original_of(&message, &mut headers);
                 if (builder.next_offset()..*to).contains(&original.offset) {
                     self.take(&original, builder)?;
                 }
@@ -401,8 +401,12 @@ impl<'a> Player<'a> {
     }
 
     fn builder(&self, range: &PartitionRange) -> ChunkBuilder {
-        let partition =
-            Partition { sink: self.sink.clone(), topic: self.topic.clone(), incarnation: 0, number: range.partition };
+        let partition = SinkPartition {
+            sink: self.sink.clone(),
+            topic: self.topic.clone(),
+            incarnation: 0,
+            number: range.partition,
+        };
         ChunkBuilder::new(partition, self.target.clone(), range.from)
     }
 

@@ -9,8 +9,12 @@ use std::cmp::Ordering;
 use regex::Regex;
 use thiserror::Error;
 
-use crate::dataset::{Field, Kind};
-use crate::rows::{Column, Rows};
+use crate::column::Column;
+use crate::field::{Field, Kind, LIST_SEPARATOR};
+use crate::rows::Rows;
+
+/// Separates the flags of a record on their way into PostgreSQL; no rule holds it.
+pub const LIST_SEPARATOR: char = '\u{1f}';
 
 /// A condition on one record.
 #[derive(Debug)]
@@ -69,7 +73,7 @@ pub enum RuleError {
 impl Rule {
     /// Reads a rule on these fields.
     pub fn parse(text: &str, fields: &[Field]) -> Result<Rule, RuleError> {
-        if text.contains(crate::sql::LIST_SEPARATOR) {
+        if text.contains(LIST_SEPARATOR) {
             return Err(RuleError::Separator);
         }
         let mut parts = text.splitn(3, ' ');

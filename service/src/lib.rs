@@ -10,5 +10,6 @@ pub mod secret;
 mod server;
 pub mod settings;
 pub mod shutdown;
+mod start;
 pub mod telemetry;
 pub mod watchdog;

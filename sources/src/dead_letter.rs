@@ -1,4 +1,4 @@
-//! Rejects on their way to the topic of dead letters.
+//! The dead letter that a reject becomes.
 
 use contract::records::DeadLetter;
 use xxhash_rust::xxh3::xxh3_64;
@@ -7,7 +7,8 @@ use crate::response::{Reject, Request};
 use crate::source::{Endpoint, Source};
 
 impl Reject {
-    /// The dead letter that keeps it; the same row again has the same id.
+    /// The dead letter that holds this reject. The same row of the same item always has the same id, so it is stored
+    /// once.
     pub fn into_dead_letter(self, source: &Source, endpoint: &Endpoint, request: &Request<'_>) -> DeadLetter {
         let hash = xxh3_64(&self.fragment);
         DeadLetter {

@@ -1,21 +1,22 @@
-//! What is asked of a provider and what it sends: the request, the page that is read of its response, or why there is none.
+//! A request, and what its response becomes: a page of records and rejects ([`Parsed`]), or the reason why it is none
+//! ([`PageError`]).
 
 use chrono::{DateTime, NaiveDate, Utc};
 use contract::Record;
 use thiserror::Error;
 
-/// Longest fragment of a refused row that is kept: enough to see what was wrong with any row, however broken the page.
+/// Longest part of a refused row that a reject keeps: enough to see what was wrong, however broken the page.
 pub const MAX_FRAGMENT_BYTES: usize = 4096;
 
-/// Longest reason why a row is refused: it may quote the row, which may be as long as a page.
+/// Longest reason of a reject: it may quote the row, which may be as long as a page.
 pub const MAX_REASON_BYTES: usize = 1000;
 
-/// What a response answers.
+/// A request whose response is read.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// The item asked for.
+    /// The requested item.
     pub item: &'a str,
-    /// Offset of the first row asked for; 0 where the endpoint has no pages.
+    /// Offset of the first requested row; 0 where the endpoint has no pages.
     pub offset: u64,
     /// When the response was received.
     pub received_at: DateTime<Utc>,
@@ -24,49 +25,55 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// `Last-Modified`, else the time of receipt.
+    /// `Last-Modified` of the response, else the time of receipt.
     ///
-    /// Never later than the receipt: a provider's clock that runs ahead would otherwise win over its own corrections.
+    /// Never later than the receipt: with a provider's clock that runs ahead, old values would win over its
+    /// corrections.
     pub fn last_modified_or_received(&self) -> DateTime<Utc> {
         self.not_after_receipt(self.last_modified.unwrap_or(self.received_at))
     }
 
-    /// That time, or the receipt if it lies later.
+    /// The earlier of that time and the receipt.
     pub fn not_after_receipt(&self, known_at: DateTime<Utc>) -> DateTime<Utc> {
         known_at.min(self.received_at)
     }
 }
 
-/// What a response holds.
+/// A page: what a parser made of one response.
+///
+/// Every row of the response is counted once: as a record, as a reject or as a hole. Some rows become several records.
 #[derive(Debug, Default, PartialEq)]
 pub struct Parsed {
-    /// Its records; no two have the same key.
+    /// Records; no two have the same dataset and key.
     pub records: Vec<Record>,
-    /// Rows that could not be read. One odd row never stops a page.
+    /// Rows that could not be read.
     pub rejects: Vec<Reject>,
-    /// Rows that the provider sent without any value.
+    /// Number of rows that the provider sent without any value.
     pub holes: u64,
-    /// Trading dates of which it sent a daily bar without any value.
+    /// Trading dates whose daily bar the provider sent without any value: no gap, but nothing to record.
     pub empty_days: Vec<NaiveDate>,
-    /// Offset of the next page, if there is one.
+    /// Offset of the next page; None on the last page.
     pub next_offset: Option<u64>,
 }
 
-/// A row that could not be read.
+/// A row that could not be read, as it goes to the topic of dead letters.
+///
+/// It holds what is needed to find the cause later: the bytes as received, a class to count by, and a reason in one line.
+/// Both lengths are limited, so no provider can fill the topic with one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
     /// The row as received, cut at [`MAX_FRAGMENT_BYTES`].
     pub fragment: Vec<u8>,
-    /// Short token for counting by cause.
+    /// Class of the cause, one lowercase token such as `date` or `number`: a label of metrics.
     pub class: &'static str,
-    /// One line for a person.
+    /// What is wrong, in one line that quotes the value.
     pub reason: String,
-    /// Dataset it was meant for, where that is not the first of its endpoint.
+    /// Dataset of the row, where that is not the first of its endpoint.
     pub dataset: Option<&'static str>,
 }
 
 impl Reject {
-    /// Refuses a row.
+    /// Refuses a row; cuts `reason` and `fragment` to their limits.
     pub fn new(class: &'static str, reason: impl Into<String>, fragment: &[u8]) -> Reject {
         let fragment = fragment[..fragment.len().min(MAX_FRAGMENT_BYTES)].to_vec();
         let mut reason = reason.into();
@@ -78,22 +85,27 @@ impl Reject {
     }
 }
 
-/// Why a response is not a page of records, named by what to do next; each holds the provider's own words.
+/// Why a response is not a page, named by what the producer does next.
+///
+/// Each holds one line for the log: what happened, to what, and the provider's own words where it sent some. Nothing of
+/// such a response is published.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PageError {
-    /// Ask again later.
+    /// Retry: the response is damaged, an outage, or a limit that passes.
     #[error("{0}")]
     Retry(String),
-    /// Go on with the next item, and ask again in the next round: what was sent is not taken, and now it would be the same.
+    /// Go on with the next item and poll this one again in the next round: an immediate retry would return the same
+    /// response.
     #[error("{0}")]
     GiveUp(String),
-    /// Go on with the next item: of this one there are no more pages for us, and those that were read are all.
+    /// Go on with the next item: the provider gives no further pages of this one, and the pages read so far are
+    /// complete.
     #[error("{0}")]
     NoMore(String),
-    /// Go on with the next item: the provider does not have this one.
+    /// Go on with the next item: the provider does not have this one, or does not give it to this key.
     #[error("{0}")]
     Skip(String),
-    /// Stop asking this source: no item can be had.
+    /// Stop polling this source: every request would fail, as with an invalid key.
     #[error("{0}")]
     Halt(String),
 }

@@ -1,4 +1,4 @@
-//! When an endpoint is asked: how often, in which hours, and how old an answer may become before somebody should know.
+//! When an endpoint is polled: how often, in which hours, and how old a response may become before it counts as stale.
 
 use std::time::Duration;
 
@@ -8,27 +8,27 @@ use chrono_tz::Tz;
 use crate::market::Market;
 use crate::time::{end_of_day, start_of_day};
 
-/// Days that are looked through for the next hours in which something may be asked: a month and the longest holidays.
+/// Days that are searched for the next polling hours: a month and the longest holidays.
 const DAYS_AHEAD: u64 = 70;
-/// Longest age that is told, in days; what is older is as old.
+/// Greatest age, in days; everything older has this age.
 const OLDEST_DAYS: u64 = 400;
 
-/// So many minutes.
+/// That many minutes.
 pub const fn minutes(count: u64) -> Duration {
     Duration::from_secs(60 * count)
 }
 
-/// So many hours.
+/// That many hours.
 pub const fn hours(count: u64) -> Duration {
     minutes(60 * count)
 }
 
-/// So many days.
+/// That many days.
 pub const fn days(count: u64) -> Duration {
     hours(24 * count)
 }
 
-/// What kind of data it is.
+/// Kind of data, to choose endpoints by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Prices of shares, funds, indexes, currencies.
@@ -41,18 +41,18 @@ pub enum Kind {
     Flows,
     /// Articles.
     News,
-    /// What companies report, and what is computed from it.
+    /// What companies report, and ratios computed from it.
     Fundamentals,
-    /// What is filed with a supervisor.
+    /// What is filed with a regulator.
     Filings,
-    /// What there is: companies, series, symbols.
+    /// Descriptions of companies, series, symbols.
     Reference,
-    /// Files that somebody has.
+    /// Files on this machine.
     Files,
 }
 
 impl Kind {
-    /// All of them.
+    /// All, in the order in which they are listed.
     pub const ALL: &[Kind] = &[
         Kind::Prices,
         Kind::Options,
@@ -81,10 +81,10 @@ impl Kind {
     }
 }
 
-/// How often a provider has something new.
+/// How often a provider publishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frequency {
-    /// All the time.
+    /// Many times a day.
     Intraday,
     /// Once a day.
     Daily,
@@ -92,12 +92,12 @@ pub enum Frequency {
     Weekly,
     /// Once a month.
     Monthly,
-    /// Whenever something happens.
+    /// At no fixed times.
     Irregular,
 }
 
 impl Frequency {
-    /// All of them.
+    /// All, in the order in which they are listed.
     pub const ALL: &[Frequency] =
         &[Frequency::Intraday, Frequency::Daily, Frequency::Weekly, Frequency::Monthly, Frequency::Irregular];
 
@@ -113,59 +113,64 @@ impl Frequency {
     }
 }
 
-/// When an item is asked for.
+/// When an item is polled: every so often, in certain hours.
+///
+/// The same hours answer three questions: when an item is due ([`Schedule::after_answer`]), how many calls a day takes
+/// ([`Schedule::polls`]), and how old a response is ([`Schedule::age`]). All three are pure; the caller passes the time.
+/// Start from one of the constructors and override fields.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
-    /// What it is about.
+    /// Kind of data.
     pub kind: Kind,
-    /// How often the provider has something new.
+    /// How often the provider publishes.
     pub frequency: Frequency,
-    /// Time from one answer to the next question, in the hours of `when`.
+    /// Time from a response to the next poll, within the hours of `when`.
     pub every: Duration,
-    /// In which hours it is asked for.
+    /// Hours in which it is polled.
     pub when: When,
-    /// Oldest that the last answer may become, counted in those hours alone: what nobody could have asked for does not age.
+    /// Greatest age of the last response before it counts as stale. Only polling hours count: while nothing is polled,
+    /// nothing ages.
     pub sla: Duration,
 }
 
-/// Hours in which something may be new.
+/// Hours in which an item is polled: those in which its data can change.
 #[derive(Debug, Clone, Copy)]
 pub enum When {
-    /// All.
+    /// All hours.
     Always,
-    /// Those of an item's market, and so long after its close: quotes come late.
+    /// The session of an item's market and a time after its close, as quotes are delayed.
     Trading {
         /// The item's market.
         market: fn(item: &str) -> Market,
-        /// Time after the close.
+        /// That time after the close.
         after: Duration,
     },
-    /// Those after the close of an item's market.
+    /// A time after the close of an item's market.
     AfterClose {
         /// The item's market.
         market: fn(item: &str) -> Market,
-        /// From so long after the close on.
+        /// Time from the close to the beginning of the hours.
         from: Duration,
-        /// For so long.
+        /// Their length.
         hours: Duration,
     },
-    /// Some days of the month, each from 00:00 to 24:00 on the provider's clocks.
+    /// A range of days of each month, from 00:00 to 24:00 in the provider's zone.
     DaysOfMonth {
-        /// The provider's clocks.
+        /// The provider's zone.
         zone: Tz,
         /// First day.
         first: u32,
         /// Last day.
         last: u32,
     },
-    /// Monday to Friday, each from 00:00 to 24:00 on the provider's clocks.
+    /// Monday to Friday, from 00:00 to 24:00 in the provider's zone.
     Weekdays {
-        /// The provider's clocks.
+        /// The provider's zone.
         zone: Tz,
     },
 }
 
-/// From then, inclusive, until then.
+/// Beginning, inclusive, and end, exclusive.
 type Hours = (DateTime<Utc>, DateTime<Utc>);
 
 impl When {
@@ -197,7 +202,7 @@ impl When {
         from: DateTime<Utc>,
         to: DateTime<Utc>,
     ) -> impl Iterator<Item = Hours> + 'a {
-        // Clocks are at most a day from UTC, and hours after the close may lie on the next day.
+        // Zones are at most a day from UTC, and hours after the close may lie on the next day.
         let first = from.date_naive().checked_sub_days(Days::new(2)).unwrap_or(NaiveDate::MIN);
         let last = to.date_naive().checked_add_days(Days::new(2)).unwrap_or(NaiveDate::MAX);
         let dates = first.iter_days().take_while(move |date| *date <= last);
@@ -205,7 +210,7 @@ impl When {
         hours.filter(move |(begin, end)| *end > from && *begin < to)
     }
 
-    /// The first time from `at` on in which it may be asked; None if there is none for months.
+    /// The first time at or after `at` that lies in the hours; None if the next [`DAYS_AHEAD`] days have none.
     pub fn next(&self, item: &str, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
         if let When::Always = self {
             return Some(at);
@@ -214,7 +219,7 @@ impl When {
         hours.next().map(|(begin, _)| begin.max(at))
     }
 
-    /// How much of the time from one instant to another lies in its hours; of more than a year, that of the last one.
+    /// How much of the time between two instants lies in the hours; only the last [`OLDEST_DAYS`] days count.
     pub fn within(&self, item: &str, from: DateTime<Utc>, to: DateTime<Utc>) -> Duration {
         let from = from.max(to.checked_sub_days(Days::new(OLDEST_DAYS)).unwrap_or(from));
         let (mut total, mut reached) = (TimeDelta::zero(), from);
@@ -231,30 +236,30 @@ impl When {
 }
 
 impl Schedule {
-    /// Once a day at any hour, for what changes now and then.
+    /// Once a day at any hour, for data that rarely changes.
     pub const fn once_a_day(kind: Kind) -> Schedule {
         Schedule { kind, frequency: Frequency::Irregular, every: days(1), when: When::Always, sla: days(3) }
     }
 
-    /// So often from Monday to Friday on the provider's clocks, for what an authority publishes.
+    /// Every so often from Monday to Friday in the provider's zone, for what an authority publishes.
     pub const fn on_weekdays(kind: Kind, zone: Tz, every: Duration) -> Schedule {
         let when = When::Weekdays { zone };
         Schedule { kind, frequency: Frequency::Irregular, every, when, sla: days(1) }
     }
 
-    /// The prices of a day: every six hours of the half day that begins two hours after the close.
+    /// Daily prices: every six hours of the half day that begins two hours after the close.
     pub const fn end_of_day(market: fn(item: &str) -> Market) -> Schedule {
         let when = When::AfterClose { market, from: hours(2), hours: hours(12) };
         Schedule { kind: Kind::Prices, frequency: Frequency::Daily, every: hours(6), when, sla: hours(12) }
     }
 
-    /// Every quarter of an hour while a market trades, and so long after its close.
+    /// Every quarter of an hour while a market trades, and for a time after its close.
     pub const fn while_trading(kind: Kind, market: fn(item: &str) -> Market, after: Duration) -> Schedule {
         let when = When::Trading { market, after };
         Schedule { kind, frequency: Frequency::Intraday, every: minutes(15), when, sla: hours(2) }
     }
 
-    /// The same on some days of the month alone, at any hour, for what is known to come out then.
+    /// The same, but only on certain days of the month, at any hour, for what is known to be published then.
     pub fn on_days(self, first: u32, last: u32) -> Schedule {
         let zone = match self.when {
             When::DaysOfMonth { zone, .. } | When::Weekdays { zone } => zone,
@@ -263,18 +268,18 @@ impl Schedule {
         Schedule { when: When::DaysOfMonth { zone, first, last }, ..self }
     }
 
-    /// When an item is asked for again that was answered then.
+    /// When an item is next due whose last response came at `answered`.
     pub fn after_answer(&self, item: &str, answered: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let every = TimeDelta::from_std(self.every).ok()?;
         self.when.next(item, answered.checked_add_signed(every)?)
     }
 
-    /// How old the answer of then is, in the hours in which there could have been a newer one.
+    /// Age of the response that came at `answered`: the polling hours since then.
     pub fn age(&self, item: &str, answered: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
         self.when.within(item, answered, now)
     }
 
-    /// How often an item is asked for from one instant to another, at most.
+    /// Most polls of an item between two instants.
     pub fn polls(&self, item: &str, from: DateTime<Utc>, to: DateTime<Utc>) -> u32 {
         let mut count = 0;
         let mut at = self.when.next(item, from);
@@ -285,7 +290,7 @@ impl Schedule {
         count
     }
 
-    /// In words: how often, and when.
+    /// The schedule in words: how often, and when.
     pub fn words(&self) -> String {
         let every = span(self.every);
         match self.when {
@@ -305,7 +310,7 @@ impl Schedule {
     }
 }
 
-/// A time in the unit that fits, e.g. `15 min`, `3 h`, `2 d 4 h`.
+/// A length of time in fitting units, e.g. `15 min`, `3 h`, `2 d 4 h`.
 pub fn span(time: Duration) -> String {
     let minutes = time.as_secs() / 60;
     let (days, hours, rest) = (minutes / 1440, minutes / 60 % 24, minutes % 60);
@@ -320,85 +325,4 @@ pub fn span(time: Duration) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOUR: Duration = Duration::from_secs(3600);
-
-    fn at(text: &str) -> DateTime<Utc> {
-        text.parse().unwrap()
-    }
-
-    fn new_york(_: &str) -> Market {
-        Market::NewYork
-    }
-
-    fn schedule(every: Duration, when: When) -> Schedule {
-        Schedule { kind: Kind::Prices, frequency: Frequency::Intraday, every, when, sla: HOUR }
-    }
-
-    const TRADING: When = When::Trading { market: new_york, after: Duration::ZERO };
-
-    #[test]
-    fn nothing_is_asked_while_nothing_trades() {
-        let quotes = schedule(HOUR / 4, TRADING);
-        let next = |answered: &str| quotes.after_answer("AAPL", at(answered)).unwrap().to_rfc3339();
-        assert_eq!(next("2026-11-18T15:00:00Z"), "2026-11-18T15:15:00+00:00");
-        // At the close of a Friday, until Monday morning.
-        assert_eq!(next("2026-11-20T20:55:00Z"), "2026-11-23T14:30:00+00:00");
-        // Thanksgiving, and a half day after it, on winter time.
-        assert_eq!(next("2026-11-25T20:50:00Z"), "2026-11-27T14:30:00+00:00");
-        assert_eq!(next("2026-11-27T17:50:00Z"), "2026-11-30T14:30:00+00:00");
-        // The clocks go forward over the weekend.
-        assert_eq!(next("2026-03-06T21:00:00Z"), "2026-03-09T13:30:00+00:00");
-    }
-
-    #[test]
-    fn an_answer_ages_only_while_there_could_be_a_newer_one() {
-        let age = |when, from: &str, to: &str| schedule(HOUR, when).age("AAPL", at(from), at(to));
-        assert_eq!(age(TRADING, "2026-11-20T20:30:00Z", "2026-11-23T14:00:00Z"), HOUR / 2);
-        assert_eq!(age(TRADING, "2026-11-20T21:00:00Z", "2026-11-23T14:30:00Z"), Duration::ZERO);
-        assert_eq!(age(TRADING, "2026-11-19T00:00:00Z", "2026-11-21T00:00:00Z"), 13 * HOUR);
-        // Half of a day.
-        assert_eq!(age(TRADING, "2026-11-26T00:00:00Z", "2026-11-28T00:00:00Z"), 7 * HOUR / 2);
-        assert_eq!(age(When::Always, "2026-11-26T00:00:00Z", "2026-11-28T01:00:00Z"), 49 * HOUR);
-        assert_eq!(age(When::Always, "2026-11-28T00:00:00Z", "2026-11-26T00:00:00Z"), Duration::ZERO);
-        // It does not grow older than a year and some weeks.
-        assert_eq!(age(When::Always, "2026-01-01T00:00:00Z", "2026-12-31T00:00:00Z"), 364 * 24 * HOUR);
-        assert_eq!(age(When::Always, "2020-01-01T00:00:00Z", "2026-12-31T00:00:00Z"), 400 * 24 * HOUR);
-        // Hours that go on until the next ones begin are counted once.
-        let long = When::AfterClose { market: new_york, from: HOUR, hours: 30 * HOUR };
-        assert_eq!(age(long, "2026-11-16T23:00:00Z", "2026-11-18T23:00:00Z"), 48 * HOUR);
-    }
-
-    #[test]
-    fn monthly_data_is_asked_for_in_its_first_week() {
-        let when = When::DaysOfMonth { zone: Tz::America__New_York, first: 1, last: 7 };
-        let monthly = schedule(24 * HOUR, when);
-        let next = |answered: &str| monthly.after_answer("x", at(answered)).unwrap().to_rfc3339();
-        assert_eq!(next("2026-11-03T12:00:00Z"), "2026-11-04T12:00:00+00:00");
-        assert_eq!(next("2026-11-07T12:00:00Z"), "2026-12-01T05:00:00+00:00");
-        assert_eq!(monthly.polls("x", at("2026-12-01T00:00:00Z"), at("2027-01-01T00:00:00Z")), 7);
-        assert_eq!(monthly.words(), "every 1 d from day 1 to 7 of a month in America/New_York");
-    }
-
-    #[test]
-    fn the_polls_of_a_day_are_counted_as_they_will_be_made() {
-        let day = |schedule: Schedule, date: &str| {
-            let from = at(&format!("{date}T00:00:00Z"));
-            schedule.polls("AAPL", from, from + TimeDelta::days(1))
-        };
-        assert_eq!(day(schedule(HOUR / 4, TRADING), "2026-11-18"), 26);
-        assert_eq!(day(schedule(HOUR / 4, TRADING), "2026-11-27"), 14);
-        assert_eq!(day(schedule(HOUR / 4, TRADING), "2026-11-22"), 0);
-        assert_eq!(day(schedule(3 * HOUR, When::Always), "2026-11-22"), 8);
-        let weekdays = When::Weekdays { zone: Tz::UTC };
-        assert_eq!((day(schedule(HOUR, weekdays), "2026-11-20"), day(schedule(HOUR, weekdays), "2026-11-21")), (24, 0));
-    }
-
-    #[test]
-    fn a_time_is_told_in_the_unit_that_fits() {
-        let told = [5, 60, 900, 3600, 5400, 86_400, 100_000].map(|seconds| span(Duration::from_secs(seconds)));
-        assert_eq!(told, ["5 s", "1 min", "15 min", "1 h", "1 h 30 min", "1 d", "1 d 3 h"]);
-    }
-}
+mod tests;

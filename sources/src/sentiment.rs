@@ -1,13 +1,13 @@
-//! How a text sounds, in the words of the markets.
+//! The sentiment of a text, scored with the vocabulary of financial markets.
 //!
-//! The same text has the same score in every process, for which the analyser (finvader on top of vader-sentimental) needs
-//! help: it walks through tables in the order of their hashes, which is another one in each process.
+//! The same text has the same score in every process. The analyser (finvader, on top of vader-sentimental) does not
+//! ensure that: it iterates over hash tables, whose order differs between processes. Hence three measures:
 //!
-//! - Words that strengthen and weaken are added up in that order: the sums differ in their last bits, so they are rounded.
-//! - Exclamation and question marks are added to a sum by its sign, and a sum that is zero has that of its last bits. So
-//!   there are none.
-//! - Of two idioms within six words the one that comes first in that order counts for all. So there are none: their words
-//!   are taken apart. `the bombing` and `bad assets` lose nothing by it, which were taken for praise.
+//! - It adds up intensifiers in that order, so sums differ in their last bits. Scores are rounded.
+//! - It adds exclamation and question marks to a sum by its sign; the sign of a sum near zero depends on its last bits.
+//!   The marks are removed.
+//! - Of two idioms within six words, only the one first in that order counts. Idioms are broken up. `the bombing` and
+//!   `bad assets`, which it mistakes for praise, even gain by that.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -15,9 +15,9 @@ use std::sync::LazyLock;
 use contract::{Record, Text};
 use finvader::FinVader;
 
-/// Who scores: the name and version of the crate, as other versions may score otherwise.
+/// Name and version of the scoring crate, as another version may score differently.
 pub const SCORER: &str = "finvader 0.1.0";
-/// The analyser's idioms, and a word that says nothing, which it uses so itself.
+/// The analyser's idioms, and a neutral word to break them up, which the analyser itself uses for that.
 const IDIOMS: [&[&str]; 6] = [
     &["the", "shit"],
     &["the", "bomb"],
@@ -28,16 +28,16 @@ const IDIOMS: [&[&str]; 6] = [
 ];
 const ONE_WORD_IDIOM: &str = "badass";
 const NO_MEANING: &str = "item";
-/// Four decimals of a score, and the nine behind which the order of summing up is seen.
+/// Four decimals, which a score has; nine decimals, beyond which the order of summation shows.
 const SCALE: f64 = 1e4;
 const SURE_SCALE: f64 = 1e9;
-/// Most bytes of a text that are read: a headline and its summary have some hundred.
+/// Most bytes of a text that are scored: a headline and its summary have some hundred.
 const MAX_TEXT_BYTES: usize = 4096;
 
-/// Loads its word lists once.
+/// The analyser: it loads its word lists once.
 static ANALYSER: LazyLock<FinVader> = LazyLock::new(FinVader::new);
 
-/// How a text sounds.
+/// The sentiment of a text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sentiment {
     /// From -1 (bad) to 1 (good).
@@ -50,7 +50,7 @@ pub struct Sentiment {
     pub positive: f64,
 }
 
-/// Scores a text. The same text has the same score.
+/// Scores a text. The same text always has the same score.
 pub fn score(text: &str) -> Sentiment {
     let said = ANALYSER.analyze(&without_idioms(&beginning(text).replace(['!', '?'], " ")));
     Sentiment {
@@ -61,7 +61,7 @@ pub fn score(text: &str) -> Sentiment {
     }
 }
 
-/// Scores the title and the description of an article that has no score yet; other records stay as they are.
+/// Scores the title and description of an article without a score; leaves other records as they are.
 pub fn score_article(record: &mut Record) {
     let Record::NewsArticle(article) = record else { return };
     if article.sentiment_score.is_some() || article.sentiment_scorer.is_some() {
@@ -78,15 +78,15 @@ pub fn score_article(record: &mut Record) {
     article.sentiment_scorer = Some(const { Text::literal(SCORER) });
 }
 
-/// What is read of a text.
+/// The part of a text that is scored.
 fn beginning(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]
 }
 
-/// The text with a word without meaning between those of each idiom.
+/// The text, with a neutral word inserted into each idiom.
 fn without_idioms(text: &str) -> Cow<'_, str> {
     let words: Vec<&str> = text.split_whitespace().collect();
-    // A single letter does not part an idiom: the analyser passes over it.
+    // A single letter does not break up an idiom: the analyser ignores it.
     let heard: Vec<(usize, String)> =
         words.iter().enumerate().filter(|(_, word)| word.len() > 1).map(|(at, word)| (at, bare(word))).collect();
     let begins = |from: usize| IDIOMS.iter().any(|idiom| begins_with(&heard[from..], idiom));
@@ -105,7 +105,7 @@ fn without_idioms(text: &str) -> Cow<'_, str> {
     Cow::Owned(apart.join(" "))
 }
 
-/// Whether an idiom begins here: the analyser looks for its letters, wherever words begin and end.
+/// Whether an idiom begins here. The analyser matches its letters, not whole words.
 fn begins_with(heard: &[(usize, String)], idiom: &[&str]) -> bool {
     let is_at = |place: usize, heard: &str, word: &str| match place {
         0 => heard.ends_with(word),
@@ -116,116 +116,20 @@ fn begins_with(heard: &[(usize, String)], idiom: &[&str]) -> bool {
     heard.len() >= idiom.len() && places.all(|(place, ((_, heard), word))| is_at(place, heard, word))
 }
 
-/// A word as the analyser looks at it: in small letters, without the punctuation around it.
+/// A word as the analyser compares it: lowercase, without surrounding punctuation.
 fn bare(word: &str) -> String {
     let trimmed = word.trim_matches(|letter: char| letter.is_ascii_punctuation());
     if trimmed.len() > 1 { trimmed } else { word }.to_lowercase()
 }
 
-/// The number with as many decimals as the shares have.
+/// Rounds to four decimals, as many as the shares have.
 ///
-/// It is rounded twice: just between two numbers of four decimals (0.24375 is a usual one) the last bits, which are first
-/// taken off, would decide. `down -inf%` makes the analyser say that it is no number.
+/// Rounds to nine decimals first: halfway between two numbers of four decimals (0.24375 is common) the last bits would
+/// decide. For `down -inf%` the analyser returns NaN, which becomes 0.
 fn number(value: f64) -> f64 {
     let rounded = |value: f64, scale: f64| (value * scale).round() / scale;
     if value.is_finite() { rounded(rounded(value, SURE_SCALE), SCALE) } else { 0.0 }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_is_scored_as_the_markets_read_it() {
-        let good = score("Acme beats expectations and raises full-year guidance");
-        assert!(good.score > 0.5, "{good:?}");
-        let bad = score("Acme misses estimates and cuts guidance. Auditor raises going concern doubt");
-        assert!(bad.score < -0.5, "{bad:?}");
-        let neither = score("Acme to report third quarter results on Thursday");
-        assert!(neither.score.abs() < 0.15, "{neither:?}");
-    }
-
-    #[test]
-    fn shares_of_good_neutral_and_bad_words_make_the_whole() {
-        let sentiment = score("A great day and a terrible night at the harbour");
-        let sum = sentiment.negative + sentiment.neutral + sentiment.positive;
-        assert!((sum - 1.0).abs() < 0.01, "{sentiment:?}");
-        assert!(sentiment.negative > 0.0 && sentiment.positive > 0.0);
-    }
-
-    /// Texts whose scores have depended on the order of hashes.
-    const DELICATE: [&str; 6] = [
-        "Shares up 45% after record revenue; lawsuit, downgrade and weak demand weigh – \u{1f603} VERY good!!!",
-        // Two idioms of different value around the same word.
-        "It was badass, a kiss of death for the stock",
-        "All yeah right, bad assets were to die for, the bomb",
-        // Strengthened and weakened at once.
-        "It is more or less somewhat very good, hardly so utterly bad, kind of most partly great",
-        "Unless something almost totally good happens, regardless of slightly extreme losses!",
-        // Good and bad in equal parts, and an emphasis that goes to the greater one.
-        "So little more or less gain, so little more or less lost!!! Is it???",
-    ];
-    /// Set for a process that is to say the scores.
-    const SAY: &str = "TAPEDECK_TEST_SAY_SCORES";
-
-    #[test]
-    fn the_same_text_has_the_same_score_in_every_process() {
-        let scores = format!("scores: {:?}", DELICATE.map(score));
-        if std::env::var_os(SAY).is_some() {
-            println!("{scores}");
-            return;
-        }
-        let test = "sentiment::tests::the_same_text_has_the_same_score_in_every_process";
-        for _ in 0..12 {
-            let mut process = std::process::Command::new(std::env::current_exe().unwrap());
-            let said = process.args([test, "--exact", "--nocapture"]).env(SAY, "1").output().unwrap();
-            let said = String::from_utf8(said.stdout).unwrap();
-            assert!(said.contains(&scores), "{scores}\n{said}");
-        }
-    }
-
-    #[test]
-    fn idioms_are_taken_apart_and_other_texts_are_left_as_they_are() {
-        for (text, expected) in [
-            ("They removed the bomb in time", "They removed the item bomb in time"),
-            ("after \"the\" bombing,", "after \"the\" item bombing,"),
-            ("Bad assets weigh", "Bad item assets weigh"),
-            ("a badass, KISS of Death to die for", "a item KISS item of Death to item die for"),
-            ("Oh yeah - right", "Oh yeah item - right"),
-        ] {
-            assert_eq!(without_idioms(text), expected);
-        }
-        for text in ["Good assets, the right bomber", "to die", "a kiss of life", "", "bad  spaces\n\tstay"] {
-            assert!(matches!(without_idioms(text), Cow::Borrowed(same) if same == text), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_number_between_two_others_is_rounded_the_same_way_whatever_its_last_bits() {
-        for value in [0.24375_f64, -0.24375, 0.12345, 0.00005] {
-            let near = [value, value.next_up(), value.next_down(), value.next_up().next_up()];
-            assert_eq!(near.map(number), [number(value); 4]);
-        }
-    }
-
-    #[test]
-    fn odd_texts_have_a_score_all_the_same() {
-        let long = "é".repeat(MAX_TEXT_BYTES);
-        for text in [
-            "",
-            " ",
-            "\0",
-            "!?!?",
-            ":) :( >:-(",
-            "\u{2019}",
-            "down -inf% up nan%",
-            "İ ß \u{1f9d1}\u{200d}\u{1f680}",
-            &long,
-        ] {
-            let sentiment = score(text);
-            for value in [sentiment.score, sentiment.negative, sentiment.neutral, sentiment.positive] {
-                assert!(value.is_finite() && value.abs() <= 1.0, "{text}: {sentiment:?}");
-            }
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! Days and their instants, in UTC and in the zones of markets and authorities.
+//! When a date begins and ends, in UTC and in the zones of markets and authorities.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -13,7 +13,7 @@ pub fn midnight(date: NaiveDate) -> DateTime<Utc> {
 
 /// The first instant of a date in a time zone.
 ///
-/// Where a change of the clocks takes midnight away it is the instant of the change; where midnight comes twice, the first.
+/// Where a clock change skips midnight, it is the instant of the change; where midnight comes twice, the first of them.
 pub fn start_of_day(date: NaiveDate, zone: Tz) -> Option<DateTime<Utc>> {
     let midnight = date.and_hms_opt(0, 0, 0)?;
     let at = |minutes: i64| {
@@ -24,54 +24,54 @@ pub fn start_of_day(date: NaiveDate, zone: Tz) -> Option<DateTime<Utc>> {
     (0..=24 * 60).find_map(at)
 }
 
-/// The end of a date in a time zone: what was published on it at an unknown hour was public by then.
+/// The end of a date in a time zone: whatever was published on that date was public by then.
 pub fn end_of_day(date: NaiveDate, zone: Tz) -> Option<DateTime<Utc>> {
     start_of_day(date.succ_opt()?, zone)
 }
 
-/// Days of a zone. When its days begin is looked up once in a process; a page then asks for one day after the other.
+/// When the days of a zone begin, looked up once in a process. Fast for pages that ask for one day after the other.
 #[derive(Debug)]
 pub struct Calendar {
     zone: Tz,
     stretches: Arc<[Stretch]>,
-    /// Place of the stretch that held the last day.
+    /// Index of the stretch that held the last day.
     at: usize,
 }
 
-/// Days, one after the other, that begin at the same time in UTC; it ends where the next one begins.
+/// Consecutive days that begin at the same time of day in UTC, up to the next stretch.
 #[derive(Debug, Clone, Copy)]
 struct Stretch {
     first: NaiveDate,
     begins: Option<Begin>,
 }
 
-/// When a day begins in UTC.
+/// Time in UTC at which a day begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Begin {
-    /// Whether it is on the day before.
+    /// Whether that time is on the day before.
     is_day_before: bool,
     time: NaiveTime,
 }
 
-/// Days whose beginning is looked up beforehand; there are few records of others, each of which is looked up.
+/// Days that are looked up in advance. Few records are of other days; each of those is looked up on its own.
 const FIRST_DAY: NaiveDate = NaiveDate::from_ymd_opt(1870, 1, 1).expect("a date");
 const LAST_DAY: NaiveDate = NaiveDate::from_ymd_opt(2049, 12, 31).expect("a date");
-/// Days between two that are looked up, where these begin alike; no zone has ever changed its clocks and back within so
-/// few: Tunis took eight in 1943.
+/// Days between two lookups; where both days begin alike, so do the days between. No zone has ever changed its clocks
+/// and back within fewer days: Tunis took eight in 1943.
 const STEP: Days = Days::new(7);
 
 impl Begin {
     fn of(date: NaiveDate, zone: Tz) -> Option<Begin> {
         let start = start_of_day(date, zone)?.naive_utc();
         let is_day_before = start.date() != date;
-        // Of a day that never was the next one is given.
+        // For a date that the zone skipped, the start is that of the next date.
         let is_told = !is_day_before || Some(start.date()) == date.pred_opt();
         is_told.then_some(Begin { is_day_before, time: start.time() })
     }
 }
 
 impl Calendar {
-    /// That of a zone.
+    /// The calendar of a zone.
     pub fn of(zone: Tz) -> Calendar {
         static KNOWN: LazyLock<Mutex<HashMap<Tz, Arc<[Stretch]>>>> = LazyLock::new(Mutex::default);
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,7 +84,7 @@ impl Calendar {
         self.zone
     }
 
-    /// The first instant of a day, as [`start_of_day`] tells it.
+    /// The first instant of a day: the same as [`start_of_day`], faster.
     pub fn start(&mut self, date: NaiveDate) -> Option<DateTime<Utc>> {
         match self.begin(date) {
             Some(begin) => {
@@ -95,9 +95,9 @@ impl Calendar {
         }
     }
 
-    /// How much later than in UTC a day begins and those around it; None where they differ, and the clocks may change.
+    /// How much later than in UTC the day and its neighbours begin; None where that differs, as the clocks may change.
     ///
-    /// A day of UTC lies in it, in the day before or in the one after, which ends when the next one begins.
+    /// A UTC day overlaps this date and at most one neighbour, so one offset holds for all its instants.
     pub fn steady(&mut self, date: NaiveDate) -> Option<TimeDelta> {
         let begin = self.begin(date)?;
         let next = self.stretches.get(self.at + 1);
@@ -120,7 +120,7 @@ impl Calendar {
     }
 }
 
-/// Those of a zone from [`FIRST_DAY`] on; the last one holds all that lies behind [`LAST_DAY`] and tells nothing of it.
+/// The stretches of a zone from [`FIRST_DAY`] on. The last one covers the days after [`LAST_DAY`], and has no time.
 fn stretches(zone: Tz) -> Vec<Stretch> {
     let mut stretches: Vec<Stretch> = Vec::new();
     let mut put = |first: NaiveDate, begins: Option<Begin>| {
@@ -143,69 +143,4 @@ fn stretches(zone: Tz) -> Vec<Stretch> {
 }
 
 #[cfg(test)]
-mod tests {
-    use chrono::Datelike as _;
-    use chrono_tz::{America, Europe, Pacific};
-
-    use super::*;
-
-    #[test]
-    fn a_day_starts_at_its_first_instant() {
-        let start = |date: &str, zone| start_of_day(date.parse().unwrap(), zone).map(|start| start.to_string());
-        assert_eq!(start("2024-03-10", America::New_York).unwrap(), "2024-03-10 05:00:00 UTC");
-        // Midnight twice: the clocks went back from 01:00 to 00:00.
-        assert_eq!(start("2022-11-06", America::Havana).unwrap(), "2022-11-06 04:00:00 UTC");
-        // No midnight: the clocks went forward at 00:00.
-        assert_eq!(start("2018-11-04", America::Sao_Paulo).unwrap(), "2018-11-04 03:00:00 UTC");
-        assert_eq!(start("2024-07-01", Europe::London).unwrap(), "2024-06-30 23:00:00 UTC");
-        // A day that never was gives the next one.
-        assert_eq!(start("2011-12-30", Pacific::Apia).unwrap(), "2011-12-30 10:00:00 UTC");
-    }
-
-    #[test]
-    fn a_day_ends_when_the_next_one_starts() {
-        let end = |date: &str, zone| end_of_day(date.parse().unwrap(), zone).map(|end| end.to_string());
-        assert_eq!(end("2024-03-10", America::New_York).unwrap(), "2024-03-11 04:00:00 UTC");
-        assert_eq!(end("2024-12-31", Tz::UTC).unwrap(), "2025-01-01 00:00:00 UTC");
-        assert_eq!(end_of_day(NaiveDate::MAX, Tz::UTC), None);
-    }
-
-    #[test]
-    fn days_begin_as_if_each_was_looked_up() {
-        let first = NaiveDate::from_ymd_opt(1865, 1, 1).unwrap();
-        for zone in chrono_tz::TZ_VARIANTS {
-            let mut calendar = Calendar::of(zone);
-            for date in first.iter_days().take_while(|date| date.year() < 2052) {
-                assert_eq!(calendar.start(date), start_of_day(date, zone), "{date} in {zone}");
-            }
-        }
-        let mut calendar = Calendar::of(America::New_York);
-        for date in [NaiveDate::MIN, NaiveDate::MAX, FIRST_DAY, LAST_DAY, NaiveDate::default()] {
-            assert_eq!(calendar.start(date), start_of_day(date, America::New_York));
-        }
-    }
-
-    #[test]
-    fn on_a_steady_day_the_clocks_are_as_far_from_utc_at_any_hour() {
-        let first = NaiveDate::from_ymd_opt(1865, 1, 1).unwrap();
-        for zone in [America::New_York, Europe::London, Pacific::Apia, America::Sao_Paulo, Tz::UTC] {
-            let mut calendar = Calendar::of(zone);
-            let mut steady = 0;
-            for date in first.iter_days().take_while(|date| date.year() < 2052) {
-                let Some(delay) = calendar.steady(date) else { continue };
-                steady += 1;
-                for hour in 0..24 {
-                    let time = date.and_hms_opt(hour, 30, 0).unwrap();
-                    let instant = zone.from_local_datetime(&time).single().unwrap().to_utc();
-                    assert_eq!(instant, (time + delay).and_utc(), "{time} in {zone}");
-                    assert_eq!(
-                        time.and_utc().with_timezone(&zone).naive_local(),
-                        time - delay,
-                        "{time} in UTC, {zone}"
-                    );
-                }
-            }
-            assert!(steady > 50_000, "{zone}: {steady}");
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! Markets trade when PyPI's `exchange_calendars` says so, day by day: `tests/oracle/calendars.py`.
+//! Our sessions equal those of PyPI's `exchange_calendars`, day by day: `tests/oracle/calendars.py`.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -7,7 +7,7 @@ use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use sources::market::{Market, Session};
 use tests::{root, service};
 
-/// Each market by its name there.
+/// Each market with its name in `exchange_calendars`.
 const NAMES: &[(&str, Market)] = &[
     ("XNYS", Market::NewYork),
     ("XLON", Market::London),
@@ -16,10 +16,10 @@ const NAMES: &[(&str, Market)] = &[
     ("24/7", Market::Always),
 ];
 const YEARS: std::ops::RangeInclusive<i32> = 2000..=2027;
-/// Most differences that are shown.
+/// Most differences shown.
 const MAX_SHOWN: usize = 40;
 
-/// What was said of each day, by market and date.
+/// The hours of each day, by market and date.
 type Said = BTreeMap<(&'static str, NaiveDate), Option<Session>>;
 
 fn days() -> impl Iterator<Item = NaiveDate> {
@@ -27,7 +27,7 @@ fn days() -> impl Iterator<Item = NaiveDate> {
     first.iter_days().take_while(|date| date.year() <= *YEARS.end())
 }
 
-/// What the other calendars say; None where there is no Python.
+/// The hours by `exchange_calendars`; None without Python.
 fn said() -> Option<Said> {
     let python = service("TAPEDECK_TEST_PYTHON")?;
     let mut asked = Command::new(python);
@@ -38,7 +38,7 @@ fn said() -> Option<Said> {
     Some(String::from_utf8(output.stdout).unwrap().lines().map(day).collect())
 }
 
-/// A line of what they say.
+/// One line of its output.
 fn day(line: &str) -> ((&'static str, NaiveDate), Option<Session>) {
     let words: Vec<&str> = line.split(' ').collect();
     let (name, _) = NAMES.iter().find(|(name, _)| *name == words[0]).unwrap();
@@ -51,7 +51,7 @@ fn day(line: &str) -> ((&'static str, NaiveDate), Option<Session>) {
     ((name, words[1].parse().unwrap()), session)
 }
 
-/// Every day of which something else was said, a line each.
+/// A line for each day that differs.
 fn differences(said: &Said) -> Vec<String> {
     let market = |asked: &str| NAMES.iter().find(|(name, _)| *name == asked).unwrap().1;
     let ours = said.iter().map(|(&(name, date), session)| (name, date, market(name).session(date), session));

@@ -1,12 +1,12 @@
-//! docker-compose.yml is well-formed and complete. No engine runs here: Docker's own check where its plugin is there, ours
-//! by the rules below wherever Python is.
+//! docker-compose.yml is well-formed and complete. No engine runs here: Docker's own check runs if its plugin is
+//! installed, and the rules below if Python is.
 
 use std::process::Command;
 
 use serde_json::Value;
 use tests::{root, service};
 
-/// What a service may say; a misspelt word would be passed over in silence by some versions of compose.
+/// Keys that a service may have; some versions of compose silently ignore a misspelt one.
 const SERVICE_WORDS: &[&str] = &[
     "build",
     "cap_drop",
@@ -32,7 +32,7 @@ const SERVICE_WORDS: &[&str] = &[
     "user",
     "volumes",
 ];
-/// Services that are not ours.
+/// Services that run no executable of tapedeck's.
 const THIRD_PARTY: &[&str] = &["kafka", "timescale", "registry"];
 
 /// The file as JSON, with anchors and merges resolved.
@@ -106,7 +106,7 @@ fn compose_runs_every_source_and_every_dataset_and_holds_no_password() {
     for dataset in contract::datasets() {
         assert!(text.contains(&format!("consumer, run, {}", dataset.name)), "no consumer of `{}`", dataset.name);
     }
-    assert!(text.contains("TAPEDECK_HEALTH_ADDRESS: 0.0.0.0:9464"), "nobody could ask for health");
+    assert!(text.contains("TAPEDECK_HEALTH_ADDRESS: 0.0.0.0:9464"), "no health server was reachable");
     for line in text.lines().filter(|line| line.contains("PASSWORD") && !line.trim_start().starts_with('#')) {
         assert!(line.contains("${POSTGRES_PASSWORD:?"), "a password in `{line}`");
     }

@@ -1,20 +1,20 @@
-//! The migrated databases are what the declarations say.
+//! The migrated databases equal the declarations.
 
 use std::collections::HashSet;
 use std::sync::Barrier;
 
-use consumers::store::Database;
-use contract::sql::{self, Dialect};
 use contract::{Dataset, datasets};
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
+use store::Database;
+use store::sql::{self, Dialect};
 use tests::broker::{ScratchDatabase, block_on};
 use tests::table::{self, Table};
 use tests::{service, unique};
 
-/// Files that six processes each make at once: two in a hundred were enough to make one of them fail.
+/// Files that six processes create at the same time. One failed twice in a hundred files.
 const FILES_AT_ONCE: usize = 50;
 
-/// Both kinds of PostgreSQL that this run has, each with an empty database.
+/// PostgreSQL and TimescaleDB, as available, each with an empty database.
 fn postgres_databases() -> Vec<(&'static str, ScratchDatabase)> {
     let variables = ["TAPEDECK_TEST_POSTGRES", "TAPEDECK_TEST_TIMESCALE"];
     let address = |variable| service(variable).map(|address| (variable, ScratchDatabase::create(&address)));
@@ -30,7 +30,7 @@ fn declared(dataset: &Dataset, dialect: Dialect, checks: Vec<String>) -> Table {
     }
 }
 
-/// The declared checks as PostgreSQL writes them, by asking it to check them on a table without any.
+/// The declared checks as PostgreSQL prints them, found by adding them to a table without checks.
 async fn checks_as_written(address: &str, dataset: &Dataset) -> Vec<String> {
     let mut connection = PgConnection::connect(address).await.unwrap();
     let (table, plain) = (&dataset.name, unique("plain"));
@@ -94,7 +94,7 @@ fn tables_and_columns_are_commented_with_the_declarations_texts() {
 #[test]
 fn consumers_that_start_together_migrate_an_empty_database_once() {
     let folder = tempfile::tempdir().unwrap();
-    // Each an own one, as of a process of its own. Often: it is the making of the file that SQLite lets nobody wait for.
+    // One connection each, as separate processes have. Repeated: SQLite lets nobody wait while it creates the file.
     let sqlite = |name: &str| Database::new(&format!("sqlite:{}", folder.path().join(name).display())).unwrap();
     for name in (0..FILES_AT_ONCE).map(|index| format!("{index}.db")) {
         migrate_together(&name, || sqlite(&name));
@@ -129,7 +129,7 @@ fn migrations_go_all_the_way_back_and_up_again() {
             database.migrate_down(0).await.unwrap();
             assert!(database.query("select 1 from ohlcv_bar").await.is_err(), "the table is still there");
             database.migrate().await.unwrap();
-            // A second time changes nothing.
+            // A second migration changes nothing.
             database.migrate().await.unwrap();
             assert!(database.query("select 1 from ohlcv_bar").await.unwrap().rows.is_empty());
         });

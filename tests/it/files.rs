@@ -1,4 +1,4 @@
-//! The source `file`: files of any size, from a folder to rows.
+//! The source `file`: files of any size in a folder become rows.
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -12,7 +12,7 @@ use tests::root;
 const SYMBOLS: u64 = 170;
 const DAYS: u64 = 300;
 
-/// Prices as somebody may have them, with one row that cannot be read.
+/// A user's prices, with one row that cannot be read.
 fn prices() -> String {
     let mut text = "Ticker;Date;Open;High;Low;Close;Volume\n".to_owned();
     for day in 0..DAYS {
@@ -62,7 +62,7 @@ fn every_row_of_a_large_file_is_stored_once_under_the_name_that_the_item_gives()
     }
 }
 
-/// Of that file the place of a byte that the library believes without a look.
+/// The position in that file of a byte that the library trusts without a check.
 const BELIEVED: usize = 44;
 
 #[test]

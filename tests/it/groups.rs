@@ -1,4 +1,4 @@
-//! Consumers that share a group, one of which is not heard of for longer than its session: the same on every broker.
+//! Consumers share a group, and one is silent for longer than its session: the same on every broker.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tests::broker::{Bench, benches, embedded};
 use tests::message::{bar, send_records};
 use tests::process::{Heard, command, until};
 
-/// Longer than the session timeout of our consumers, which is ten seconds.
+/// Longer than the consumers' session timeout of ten seconds.
 const MISSED: Duration = Duration::from_secs(12);
 /// Bars of each sending; enough symbols to reach all partitions.
 const BARS: u32 = 40;
@@ -17,7 +17,7 @@ fn consumer(bench: &Bench) -> Heard {
     Heard::start(command("consumer", &["run", "ohlcv_bar"], &bench.environment))
 }
 
-/// Sends bars of a day, and waits until all of all days are stored.
+/// Sends the bars of a day and waits until the bars of all days are stored.
 fn are_stored(bench: &Bench, name: &str, day: u32) {
     let records: Vec<Record> = (0..BARS).map(|at| bar(&format!("S{at}"), day, 1.0, 0, 0).into()).collect();
     send_records(bench, "ohlcv_bar", &records);

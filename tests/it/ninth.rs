@@ -1,5 +1,5 @@
-//! A ninth source, as CONTRIBUTING says to add one: what it declares is all that it takes. It is no part of `SOURCES`,
-//! so its address and its watchlist are given here.
+//! A ninth source, added by the recipe in CONTRIBUTING.md: its declaration is all it takes. It is not in `SOURCES`, so
+//! the test gives it an address and a watchlist.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use tests::root;
 
 use crate::conformance::Promises;
 
-/// A bank that does not exist: the daily fixings of a currency as CSV.
+/// A fictional bank: the daily fixings of a currency as CSV.
 const BANK: &[Source] = &[Source {
     name: "bank",
     doc: "A central bank: daily fixings of currencies",

@@ -1,4 +1,4 @@
-//! Two recorded answers to one request, the second from later: what a poll publishes of it is what has changed.
+//! Two recorded responses to one request, at different times: of the second, a poll publishes only what changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,7 +13,7 @@ use sources::response::Request;
 use sources::source;
 use tests::samples;
 
-/// Source, endpoint, item; the earlier and the later answer.
+/// Source, endpoint, item; the earlier and the later response.
 const PAIRS: &[(&str, &str, &str, &str, &str)] = &[
     ("fred", "observations", "GDP", "observations_GDP_2024-10-30.json", "observations_GDP_2024-12-19.json"),
     ("fred", "series", "GDP", "series_GDP_2024-11.json", "series_GDP_2025-07.json"),
@@ -65,7 +65,7 @@ fn page(folder: &Path, pair: (&str, &str, &str), file: &str, received: &str) -> 
     Page { records: parsed.records, ..Page::end(at(received)) }
 }
 
-/// What a record is about, and what it says: as JSON, without when it became known, numbers as numbers.
+/// Key and values of a record as JSON, without its times, with numbers as numbers.
 fn said(record: &Record) -> (String, BTreeMap<String, String>) {
     let dataset = contract::dataset(record.dataset()).unwrap();
     let json = serde_json::to_value(record).unwrap();
@@ -75,7 +75,7 @@ fn said(record: &Record) -> (String, BTreeMap<String, String>) {
     (format!("{} {}", dataset.name, key.join(" ")), values.collect())
 }
 
-/// A text that is JSON as what it says, with every number as a double.
+/// A JSON text as a value, with every number as a double.
 fn canonical(value: &serde_json::Value) -> String {
     fn doubled(value: &serde_json::Value) -> serde_json::Value {
         match value {
@@ -94,7 +94,7 @@ fn canonical(value: &serde_json::Value) -> String {
     doubled(parsed.as_ref().unwrap_or(value)).to_string()
 }
 
-/// What is published of the later answer after the earlier one, by key.
+/// Records published of the later response after the earlier one, by key.
 fn published(earlier: Page, later: Page, pair: (&str, &str, &str)) -> BTreeMap<String, Change> {
     let endpoint = source(pair.0).unwrap().endpoint(pair.1).unwrap();
     let mut filter = Filter::new(endpoint, pair.2, Want::Live, None, Known::default());
@@ -128,7 +128,7 @@ fn a_later_answer_yields_exactly_the_records_that_have_changed() {
         corrections.insert(format!("{source_name} {endpoint} {later}"), count);
         assert_eq!(published(first, second, pair), expected, "{later} after {earlier}");
     }
-    // An answer without any would prove little.
+    // A response without changes would prove little.
     let of = |name: &str| corrections.iter().find(|(pair, _)| pair.ends_with(name)).map(|(_, count)| *count);
     assert!(of("chart_AAPL_2020-08-31_2020-11-07__rec2025-02.json") > Some(40), "{corrections:?}");
     assert_eq!(of("stable_income-statement_AAPL_FY2025.json"), Some(1), "{corrections:?}");

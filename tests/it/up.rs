@@ -1,4 +1,4 @@
-//! `tapedeck up --demo`: the main job, whole, and with its parts killed.
+//! `tapedeck up --demo`, undisturbed and with its processes killed.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tests::broker::block_on;
 use tests::process::{Environment, Running, command, fail, signal_process, succeed, until};
 
-/// Demos run side by side here: with the usual port, one could take it while another's broker has just been killed.
+/// Demos run side by side here. With the default port, one could take it just after another's broker was killed.
 fn demo(folder: &Path) -> [&str; 8] {
     ["up", "--demo", "--once", "--json", "--kafka-port", "0", "--data-dir", folder.to_str().unwrap()]
 }
@@ -23,14 +23,14 @@ fn query(folder: &Path, sql: &str) -> Vec<Vec<Option<String>>> {
     block_on(database(folder).query(sql)).unwrap().rows
 }
 
-/// What every request leaves behind, which is another one in each run.
+/// The dataset that differs in each run: a record per request.
 const LOG: &str = "fetch_log";
 
 fn logs(folder: &Path) -> u64 {
     query(folder, &format!("select 1 from {LOG}")).len() as u64
 }
 
-/// What is the same in every run, all but the times of receipt and writing: keys and values of every dataset, in order.
+/// What is the same in every run: keys and values of every dataset, in order, without the times of receipt and writing.
 fn content(folder: &Path) -> Vec<Vec<Option<String>>> {
     let rows = |dataset: &Dataset| {
         let key = dataset.key.iter().map(|field| dataset.fields[*field].name.as_str()).collect::<Vec<_>>().join(", ");
@@ -58,7 +58,7 @@ fn the_demo_stores_every_record_of_all_sources_and_nothing_when_it_is_run_again(
     let first = summary(&succeed("tapedeck", &demo(folder.path()), &nothing));
     assert!(count(&first, "published") >= 100_000, "{first}");
     assert_eq!(count(&first, "dead_lettered"), 1, "the demo has one odd row: {first}");
-    // The day that EODHD has in bulk and by symbol, and an exchange that two symbols share: the same values.
+    // EODHD has one day in bulk and by symbol, and one exchange for two symbols: the same values.
     let twice = count(&first, "unchanged") + count(&first, "superseded");
     assert!((1..100).contains(&twice), "{first}");
     for source in SOURCES.iter().filter(|source| !source.is_local()) {
@@ -72,14 +72,14 @@ fn the_demo_stores_every_record_of_all_sources_and_nothing_when_it_is_run_again(
     assert_eq!(before.len() as u64 + logged, count(&first, "published") - twice);
     let unanswered = format!("select source, item, error from {LOG} where outcome <> 'answered'");
     assert_eq!(query(folder.path(), &unanswered), Vec::<Vec<Option<String>>>::new());
-    // The providers say what they said before: that they were asked is all that is new.
+    // The providers repeat their responses: only the requests' own records are new.
     let second = summary(&succeed("tapedeck", &demo(folder.path()), &nothing));
     assert_eq!((count(&second, "stored"), logs(folder.path())), (logged, 2 * logged), "{second}");
     assert_eq!(count(&second, "published"), logged, "{second}");
     assert_eq!(content(folder.path()), before, "a row was changed or doubled");
 }
 
-/// The process of that name, once it runs.
+/// The process of that name; waits until it runs.
 fn process(folder: &Path, name: &str) -> u32 {
     let file = folder.join("run").join(format!("{name}.pid"));
     let mut id = None;
@@ -109,7 +109,7 @@ fn consumer_producer_and_broker_killed_during_the_demo_leave_the_same_table() {
         signal_process(killed, "KILL");
         until(&format!("{name} is started again"), || process(folder, name) != killed);
     }
-    assert!(up.wait(), "the demo did not end well");
+    assert!(up.wait(), "the demo failed");
     let printed = std::fs::read_to_string(folder.join("summary")).unwrap();
     summary(&printed);
     assert!(content(folder) == content(undisturbed.path()), "the tables differ");

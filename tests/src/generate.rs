@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use contract::{Dataset, Field, Kind};
 
-/// Rust source of the record types of these datasets; `files` are the names of their declarations.
+/// Rust source of the record types of these datasets; `files` names their declarations.
 pub fn records(datasets: &[(String, Dataset)]) -> String {
     let mut out = String::from(HEAD);
     out.push_str("/// The declarations, as in `schemas/`.\npub(crate) const DECLARATIONS: &[&str] = &[\n");
@@ -28,10 +28,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use crate::codec::{put_bytes, put_decimal, put_double, put_long, put_optional, put_texts};
-use crate::rows::{Value, next};
+use crate::encode::{put_bytes, put_decimal, put_double, put_long, put_optional, put_texts};
 use crate::text::Text;
 use crate::topic::put_key_part;
+use crate::value::{Value, next};
 
 /// Day 0 of Avro's dates.
 const EPOCH: NaiveDate = NaiveDate::from_ymd_opt(1970, 1, 1).expect(\"a date\");

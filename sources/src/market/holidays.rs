@@ -1,6 +1,7 @@
 //! On which weekdays exchanges are closed, and on which they close early.
 //!
-//! Rules and not lists, so that they go on. They are those of 2000 and later; earlier days are told by the same rules.
+//! They are rules, not lists, so they also cover future years. They are valid from 2000 on; earlier years use the same
+//! rules.
 
 use chrono::Weekday::{Fri, Mon, Thu, Tue, Wed};
 use chrono::{Datelike as _, NaiveDate};
@@ -47,7 +48,7 @@ pub(super) fn new_york(date: NaiveDate) -> Day {
     let (year, month, day) = (date.year(), date.month(), date.day());
     let is_closed = match (month, day, date.weekday()) {
         _ if NEW_YORK_CLOSED.contains(&(year, month, day)) => true,
-        // Not on the Friday before, which ends a year in the books.
+        // Not on the Friday before, which closes the year in the books.
         (1, 1, _) | (1, 2, Mon) => true,
         // Martin Luther King; Washington; Memorial Day.
         (1 | 2, 15..=21, Mon) | (5, 25..=31, Mon) => true,
@@ -61,7 +62,7 @@ pub(super) fn new_york(date: NaiveDate) -> Day {
     };
     let is_half = match (month, day, date.weekday()) {
         (7, 3, Mon | Tue | Thu) => true,
-        // When the fourth is a Thursday the Friday was short, since 2013 it is the Wednesday.
+        // When July 4 is a Thursday, the Friday was a half day; since 2013 the Wednesday is.
         (7, 3, Wed) => year >= 2013,
         (7, 5, Fri) => year < 2013,
         (11, 23..=29, Fri) | (12, 24, _) => true,
@@ -77,15 +78,15 @@ pub(super) fn london(date: NaiveDate) -> Day {
     let is_closed = match (month, day, date.weekday()) {
         _ if LONDON_CLOSED.contains(&(year, month, day)) => true,
         (1, 1, _) | (1, 2 | 3, Mon) => true,
-        // Bank holidays of May and August, but for the years in which they were moved.
+        // Bank holidays of May and August, except in the years in which they were moved.
         (5, 1..=7, Mon) => year != 2020,
         (5, 25..=31, Mon) => !matches!(year, 2002 | 2012 | 2022),
         (8, 25..=31, Mon) => true,
-        // Of two holidays those at a weekend are made up for on the next weekdays.
+        // Christmas and Boxing Day at a weekend move to the next weekdays.
         (12, 25 | 26, _) | (12, 27 | 28, Mon | Tue) => true,
         _ => matches!(days_after_easter(date), Some(GOOD_FRIDAY | EASTER_MONDAY)),
     };
-    // The eves of Christmas and of the new year, or the Friday before where these are at a weekend.
+    // Christmas Eve and New Year's Eve, or the Friday before where they are at a weekend.
     let is_half = matches!((month, day, date.weekday()), (12, 24 | 31, _) | (12, 22 | 23 | 29 | 30, Fri));
     of(is_closed, is_half)
 }
@@ -148,7 +149,7 @@ mod tests {
 
     #[test]
     fn easter_is_when_the_church_says() {
-        // The earliest and the latest there are, and some between.
+        // The earliest and the latest possible dates, and some between.
         let dates = ["1818-03-22", "1943-04-25", "1981-04-19", "2000-04-23", "2024-03-31", "2038-04-25", "2285-03-22"];
         for date in dates {
             let date: NaiveDate = date.parse().unwrap();

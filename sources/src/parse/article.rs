@@ -1,4 +1,4 @@
-//! News articles by their address: the same one under `http`, with a fragment or with the parameters of a campaign.
+//! Ids of news articles: their normalised address, without scheme variants, fragments and campaign parameters.
 
 use std::borrow::Cow;
 
@@ -7,11 +7,11 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::parse::percent::printable;
 
-/// Longest address that is an id; a key holds 512 bytes.
+/// Longest address that is used as an id; a key holds 512 bytes.
 const MAX_ADDRESS_BYTES: usize = 500;
-/// How the names of a campaign's parameters begin.
+/// Prefixes of campaign parameters.
 const CAMPAIGN_PREFIX: &str = "utm_";
-/// Parameters that say who sent the reader, never what is read.
+/// Parameters that name the referrer, never the article.
 const TRACKING: &[&str] = &[
     "_ga",
     "_gl",
@@ -39,7 +39,7 @@ const TRACKING: &[&str] = &[
     "yptr",
 ];
 
-/// Id of an article: its normalised address; a hash of what is said of it where there is none or it is too long.
+/// Id of an article: its normalised address. Without one, or with one that is too long, a hash of the article.
 pub fn article_id(
     url: Option<&str>,
     publisher: Option<&str>,
@@ -54,7 +54,7 @@ pub fn article_id(
     })
 }
 
-/// The address in the one form for all of its forms; None when it is not one of the web.
+/// The normalised address; None if it is not a web address.
 fn normalised(url: &str) -> Option<String> {
     let (scheme, rest) = url.trim().split_once("://")?;
     let default_port = if scheme.eq_ignore_ascii_case("https") {
@@ -82,7 +82,7 @@ fn normalised(url: &str) -> Option<String> {
     Some(printable(&address))
 }
 
-/// Addresses that were copied out of a page have `&amp;` for `&`.
+/// Addresses copied out of HTML have `&amp;` for `&`.
 fn without_entities(query: &str) -> Cow<'_, str> {
     if query.contains("&amp;") { Cow::Owned(query.replace("&amp;", "&")) } else { Cow::Borrowed(query) }
 }
@@ -142,7 +142,7 @@ mod tests {
     fn an_id_is_never_longer_than_a_key() {
         let exact = format!("https://example.com/{}", "a".repeat(MAX_ADDRESS_BYTES - 20));
         assert_eq!(id(&exact), exact);
-        // Encoding may take a short address over the limit.
+        // Percent-encoding may take a short address over the limit.
         assert!(id(&format!("https://example.com/{}", "é".repeat(100))).starts_with("xxh3:"));
     }
 }

@@ -1,15 +1,15 @@
-//! What every parser asks of a body: how much of it is read, and what it is if it is not what was asked for.
+//! Limits on a body, and how to describe a body that is not the expected one.
 
 use std::borrow::Cow;
 
-/// Most rows of one page: twice FRED's limit, and a century of trading days eight times over.
+/// Most rows of one page: twice FRED's limit, and eight centuries of trading days.
 ///
-/// With the cap on a body's size it bounds the memory of a page, whatever a provider sends.
+/// Together with the limit on the size of a body it bounds the memory of a page, whatever a provider sends.
 pub const MAX_ROWS: usize = 200_000;
-/// Longest excerpt of a provider's words in a message.
+/// Longest excerpt of a response in a message.
 const MAX_EXCERPT_CHARACTERS: usize = 160;
 
-/// The body without the byte order mark that some servers put first.
+/// The body without the byte order mark that some servers send.
 pub fn without_bom(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
@@ -19,9 +19,9 @@ pub fn is_markup(body: &[u8]) -> bool {
     without_bom(body).trim_ascii_start().starts_with(b"<")
 }
 
-/// The beginning of a provider's words, on one line and without control characters.
+/// The beginning of a response or a value for a message: one line, without control characters, of limited length.
 pub fn excerpt(words: &[u8]) -> String {
-    // A character has at most four bytes: what lies beyond cannot be in the excerpt.
+    // A character has at most four bytes: nothing beyond these can be in the excerpt.
     let head = &words[..words.len().min(4 * MAX_EXCERPT_CHARACTERS + 4)];
     let text: Cow<'_, str> = String::from_utf8_lossy(head);
     let line = text.split(|character: char| character.is_whitespace() || character.is_control());

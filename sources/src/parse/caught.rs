@@ -1,4 +1,4 @@
-//! Runs what may panic, and keeps that panic off the log.
+//! Runs a library that may panic on damaged data, and turns the panic into a value.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
@@ -11,9 +11,9 @@ thread_local! {
 /// A process-wide panic hook, as [`std::panic::set_hook`] takes it.
 pub type PanicHook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync + 'static>;
 
-/// The hook, without the panics that [`caught`] turns into a None.
+/// Wraps a hook so that it does not report the panics that [`caught`] handles.
 ///
-/// An executable that parses installs it once, at its start:
+/// An executable that parses installs it once, at its start, as the hook belongs to the process:
 /// `std::panic::set_hook(without_caught(std::panic::take_hook()))`.
 pub fn without_caught(hook: PanicHook) -> PanicHook {
     Box::new(move |panic| {
@@ -23,9 +23,9 @@ pub fn without_caught(hook: PanicHook) -> PanicHook {
     })
 }
 
-/// What `run` returns; None when it panics.
+/// Returns what `run` returns; None if it panics.
 ///
-/// For a library that asserts what only damaged data can break. Nothing that `run` changes may be used after a None.
+/// For libraries that assert what only damaged data can break. After a None, discard whatever `run` may have changed.
 pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Option<T> {
     let before = IS_CATCHING.replace(true);
     let outcome = catch_unwind(AssertUnwindSafe(run));

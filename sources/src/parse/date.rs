@@ -22,7 +22,7 @@ pub fn digits(bytes: &[u8]) -> Option<u32> {
     bytes.iter().try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0')))
 }
 
-/// The instant of a number of seconds since 1970, if it lies where dates can be stored.
+/// The instant of a Unix time in seconds; None outside of the range that can be stored.
 pub fn instant(seconds: i64) -> Option<DateTime<Utc>> {
     let days = i64::from(contract::validate::MIN_DAY) + 1..i64::from(contract::validate::MAX_DAY);
     DateTime::from_timestamp(seconds, 0).filter(|_| days.contains(&seconds.div_euclid(86_400)))

@@ -1,26 +1,26 @@
-//! Keys of the rows of a page, to find the row that comes twice.
+//! Finds duplicate rows of a page by their keys.
 
 use std::collections::{HashMap, HashSet, hash_map::RandomState};
 use std::hash::{BuildHasher, Hash, Hasher};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// The keys so far. Most pages are sorted by them, and while one is, nothing has to be hashed.
+/// A set of keys. Most pages are sorted by key; as long as one is, no key is hashed.
 #[derive(Debug)]
 pub struct Seen<K> {
-    /// The keys while they rise or fall, in that order; none any more once they have not.
+    /// The keys, while they are in ascending or descending order; empty once they are not.
     sorted: Vec<K>,
     is_falling: bool,
     others: HashSet<K, Hashing>,
 }
 
 impl<K: Ord + Hash> Seen<K> {
-    /// With room for the keys of so many rows.
+    /// An empty set with room for the keys of that many rows.
     pub fn with_capacity(rows: usize) -> Seen<K> {
         Seen { sorted: Vec::with_capacity(rows), is_falling: false, others: HashSet::default() }
     }
 
-    /// Adds a key; false if it was there.
+    /// Adds a key; returns false for a duplicate.
     pub fn insert(&mut self, key: K) -> bool {
         if self.others.is_empty() {
             let Some(last) = self.sorted.last() else {
@@ -49,10 +49,10 @@ impl<K: Ord + Hash> Default for Seen<K> {
     }
 }
 
-/// What is known of each key.
+/// A map with the same hash function.
 pub type Known<K, V> = HashMap<K, V, Hashing>;
 
-/// Hashes a few bytes in a few nanoseconds; seeded, as the keys are what somebody sent.
+/// Hashes short keys in a few nanoseconds; seeded, as an attacker may choose the keys.
 #[derive(Debug, Clone)]
 pub struct Hashing(u64);
 
@@ -70,14 +70,14 @@ impl BuildHasher for Hashing {
     }
 }
 
-/// A hash in the making.
+/// The state of the hash function.
 #[derive(Debug)]
 pub struct Mixer(u64);
 
 impl Mixer {
-    /// Multiplies to twice the width and folds, so that every bit of a number reaches every bit of the hash.
+    /// Multiplies to twice the width and folds, so that every bit of a number affects every bit of the hash.
     fn mix(&mut self, number: u64) {
-        // The fraction of the golden ratio: odd, and its bits have no pattern.
+        // The fraction of the golden ratio: an odd number without a pattern in its bits.
         let wide = u128::from(self.0 ^ number) * 0x9e37_79b9_7f4a_7c15;
         self.0 = (wide >> 64) as u64 ^ wide as u64;
     }

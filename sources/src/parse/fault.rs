@@ -1,18 +1,18 @@
-//! What is wrong with one row.
+//! Why one row is refused.
 
 use crate::response::Reject;
 
-/// What is wrong with a row: a short token for counting by cause, and one line for a person.
+/// Why a row is refused: a class to count by, and a reason in one line. See [`Reject`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct Fault(pub &'static str, pub String);
 
 impl Fault {
-    /// Says where the row is, e.g. `line 7`.
+    /// Puts the place of the row before the reason, e.g. `line 7`.
     pub fn at(self, place: impl std::fmt::Display) -> Fault {
         Fault(self.0, format!("{place}: {}", self.1))
     }
 
-    /// Refuses the row.
+    /// The reject of the row.
     pub fn reject(self, row: &[u8]) -> Reject {
         Reject::new(self.0, self.1, row)
     }

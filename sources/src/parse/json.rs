@@ -1,4 +1,4 @@
-//! Reading JSON of which one value may be odd without losing the others, in memory bounded by the size of the body.
+//! Reads JSON so that one odd value does not lose the others, in memory bounded by the size of the body.
 
 use std::fmt::{self, Write as _};
 use std::marker::PhantomData;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::parse::body::MAX_ROWS;
 
-/// Any JSON value, as compact text: to be read on its own, or kept as the fragment of a reject.
+/// Any JSON value as compact text, to be parsed on its own or kept as the fragment of a reject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Json(pub String);
 
@@ -20,7 +20,7 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
-/// Appends what it reads as text.
+/// Appends a value as text.
 struct Writer<'a>(&'a mut String);
 
 impl Writer<'_> {
@@ -29,7 +29,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Ends a list or an object: each of its parts has put a comma behind itself.
+    /// Ends a list or an object; each element has appended a comma.
     fn close(self, bracket: char) {
         if self.0.ends_with(',') {
             self.0.pop();
@@ -98,7 +98,7 @@ impl<'de> Visitor<'de> for Writer<'_> {
     }
 }
 
-/// A value as found in a column of numbers.
+/// A value in a column of numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell {
     /// `null`.
@@ -117,11 +117,11 @@ impl Cell {
         *self == Cell::Null
     }
 
-    /// The number, None for `null`; the error is what is there instead.
+    /// The number; None for `null`; for another value, that value as the error.
     pub fn number(&self) -> Result<Option<f64>, &str> {
         match self {
             Cell::Null => Ok(None),
-            // Prices and volumes lie far below 2^53, where a double is exact.
+            // Prices and volumes lie far below 2^53, up to which doubles are exact.
             Cell::Whole(number) => Ok(Some(*number as f64)),
             Cell::Number(number) => Ok(Some(*number)),
             Cell::Odd(json) => Err(&json.0),
@@ -194,7 +194,7 @@ fn odd<E>(write: impl FnOnce(Writer<'_>) -> Result<(), E>) -> Result<Cell, E> {
     Ok(Cell::Odd(Box::new(Json(text))))
 }
 
-/// A list of at most [`MAX_ROWS`] items: a longer one is an error, found while reading.
+/// A list of at most [`MAX_ROWS`] items; a longer one is an error as soon as the limit is passed.
 #[derive(Debug)]
 pub struct Bounded<T>(pub Vec<T>);
 

@@ -1,8 +1,8 @@
-//! Texts of lines, and lines of columns between commas.
+//! Splits text into lines, and lines at commas.
 
 use memchr::memchr;
 
-/// The lines of a text, each with the line feed that ends it.
+/// The lines of a text, each with its line feed.
 pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -13,9 +13,9 @@ pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The lines of a text, as [`lines`] gives them, and what each says if it is UTF-8.
+/// The lines of a text as [`lines`] returns them, each also as `str`; None for a line that is not UTF-8.
 pub fn text_lines(text: &[u8]) -> impl Iterator<Item = (&[u8], Option<&str>)> {
-    // Looked at as a whole, which is faster; where something is none, line by line.
+    // Validated as a whole, which is faster; line by line if that fails.
     let whole = std::str::from_utf8(text).ok();
     let mut start = 0;
     lines(text).map(move |line| {
@@ -29,7 +29,9 @@ pub fn text_lines(text: &[u8]) -> impl Iterator<Item = (&[u8], Option<&str>)> {
     })
 }
 
-/// Puts what stands between commas into columns, and counts: there may be more than fit.
+/// Splits a line at commas into `columns`; returns the number of columns, which may exceed those that fit.
+///
+/// Knows no quotes: for the providers whose CSV never has any.
 pub fn split_at_commas<'a>(line: &'a str, columns: &mut [&'a str]) -> usize {
     let (mut count, mut start) = (0, 0);
     let mut put = |end: usize| {
@@ -38,7 +40,7 @@ pub fn split_at_commas<'a>(line: &'a str, columns: &mut [&'a str]) -> usize {
         }
         (count, start) = (count + 1, end + 1);
     };
-    // Columns are short: faster than to search as if they were long.
+    // Byte by byte: columns are too short for `memchr` to pay off.
     for (at, byte) in line.bytes().enumerate() {
         if byte == b',' {
             put(at);

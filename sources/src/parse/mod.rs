@@ -1,4 +1,4 @@
-//! What the parsers share, from a body down to a value.
+//! What parsers share, from the body of a response down to a value.
 
 pub mod article;
 pub mod body;

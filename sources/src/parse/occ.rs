@@ -9,21 +9,21 @@ use contract::Decimal;
 use crate::parse::body::excerpt;
 use crate::parse::fault::Fault;
 
-/// Longest symbol that an option's `contract_symbol` can hold.
+/// Longest symbol that the field `contract_symbol` can hold.
 const MAX_SYMBOL_BYTES: usize = 40;
-/// What stands behind the root.
+/// Length of what follows the root.
 const SUFFIX_BYTES: usize = 6 + 1 + 8;
-/// Symbols have two digits of the year, and are of this century: they were introduced in 2010.
+/// Symbols have a year of two digits in this century: they were introduced in 2010.
 const CENTURY: i32 = 2000;
-/// Digits after the point of a strike.
+/// Decimals of a strike.
 const STRIKE_SCALE: u32 = 3;
 
-/// What the symbol of an option says.
+/// The parts of an option symbol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contract<'a> {
     /// Class of options, mostly the underlying's symbol: `SPXW` is one of `SPX`.
     pub root: &'a str,
-    /// Last day on which it can be exercised.
+    /// Last day on which the option can be exercised.
     pub expiration_date: NaiveDate,
     /// `call` or `put`.
     pub option_type: &'static str,
@@ -60,7 +60,7 @@ fn read(symbol: &str) -> Option<Contract<'_>> {
     })
 }
 
-/// The number of thousandths, in as few digits as it has.
+/// A number of thousandths as a decimal without trailing zeros.
 pub(crate) fn thousandths(mut number: i64) -> Decimal {
     let mut scale = STRIKE_SCALE;
     while scale > 0 && number % 10 == 0 {
@@ -69,7 +69,7 @@ pub(crate) fn thousandths(mut number: i64) -> Decimal {
     Decimal::new(number, scale)
 }
 
-/// Digits and nothing else: Rust reads a sign too.
+/// Digits only: Rust would also accept a sign.
 fn number(digits: &str) -> Option<i64> {
     digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
@@ -82,68 +82,4 @@ fn year_month_day(number: i64) -> Option<NaiveDate> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixture::date;
-
-    fn strike(symbol: &str) -> String {
-        parse(symbol).unwrap().strike.to_string()
-    }
-
-    #[test]
-    fn a_symbol_is_root_expiration_type_and_strike() {
-        let call = parse("AAPL250905C00110000").unwrap();
-        assert_eq!((call.root, call.expiration_date, call.option_type), ("AAPL", date("2025-09-05"), "call"));
-        assert_eq!(call.strike.to_string(), "110");
-        let put = parse("SPXW261231P06012500").unwrap();
-        assert_eq!((put.root, put.expiration_date, put.option_type), ("SPXW", date("2026-12-31"), "put"));
-    }
-
-    #[test]
-    fn a_strike_is_exact_to_the_thousandth() {
-        assert_eq!(strike("F251219C00012820"), "12.82");
-        assert_eq!(strike("F251219C00000001"), "0.001");
-        assert_eq!(strike("SPX251219C12345675"), "12345.675");
-        assert_eq!(strike("F251219C00000000"), "0");
-    }
-
-    #[test]
-    fn a_root_has_any_length_and_may_hold_digits_and_the_letters_of_a_type() {
-        for (symbol, root) in
-            [("C251219C00070000", "C"), ("PCP251219P00070000", "PCP"), ("TSLA1251219C00070000", "TSLA1")]
-        {
-            assert_eq!(parse(symbol).unwrap().root, root);
-        }
-        let longest = format!("{}251219C00070000", "R".repeat(25));
-        assert_eq!(parse(&longest).unwrap().root.len(), 25);
-        assert!(parse(&format!("R{longest}")).is_err());
-    }
-
-    #[test]
-    fn a_leap_day_is_one_only_in_a_leap_year() {
-        assert_eq!(parse("VIX280229C00020000").unwrap().expiration_date, date("2028-02-29"));
-        assert!(parse("VIX270229C00020000").is_err());
-    }
-
-    #[test]
-    fn what_is_no_symbol_is_refused_with_its_words() {
-        for symbol in [
-            "",
-            "AAPL",
-            "250905C00110000",
-            "AAPL250905X00110000",
-            "AAPL250905c00110000",
-            "AAPL251305C00110000",
-            "AAPL250905C0011000",
-            "AAPL250905C+0110000",
-            "AAPL+50905C00110000",
-            "AAPL  250905C00110000",
-            "AÄPL250905C00110000",
-            "AAPL250905C0011000é",
-        ] {
-            assert!(parse(symbol).is_err(), "{symbol}");
-        }
-        let Fault(class, reason) = parse("AAPL\n").unwrap_err();
-        assert_eq!((class, reason.contains('\n')), ("contract", false));
-    }
-}
+mod tests;

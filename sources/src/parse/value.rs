@@ -1,5 +1,5 @@
-//! Rows of JSON read value by value, each from the very text that was sent: a row with one odd value is one reject, and
-//! a decimal never goes through a double.
+//! Reads rows of JSON value by value, each from the text as sent: an odd value refuses its row only, and a decimal
+//! never passes through a double.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,30 +17,30 @@ use crate::parse::raw::{Raw, put_text};
 pub const DAILY: Text = Text::literal("1d");
 /// Most names in one object.
 const MAX_NAMES: usize = 200_000;
-/// Fewest bytes of a name, its value and what stands between: an estimate, so that an object need not grow.
+/// Fewest bytes of a member, to estimate how many an object has and reserve room for them.
 const MEMBER_BYTES: usize = 14;
-/// Most names that an object has room for from the start.
+/// Most members that room is reserved for in advance.
 const MAX_ROOM: usize = 32;
-/// Most digits, the point among them, of a number whose digits are exact as a double.
+/// Most characters of a number, with its point, whose digits are exact as a double.
 const MAX_SHORT_DIGITS: usize = 15;
-/// What providers write where they have no value.
+/// What providers write in place of a missing value.
 pub(crate) const NOTHING: &[&str] =
     &["", "NA", "N/A", "NaN", "None", "null", "-", "0000-00-00", "Infinity", "-Infinity"];
 
-/// An object, in the order of its names; of a name that comes twice the last one counts.
+/// An object in the order as sent; of a duplicate name the last value counts.
 #[derive(Debug, Clone, Default)]
 pub struct Object<'a>(Vec<Member<'a>>);
 
 #[derive(Debug, Clone)]
 struct Member<'a> {
-    /// Tells most other names apart from this one at once.
+    /// A cheap hash of the name: most other names differ in it.
     tag: u64,
     name: Cow<'a, str>,
     value: Raw<'a>,
 }
 
 impl<'a> Object<'a> {
-    /// Reads one; None when it is something else.
+    /// Reads an object; None for another value.
     pub fn parse(raw: Raw<'a>) -> Option<Object<'a>> {
         let mut members = Vec::with_capacity((raw.get().len() / MEMBER_BYTES).min(MAX_ROOM));
         for (name, value) in raw.entries()? {
@@ -52,13 +52,13 @@ impl<'a> Object<'a> {
         Some(Object(members))
     }
 
-    /// Reads a row: an object, or a fault that says what it is.
+    /// Reads a row, which must be an object.
     pub fn row(raw: Raw<'a>) -> Result<Object<'a>, Fault> {
         let found = || Fault("shape", format!("expected an object, found `{}`", excerpt(raw.get().as_bytes())));
         Object::parse(raw).ok_or_else(found)
     }
 
-    /// The value of that name as it was sent; None when it is absent or null.
+    /// The value of that name as sent; None if absent or null.
     #[inline]
     pub fn raw(&self, name: &str) -> Option<Raw<'a>> {
         let tag = tag(name);
@@ -66,7 +66,7 @@ impl<'a> Object<'a> {
         (found.value.get() != "null").then_some(found.value)
     }
 
-    /// The object of that name; empty when it is absent, null or something else.
+    /// The object of that name; empty if absent, null or another value.
     pub fn object(&self, name: &str) -> Object<'a> {
         self.raw(name).and_then(Object::parse).unwrap_or_default()
     }
@@ -76,17 +76,17 @@ impl<'a> Object<'a> {
         self.0.iter().map(|member| (member.name.as_ref(), member.value))
     }
 
-    /// Gives its names other values, in their order; those of names for which there is none stay.
+    /// Replaces the values of the names, in order; names beyond the last value keep theirs.
     pub(crate) fn put_values(&mut self, values: impl Iterator<Item = Raw<'a>>) {
         self.0.iter_mut().zip(values).for_each(|(member, value)| member.value = value);
     }
 
-    /// Whether it has no names.
+    /// Whether it has no members.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The entries that are kept, as JSON with the very text of each value; None when none is.
+    /// The chosen members as JSON, with the text of each value as sent; None if there are none.
     pub fn json(&self, keep: impl Fn(&str, Raw<'_>) -> bool) -> Option<String> {
         let mut text = String::new();
         for (name, value) in self.iter().filter(|(name, value)| keep(name, *value)) {
@@ -98,12 +98,12 @@ impl<'a> Object<'a> {
         (!text.is_empty()).then(|| text + "}")
     }
 
-    /// A text, trimmed; None when it is absent, null or empty. A number or a boolean is its own text.
+    /// A text, trimmed; None if absent, null or empty. A number or boolean counts as its text.
     pub fn text(&self, name: &str) -> Result<Option<Text>, Fault> {
         Ok(self.borrowed(name)?.map(Text::from))
     }
 
-    /// A text as it was sent, where it has no escapes; None as in [`Object::text`].
+    /// As [`Object::text`], borrowed where the text has no escapes.
     pub(crate) fn borrowed(&self, name: &str) -> Result<Option<Cow<'a, str>>, Fault> {
         let Some(raw) = self.raw(name) else { return Ok(None) };
         let text = match scalar(raw).ok_or_else(|| odd(name, raw, "text", "a text"))? {
@@ -113,12 +113,12 @@ impl<'a> Object<'a> {
         Ok((!text.is_empty()).then_some(text))
     }
 
-    /// A text that must be there.
+    /// A required text.
     pub fn needed_text(&self, name: &str) -> Result<Text, Fault> {
         self.text(name)?.ok_or_else(|| absent(name))
     }
 
-    /// A number, also one in quotes; None when it is absent, null, or what providers write for nothing.
+    /// A number, in quotes or not; None if absent, null, or one of [`NOTHING`].
     pub fn number(&self, name: &str) -> Result<Option<f64>, Fault> {
         self.read(name, "number", "a number", finite)
     }
@@ -136,7 +136,7 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// A date, `YYYY-MM-DD`, also with a time behind it, which is left out; None as in [`Object::number`].
+    /// A date, `YYYY-MM-DD`, whose time of day, if any, is ignored; None as in [`Object::number`].
     pub fn date(&self, name: &str) -> Result<Option<NaiveDate>, Fault> {
         self.read(name, "date", "a date like `2024-12-31`", |text| {
             text.get(..10)
@@ -145,12 +145,12 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// A date that must be there.
+    /// A required date.
     pub fn needed_date(&self, name: &str) -> Result<NaiveDate, Fault> {
         self.date(name)?.ok_or_else(|| absent(name))
     }
 
-    /// An instant: RFC 3339, with a space for the `T` or not; None as in [`Object::number`].
+    /// An instant in RFC 3339, with `T` or a space; None as in [`Object::number`].
     pub fn instant(&self, name: &str) -> Result<Option<DateTime<Utc>>, Fault> {
         self.read(name, "date", "a time like `2024-12-31T12:00:00Z`", |text| {
             plain_instant(text).or_else(|| DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc()))
@@ -176,7 +176,7 @@ impl<'a> Object<'a> {
         let text = scalar(raw).ok_or_else(|| odd(name, raw, class, what))?;
         let text = trimmed(&text);
         match read(text) {
-            // Looked for last, as it is rare and is never what is asked for.
+            // Compared last, as null is rare.
             None if NOTHING.contains(&text) => Ok(None),
             None => Err(odd(name, raw, class, what)),
             found => Ok(found),
@@ -196,7 +196,7 @@ impl<'a> Member<'a> {
     }
 }
 
-/// Length, first and last letters of a name.
+/// A cheap hash of a name: its length, first and last letters.
 #[inline]
 pub(crate) fn tag(name: &str) -> u64 {
     let ends = match name.as_bytes() {
@@ -208,10 +208,10 @@ pub(crate) fn tag(name: &str) -> u64 {
     (name.len() as u64) << 32 | u64::from(u32::from_le_bytes(ends))
 }
 
-/// The text of a string without its quotes, of a number or boolean as it stands; None for a list or an object.
+/// The text of a string without quotes, or of a number or boolean as sent; None for a list or an object.
 pub fn scalar(raw: Raw<'_>) -> Option<Cow<'_, str>> {
     match raw.get().as_bytes() {
-        // Mostly there is nothing to unescape.
+        // Most strings have no escapes.
         [b'"', text @ .., b'"'] if !text.contains(&b'\\') => raw.get().get(1..=text.len()).map(Cow::Borrowed),
         [b'"', ..] => serde_json::from_str::<Quoted<'_>>(raw.get()).ok().map(|text| text.0),
         [b'[' | b'{', ..] | [] => None,
@@ -219,7 +219,7 @@ pub fn scalar(raw: Raw<'_>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Without the space around it: mostly there is none.
+/// Without surrounding space; fast for the common case of none.
 pub(crate) fn trimmed(text: &str) -> &str {
     match text.as_bytes() {
         [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] => text,
@@ -227,13 +227,13 @@ pub(crate) fn trimmed(text: &str) -> &str {
     }
 }
 
-/// A number that is one: Rust reads `inf` and `nan`, too.
+/// A finite number: Rust also accepts `inf` and `nan`.
 pub fn finite(text: &str) -> Option<f64> {
     short(text).or_else(|| text.parse().ok().filter(|number: &f64| number.is_finite()))
 }
 
-/// A number of few digits, with a point among them or not. Its digits and the power of ten are exact as doubles, so their
-/// quotient is rounded once, as Rust rounds it.
+/// A number of few digits, with or without a point. Its digits and the power of ten are exact as doubles, so their
+/// quotient is rounded once: the same double as Rust's parser returns, faster.
 pub(crate) fn short(text: &str) -> Option<f64> {
     const POWERS: [f64; MAX_SHORT_DIGITS + 1] =
         [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
@@ -252,7 +252,7 @@ pub(crate) fn short(text: &str) -> Option<f64> {
             _ => return None,
         }
     }
-    // A digit before the point and one behind it.
+    // A digit before the point and one after it.
     let scale = point.map_or(0, |at| digits.len() - at - 1);
     if digits.is_empty() || point == Some(0) || point.is_some() && scale == 0 {
         return None;
@@ -261,14 +261,14 @@ pub(crate) fn short(text: &str) -> Option<f64> {
     Some(if is_negative { -number } else { number })
 }
 
-/// Reads `YYYY-MM-DD`, several times as fast as a format string does.
+/// Reads `YYYY-MM-DD`, several times as fast as with a format string.
 pub fn year_month_day(text: &str) -> Option<NaiveDate> {
     let &[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1] = text.as_bytes() else { return None };
     let year = digits(&[y0, y1, y2, y3])?;
     NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, digits(&[m0, m1])?, digits(&[d0, d1])?)
 }
 
-/// Reads `YYYY-MM-DD HH:MM:SS`, with a `T` for the space or not and with a fraction or not, and gives what follows.
+/// Reads `YYYY-MM-DD HH:MM:SS`, with `T` or a space and an optional fraction; also returns what follows.
 fn plain_time(text: &str) -> Option<(NaiveDateTime, &str)> {
     let (date, rest) = text.split_at_checked(10)?;
     let (clock, rest) = rest.split_at_checked(9)?;
@@ -294,7 +294,7 @@ fn odd(name: &str, raw: Raw<'_>, class: &'static str, what: &str) -> Fault {
     Fault(class, format!("`{}` `{}` is not {what}", excerpt(name.as_bytes()), excerpt(raw.get().as_bytes())))
 }
 
-/// A value that must be there is not.
+/// The fault of a missing required value.
 pub fn absent(name: &str) -> Fault {
     Fault("absent", format!("has no `{name}`"))
 }
@@ -351,107 +351,4 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn with<T>(text: &str, read: impl FnOnce(Object<'_>) -> T) -> T {
-        read(serde_json::from_str(text).unwrap())
-    }
-
-    fn date(text: &str) -> Option<NaiveDate> {
-        Some(text.parse().unwrap())
-    }
-
-    #[test]
-    fn numbers_are_read_with_and_without_quotes_and_never_through_a_double() {
-        with(r#"{"a":"1.50","b":1234567890.123456789,"c":12.0,"d":-3e2,"e":"7"}"#, |object| {
-            assert_eq!(object.decimal("a").unwrap().unwrap().to_string(), "1.5");
-            assert_eq!(object.decimal("b").unwrap().unwrap().to_string(), "1234567890.123456789");
-            assert_eq!((object.whole("c").unwrap(), object.number("d").unwrap()), (Some(12), Some(-300.0)));
-            assert_eq!((object.whole("e").unwrap(), object.number("e").unwrap()), (Some(7), Some(7.0)));
-        });
-    }
-
-    #[test]
-    fn a_number_of_few_digits_is_read_as_rust_reads_it() {
-        let texts =
-            ["0", "-0", "-0.0", "17.240000", "0.1", "007.50", "999999999999999", "-1.23456789012", "0.0000000000001"];
-        for text in texts {
-            assert_eq!(short(text).map(f64::to_bits), Some(text.parse::<f64>().unwrap().to_bits()), "{text}");
-        }
-        for number in (0..10_000_u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15)) {
-            let digits = (number >> 17).to_string();
-            for at in 1..digits.len().min(13) {
-                let text = format!("{}.{}", &digits[..at], &digits[at..digits.len().min(14)]);
-                assert_eq!(short(&text).map(f64::to_bits), Some(text.parse::<f64>().unwrap().to_bits()), "{text}");
-            }
-        }
-        for text in ["", "-", ".", ".5", "5.", "1e5", "+1", "1.2.3", "--1", "inf", "1234567890123456"] {
-            assert_eq!(short(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_providers_write_for_nothing_is_none() {
-        for value in ["null", "\"\"", "\" \"", "\"NA\"", "\"0000-00-00\"", "\"Infinity\""] {
-            with(&format!("{{\"a\":{value}}}"), |object| {
-                assert_eq!((object.number("a").unwrap(), object.decimal("a").unwrap()), (None, None), "{value}");
-                assert_eq!((object.whole("a").unwrap(), object.date("a").unwrap()), (None, None), "{value}");
-            });
-        }
-        with("{}", |object| assert_eq!(object.text("a").unwrap(), None));
-    }
-
-    #[test]
-    fn a_value_of_another_kind_is_a_fault_that_says_what_is_there() {
-        with(r#"{"a":[1],"b":"x","c":"inf","d":1.5,"e":"2024-13-01","f":{}}"#, |object| {
-            assert_eq!(object.number("a").unwrap_err().1, "`a` `[1]` is not a number");
-            assert_eq!(object.decimal("b").unwrap_err().1, "`b` `\"x\"` is not a number");
-            assert!(object.number("c").is_err());
-            assert_eq!(object.whole("d").unwrap_err().1, "`d` `1.5` is not a whole number");
-            assert_eq!(object.date("e").unwrap_err().0, "date");
-            assert_eq!(object.text("f").unwrap_err().1, "`f` `{}` is not a text");
-            assert_eq!(object.needed_text("g").unwrap_err(), absent("g"));
-        });
-    }
-
-    #[test]
-    fn dates_and_times_are_read_in_the_forms_that_providers_use() {
-        let text = r#"{"a":"2024-12-31","b":"2024-12-31 00:00:00","c":"2024-12-31T10:20:30+00:00","d":"2024-12-31x"}"#;
-        with(text, |object| {
-            assert_eq!(object.date("a").unwrap(), date("2024-12-31"));
-            assert_eq!(object.date("b").unwrap(), date("2024-12-31"));
-            assert_eq!(object.instant("c").unwrap().unwrap().to_rfc3339(), "2024-12-31T10:20:30+00:00");
-            assert_eq!(object.local_time("b").unwrap().unwrap().to_string(), "2024-12-31 00:00:00");
-            assert!(object.date("d").is_err());
-        });
-    }
-
-    #[test]
-    fn a_date_has_ten_characters() {
-        assert_eq!(year_month_day("2024-02-29"), NaiveDate::from_ymd_opt(2024, 2, 29));
-        for text in ["", "2023-02-29", "2024-2-29", "+024-02-29", "2024-02-29 ", "2024/02/29", "20240229", "é024-02-2"]
-        {
-            assert_eq!(year_month_day(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_kept_of_an_object_has_the_text_that_was_sent() {
-        with(r#"{"a":1.50,"b\n":"\u00e9","c":null,"d":[1, 2]}"#, |object| {
-            assert_eq!(object.json(|name, _| name != "c").unwrap(), r#"{"a":1.50,"b\n":"\u00e9","d":[1, 2]}"#);
-            assert_eq!(object.json(|_, value| value.get().starts_with('{')), None);
-            let other: Object<'_> =
-                object.iter().filter(|(name, _)| *name == "a").map(|(_, value)| ("z", value)).collect();
-            assert_eq!(other.number("z").unwrap(), Some(1.5));
-        });
-    }
-
-    #[test]
-    fn names_and_texts_may_have_escapes_and_the_last_of_a_name_counts() {
-        with(r#"{"\u0061":1,"a":"x\"y"}"#, |object| {
-            assert_eq!(object.text("a").unwrap().unwrap(), "x\"y");
-            assert_eq!(object.iter().count(), 2);
-        });
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! The sources. To add one: its file, a line in [`SOURCES`], a fixture.
+//! The sources, one folder a provider. To add one, see the front page of the crate.
 
 pub mod cboe;
 pub mod eodhd;
@@ -14,7 +14,7 @@ use contract::settings::Variable;
 
 use crate::source::{Source, list};
 
-/// Every source there is.
+/// All sources, by name.
 pub const SOURCES: &[Source] = &[
     cboe::SOURCE,
     eodhd::SOURCE,
@@ -27,12 +27,12 @@ pub const SOURCES: &[Source] = &[
     yahoo::SOURCE,
 ];
 
-/// The source of that name; the error lists the sources there are.
+/// Finds a source by its name; the error lists the names of all sources.
 pub fn source(name: &str) -> Result<&'static Source, String> {
     source_among(SOURCES, name)
 }
 
-/// The source of that name among these.
+/// Finds a source in a list; the error lists their names. For tests with a source of their own.
 pub fn source_among(sources: &'static [Source], name: &str) -> Result<&'static Source, String> {
     sources.iter().find(|source| source.name == name).ok_or_else(|| {
         let names: Vec<&str> = sources.iter().map(|source| source.name).collect();
@@ -40,7 +40,7 @@ pub fn source_among(sources: &'static [Source], name: &str) -> Result<&'static S
     })
 }
 
-/// The environment variables of all sources, for `.env.example`.
+/// The environment variables of all sources: addresses, keys, quotas.
 pub fn variables() -> Vec<Variable> {
     let of_source = |source: &'static Source| {
         let others = source.other_bases().into_iter().map(|base| base.variable());

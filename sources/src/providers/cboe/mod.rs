@@ -1,8 +1,8 @@
 //! Cboe Global Markets: daily histories of its indexes and delayed quotes of options, as files on a CDN.
 //!
-//! A trading date of an index is one of Chicago's, so a bar starts at 00:00 there. Cboe restates history in place (93
-//! rows of VIX on 2024-08-13) and its own file holds rows with a low above the open: such rows are records, for the
-//! consumer to flag.
+//! The trading date of an index is a date in Chicago, so its bar starts at 00:00 there. Cboe restates history in place
+//! (93 rows of VIX on 2024-08-13). Its own files have rows with a low above the open; such rows become records, which
+//! the consumer flags.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use crate::time::Calendar;
 
 mod options;
 
-/// Cboe.
+/// The source.
 pub const SOURCE: Source = Source {
     name: "cboe",
     doc: "Cboe Global Markets: daily histories of its indexes, such as VIX, and delayed quotes of options",
@@ -34,7 +34,7 @@ pub const SOURCE: Source = Source {
     base_url_env: "TAPEDECK_CBOE_URL",
     auth: Auth::None,
     user_agent: concat!("tapedeck/", env!("CARGO_PKG_VERSION")),
-    // The limit is not published: five requests a second are what a person's browser does.
+    // The limit is not published; a browser makes five requests a second.
     pause: Duration::from_millis(200),
     burst: 5,
     quota: None,
@@ -64,7 +64,7 @@ pub const SOURCE: Source = Source {
             datasets: &["option_quote"],
             item: "symbol, e.g. `AAPL`; of an index with `_` before it, e.g. `_SPX`",
             known_at: "`timestamp` of the file, else the time of receipt",
-            // As old as the quotes are.
+            // The delay of the quotes.
             schedule: Schedule { sla: hours(1), ..Schedule::while_trading(Kind::Options, new_york, minutes(30)) },
             history: History::PASSING,
             base: None,
@@ -74,17 +74,17 @@ pub const SOURCE: Source = Source {
     ],
 };
 
-/// Its name, in records.
+/// The source's name, in records.
 const NAME: Text = Text::literal(SOURCE.name);
 
 /// The time zone of a trading date.
 const ZONE: Tz = America::Chicago;
-/// Columns of a line that has most.
+/// Most columns of a line.
 const MAX_COLUMNS: usize = 5;
-/// Longest name of an index that a bar's `symbol` can hold.
+/// Longest name of an index that the field `symbol` can hold.
 const MAX_NAME_BYTES: usize = 40;
 
-/// Where the shares trade that its indexes and options are about.
+/// The market of the shares behind the indexes and options.
 fn new_york(_item: &str) -> Market {
     Market::NewYork
 }
@@ -100,7 +100,7 @@ fn path(item: &str, _offset: u64) -> Result<String, PageError> {
     Ok(format!("/api/global/us_indices/daily_prices/{item}_History.csv"))
 }
 
-/// Columns of a file.
+/// Layout of a file.
 #[derive(Clone, Copy)]
 enum Layout {
     /// `DATE,OPEN,HIGH,LOW,CLOSE`.
@@ -128,7 +128,7 @@ fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     Ok(parsed)
 }
 
-/// A page in the making.
+/// A page while its lines are read.
 struct Page<'a> {
     request: &'a Request<'a>,
     symbol: Text,
@@ -137,7 +137,7 @@ struct Page<'a> {
     seen: Seen<NaiveDate>,
 }
 
-/// The layout that the first line names, and the rest.
+/// The layout by the first line, and the other lines.
 fn header<'a>(request: &Request<'_>, body: &'a [u8]) -> Result<(Layout, &'a [u8]), PageError> {
     if is_markup(body) {
         return Err(markup("index", "CSV", request, body));
@@ -161,7 +161,7 @@ fn header<'a>(request: &Request<'_>, body: &'a [u8]) -> Result<(Layout, &'a [u8]
     }
 }
 
-/// The CDN answers for a file that does not exist as S3 does: `AccessDenied`, in XML.
+/// The response to a missing file is that of S3: `AccessDenied`, in XML.
 fn markup(what: &str, expected: &str, request: &Request<'_>, body: &[u8]) -> PageError {
     let words = excerpt(body);
     if words.contains("<Code>AccessDenied</Code>") {
@@ -171,7 +171,7 @@ fn markup(what: &str, expected: &str, request: &Request<'_>, body: &[u8]) -> Pag
 }
 
 impl Page<'_> {
-    /// A line's bar; None for an empty line.
+    /// The bar of a line; None for an empty line.
     fn row(&mut self, line: &[u8], text: Option<&str>) -> Result<Option<Box<OhlcvBar>>, Fault> {
         if !line.ends_with(b"\n") {
             return Err(Fault("cut_off", "ends without a line feed, so its last value may be short".to_owned()));
@@ -247,111 +247,4 @@ fn bad_date(text: &str) -> Fault {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixture::{RECEIVED, at, bars, date, parse as parse_file, rejects, request};
-
-    fn parse_text(item: &str, text: &str) -> Result<Parsed, PageError> {
-        parse(&request(item), text.as_bytes())
-    }
-
-    #[test]
-    fn a_row_is_the_bar_of_its_trading_date_from_midnight_in_chicago() {
-        let parsed = parse_file(&SOURCE, "index_history", "VIX.csv").unwrap();
-        let bars = bars(&parsed);
-        assert_eq!((bars.len(), parsed.rejects.len(), parsed.holes), (6, 0, 0));
-        let march = bars[4];
-        assert_eq!((march.source.as_str(), march.symbol.as_str(), march.bar_interval.as_str()), ("cboe", "VIX", "1d"));
-        assert_eq!((march.trading_date, march.ts_start), (date("2024-03-11"), at("2024-03-11T05:00:00Z")));
-        assert_eq!(bars[5].ts_start, at("2024-11-29T06:00:00Z"));
-        assert_eq!((march.open, march.high, march.low, march.close), (Some(15.49), Some(16.14), Some(15.05), 15.22));
-        assert_eq!((march.volume, march.adjusted_close, march.currency.as_deref()), (None, None, None));
-        assert!(march.flags.is_empty());
-    }
-
-    #[test]
-    fn a_low_above_the_open_is_a_record_all_the_same() {
-        let parsed = parse_file(&SOURCE, "index_history", "VIX.csv").unwrap();
-        assert_eq!((bars(&parsed)[2].open, bars(&parsed)[2].low), (Some(17.1), Some(17.18)));
-    }
-
-    #[test]
-    fn an_index_of_closes_has_no_other_prices() {
-        let parsed = parse_file(&SOURCE, "index_history", "SKEW.csv").unwrap();
-        let bars = bars(&parsed);
-        assert_eq!(bars.iter().map(|bar| bar.close).collect::<Vec<_>>(), [126.09, 123.34, 122.62]);
-        assert_eq!((bars[0].open, bars[0].high, bars[0].low), (None, None, None));
-        assert_eq!(bars[0].symbol, "SKEW");
-        assert!(parsed.rejects.is_empty());
-    }
-
-    #[test]
-    fn each_odd_row_is_refused_with_its_line_and_the_rest_goes_on() {
-        let parsed = parse_file(&SOURCE, "index_history", "VIX9D~odd_rows.csv").unwrap();
-        let closes: Vec<f64> = bars(&parsed).iter().map(|bar| bar.close).collect();
-        assert_eq!(closes, [15.95, 15.0]);
-        assert_eq!(
-            rejects(&parsed),
-            [
-                ("columns", "line 3: has 4 columns instead of 5"),
-                ("date", "line 4: `02/30/2011` is not a date like `12/31/2024`"),
-                ("number", "line 5: `1S.960000` is not a number"),
-                ("not_finite", "line 6: `NaN` is not a finite number"),
-                ("duplicate", "line 7: 2011-01-04 is in the file already"),
-                ("cut_off", "line 10: ends without a line feed, so its last value may be short"),
-            ]
-        );
-        assert_eq!(parsed.rejects[0].fragment, b"01/05/2011,16.300000,16.350000,15.080000\n");
-    }
-
-    #[test]
-    fn a_last_line_without_its_line_feed_is_rejected() {
-        let parsed = parse_text("VIX", "DATE,OPEN,HIGH,LOW,CLOSE\n01/02/1990,17.24,17.24,17.24,17.2").unwrap();
-        assert!(parsed.records.is_empty());
-        assert_eq!(parsed.rejects[0].class, "cut_off");
-    }
-
-    #[test]
-    fn known_at_is_when_the_file_was_modified_but_never_after_its_receipt() {
-        let known_at = |last_modified: Option<&str>| {
-            let request = Request { last_modified: last_modified.map(at), ..request("SKEW") };
-            bars(&parse(&request, b"DATE,SKEW\n01/02/1990,126.09\n").unwrap())[0].known_at
-        };
-        assert_eq!(known_at(Some("2026-11-19T22:15:03Z")), at("2026-11-19T22:15:03Z"));
-        assert_eq!(known_at(Some("2030-01-01T00:00:00Z")), at(RECEIVED));
-        assert_eq!(known_at(None), at(RECEIVED));
-    }
-
-    #[test]
-    fn an_unknown_index_is_skipped_with_the_words_of_the_provider() {
-        let error = parse_file(&SOURCE, "index_history", "NOSUCH~error_access_denied.xml").unwrap_err();
-        assert!(matches!(&error, PageError::Skip(text) if text.contains("unknown index `NOSUCH`")), "{error:?}");
-        assert!(error.to_string().contains("<Message>Access Denied</Message>"), "{error}");
-    }
-
-    #[test]
-    fn what_is_not_the_file_is_asked_for_again() {
-        let page = parse_file(&SOURCE, "index_history", "VIX~error_page.html");
-        assert!(matches!(page, Err(PageError::Retry(text)) if text.contains("Attention Required!")));
-        for text in [
-            "",
-            "\n",
-            "DATE,OPEN",
-            "DATE,OPEN,HIGH,LOW,CLOSE",
-            "DATE,SKEW\n",
-            "Date;Open\n",
-            "<Error><Code>SlowDown</Code>",
-        ] {
-            let outcome = parse_text("VIX", text);
-            assert!(matches!(outcome, Err(PageError::Retry(_))), "{text}: {outcome:?}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_an_index_is_not_asked_for() {
-        assert_eq!(path("VIX9D", 0).unwrap(), "/api/global/us_indices/daily_prices/VIX9D_History.csv");
-        for item in ["", "../VIX", "VIX?x=1", "VIX 9D"] {
-            assert!(matches!(path(item, 0), Err(PageError::Skip(_))), "{item}");
-        }
-    }
-}
+mod tests;

@@ -37,25 +37,25 @@ pub(super) enum Cell<'a> {
     Date(i64),
     /// Microseconds since 1970.
     Instant(i64),
-    /// Microseconds since 1970 on a clock whose zone is not said.
+    /// Microseconds since 1970 in a zone that is not named.
     Local(i64),
-    /// What no field can hold, in words.
+    /// A value that no field can hold, described.
     Odd(Cow<'a, str>),
 }
 
-/// How a date or a time is written.
+/// The format of a date or a time.
 #[derive(Debug, PartialEq)]
 pub(super) enum Format {
     /// As in ISO 8601, with or without a zone.
     Plain,
-    /// A number since 1970: so many of them in a second.
+    /// Units since 1970; that many are a second.
     Epoch(i64),
-    /// By strftime's letters.
+    /// A strftime format.
     Letters(Vec<FormatItem<'static>>),
 }
 
 impl Format {
-    /// Reads `s`, `ms`, `us`, `ns`, or strftime's letters.
+    /// Reads `s`, `ms`, `us`, `ns`, or a strftime format.
     pub(super) fn parse(text: &str) -> Result<Format, String> {
         Ok(match text {
             "s" => Format::Epoch(1),
@@ -72,7 +72,7 @@ impl Format {
     }
 }
 
-/// Puts the value of a field behind the others; null for what says nothing.
+/// Appends the value of a field; null for an empty cell.
 pub(super) fn read(
     field: &Field,
     format: &Format,
@@ -89,7 +89,7 @@ pub(super) fn read(
     let is_text = matches!(field.kind, Kind::Text | Kind::Json | Kind::TextList);
     let cell = match cell {
         Cell::Text(text) if is_nothing(&text, is_text) => Cell::Null,
-        // How pandas writes that there is no number.
+        // pandas writes a missing number so.
         Cell::Number(number) if number.is_nan() => Cell::Null,
         cell => cell,
     };
@@ -120,7 +120,7 @@ pub(super) fn read(
     Ok(())
 }
 
-/// What most cells hold: a number of a few digits, a date, a text without space around it.
+/// The fast path of most cells: a number of a few digits, a date, a text without surrounding space.
 fn plain(kind: Kind, format: &Format, text: &str) -> Option<Value> {
     match (kind, format) {
         (Kind::Double, _) => short(text).map(Value::Double),
@@ -133,18 +133,18 @@ fn plain(kind: Kind, format: &Format, text: &str) -> Option<Value> {
     }
 }
 
-/// An empty text; of numbers and dates also what is written for nothing.
+/// Whether a cell is null: an empty text; for numbers and dates also the usual words for a missing value.
 fn is_nothing(text: &str, is_text: bool) -> bool {
     let text = text.trim_ascii();
     match text.as_bytes().first() {
         None => true,
-        // Most are numbers; of what is written for nothing only a date begins like one.
+        // Most cells are numbers; of the words for a missing value only `0000-00-00` begins like one.
         Some(b'1'..=b'9') => false,
         Some(_) => !is_text && NOTHING.contains(&text),
     }
 }
 
-/// What is there, as a text.
+/// The cell as a text.
 pub(super) fn text<'c>(cell: &'c Cell<'_>) -> Cow<'c, str> {
     let made = match cell {
         Cell::Null => String::new(),
@@ -168,7 +168,7 @@ pub(super) fn text<'c>(cell: &'c Cell<'_>) -> Cow<'c, str> {
 fn double(cell: &Cell<'_>) -> Option<f64> {
     let number = match cell {
         Cell::Text(text) => number(text.trim_ascii()),
-        // Prices and volumes lie far below 2^53, where a double is exact.
+        // Prices and volumes lie far below 2^53, up to which doubles are exact.
         Cell::Whole(number) => Some(*number as f64),
         Cell::Number(number) => Some(*number),
         Cell::Decimal(decimal) => number(&decimal.to_string()),
@@ -185,7 +185,7 @@ fn exact(cell: &Cell<'_>) -> Option<Decimal> {
     match cell {
         Cell::Text(text) => decimal::parse(text.trim_ascii()),
         Cell::Whole(number) => Some(Decimal::from(*number)),
-        // The shortest text that is this double: what was meant.
+        // The shortest text of this double: the number that was written.
         Cell::Number(number) => decimal::parse(&number.to_string()),
         Cell::Decimal(number) => decimal::parse(&number.to_string()),
         _ => None,
@@ -198,7 +198,7 @@ fn whole(cell: &Cell<'_>) -> Option<i64> {
             text.trim_ascii().parse().ok()
         }
         Cell::Whole(number) => Some(*number),
-        // Tables with gaps have whole numbers as doubles.
+        // Programs that know no missing integer write whole numbers as doubles.
         cell => exact(cell).filter(Decimal::is_integer).and_then(|number| i64::try_from(number).ok()),
     }
 }
@@ -223,7 +223,7 @@ fn texts(cell: &Cell<'_>) -> Option<Vec<String>> {
     }
 }
 
-/// Days since 1970, if they can be stored.
+/// Days since 1970; None outside of the range that can be stored.
 fn date(cell: &Cell<'_>, format: &Format, zone: Tz) -> Option<i32> {
     let date = match (cell, format) {
         (Cell::Date(days), _) => day(*days)?,
@@ -249,7 +249,7 @@ fn day(days: i64) -> Option<NaiveDate> {
     i32::try_from(days).ok().and_then(NaiveDate::from_epoch_days)
 }
 
-/// Reads `YYYY-MM-DD`, which a time may follow, or `YYYYMMDD`.
+/// Reads `YYYY-MM-DD`, with or without a time, or `YYYYMMDD`.
 fn plain_date(text: &str) -> Option<NaiveDate> {
     match text.as_bytes() {
         [_, _, _, _, b'-', ..] => {
@@ -263,7 +263,7 @@ fn plain_date(text: &str) -> Option<NaiveDate> {
     }
 }
 
-/// Microseconds since 1970, if they can be stored.
+/// Microseconds since 1970; None outside of the range that can be stored.
 fn instant(cell: &Cell<'_>, format: &Format, zone: Tz) -> Option<i64> {
     let micros = match (cell, format) {
         (Cell::Instant(micros), _) => *micros,
@@ -292,7 +292,7 @@ pub(super) fn date_of(micros: i64, zone: Tz) -> Option<i32> {
     storable(if zone == Tz::UTC { instant.date_naive() } else { instant.with_timezone(&zone).date_naive() })
 }
 
-/// Where clocks were put back and show a time twice it is the first; where they never showed it, none.
+/// Where clocks were put back and a time comes twice, it is the first; where clocks skipped it, None.
 fn in_zone(local: NaiveDateTime, zone: Tz) -> Option<i64> {
     if zone == Tz::UTC {
         return Some(local.and_utc().timestamp_micros());
@@ -343,8 +343,8 @@ fn plain_instant(text: &str, zone: Tz) -> Option<i64> {
     }
 }
 
-/// Reads a time behind its date, `T` or a space before it: `09:30`, `09:30:00.5`; and its offset, if there is one, in
-/// seconds: `Z`, `UTC`, `+00:00`, `-0500`, `-05`.
+/// Reads a time after its date and a `T` or space: `09:30`, `09:30:00.5`; and its offset in seconds, if it has one:
+/// `Z`, `UTC`, `+00:00`, `-0500`, `-05`.
 fn clock(text: &str) -> Option<(NaiveTime, Option<i64>)> {
     let text = text.strip_prefix(['T', ' '])?;
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == ':' || c == '.')).unwrap_or(text.len());
@@ -364,7 +364,7 @@ fn clock(text: &str) -> Option<(NaiveTime, Option<i64>)> {
     Some((time, offset_of(offset.trim_start())?))
 }
 
-/// The outer None: it is no offset; the inner one: there is none.
+/// The outer None: not an offset; the inner None: no offset.
 fn offset_of(text: &str) -> Option<Option<i64>> {
     let (sign, digits) = match text.as_bytes() {
         [] => return Some(None),
@@ -386,7 +386,7 @@ fn pair(tens: u8, ones: u8) -> Option<u32> {
     digits.then(|| u32::from(tens - b'0') * 10 + u32::from(ones - b'0'))
 }
 
-/// Digits behind the point of a second, of which nine count.
+/// Decimals of a second, of which nine count.
 fn nanos(digits: &[u8]) -> Option<u32> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -395,163 +395,4 @@ fn nanos(digits: &[u8]) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use chrono_tz::America::New_York;
-
-    use super::*;
-
-    fn field(kind: Kind) -> Field {
-        Field { name: "f".to_owned(), kind, nullable: true, doc: String::new() }
-    }
-
-    fn value(kind: Kind, format: &str, zone: Tz, cell: Cell<'_>) -> Result<Value, Fault> {
-        let format = if format.is_empty() { Format::Plain } else { Format::parse(format).unwrap() };
-        let mut values = Vec::new();
-        read(&field(kind), &format, zone, cell, &mut values)?;
-        Ok(values.remove(0))
-    }
-
-    fn of_text(kind: Kind, text: &str) -> Result<Value, Fault> {
-        value(kind, "", Tz::UTC, Cell::Text(text.into()))
-    }
-
-    fn time(format: &str, zone: Tz, cell: Cell<'_>) -> String {
-        match value(Kind::Timestamp, format, zone, cell).unwrap() {
-            Value::Long(micros) => DateTime::from_timestamp_micros(micros).unwrap().to_rfc3339(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn day(format: &str, zone: Tz, cell: Cell<'_>) -> String {
-        match value(Kind::Date, format, zone, cell).unwrap() {
-            Value::Date(days) => NaiveDate::from_epoch_days(days).unwrap().to_string(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn numbers_are_plain_and_finite() {
-        assert_eq!(of_text(Kind::Double, " 1.5e3 "), Ok(Value::Double(1500.0)));
-        assert_eq!(
-            of_text(Kind::Decimal, "123456789.123456789012"),
-            Ok(Value::Decimal(decimal::parse("123456789.123456789012").unwrap()))
-        );
-        assert_eq!(
-            (of_text(Kind::Long, "12"), of_text(Kind::Long, "-12.0")),
-            (Ok(Value::Long(12)), Ok(Value::Long(-12)))
-        );
-        for text in ["1,000", "1.000,50", "inf", "1e999", "12%", "$5", "0x10", "1_000", "NaN0"] {
-            let Fault(class, reason) = of_text(Kind::Double, text).unwrap_err();
-            assert_eq!((class, reason), ("number", format!("`f`: `{text}` is not a number")));
-        }
-        assert!(of_text(Kind::Long, "1.5").is_err() && of_text(Kind::Long, "99999999999999999999").is_err());
-    }
-
-    #[test]
-    fn what_is_written_for_nothing_is_null_but_where_it_may_be_a_text() {
-        for text in ["", "  ", "NA", "NaN", "null", "None", "-", "N/A"] {
-            assert_eq!(of_text(Kind::Double, text), Ok(Value::Null), "{text}");
-            assert_eq!(of_text(Kind::Date, text), Ok(Value::Null), "{text}");
-        }
-        assert_eq!(of_text(Kind::Text, "NA"), Ok(Value::Text("NA".into())));
-        assert_eq!(of_text(Kind::Text, " "), Ok(Value::Null));
-        assert_eq!(value(Kind::Double, "", Tz::UTC, Cell::Number(f64::NAN)), Ok(Value::Null));
-        assert!(value(Kind::Double, "", Tz::UTC, Cell::Number(f64::INFINITY)).is_err());
-    }
-
-    #[test]
-    fn times_without_a_zone_are_in_the_one_that_is_given() {
-        for (text, utc, new_york) in [
-            ("2024-07-01", "2024-07-01T00:00:00+00:00", "2024-07-01T04:00:00+00:00"),
-            ("20240701", "2024-07-01T00:00:00+00:00", "2024-07-01T04:00:00+00:00"),
-            ("2024-07-01 09:30", "2024-07-01T09:30:00+00:00", "2024-07-01T13:30:00+00:00"),
-            ("2024-07-01T09:30:00.25", "2024-07-01T09:30:00.250+00:00", "2024-07-01T13:30:00.250+00:00"),
-            ("2024-07-01T09:30:00Z", "2024-07-01T09:30:00+00:00", "2024-07-01T09:30:00+00:00"),
-            ("2024-07-01 09:30:00-05:00", "2024-07-01T14:30:00+00:00", "2024-07-01T14:30:00+00:00"),
-            ("2024-07-01 09:30:00 +0530", "2024-07-01T04:00:00+00:00", "2024-07-01T04:00:00+00:00"),
-            ("2024-07-01 09:30:00 UTC", "2024-07-01T09:30:00+00:00", "2024-07-01T09:30:00+00:00"),
-        ] {
-            assert_eq!(time("", Tz::UTC, Cell::Text(text.into())), utc, "{text}");
-            assert_eq!(time("", New_York, Cell::Text(text.into())), new_york, "{text}");
-        }
-        // Shown twice: the first; never shown: none.
-        assert_eq!(time("", New_York, Cell::Text("2024-11-03 01:30".into())), "2024-11-03T05:30:00+00:00");
-        assert!(value(Kind::Timestamp, "", New_York, Cell::Text("2024-03-10 02:30".into())).is_err());
-    }
-
-    #[test]
-    fn formats_say_how_dates_and_times_are_written() {
-        assert_eq!(day("%m/%d/%Y", Tz::UTC, Cell::Text("7/1/2024".into())), "2024-07-01");
-        assert_eq!(day("%d.%m.%y", Tz::UTC, Cell::Text("01.07.24".into())), "2024-07-01");
-        assert_eq!(day("s", New_York, Cell::Text("1719792000".into())), "2024-06-30");
-        assert_eq!(
-            time("%d-%b-%Y %H:%M", New_York, Cell::Text("01-Jul-2024 09:30".into())),
-            "2024-07-01T13:30:00+00:00"
-        );
-        assert_eq!(time("%m/%d/%Y", New_York, Cell::Text("07/01/2024".into())), "2024-07-01T04:00:00+00:00");
-        assert_eq!(
-            time("%Y-%m-%d %H:%M:%S %z", New_York, Cell::Text("2024-07-01 00:00:00 +0200".into())),
-            "2024-06-30T22:00:00+00:00"
-        );
-        for (format, cell) in [
-            ("s", Cell::Text("1719792000".into())),
-            ("ms", Cell::Whole(1_719_792_000_000)),
-            ("us", Cell::Number(1_719_792_000e6)),
-            ("ns", Cell::Text("1719792000000000000".into())),
-        ] {
-            assert_eq!(time(format, New_York, cell), "2024-07-01T00:00:00+00:00", "{format}");
-        }
-        for format in ["", "Date", "%Q", "%"] {
-            assert!(Format::parse(format).is_err(), "{format}");
-        }
-    }
-
-    #[test]
-    fn typed_values_are_taken_as_they_are() {
-        assert_eq!(day("", New_York, Cell::Date(19_905)), "2024-07-01");
-        assert_eq!(day("", New_York, Cell::Instant(1_719_792_000_000_000)), "2024-06-30");
-        assert_eq!(day("", New_York, Cell::Local(1_719_792_000_000_000)), "2024-07-01");
-        assert_eq!(day("", New_York, Cell::Whole(20_240_701)), "2024-07-01");
-        assert_eq!(time("", New_York, Cell::Local(1_719_792_000_000_000)), "2024-07-01T04:00:00+00:00");
-        assert_eq!(value(Kind::Text, "", Tz::UTC, Cell::Whole(600_519)), Ok(Value::Text("600519".into())));
-        assert_eq!(
-            value(Kind::Decimal, "", Tz::UTC, Cell::Number(0.1)),
-            Ok(Value::Decimal(decimal::parse("0.1").unwrap()))
-        );
-        assert_eq!(value(Kind::Long, "", Tz::UTC, Cell::Number(3.0)), Ok(Value::Long(3)));
-    }
-
-    #[test]
-    fn what_is_no_date_or_lies_where_none_can_be_stored_is_refused() {
-        for text in [
-            "2024-02-30",
-            "01/07/2024",
-            "2024-7-1",
-            "2024-07-01x",
-            "2024-07-01T",
-            "0000-01-01",
-            "9999-12-31",
-            "1719792000",
-            "2024-07-01 25:00",
-        ] {
-            assert!(of_text(Kind::Date, text).is_err(), "{text}");
-            assert!(of_text(Kind::Timestamp, text).is_err(), "{text}");
-        }
-        for cell in [Cell::Instant(i64::MAX), Cell::Local(i64::MIN), Cell::Date(i64::MAX), Cell::Whole(i64::MIN)] {
-            assert!(value(Kind::Timestamp, "", New_York, cell.clone()).is_err(), "{cell:?}");
-
-            assert!(value(Kind::Date, "", New_York, cell).is_err());
-        }
-    }
-
-    #[test]
-    fn lists_and_json_are_read_from_their_texts() {
-        let list = |texts: &[&str]| Ok(Value::TextList(texts.iter().map(|text| (*text).to_owned()).collect()));
-        assert_eq!(of_text(Kind::TextList, "AAPL| MSFT|"), list(&["AAPL", "MSFT"]));
-        assert_eq!(of_text(Kind::TextList, r#"["a|b"]"#), list(&["a|b"]));
-        assert_eq!(value(Kind::TextList, "", Tz::UTC, Cell::Json(r#"["a","b"]"#)), list(&["a", "b"]));
-        assert!(value(Kind::TextList, "", Tz::UTC, Cell::Json("[1]")).is_err());
-        assert_eq!(of_text(Kind::Json, r#"{"a":1}"#), Ok(Value::Text(r#"{"a":1}"#.into())));
-        assert!(of_text(Kind::Json, "{a:1}").is_err());
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! What an item says: which file, of which dataset, and where each field comes from.
+//! The mapping of an item: its file, its dataset, and where each field comes from.
 
 use chrono_tz::Tz;
 use contract::dataset::{FLAGS, OBSERVED_AT, SOURCE as SOURCE_FIELD};
@@ -10,31 +10,31 @@ use crate::parse::body::excerpt;
 use crate::parse::percent::percent_decoded;
 use crate::response::PageError;
 
-/// Longest item: with the endpoint's name and a hash it is the id of a dead letter, which has at most 512 bytes.
+/// Longest item: with the endpoint's name and a hash it is the id of a dead letter, at most 512 bytes.
 const MAX_ITEM_BYTES: usize = 480;
 /// Longest name of a source.
 const MAX_SOURCE_BYTES: usize = 64;
-/// Name of the constant that is no field: the zone of times that do not say theirs.
+/// Name of the constant that is not a field: the zone of times without one.
 const ZONE: &str = "zone";
-/// The dataset of which a date and a time say the same, and their names: either follows from the other.
+/// The dataset whose date and time follow from each other, and their names.
 const SESSION: (&str, &str, &str) = ("ohlcv_bar", "trading_date", "ts_start");
 
-/// A file, and what it says of which field.
+/// A parsed item.
 #[derive(Debug)]
 pub(super) struct Item {
     /// Path below the folder.
     pub(super) file: String,
-    /// What its rows are.
+    /// Dataset of its rows.
     pub(super) dataset: &'static Dataset,
-    /// Zone of times that do not say theirs.
+    /// Zone of times without one.
     pub(super) zone: Tz,
-    /// Columns to look for, each once.
+    /// Columns to look for, without duplicates.
     pub(super) slots: Vec<Slot>,
     /// Where each field of the dataset comes from.
     pub(super) origins: Vec<Origin>,
-    /// Positions of a date and a time of which either follows from the other.
+    /// Positions of the date and the time that follow from each other.
     pub(super) session: Option<(usize, usize)>,
-    /// Positions of the fields that must have a value.
+    /// Positions of the required fields.
     pub(super) needed: Vec<usize>,
 }
 
@@ -43,12 +43,13 @@ pub(super) struct Item {
 pub(super) struct Slot {
     /// Its name.
     pub(super) name: String,
-    /// Whether the item names it: it must be there, with this very name. Else it is a field's own name in any case.
+    /// Whether the item names it: then the column must exist, with exactly this name. Otherwise it is the name of a
+    /// field, in any case.
     pub(super) is_named: bool,
 }
 
 impl Slot {
-    /// Whether a column of that name will do where none has the very name.
+    /// Whether a column of that name matches where none has exactly this name.
     pub(super) fn is_like(&self, name: &str) -> bool {
         !self.is_named && self.name.eq_ignore_ascii_case(name)
     }
@@ -57,9 +58,9 @@ impl Slot {
 /// Where a field comes from.
 #[derive(Debug)]
 pub(super) enum Origin {
-    /// The column of that slot, written like this.
+    /// The column of that slot, in that format.
     Slot(usize, Format),
-    /// The same for all rows.
+    /// A constant.
     Constant(Value),
     /// The time of receipt.
     Received,
@@ -71,7 +72,7 @@ impl Item {
         read_item(item).map_err(|reason| PageError::Skip(format!("`{}`: {reason}", excerpt(item.as_bytes()))))
     }
 
-    /// For each slot the place of its column among these; an error if one that must be there is not.
+    /// The index of the column of each slot; an error if a required one is missing.
     pub(super) fn places<S: AsRef<str>>(&self, columns: &[S]) -> Result<Vec<Option<usize>>, PageError> {
         let shown = || {
             let names: Vec<&str> = columns.iter().map(AsRef::as_ref).collect();
@@ -99,7 +100,7 @@ impl Item {
         }
     }
 
-    /// A field that must have a value and can have none.
+    /// A required field without a column or constant, if there is one.
     fn missing(&self, places: &[Option<usize>]) -> Option<&str> {
         let has = |field: usize| match &self.origins[field] {
             Origin::Slot(slot, _) => places[*slot].is_some(),
@@ -117,7 +118,7 @@ impl Item {
     }
 }
 
-/// The one column for which that holds; an error if there are several.
+/// The one matching column; an error if there are several.
 fn only<S: AsRef<str>>(columns: &[S], holds: impl Fn(&str) -> bool) -> Result<Option<usize>, ()> {
     let mut found = (0..columns.len()).filter(|at| holds(columns[*at].as_ref()));
     match (found.next(), found.next()) {
@@ -126,7 +127,7 @@ fn only<S: AsRef<str>>(columns: &[S], holds: impl Fn(&str) -> bool) -> Result<Op
     }
 }
 
-/// What an item gives for a field, decoded.
+/// One mapping of an item, decoded.
 enum Given<'a> {
     Column(&'a str),
     Constant(&'a str),
@@ -184,7 +185,7 @@ fn zone(given: &[(&str, Given<'_>)]) -> Result<Tz, String> {
     }
 }
 
-/// What holds for a field of which the item says nothing.
+/// The origin of a field that the item does not mention.
 fn own_origins(dataset: &Dataset, slots: &mut Vec<Slot>) -> Vec<Origin> {
     let own = |field: &contract::Field| match field.name.as_str() {
         SOURCE_FIELD => Origin::Constant(Value::Text(SOURCE.name.into())),
@@ -240,13 +241,13 @@ fn is_source(name: &str) -> bool {
     name.len() <= MAX_SOURCE_BYTES && name.bytes().all(is_part)
 }
 
-/// The slots from which something comes.
+/// The slots that a field uses.
 fn used(slots: Vec<Slot>, origins: &mut [Origin]) -> Vec<Slot> {
     let mut kept = Vec::new();
     for (place, slot) in slots.into_iter().enumerate() {
         let mut is_used = false;
         for origin in origins.iter_mut() {
-            // Those that were moved already have smaller numbers than the one at hand.
+            // Slots that were moved already have smaller numbers than the current one.
             if let Origin::Slot(own, _) = origin
                 && *own == place
             {
@@ -266,100 +267,4 @@ fn decoded(text: &str) -> Result<String, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(item: &str) -> String {
-        match Item::parse(item) {
-            Err(PageError::Skip(reason)) => reason,
-            other => panic!("{item}: {other:?}"),
-        }
-    }
-
-    fn slot<'a>(item: &'a Item, field: &str) -> &'a str {
-        match &item.origins[item.dataset.position(field).unwrap()] {
-            Origin::Slot(slot, _) => &item.slots[*slot].name,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn an_item_names_the_file_the_dataset_and_what_is_not_called_as_its_field() {
-        let item = "history/a%3Fb.csv?ohlcv_bar&symbol=Ticker%26&ts_start=Date|%m/%d/%Y&trading_date=Date&bar_interval:=1d\
-            &zone:=America/New_York&source:=stooq";
-        let item = Item::parse(item).unwrap();
-        assert_eq!((item.file.as_str(), item.dataset.name.as_str()), ("history/a?b.csv", "ohlcv_bar"));
-        assert_eq!(item.zone, chrono_tz::America::New_York);
-        assert_eq!(
-            (slot(&item, "symbol"), slot(&item, "ts_start"), slot(&item, "close")),
-            ("Ticker&", "Date", "close")
-        );
-        let constant = |field: &str| match &item.origins[item.dataset.position(field).unwrap()] {
-            Origin::Constant(Value::Text(text)) => text.clone(),
-            other => panic!("{other:?}"),
-        };
-        assert_eq!((constant("bar_interval").as_str(), constant("source").as_str()), ("1d", "stooq"));
-        assert_eq!(item.slots.iter().filter(|slot| slot.name == "Date").count(), 1);
-    }
-
-    #[test]
-    fn an_item_that_cannot_be_one_says_why() {
-        for (item, words) in [
-            ("prices.csv", "expected `<path>?<dataset>"),
-            ("prices.csv?", "expected `<path>?<dataset>"),
-            ("prices.csv?prices", "`prices` is not a dataset; they are analyst_rating, "),
-            ("letters.csv?dead_letter", "`dead_letter` is not a dataset"),
-            ("a.csv?ohlcv_bar&shut=Close", "`shut` is not a field of `ohlcv_bar`"),
-            ("a.csv?ohlcv_bar&flags=F", "`flags` is not a field of `ohlcv_bar` that can be given"),
-            ("a.csv?ohlcv_bar&close=A&close=B", "`close` is there twice"),
-            ("a.csv?ohlcv_bar&close", "expected `<path>?<dataset>"),
-            ("a.csv?ohlcv_bar&close=", "`close` is given no column"),
-            ("a.csv?ohlcv_bar&close:=", "`close` is given no value"),
-            ("a.csv?ohlcv_bar&close:=1,5", "`1,5` is not a number"),
-            ("a.csv?ohlcv_bar&close=Close|%Y", "`close` is no date or time"),
-            ("a.csv?ohlcv_bar&ts_start=Date|%Q", "`%Q` is not a format"),
-            ("a.csv?ohlcv_bar&zone:=Mars/Olympus", "`Mars/Olympus` is not a time zone"),
-            ("a.csv?ohlcv_bar&zone=Zone", "write `zone:=America/New_York`"),
-            ("a.csv?ohlcv_bar&source:=Stooq", "`Stooq` is not the name of a source"),
-            ("a.csv?ohlcv_bar&symbol=%ff", "what is encoded with `%` is not text"),
-            ("a.csv?ohlcv_bar&symbol=%0a", "what is encoded with `%` is not text"),
-        ] {
-            let reason = refused(item);
-            assert!(reason.contains(words) && !reason.contains('\n'), "{item}: {reason}");
-        }
-        assert!(refused(&format!("a?ohlcv_bar&symbol={}", "x".repeat(480))).contains("at most 480 bytes"));
-    }
-
-    #[test]
-    fn columns_are_found_by_their_very_name_then_in_any_case() {
-        let item = Item::parse("a.csv?ohlcv_bar&symbol=Ticker&bar_interval:=1d").unwrap();
-        let columns = ["CLOSE", "close", "Trading_Date", "Ticker"];
-        let places = item.places(&columns).unwrap();
-        let place = |field: &str| match &item.origins[item.dataset.position(field).unwrap()] {
-            Origin::Slot(slot, _) => places[*slot],
-            _ => None,
-        };
-        assert_eq!((place("close"), place("trading_date"), place("symbol")), (Some(1), Some(2), Some(3)));
-        assert_eq!((place("ts_start"), place("open")), (None, None));
-    }
-
-    #[test]
-    fn a_column_that_must_be_there_and_is_not_is_named() {
-        let item = Item::parse("a.csv?ohlcv_bar&symbol=Ticker&bar_interval:=1d").unwrap();
-        for (columns, words) in [
-            (vec!["close", "trading_date"], "there is no column `Ticker`; there are close, trading_date"),
-            (vec!["Ticker", "trading_date"], "no column is called `close`, which `ohlcv_bar` needs"),
-            (vec!["Ticker", "close"], "no column is called `ts_start`"),
-            (vec!["Ticker", "Ticker", "close", "ts_start"], "two columns are called `Ticker`"),
-            (vec!["Ticker", "CLOSE", "Close", "ts_start"], "two columns are called `close`"),
-        ] {
-            let error = item.places(&columns).unwrap_err().to_string();
-            assert!(error.contains(words), "{error}");
-        }
-    }
-
-    #[test]
-    fn no_dataset_has_a_field_that_is_called_as_the_zone() {
-        assert!(contract::datasets().iter().all(|dataset| dataset.position(ZONE).is_none()));
-    }
-}
+mod tests;

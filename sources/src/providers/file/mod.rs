@@ -1,6 +1,6 @@
 //! Files on this machine.
 //!
-//! For history that is there already: what other programs have written, and what was bought or downloaded.
+//! For history that you already have: written by other programs, bought or downloaded.
 //!
 //! An item is a file and what its columns mean: `<path>?<dataset>&<field>=<column>&<field>:=<value>`, e.g.
 //!
@@ -11,39 +11,43 @@
 //!
 //! | part | meaning |
 //! |---|---|
-//! | `<path>` | a file below the folder that `TAPEDECK_FILE_URL` names; nothing outside of it is read |
-//! | `<field>=<column>` | the field is in that column; a column may serve several fields |
-//! | `<field>=<column>\|<format>` | a date or time written like that: `s`, `ms`, `us`, `ns` since 1970, or letters such as `%m/%d/%Y` |
-//! | `<field>:=<value>` | the same for all rows |
-//! | `zone:=<zone>` | where times are from that do not say it, e.g. `Europe/London`; else UTC |
-//! | `source:=<name>` | whose data it is, so that it joins what is polled from there later, e.g. `yahoo`; else `file` |
+//! | `<path>` | a file below the folder `TAPEDECK_FILE_URL`; nothing outside of it is read |
+//! | `<field>=<column>` | the field is in that column; several fields may use the same column |
+//! | `<field>=<column>\|<format>` | a date or time in that format: `s`, `ms`, `us`, `ns` since 1970, or a strftime format such as `%m/%d/%Y` |
+//! | `<field>:=<value>` | the same value in all rows |
+//! | `zone:=<zone>` | zone of times without one, e.g. `Europe/London`; by default UTC |
+//! | `source:=<name>` | `source` of the records, e.g. `yahoo`, so that they join what is later polled from there; by default `file` |
 //!
-//! In names, values and formats `%26` is `&`, `%3D` is `=`, `%3F` is `?`, `%7C` is `|`, and `%25` is a `%` that two digits
-//! or letters from `a` to `f` would follow. A field that the item does not give is in the column of its own name, exactly or
-//! in any case, and null where there is no such column; a file without a column for what must not be null is refused.
-//! `known_at` is the time at which the file was last written unless a column says it, and never after the receipt.
-//! Of a bar, `trading_date` follows from `ts_start` and `ts_start` from `trading_date` in the given zone; name one.
+//! Names, values and formats are percent-encoded: `%26` is `&`, `%3D` is `=`, `%3F` is `?`, `%7C` is `|`. A literal `%`
+//! before two hexadecimal digits is `%25`.
 //!
-//! Try an item before it goes onto the watchlist: `producer parse file csv prices.csv --item '<item>'` shows its records,
-//! and why rows are refused.
+//! A field that the item does not mention comes from the column of its own name, in any case; without such a column it
+//! is null. A file without a column for a required field is refused. `known_at` is the time at which the file was last
+//! written, unless a column holds it, and never after the receipt. Of a bar, `trading_date` follows from `ts_start` in
+//! the given zone, or the other way round; name one of them.
 //!
-//! - **Numbers** have a point and no separators between thousands; `1,000` refuses its row. Empty, `NA`, `N/A`, `NaN`,
-//!   `None`, `null` and `-` are null, but in a text only what is empty is.
-//! - **Dates** are `2024-12-31` or `20241231`; **times** those, or `2024-12-31 09:30:00.5`, with `T` for the space, and with
-//!   an offset (`Z`, `-05:00`) or without. A list of texts is a JSON list, or texts with `|` between them.
-//! - **Articles** (`news_article`) whose rows have no score are scored like those of the providers; `sentiment_scorer` says who.
-//! - **CSV** is UTF-8 with a first line of names. The separator (`,` `;` tab or `|`) is the one that this line has most of.
-//!   Values may be in quotes, and hold line breaks there; a row with more or fewer values than names is refused.
+//! Try an item before you put it on the watchlist: `producer parse file csv prices.csv --item '<item>'` shows its
+//! records and why rows are refused.
+//!
+//! - **Numbers** have a decimal point and no thousands separators; a row with `1,000` is refused. Empty, `NA`, `N/A`,
+//!   `NaN`, `None`, `null` and `-` are null; in a text field only empty is.
+//! - **Dates** are `2024-12-31` or `20241231`. **Times** are dates, or `2024-12-31 09:30:00.5` with a space or `T`, and
+//!   with or without an offset (`Z`, `-05:00`). A list of texts is a JSON list, or texts separated by `|`.
+//! - **Articles** (`news_article`) without a score are scored like those of the providers; `sentiment_scorer` names the
+//!   scorer.
+//! - **CSV** is UTF-8 with a header line. The separator (`,` `;` tab or `|`) is the one most frequent in that line.
+//!   Values may be quoted, and then hold line breaks. A row with more or fewer values than the header is refused.
 //! - **JSON lines**: an object on each line.
-//! - **Parquet** of at most 64 MiB and 100,000,000 rows, a row group of at most 512 MiB unpacked; no nested columns;
-//!   compressed by Snappy, Zstandard, gzip or LZ4 (`LZ4_RAW`); not in the encoding `DELTA_BYTE_ARRAY`.
-//! - CSV and JSON lines are read in pieces of 1 MiB, in the order of the file, so they may be of any size; a row is less
-//!   than a piece.
-//! - Of rows with the same key the one known last counts, else the later one; within a piece the other one is refused.
-//! - If none of ten rows or more at the beginning can be read, nothing of the file is taken: the mapping is wrong.
+//! - **Parquet** may have 64 MiB, 100,000,000 rows, and 512 MiB in a row group after decompression. Nested columns and
+//!   the encoding `DELTA_BYTE_ARRAY` are not supported; compression is Snappy, Zstandard, gzip or LZ4 (`LZ4_RAW`).
+//! - CSV and JSON lines are read in windows of 1 MiB, in order, so the file may have any size. A row must fit in a
+//!   window.
+//! - Of rows with the same key, the one with the latest `known_at` counts, else the later row. Within a window, the
+//!   others are refused.
+//! - If all rows of the first window (at least ten) are refused, the whole file is: the mapping is wrong.
 //!
-//! A refused row is a dead letter with the words of the file. A file is read again every day: what has not changed changes
-//! nothing in the tables. To read files once, `producer run file --once`.
+//! A refused row becomes a dead letter with its original text. Files are read again every day; unchanged rows change
+//! nothing in the tables. To read files once, run `producer run file --once`.
 
 use std::time::Duration;
 

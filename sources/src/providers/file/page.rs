@@ -1,4 +1,4 @@
-//! From the cells of rows to the records of a page.
+//! Makes the records of a page from the cells of rows.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,32 +14,33 @@ use crate::parse::value::absent;
 use crate::response::{PageError, Parsed, Reject, Request};
 use crate::time::Calendar;
 
-/// Most rows of a page, for the memory of their records: what is published together anyway.
+/// Most rows of a page, to bound the memory of their records.
 pub(super) const PAGE_ROWS: usize = 20_000;
 /// Bytes of a short row of text, to estimate how many there are.
 pub(super) const ROW_BYTES: usize = 50;
-/// Rows from which on a file of which none can be read is refused as a whole: its mapping is wrong, not its rows.
+/// If at least that many rows are refused and none is read, the file is refused as a whole: its mapping is wrong, not
+/// its rows.
 const MIN_HOPELESS_ROWS: usize = 10;
 
-/// The records of a page, as its rows are read.
+/// A page while its rows are read.
 pub(super) struct Page<'a> {
     item: &'a Item,
     request: Request<'a>,
     parsed: Parsed,
-    /// That of the item's zone.
+    /// The calendar of the item's zone.
     calendar: Calendar,
-    /// Value of `known_at` where a row says none.
+    /// `known_at` of rows without their own.
     known_at: i64,
-    /// What each record was read from, in the order of the records.
+    /// The row of each record, in the order of the records.
     kept: Vec<Kept<'a>>,
-    /// Place of each key's record.
+    /// Index of the record of each key.
     seen: HashMap<u128, usize, BuildHasherDefault<Hashed>>,
-    /// The values of the row at hand, one for each field.
+    /// The values of the current row, one for each field.
     values: Vec<Value>,
     key: Vec<u8>,
 }
 
-/// Hashes what is a hash already.
+/// Passes a hash through.
 #[derive(Default)]
 struct Hashed(u64);
 
@@ -57,26 +58,26 @@ impl Hasher for Hashed {
     }
 }
 
-/// A record's row.
+/// The row of a record.
 #[derive(Clone, Copy)]
 struct Kept<'a> {
     known_at: i64,
     row: Row<'a>,
 }
 
-/// Where a row is, to be named and shown when it is refused.
+/// A row as its reject names and shows it.
 #[derive(Clone, Copy)]
 pub(super) struct Row<'a> {
-    /// As it stands in the file; empty where it does not stand in one place.
+    /// The text in the file; empty for a format whose rows are not contiguous.
     pub(super) text: &'a [u8],
-    /// Its place: what it counts is the format's.
+    /// Its number, counted in `unit`.
     pub(super) number: u64,
-    /// What the number counts, e.g. `line`.
+    /// Unit of `number`, e.g. `line`.
     pub(super) unit: &'static str,
 }
 
 impl<'a> Page<'a> {
-    /// One with room for so many rows.
+    /// An empty page with room for that many rows.
     pub(super) fn new(item: &'a Item, request: &Request<'a>, rows: usize) -> Page<'a> {
         let rows = rows.min(PAGE_ROWS);
         Page {
@@ -97,7 +98,7 @@ impl<'a> Page<'a> {
         self.parsed.records.len() + self.parsed.rejects.len() + self.parsed.holes as usize
     }
 
-    /// Adds a row, of which `cell` gives what is in each slot.
+    /// Adds a row; `cell` returns the cell of a slot.
     pub(super) fn add<'c>(&mut self, row: Row<'a>, cell: impl Fn(usize) -> Cell<'c>) {
         let outcome = self.read(row, &cell);
         if let Err(fault) = outcome {
@@ -117,7 +118,7 @@ impl<'a> Page<'a> {
         self.parsed.rejects.push(Reject { dataset: Some(self.item.dataset.name.as_str()), ..reject });
     }
 
-    /// The page, and where the next one begins; an error if its mapping can only be wrong.
+    /// The finished page, with the offset of the next one; an error if the mapping must be wrong.
     pub(super) fn done(mut self, next_offset: Option<u64>) -> Result<Parsed, PageError> {
         let rejects = &self.parsed.rejects;
         if self.request.offset == 0 && self.parsed.records.is_empty() && rejects.len() >= MIN_HOPELESS_ROWS {
@@ -157,7 +158,7 @@ impl<'a> Page<'a> {
         Ok(())
     }
 
-    /// Gives a date or a time that follows from the other one.
+    /// Derives the date from the time, or the time from the date.
     fn complete(&mut self) -> Result<(), Fault> {
         let Some((date, time)) = self.item.session else { return Ok(()) };
         let zone = self.item.zone;
@@ -174,7 +175,7 @@ impl<'a> Page<'a> {
         Ok(())
     }
 
-    /// Sets when the row was known, which is never after its receipt.
+    /// Sets `known_at`, never after the receipt.
     fn version(&mut self) -> i64 {
         let [at, _] = self.item.dataset.version_fields;
         let known_at = match self.values[at] {
@@ -197,7 +198,7 @@ impl<'a> Page<'a> {
                 }
                 Value::Long(number) => self.key.extend_from_slice(&number.to_le_bytes()),
                 Value::Date(days) => self.key.extend_from_slice(&days.to_le_bytes()),
-                // Adding zero turns -0.0, which databases hold equal to 0.0, into 0.0.
+                // Adding zero turns -0.0 into 0.0; databases treat both as equal.
                 Value::Double(number) => self.key.extend_from_slice(&(number + 0.0).to_le_bytes()),
                 Value::Null | Value::Decimal(_) | Value::Bytes(_) | Value::TextList(_) => self.key.push(0),
             }
@@ -205,7 +206,7 @@ impl<'a> Page<'a> {
         xxh3_128(&self.key)
     }
 
-    /// Keeps one record of each key: the one known last, and of those known at the same time the later one.
+    /// Keeps one record of each key: the one with the latest `known_at`, and of equals the later row.
     fn keep(&mut self, key: u128, kept: Kept<'a>) {
         let last = self.parsed.records.len() - 1;
         let place = match self.seen.entry(key) {
@@ -227,7 +228,7 @@ impl<'a> Page<'a> {
         let winner = self.kept[place].row;
         let fault = Fault("duplicate", format!("{} {} has the same key", winner.unit, winner.number));
         if loser.row.text.is_empty() {
-            // A record can always be written as JSON.
+            // Every record can be written as JSON.
             let shown = serde_json::to_vec(&record).unwrap_or_default();
             self.refuse(loser.row, fault, &shown);
         } else {
@@ -235,7 +236,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// A row that does not stand in one place: its columns as JSON.
+    /// A row that is not contiguous in the file, shown as a JSON object of its columns.
     fn shown<'c>(&self, cell: &impl Fn(usize) -> Cell<'c>) -> Vec<u8> {
         let columns = self.item.slots.iter().enumerate().filter_map(|(slot, column)| {
             let cell = cell(slot);

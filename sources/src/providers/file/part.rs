@@ -1,4 +1,4 @@
-//! Which part of a file a path asks for: written here, read by whatever opens the file.
+//! The part of a file that a request path names: the parsers write the path, whoever opens the file reads it.
 
 use std::path::{Component, Path};
 
@@ -6,30 +6,30 @@ use crate::parse::body::excerpt;
 use crate::parse::percent::{percent_decoded, percent_encoded};
 use crate::response::PageError;
 
-/// Most bytes of a window, the header with it: its records take some fifteen times as much, and several pages wait in
-/// memory to be published. No text may be longer anyway.
+/// Most bytes of a window, with its header. Its records take some fifteen times as much, and several pages may wait in
+/// memory for publication. No text of a record may be longer anyway.
 pub const WINDOW_BYTES: usize = 1 << 20;
-/// Longest header line: thousands of columns, and little of a window.
+/// Longest header line: room for thousands of columns, and a small part of a window.
 pub const MAX_HEADER_BYTES: usize = 64 << 10;
 
-/// What of a file is asked for.
+/// A part of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// All of it.
+    /// The whole file.
     Whole,
-    /// At most [`WINDOW_BYTES`] from the first byte on.
+    /// A window: at most [`WINDOW_BYTES`] bytes.
     ///
-    /// From a later offset on they begin with the byte before it, which tells whether a row begins there, and before that
-    /// comes the first line of the file if `header` is set. At the end of the file a last line gets its line feed.
+    /// A window at an offset above 0 begins one byte earlier, so that its reader sees whether a row begins at the
+    /// offset. If `header` is set, the first line of the file precedes it. A last line without a line feed gets one.
     Window {
-        /// Byte that the window begins with.
+        /// Offset of the window in the file.
         offset: u64,
-        /// Whether the first line is the names of the columns.
+        /// Whether the first line is a header.
         header: bool,
     },
 }
 
-/// Path of a part of a file below the folder; what cannot be the name of such a file is refused.
+/// The request path of a part of a file below the folder. A path that could lead out of the folder is refused.
 pub fn path(file: &str, part: Part) -> Result<String, PageError> {
     let is_name = |component| matches!(component, Component::Normal(_));
     if file.is_empty() || file.contains('\0') || !Path::new(file).components().all(is_name) {
@@ -45,7 +45,7 @@ pub fn path(file: &str, part: Part) -> Result<String, PageError> {
     })
 }
 
-/// File and part that [`path`] has written.
+/// The file and the part that a path of [`path`] names.
 pub fn parse(path: &str) -> Option<(String, Part)> {
     let (file, query) = path.strip_prefix('/')?.split_once('?').map_or((&path[1..], None), |(a, b)| (a, Some(b)));
     let part = match query {

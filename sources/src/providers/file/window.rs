@@ -1,4 +1,4 @@
-//! Rows of a window of a file: complete ones only; the last one may go on in the next window.
+//! Reads the complete rows of a window; the last row may continue in the next window.
 
 use memchr::memchr;
 
@@ -6,39 +6,39 @@ use super::page::{PAGE_ROWS, Page, Row};
 use crate::parse::fault::Fault;
 use crate::response::{PageError, Request};
 
-/// What a format finds at the beginning of what is left.
+/// What a format finds at the beginning of the remaining bytes.
 pub(super) enum Step {
-    /// A row of that many bytes and lines, its end included.
+    /// A row of that many bytes and lines, including its line feed.
     Row(usize, u64),
-    /// What cannot be a row; so many bytes were looked at to see it.
+    /// Not a row; that many bytes were examined to see it.
     Odd(Fault, usize),
-    /// The beginning of a row.
+    /// The beginning of a row that continues beyond the window.
     Unfinished,
 }
 
 /// A format of rows.
 pub(super) trait Rows<'a> {
-    /// Looks for a row, which must end with its first line if `is_one_line`.
+    /// Finds a row, which must end within its first line if `is_one_line`.
     fn next(&mut self, rest: &'a [u8], is_one_line: bool) -> Step;
 
-    /// Adds the row that was found.
+    /// Adds the row that was found last.
     fn add(&mut self, page: &mut Page<'a>, row: Row<'a>);
 }
 
-/// A piece of a file.
+/// A part of a file.
 pub(super) struct Window<'a> {
-    /// What was read.
+    /// The bytes.
     pub(super) body: &'a [u8],
-    /// Length of what stands before the rows.
+    /// Length of the header before the rows.
     pub(super) header: usize,
     /// Lines before the first row of the file.
     pub(super) header_lines: u64,
-    /// Bytes from which on it is full: the file may go on.
+    /// Length of a full window: the file may continue after it.
     pub(super) most: usize,
 }
 
 impl<'a> Window<'a> {
-    /// Adds all complete rows to the page; gives where the next window begins.
+    /// Adds all complete rows to the page; returns the offset of the next window.
     pub(super) fn read(&self, request: &Request<'_>, rows: &mut impl Rows<'a>, page: &mut Page<'a>) -> Option<u64> {
         let (body, is_full) = (self.body, self.body.len() >= self.most);
         let Some(start) = self.start(request) else {
@@ -57,8 +57,8 @@ impl<'a> Window<'a> {
                     (at, line) = (at + length, line + lines);
                 }
                 Step::Unfinished if is_full && at > start => return Some(self.offset(request, at)),
-                // The line is refused. The next ones get their chance, each for itself as far as was looked: so no byte
-                // is looked at more than twice.
+                // The line is refused. The following lines are tried one by one up to the byte that was examined, so no
+                // byte is examined more than twice.
                 step => {
                     let first_line = memchr(b'\n', &body[at..]).map(|end| at + end + 1);
                     let (fault, looked) = match step {
@@ -82,7 +82,7 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// Where the first row begins; None when all of it is the rest of a row that was too long.
+    /// Offset of the first row; None if the whole window continues a row that was too long.
     fn start(&self, request: &Request<'_>) -> Option<usize> {
         match self.body.get(self.header) {
             // The window begins with the byte before it.
@@ -92,7 +92,7 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// Place in the file of a place in the body.
+    /// Offset in the file of an offset in the body.
     fn offset(&self, request: &Request<'_>, at: usize) -> u64 {
         match request.offset.checked_sub(1) {
             None => at as u64,
@@ -101,7 +101,7 @@ impl<'a> Window<'a> {
     }
 }
 
-/// The beginning of a file of texts; an error for what is none. `what` is what was expected.
+/// Checks that a body is text; `what` names the expected format.
 pub(super) fn check_text(body: &[u8], what: &str) -> Result<(), PageError> {
     if body.trim_ascii().is_empty() {
         return Err(PageError::Skip("the file is empty".to_owned()));

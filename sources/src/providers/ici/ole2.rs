@@ -1,17 +1,18 @@
-//! The container of an `.xls` (MS-CFB), as far as one stream of it needs.
+//! Reads one stream of the container of an `.xls` (MS-CFB).
 //!
-//! Read here and not by a library: those lay a sheet out as the rectangle of its outermost cells, so that a few bytes
-//! of a bad file ask for more memory than there is, which ends the process. Nothing here is larger than the file.
+//! Our own code, as `calamine` 0.36 can be made to abort the process by files of 5 kB: a chain of sectors in a circle,
+//! a length in the header, or two cells far apart make it allocate 4 to 137 GB (`docs/decisions`). Here nothing is
+//! larger than the file.
 
-/// Bytes of the header; its list of the sectors that hold the allocation table (FAT) ends with it.
+/// Bytes of the header. The list of sectors that hold the allocation table (FAT) is at its end.
 const HEADER_BYTES: usize = 512;
-/// Where the list begins. Files with more FAT than it names have over 7 MB: ICI's have 60 kB.
+/// Offset of the list. Only files over 7 MB need a longer list; ICI's have 60 kB.
 const FAT_LIST: usize = 76;
-/// Sector numbers from here on are marks, such as the end of a chain.
+/// Sector numbers from this one on are markers, such as the end of a chain.
 const FIRST_MARK: u32 = 0xffff_fffa;
 /// Bytes of an entry of the directory.
 const ENTRY_BYTES: usize = 128;
-/// Smaller streams lie in a container within the container, which is not read: a table does not fit there.
+/// Smaller streams are in a nested container, which is not read: a table does not fit there.
 const MIN_STREAM_BYTES: usize = 4096;
 
 /// The stream of that name.
@@ -47,7 +48,7 @@ impl<'a> Container<'a> {
         Some(Container { file, header, sector_bytes, directory: u32_at(header, 48)? })
     }
 
-    /// A sector; the last of the file may be short. The header takes the place of the first.
+    /// A sector; the last one of the file may be short. The header precedes sector 0.
     fn sector(&self, number: u32) -> Option<&'a [u8]> {
         let start = usize::try_from(number).ok()?.checked_add(1)?.checked_mul(self.sector_bytes)?;
         let rest = self.file.get(start..)?;
@@ -63,12 +64,12 @@ impl<'a> Container<'a> {
         u32_at(self.sector(fat)?, 4 * (number % entries))
     }
 
-    /// What a chain of sectors holds, up to that many bytes; None when it leaves the file or goes in circles.
+    /// The contents of a chain of sectors, up to that many bytes; None if it leaves the file or is circular.
     fn chain(&self, first: u32, bytes: usize) -> Option<Vec<u8>> {
         let mut held = Vec::new();
         let mut number = first;
         while number < FIRST_MARK && held.len() < bytes {
-            // A chain longer than the file has been at the same sector before.
+            // A chain longer than the file is circular.
             if held.len() > self.file.len() {
                 return None;
             }
@@ -87,7 +88,7 @@ fn is_named(entry: &[u8], name: &str) -> bool {
     units.take(name.len() + 1).eq(name.encode_utf16().chain([0]))
 }
 
-/// The number at that place.
+/// The number at an offset.
 pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..)?.first_chunk().map(|bytes| u16::from_le_bytes(*bytes))
 }
@@ -140,7 +141,7 @@ mod tests {
             put(&mut file, fat + 4 * entry, 0);
         }
         assert!(stream(&file, "Workbook").is_err());
-        // Out of the file.
+        // Sectors beyond the file.
         for entry in 0..128 {
             put(&mut file, fat + 4 * entry, 0x7fff_ffff);
         }

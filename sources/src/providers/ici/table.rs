@@ -1,4 +1,4 @@
-//! The table of a file: a header of several rows, and below it the sections of months and of weeks.
+//! The table of a file: a header of several rows, then sections of months and of weeks.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -15,29 +15,29 @@ use crate::parse::fault::Fault;
 use crate::parse::value::{finite, trimmed};
 use crate::response::{PageError, Parsed, Reject, Request};
 
-/// Most rows of a table: weeks and months of three centuries. Each has up to nine records.
+/// Most rows of a table: weeks and months of three centuries. A row has up to nine records.
 const MAX_TABLE_ROWS: usize = 20_000;
 /// Most rows before the first section: titles and header.
 const MAX_HEADER_ROWS: usize = 50;
-/// Fewest categories that make a header of a row.
+/// Fewest categories that make a row a header.
 const MIN_CATEGORIES: usize = 2;
-/// Longest name of a section, in words: what is longer is a footnote that begins alike.
+/// Longest name of a section, in words: a longer text is a footnote that begins alike.
 const MAX_SECTION_WORDS: usize = 8;
-/// Days that a date in numbers can be: 1982 to 2123, whatever day is 0.
+/// Numbers that can be a date: 1982 to 2123, with either day 0.
 const DAYS: std::ops::RangeInclusive<f64> = 30_000.0..=80_000.0;
-/// Largest flow, in millions of dollars: more than there are.
+/// Largest flow, in millions of dollars: more than all dollars that exist.
 const MAX_MILLIONS: f64 = 1e9;
-/// Longest number, without its commas: what is longer is none.
+/// Longest number, without its commas.
 const MAX_NUMBER_BYTES: usize = 40;
-/// Most digits of a whole number that a double holds whichever they are.
+/// Most digits of a whole number that a double always holds exactly.
 const MAX_EXACT_DIGITS: usize = 15;
-/// What stands where there is no value.
+/// Texts of a missing value.
 const NOTHING: &[&str] = &["-", "--", "–", "—", ".", "n/a", "na", "n.a."];
 
 /// A category of funds.
 struct Category {
     name: Text,
-    /// How the word begins that names it.
+    /// Beginning of the word that names it.
     word: &'static str,
     /// The categories that add up to it.
     parts: &'static [usize],
@@ -57,21 +57,21 @@ static CATEGORIES: [Category; 9] = [
 /// Finest first: `Total domestic` is domestic, `Taxable bond` is taxable.
 const BY_WORD: [usize; 9] = [2, 3, 6, 7, 1, 4, 5, 8, 0];
 
-/// A row of a sheet or of a text.
+/// A row of a sheet or of a text file.
 pub(super) struct Row<'a> {
     /// Counted from 1, as a spreadsheet does.
     pub(super) number: usize,
     /// The cells that are not empty, by column.
     pub(super) cells: Vec<(usize, Cell<'a>)>,
-    /// The day that is 0, where dates are numbers.
+    /// Day 0, where dates are numbers.
     pub(super) epoch: Option<NaiveDate>,
-    /// The row as it stands in a text.
+    /// The line of a text file.
     pub(super) line: Option<Line<'a>>,
 }
 
 pub(super) struct Line<'a> {
     pub(super) bytes: &'a [u8],
-    /// Whether it ends with a line feed; else its last value may be short.
+    /// Whether it ends with a line feed; without one its last value may be cut off.
     pub(super) is_whole: bool,
 }
 
@@ -91,7 +91,7 @@ impl fmt::Display for Cell<'_> {
 
 impl<'a> Row<'a> {
     fn cell(&self, column: usize) -> Option<&Cell<'a>> {
-        // Mostly no cell before it is empty.
+        // In most rows no earlier cell is empty.
         let in_place = self.cells.get(column).filter(|(own, _)| *own == column);
         in_place.or_else(|| self.cells.iter().find(|(own, _)| *own == column)).map(|(_, cell)| cell)
     }
@@ -100,7 +100,7 @@ impl<'a> Row<'a> {
         self.line.as_ref().is_some_and(|line| !line.is_whole)
     }
 
-    /// The words of a row that has one text and nothing else.
+    /// The words of a row whose only cell is a text.
     fn only_text(&self) -> Option<&str> {
         match self.cells.as_slice() {
             [(_, Cell::Text(text))] => Some(text),
@@ -133,12 +133,12 @@ impl<'a> Row<'a> {
     }
 }
 
-/// The words of a text, in small letters.
+/// The words of a text, in lowercase.
 fn words(text: &str) -> impl Iterator<Item = String> {
     text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
 }
 
-/// The frequency of the section that begins with such a row, e.g. `Estimated weekly fund flows`.
+/// The frequency of the section with that title, e.g. `Estimated weekly fund flows`.
 fn section(row: &Row<'_>) -> Option<&'static str> {
     let text = row.only_text().filter(|_| !row.is_cut_off())?;
     let words: Vec<String> = words(text).take(MAX_SECTION_WORDS + 1).collect();
@@ -154,21 +154,21 @@ fn section(row: &Row<'_>) -> Option<&'static str> {
     }
 }
 
-/// A column's place in the header, of which each row may say more.
+/// The category of a column, which each row of the header may refine.
 #[derive(Clone, Copy)]
 enum Heading {
-    /// A place in [`BY_WORD`].
+    /// An index in [`BY_WORD`].
     Category(usize),
     /// Finer than any category, e.g. `Large cap`.
     Finer,
 }
 
-/// The columns of the categories, by their words: files have one to three rows of header, and empty columns between.
+/// The columns of the categories by the words of the header, which has one to three rows and empty columns.
 #[derive(Default)]
 struct Header(Vec<(usize, Heading)>);
 
 impl Header {
-    /// Reads one more row; titles and units stand alone in theirs.
+    /// Reads one more row; a title or unit is the only cell of its row.
     fn add(&mut self, row: &Row<'_>) {
         if row.cells.len() < 2 {
             return;
@@ -189,7 +189,7 @@ impl Header {
         }
     }
 
-    /// The column of each category, the first where several are named alike; None if there are too few.
+    /// The column of each category, the first of several; None if there are too few.
     fn columns(&self) -> Option<Columns> {
         let mut columns = Columns::default();
         for (column, heading) in &self.0 {
@@ -225,7 +225,7 @@ impl Columns {
         Ok(flows)
     }
 
-    /// How far the parts of a category are from it. A file has no column for what its funds do not do.
+    /// Difference between a category and the sum of its parts. A part without a column counts as 0.
     fn deviation(&self, category: usize, flows: &[Option<i64>; 9]) -> Option<i64> {
         let (mut sum, mut count) = (0, 0);
         for part in CATEGORIES[category].parts.iter().filter(|part| self.0[**part].is_some()) {
@@ -236,7 +236,7 @@ impl Columns {
     }
 }
 
-/// A flow in whole millions, as the sheet shows it: the cell behind it may have more digits.
+/// A flow in whole millions, as the sheet displays it; the cell may hold more digits.
 fn millions(cell: &Cell<'_>, category: &Category) -> Result<Option<i64>, Fault> {
     let number = match cell {
         Cell::Number(number) => Some(*number),
@@ -264,7 +264,7 @@ fn number(text: &str) -> Option<f64> {
         _ => text.strip_prefix('\u{2212}').map_or((false, text), |digits| (true, digits)),
     };
     let digits = trimmed(digits).trim_start_matches('$');
-    // Digits since the last comma, and whether there was one; none are counted behind the point.
+    // Digits since the last comma, if there was one; decimals are not counted.
     let (mut group, mut is_grouped, mut is_part) = (0, false, false);
     let is_group = |group: usize, is_grouped: bool| if is_grouped { group == 3 } else { group > 0 };
     let (mut plain, mut length, mut whole) = ([0; MAX_NUMBER_BYTES], 0, 0_u64);
@@ -295,7 +295,7 @@ fn number(text: &str) -> Option<f64> {
     Some(if is_negative { -number } else { number })
 }
 
-/// What the records of a file have in common.
+/// What all records of a file share.
 pub(super) struct Table<'a> {
     pub(super) request: &'a Request<'a>,
     pub(super) report: Text,
@@ -303,7 +303,7 @@ pub(super) struct Table<'a> {
 }
 
 impl Table<'_> {
-    /// The page that the rows are; None when they have no section under a header.
+    /// Reads the rows; None if they have no section below a header.
     pub(super) fn read(&self, rows: Vec<Row<'_>>) -> Result<Option<Parsed>, PageError> {
         let mut rows = rows.into_iter();
         let mut header = Header::default();
@@ -327,11 +327,11 @@ impl Table<'_> {
     }
 }
 
-/// What is below the header.
+/// The sections below the header.
 struct Body<'a> {
     table: &'a Table<'a>,
     columns: Columns,
-    /// Frequency of the section; None behind its footnotes.
+    /// Frequency of the section; None after its footnotes have begun.
     section: Option<&'static str>,
     parsed: Parsed,
     seen: Seen<(&'static str, NaiveDate)>,
@@ -389,7 +389,7 @@ impl Body<'_> {
     }
 }
 
-/// Words alone in a row, and no date that is only garbled.
+/// Whether a row holds only words, and not just a garbled date.
 fn is_footnote(row: &Row<'_>) -> bool {
     row.only_text().is_some_and(|text| text.contains(char::is_alphabetic))
 }
@@ -400,75 +400,4 @@ fn bad_date(row: &Row<'_>) -> Fault {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(cells: &[(usize, &'static str)]) -> Row<'static> {
-        let cells = cells.iter().map(|(column, text)| (*column, Cell::Text(Cow::Borrowed(*text)))).collect();
-        Row { number: 1, cells, epoch: None, line: None }
-    }
-
-    #[test]
-    fn a_flow_is_read_with_its_commas_brackets_and_signs() {
-        let read =
-            [("1,234", 1234.0), ("-1,234,567", -1_234_567.0), ("(5)", -5.0), ("\u{2212}12", -12.0), ("1234.5", 1234.5)];
-        for (text, expected) in read {
-            assert_eq!(number(text), Some(expected), "{text}");
-        }
-        for text in ["", "x", "1,23", ",123", "1,2345", "12 34", "1e3", "--1", "(1", "1.2.3", "NaN", "inf", "1_000"] {
-            assert_eq!(number(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_stands_for_nothing_is_no_flow() {
-        for text in ["-", "N/A", " – ", "."] {
-            assert_eq!(millions(&Cell::Text(text.into()), &CATEGORIES[0]), Ok(None), "{text}");
-        }
-        assert!(millions(&Cell::Number(f64::NAN), &CATEGORIES[0]).is_err());
-        assert_eq!(millions(&Cell::Number(-0.4), &CATEGORIES[0]), Ok(Some(0)));
-    }
-
-    #[test]
-    fn a_section_begins_with_its_name_and_a_footnote_does_not() {
-        let named = |text| section(&row(&[(0, text)]));
-        assert_eq!(named("Monthly fund flows"), Some("monthly"));
-        assert_eq!(named("Estimated weekly fund flows "), Some("weekly"));
-        assert_eq!(named("ESTIMATED WEEKLY NET ISSUANCE"), Some("weekly"));
-        assert_eq!(named("Note: Weekly fund flows are estimates"), None);
-        assert_eq!(named("Weekly fund flows are estimates based on what most funds report to us"), None);
-        assert_eq!(named("Actual flows"), None);
-        assert_eq!(section(&row(&[(0, "Monthly fund flows"), (3, "1")])), None);
-    }
-
-    fn columns(rows: &[&[(usize, &'static str)]]) -> Option<[Option<usize>; 9]> {
-        let mut header = Header::default();
-        rows.iter().for_each(|cells| header.add(&row(cells)));
-        header.columns().map(|columns| columns.0)
-    }
-
-    #[test]
-    fn columns_are_found_by_their_words_wherever_they_are() {
-        let one_row: &[_] =
-            &[(0, "Date"), (2, "Total equity"), (3, "Domestic equity"), (4, "Municipal bonds"), (5, "TOTAL")];
-        assert_eq!(columns(&[one_row]), Some([Some(5), Some(2), Some(3), None, None, None, None, Some(4), None]));
-        let two_rows: [&[_]; 2] =
-            [&[(0, "Date"), (1, "Total"), (3, "Bond")], &[(3, "Total"), (5, "Taxable"), (7, "Bond funds")]];
-        assert_eq!(columns(&two_rows), Some([Some(1), None, None, None, None, Some(3), Some(5), None, None]));
-    }
-
-    #[test]
-    fn a_column_finer_than_a_category_is_none() {
-        let rows: [&[_]; 2] =
-            [&[(0, "Date"), (1, "Total"), (3, "Domestic"), (5, "World")], &[(3, "Large cap"), (5, "Total world")]];
-        assert_eq!(columns(&rows), Some([Some(1), None, None, Some(5), None, None, None, None, None]));
-    }
-
-    #[test]
-    fn titles_are_no_header() {
-        let rows: [&[_]; 2] = [&[(0, "Total bond and equity flows")], &[(0, "Released"), (1, "Total")]];
-        assert_eq!(columns(&rows), None);
-        let dated: [&[_]; 2] = [&[(0, "Flows"), (1, "11/18/2026")], &[(0, "Date"), (1, "Total"), (2, "Hybrid")]];
-        assert!(columns(&dated).is_some());
-    }
-}
+mod tests;

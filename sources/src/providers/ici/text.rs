@@ -1,4 +1,4 @@
-//! The same table saved as text, with tabs or commas between the columns.
+//! The same table as text, separated by tabs or commas.
 
 use std::borrow::Cow;
 
@@ -10,13 +10,13 @@ use crate::parse::lines::text_lines;
 use crate::parse::value::trimmed;
 use crate::response::PageError;
 
-/// Most columns that are read, as many as an `.xls` has.
+/// Most columns, as many as an `.xls` has.
 const MAX_COLUMNS: usize = 256;
 
-/// Cells of a row as ICI writes it, with an empty one between each two: an estimate, so that a row need not grow.
+/// Cells of a row as ICI writes it, every other one empty: an estimate, to reserve room.
 const ROOM: usize = 20;
 
-/// The rows of a file that have cells.
+/// The non-empty rows of a file.
 pub(super) fn rows(body: &[u8]) -> Result<Vec<Row<'_>>, PageError> {
     let body = without_bom(body);
     let delimiter = if memchr(b'\t', body).is_some() { b'\t' } else { b',' };
@@ -28,7 +28,7 @@ pub(super) fn rows(body: &[u8]) -> Result<Vec<Row<'_>>, PageError> {
         let is_whole = line.ends_with(b"\n");
         let cells = match text {
             Some(text) => cells(text, delimiter, Cow::Borrowed),
-            // What cannot be read in a line that is no text is none of its numbers.
+            // Invalid UTF-8 can only be in a text cell, never in a number.
             None => cells(&String::from_utf8_lossy(line), delimiter, |cell| Cow::Owned(cell.to_owned())),
         };
         if !cells.is_empty() {
@@ -38,7 +38,7 @@ pub(super) fn rows(body: &[u8]) -> Result<Vec<Row<'_>>, PageError> {
     Ok(rows)
 }
 
-/// The cells of a line that are not empty, with their columns.
+/// The non-empty cells of a line, with their columns.
 fn cells<'a, 'b>(line: &'b str, delimiter: u8, keep: impl Fn(&'b str) -> Cow<'a, str>) -> Vec<(usize, Cell<'a>)> {
     let line = line.strip_suffix('\n').unwrap_or(line);
     let line = line.strip_suffix('\r').unwrap_or(line);
@@ -67,7 +67,7 @@ fn bare(line: &str, delimiter: u8) -> (&str, Option<&str>) {
     }
 }
 
-/// The same of a cell in quotes, in which two of them are one; None when there is none that ends in this line.
+/// The same for a quoted cell, in which doubled quotes are one; None if the quote is not closed in this line.
 fn quoted(line: &str, delimiter: u8) -> Option<(&str, Option<&str>)> {
     let text = line.strip_prefix('"')?;
     let bytes = text.as_bytes();

@@ -1,4 +1,4 @@
-//! Parquet: columns that are not nested, row group by row group.
+//! Parquet: flat columns, row group by row group.
 
 use contract::Decimal;
 use contract::validate::MAX_TEXT_BYTES;
@@ -20,17 +20,17 @@ use crate::response::{PageError, Parsed, Request};
 mod pages;
 mod thrift;
 
-/// Bytes of texts after which a page ends: a few bytes of a file can stand for as many as they like.
+/// Bytes of text after which a page ends: a few compressed bytes can stand for any number.
 const PAGE_TEXT_BYTES: usize = 8 << 20;
 /// Most rows of a file, for the same reason.
 const MAX_ROWS: u64 = 100_000_000;
 /// Longest metadata: thousands of column chunks.
 const MAX_METADATA_BYTES: usize = 4 << 20;
-/// Most bytes of a row group's wanted columns, unpacked: eight times the largest file.
+/// Most bytes of a row group's wanted columns after decompression: eight times the largest file.
 const MAX_GROUP_BYTES: i64 = 512 << 20;
-/// Deepest nesting of columns: of those that are not wanted, as nested ones are not read.
+/// Deepest nesting of columns. Nested columns are not read, but may be in the file.
 const MAX_DEPTH: usize = 32;
-/// What a file begins and ends with.
+/// First and last bytes of a file.
 const MAGIC: &[u8] = b"PAR1";
 /// The length of the metadata, and the magic at the end.
 const FOOTER_BYTES: usize = 8;
@@ -42,7 +42,7 @@ pub(super) fn path(item: &str, _offset: u64) -> Result<String, PageError> {
 pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     let item = Item::parse(request.item)?;
     let metadata = metadata(body)?;
-    // The library asserts here and there what only a damaged file can break; nothing of ours is left half done by that.
+    // The library has assertions that a damaged file can break. A panic leaves none of our state half changed.
     let outcome = caught(|| rows(request, &item, body, metadata));
     outcome.unwrap_or_else(|| Err(unreadable("the file contradicts itself")))
 }
@@ -51,7 +51,7 @@ fn unreadable(reason: impl std::fmt::Display) -> PageError {
     PageError::Skip(format!("the Parquet file cannot be read: {}", excerpt(reason.to_string().as_bytes())))
 }
 
-/// What the end of the file says of it, as it stands there.
+/// The metadata at the end of the file, as bytes.
 fn metadata(body: &[u8]) -> Result<&[u8], PageError> {
     let metadata = body.strip_prefix(MAGIC).and_then(|rest| {
         let (rest, footer) = rest.split_at_checked(rest.len().checked_sub(FOOTER_BYTES)?)?;
@@ -59,7 +59,7 @@ fn metadata(body: &[u8]) -> Result<&[u8], PageError> {
         let start = rest.len().checked_sub(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
         (magic == MAGIC).then(|| &rest[start..])
     });
-    // It may be written at this moment: the end comes last.
+    // A file that is being written has no end yet.
     let metadata = metadata.ok_or_else(|| PageError::Retry("not a whole Parquet file".to_owned()))?;
     if metadata.len() > MAX_METADATA_BYTES {
         return Err(unreadable(format_args!("its metadata has more than {MAX_METADATA_BYTES} bytes")));
@@ -81,7 +81,7 @@ fn rows(request: &Request<'_>, item: &Item, body: &[u8], metadata: &[u8]) -> Res
     let total = total.filter(|total| *total <= MAX_ROWS);
     let total = total.ok_or_else(|| unreadable(format_args!("it has more than {MAX_ROWS} rows: divide it")))?;
     let end = total.min(request.offset.saturating_add(PAGE_ROWS as u64));
-    // What a file says of itself is not believed: a page grows with its rows.
+    // The number of rows in the metadata is not trusted: a page grows with its rows.
     let mut page = Page::new(item, request, 0);
     let (mut first, mut texts) = (0, 0);
     for group in metadata.row_groups() {
@@ -105,10 +105,10 @@ fn rows(request: &Request<'_>, item: &Item, body: &[u8], metadata: &[u8]) -> Res
     page.done((end < total).then_some(end))
 }
 
-/// For each slot of the item the column.
+/// The column of each slot of the item.
 fn places(item: &Item, metadata: &ParquetMetaData) -> Result<Vec<Option<usize>>, PageError> {
     let columns = metadata.file_metadata().schema_descr().columns();
-    // Of a nested column the name of the outermost one, which comes once for each of its parts.
+    // A nested column counts under its outermost name, once for each leaf.
     let name = |column: &ColumnDescriptor| column.path().parts().first().cloned().unwrap_or_default();
     let mut names: Vec<String> = Vec::with_capacity(columns.len());
     let mut firsts = Vec::with_capacity(columns.len());
@@ -160,10 +160,10 @@ fn columns(
     places.iter().map(|place| place.map(column).transpose()).collect()
 }
 
-/// Values of a column in some rows.
+/// Values of a column in a range of rows.
 struct Column {
     values: Values,
-    /// Of each row the place of its value; None when no row is null, so that they are the same.
+    /// Index of the value of each row; None if no row is null and both are equal.
     places: Option<Vec<Option<u32>>>,
     meaning: Meaning,
 }
@@ -179,20 +179,20 @@ enum Values {
     Fixed(Vec<FixedLenByteArray>),
 }
 
-/// What the values of a column mean.
+/// Meaning of the values of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
-    /// What they are.
+    /// Plain values.
     Plain,
     Unsigned,
     Date,
-    /// So many of them are a second.
+    /// A time; that many units are a second.
     Instant(i64),
-    /// The same, on a clock whose zone is not said.
+    /// The same, without a zone.
     Local(i64),
-    /// With so many digits after the point.
+    /// A decimal with that scale.
     Decimal(u32),
-    /// No field has such values.
+    /// Values that no field can hold.
     Other(&'static str),
 }
 
@@ -220,7 +220,7 @@ impl Meaning {
         }
     }
 
-    /// What older writers say.
+    /// The annotation of older writers.
     fn converted(column: &ColumnDescriptor) -> Meaning {
         match column.converted_type() {
             ConvertedType::DATE => Meaning::Date,
@@ -244,7 +244,7 @@ impl Column {
         let bytes = bytes_of(chunk).and_then(|range| body.get(range)).ok_or("it lies outside of the file")?;
         let pages = Pages::new(bytes, chunk.compression(), column.max_def_level() > 0);
         let mut levels = Vec::new();
-        /// Reads the values of a reader whose type is known.
+        /// Reads values with the reader of a physical type.
         macro_rules! read {
             ($reader:expr, $values:path) => {{
                 let mut values = Vec::new();
@@ -282,7 +282,7 @@ impl Column {
         }
     }
 
-    /// Length of a row's text.
+    /// Length of the text of a row.
     fn text_bytes(&self, row: usize) -> usize {
         match (&self.values, self.place(row)) {
             (Values::Bytes(values), Some(place)) => values.get(place).map_or(0, ByteArray::len),
@@ -299,7 +299,7 @@ impl Column {
             Values::Int32(values) if self.meaning == Meaning::Unsigned => values.get(place)?.cast_unsigned().into(),
             Values::Int32(values) => i64::from(*values.get(place)?),
             Values::Int64(values) => *values.get(place)?,
-            // Only instants were ever written in 96 bits.
+            // 96 bits were only ever used for instants.
             Values::Int96(values) => return Some(Cell::Instant(values.get(place)?.to_micros())),
             Values::Bool(values) => return Some(Cell::Text(values.get(place)?.to_string().into())),
             Values::Float(values) => return Some(Cell::Number(f64::from(*values.get(place)?))),
@@ -340,10 +340,10 @@ impl Column {
     }
 }
 
-/// Where the pages of a column are.
+/// The range of bytes of a column chunk.
 fn bytes_of(chunk: &ColumnChunkMetaData) -> Option<std::ops::Range<usize>> {
     let data = usize::try_from(chunk.data_page_offset()).ok()?;
-    // Some writers say 0 for none.
+    // Some writers write 0 for no dictionary.
     let dictionary = chunk.dictionary_page_offset().and_then(|at| usize::try_from(at).ok()).filter(|at| *at > 0);
     let start = dictionary.map_or(data, |dictionary| dictionary.min(data));
     Some(start..start.checked_add(usize::try_from(chunk.compressed_size()).ok()?)?)
@@ -352,7 +352,7 @@ fn bytes_of(chunk: &ColumnChunkMetaData) -> Option<std::ops::Range<usize>> {
 fn micros(number: i64, units: i64) -> i64 {
     match units {
         1_000_000_000 => number.div_euclid(1_000),
-        // What is too large for a time is too large for a date as well, and refused there.
+        // A number too large for a time is also too large for a date, and refused there.
         units => number.saturating_mul(1_000_000 / units),
     }
 }
@@ -364,7 +364,7 @@ fn decimal(number: i128, scale: u32) -> Cell<'static> {
     }
 }
 
-/// A number in two's complement, the highest byte first.
+/// A big-endian number in two's complement.
 fn whole(bytes: &[u8]) -> Option<i128> {
     let first = *bytes.first().filter(|_| bytes.len() <= size_of::<i128>())?;
     let fill = if first < 0x80 { 0 } else { -1 };
@@ -372,110 +372,4 @@ fn whole(bytes: &[u8]) -> Option<i128> {
 }
 
 #[cfg(test)]
-mod tests {
-    use contract::Record;
-    use contract::records::{Company, OhlcvBar};
-
-    use super::*;
-    use crate::fixture::{at, bars, date, parse as parse_file, rejects, request};
-    use crate::providers::file::SOURCE;
-
-    const ITEM: &str = "bars.parquet?ohlcv_bar&ts_start=t&bar_interval:=1m";
-
-    fn fixture(name: &str) -> Vec<u8> {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/file/parquet");
-        std::fs::read(folder.join(name)).unwrap()
-    }
-
-    #[test]
-    fn typed_columns_are_read_as_what_they_mean() {
-        let parsed = parse_file(&SOURCE, "parquet", &format!("{ITEM}.parquet")).unwrap();
-        let bars: Vec<&OhlcvBar> = bars(&parsed);
-        assert_eq!((bars.len(), rejects(&parsed), parsed.next_offset), (300, vec![], None));
-        assert_eq!((bars[0].symbol.as_str(), bars[0].ts_start), ("AAPL", at("2024-07-01T13:30:00Z")));
-        assert_eq!((bars[0].trading_date, bars[0].close, bars[0].volume), (date("2024-07-01"), 100.25, Some(1000.0)));
-        assert_eq!((bars[1].open, bars[2].open), (None, Some(102.0)));
-        assert_eq!((bars[299].symbol.as_str(), bars[299].close), ("MSFT", 399.25));
-        assert_eq!(bars[299].known_at, at("2024-07-02T00:00:00Z"));
-    }
-
-    #[test]
-    fn every_compression_and_version_of_pages_gives_the_same() {
-        let first = parse_file(&SOURCE, "parquet", &format!("{ITEM}.parquet")).unwrap();
-        for name in ["gzip_v2", "zstd", "lz4_plain", "none_delta"] {
-            let other = parse_file(&SOURCE, "parquet", &format!("{ITEM}~{name}.parquet")).unwrap();
-            assert!(other == first, "{name}: {:?}", rejects(&other));
-        }
-    }
-
-    #[test]
-    fn decimals_dates_and_wide_numbers_keep_every_digit() {
-        let parsed = parse_file(&SOURCE, "parquet", "companies.parquet?company&listed_on=listed.parquet").unwrap();
-        let Record::Company(company) = &parsed.records[0] else { panic!("{parsed:?}") };
-        let Company { market_cap, shares_outstanding, listed_on, employees, .. } = &**company;
-        assert_eq!(market_cap.unwrap().to_string(), "3400000000000.123456789");
-        assert_eq!(
-            (shares_outstanding.unwrap().to_string(), *listed_on),
-            ("-12.5".to_owned(), Some(date("1980-12-12")))
-        );
-        assert_eq!(
-            (*employees, company.former_names.as_slice()),
-            (Some(164_000), ["A".to_owned(), "B".to_owned()].as_slice())
-        );
-        assert_eq!(
-            rejects(&parsed)[0],
-            ("kind", "row 2: `market_cap`: a decimal with more than 28 digits cannot be read")
-        );
-        assert_eq!(
-            parsed.rejects[0].fragment,
-            br#"{"symbol":"B","name":"Big","employees":"1","market_cap":"a decimal with more than 28 digits"}"#
-        );
-    }
-
-    #[test]
-    fn a_nested_column_is_refused_by_name_and_left_out_where_it_is_not_wanted() {
-        let body = fixture("nested.parquet?news_article&symbols=tickers~error_nested.parquet");
-        let refused = parse(&request("nested.parquet?news_article&symbols=tickers"), &body).unwrap_err();
-        assert_eq!(refused, PageError::Skip("the column `tickers` is nested, which is not read".to_owned()));
-        let parsed = parse(&request("nested.parquet?news_article"), &body).unwrap();
-        assert_eq!(parsed.records.len(), 2);
-    }
-
-    #[test]
-    fn rows_are_read_from_any_offset_on() {
-        let body = fixture(&format!("{ITEM}.parquet"));
-        let whole = parse(&request(ITEM), &body).unwrap().records;
-        for offset in [0, 1, 99, 100, 101, 250, 299, 300, 1000] {
-            let part = parse(&Request { offset, ..request(ITEM) }, &body).unwrap();
-            assert!(part.records == whole[whole.len().min(offset as usize)..], "{offset}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_cut_off_or_damaged_gives_an_error_or_other_values() {
-        let body = fixture(&format!("{ITEM}.parquet"));
-        for end in 0..body.len() {
-            assert!(parse(&request(ITEM), &body[..end]).is_err(), "{end}");
-        }
-        let mut damaged = body.clone();
-        for at in 0..body.len() {
-            for byte in [0, 0x7f, 0xff, body[at] ^ 0x10] {
-                damaged[at] = byte;
-                let _ = parse(&request(ITEM), &damaged);
-            }
-            damaged[at] = body[at];
-        }
-    }
-
-    #[test]
-    fn numbers_in_bytes_are_twos_complement() {
-        for number in [0, 1, -1, 127, 128, -128, -129, i128::MAX, i128::MIN] {
-            let bytes = number.to_be_bytes();
-            assert_eq!(whole(&bytes), Some(number));
-            if i128::from(number as i16) == number {
-                assert_eq!(whole(&bytes[14..]), Some(number));
-            }
-        }
-        assert_eq!((whole(&[]), whole(&[1; 17])), (None, None));
-    }
-}
+mod tests;

@@ -1,4 +1,5 @@
-//! The pages of a column, unpacked within limits: the sizes that a file names are believed only as far as they may go.
+//! The pages of a column, decompressed within limits. We decompress them and not the library, as the library trusts the
+//! sizes that a file names.
 
 use std::io::Read as _;
 
@@ -8,11 +9,11 @@ use parquet::errors::{ParquetError, Result};
 
 use super::thrift::{STRUCT, Thrift, numbers};
 
-/// Largest page, unpacked: writers make pages of about 1 MiB, some one of a whole row group.
+/// Largest page after decompression: most writers make pages of about 1 MiB, some one page of a whole row group.
 const MAX_PAGE_BYTES: usize = 64 << 20;
-/// Largest dictionary, whose values take up to ten times as much when they are spread out; writers stop at 1 or 2 MiB.
+/// Largest dictionary: writers stop at 1 or 2 MiB. In memory its values take up to ten times as much.
 const MAX_DICTIONARY_BYTES: usize = 8 << 20;
-/// Bytes of the length before each text, the least that a dictionary has for a value.
+/// Bytes of the length before each text, the least that a dictionary needs for a value.
 const MIN_VALUE_BYTES: usize = 4;
 
 /// Types of pages.
@@ -22,23 +23,23 @@ const DATA_V2: i64 = 3;
 
 /// The pages of one column in one row group.
 pub(super) struct Pages {
-    /// As they are in the file.
+    /// The pages, as in the file.
     chunk: Vec<u8>,
     at: usize,
     compression: Compression,
-    /// Whether values can be null, and levels stand before them.
+    /// Whether values can be null, so that definition levels precede them.
     has_levels: bool,
     has_dictionary: bool,
 }
 
-/// What stands before a page.
+/// The header of a page.
 struct Header {
     of: i64,
     unpacked: usize,
-    /// Where it is in the chunk.
+    /// Offset of the page in the chunk.
     start: usize,
     end: usize,
-    /// The numbers of the header of its type.
+    /// The numbers of its type-specific header.
     numbers: [Option<i64>; 9],
 }
 
@@ -54,7 +55,7 @@ fn odd(what: &str) -> ParquetError {
 }
 
 impl Pages {
-    /// Of that part of the file.
+    /// The pages of a column chunk.
     pub(super) fn new(chunk: &[u8], compression: Compression, has_levels: bool) -> Pages {
         Pages { chunk: chunk.to_vec(), at: 0, compression, has_levels, has_dictionary: false }
     }
@@ -118,7 +119,7 @@ impl Pages {
         }
     }
 
-    /// A page whose levels are never packed.
+    /// A page of the second version, whose levels are never compressed.
     fn page_v2(&self, header: &Header) -> Result<Page> {
         let packed = &self.chunk[header.start..header.end];
         let (num_values, encoding) = (header.number(1)?, encoding(header.number(4)?)?);
@@ -147,7 +148,7 @@ impl Pages {
         })
     }
 
-    /// Refuses values that would have more memory set aside than their page can fill.
+    /// Refuses a count of values for which the library would reserve more memory than the page can fill.
     fn check(&self, encoding: Encoding, num_values: u32, values: &[u8]) -> Result<()> {
         match encoding {
             Encoding::PLAIN | Encoding::RLE | Encoding::BYTE_STREAM_SPLIT | Encoding::DELTA_BINARY_PACKED => Ok(()),
@@ -177,7 +178,7 @@ impl PageReader for Pages {
     fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
         let Some(header) = self.header()? else { return Ok(None) };
         let is_dict = header.of == DICTIONARY;
-        // A column that is not nested has a value in each row.
+        // A flat column has a value in each row.
         let rows = if is_dict { None } else { Some(header.number(1)? as usize) };
         Ok(Some(PageMetadata { num_rows: rows, num_levels: rows, is_dict }))
     }
@@ -202,7 +203,7 @@ impl Iterator for Pages {
     }
 }
 
-/// Bytes of the levels that a page of the first version begins with.
+/// Bytes of the levels at the beginning of a page of the first version.
 fn levels_of(page: &[u8]) -> Result<usize> {
     let levels = page.first_chunk().map(|length| u32::from_le_bytes(*length) as usize + size_of::<u32>());
     levels.filter(|levels| *levels <= page.len()).ok_or_else(|| odd("a page is shorter than its levels"))
@@ -222,13 +223,13 @@ fn encoding(number: u32) -> Result<Encoding> {
     })
 }
 
-/// Unpacks exactly so many bytes.
+/// Decompresses exactly `size` bytes.
 fn unpacked(compression: Compression, packed: &[u8], length: usize) -> Result<Vec<u8>> {
     let wrong = || odd("a page has another length than it says");
     if length > MAX_PAGE_BYTES {
         return Err(ParquetError::General(format!("a page has more than {MAX_PAGE_BYTES} bytes")));
     }
-    // A page without any value need not be packed.
+    // A page without values may be stored uncompressed.
     if length == 0 {
         return Ok(Vec::new());
     }

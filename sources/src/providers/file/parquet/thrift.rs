@@ -1,8 +1,8 @@
-//! As much of Thrift's compact protocol as it takes to look at what a Parquet file says of itself before it is believed.
+//! The part of Thrift's compact protocol that is needed to check a Parquet file's metadata before the library reads it.
 
 /// Deepest nesting that is skipped.
 const MAX_DEPTH: usize = 32;
-/// Types of fields; 1 and 2 are booleans that are their own value.
+/// Types of fields; 1 and 2 are the booleans true and false.
 const TRUE: u8 = 1;
 const FALSE: u8 = 2;
 const BYTE: u8 = 3;
@@ -14,7 +14,7 @@ const MAP: u8 = 11;
 /// A struct within a struct.
 pub(super) const STRUCT: u8 = 12;
 
-/// What is left to read. Every method gives None for what is cut off or malformed.
+/// The bytes left to read. Every method returns None if they are cut off or malformed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Thrift<'a>(pub(super) &'a [u8]);
 
@@ -46,7 +46,7 @@ impl Thrift<'_> {
         Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
     }
 
-    /// Id and type of a struct's next field, `last` being the id before it; the inner None at its end.
+    /// Id and type of a struct's next field; `last` is the previous id. The inner None marks the end of the struct.
     pub(super) fn field(&mut self, last: &mut i64) -> Option<Option<(i64, u8)>> {
         let byte = self.byte()?;
         if byte == 0 {
@@ -116,7 +116,7 @@ impl Thrift<'_> {
         }
     }
 
-    /// A boolean has a byte where it is no field.
+    /// Outside of a struct, a boolean has a byte.
     fn skip_item(&mut self, of: u8, depth: usize) -> Option<()> {
         match of {
             TRUE | FALSE => self.bytes(1),
@@ -142,9 +142,9 @@ pub(super) fn numbers(thrift: &mut Thrift<'_>) -> Option<[Option<i64>; 9]> {
     Some(found)
 }
 
-/// Whether the columns of a file are nested no deeper than that, by its metadata.
+/// Whether no column of a file is nested deeper than `most`, by its metadata.
 ///
-/// What builds the tree of the columns calls itself for each level, without a limit.
+/// The library builds the tree of columns recursively, without a limit.
 pub(super) fn is_shallow(metadata: &[u8], most: usize) -> Option<bool> {
     const SCHEMA: i64 = 2;
     const CHILDREN: usize = 5;
@@ -156,7 +156,7 @@ pub(super) fn is_shallow(metadata: &[u8], most: usize) -> Option<bool> {
             None => return None,
         }
     };
-    // How many children are still to come, of each one on the way to the element at hand.
+    // The number of children still to come, for each ancestor of the current element.
     let mut missing: Vec<u64> = Vec::new();
     for _ in 0..count {
         let numbers = if of == STRUCT { numbers(&mut thrift)? } else { return None };
