@@ -215,7 +215,7 @@ async fn a_providers_own_address_never_leads_to_this_machine() {
     let port = stub.base.rsplit_once(':').unwrap().1;
     let client = http::client(source("cboe").unwrap(), SHORT, true, &Authorities::default()).unwrap();
     let error = client.get(format!("https://localhost:{port}/x")).send().await.map_err(transport::failed).unwrap_err();
-    let expected = "`localhost` leads to no address of the internet";
+    let expected = "`localhost` has no address on the internet";
     assert!(matches!(&error, PageError::Retry(text) if text.contains(expected)), "{error:?}");
     assert!(stub.requests().is_empty());
 }

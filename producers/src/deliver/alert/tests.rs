@@ -115,7 +115,7 @@ async fn a_process_that_is_killed_between_the_third_failure_and_the_line_leaves_
     .await;
     assert_eq!(taken(&log), []);
     process(folder.path(), &health, async |alerts: &mut Alerts<'_>| {
-        assert_eq!(taken(&log), [alert("SKEW"), alert("VIX")]);
+        assert_eq!(taken(&log), [alert("VIX"), alert("SKEW")]);
         assert!(is_failing(&health, 2));
         ended(alerts, "VIX", false).await;
         // Killed as well before it logs that this one is answered.
