@@ -92,7 +92,7 @@ fn refusal(code: Option<i64>, words: &str) -> PageError {
 fn markup(body: &[u8]) -> PageError {
     let head = String::from_utf8_lossy(&body[..body.len().min(MAX_HEAD_BYTES)]).to_ascii_lowercase();
     let title = head.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>")).map(|(title, _)| title);
-    let text = format!("expected JSON, received a page: `{}`", excerpt(body));
+    let text = format!("expected JSON, received HTML: `{}`", excerpt(body));
     match title {
         Some(title) if title.contains("not found") || title.contains("forbidden") => PageError::Skip(text),
         _ => PageError::Retry(text),

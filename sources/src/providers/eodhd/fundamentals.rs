@@ -54,7 +54,7 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
 }
 
 fn unknown(body: &[u8]) -> PageError {
-    PageError::Retry(format!("the response has no section that is known: `{}`", excerpt(body)))
+    PageError::Retry(format!("the response has no known section: `{}`", excerpt(body)))
 }
 
 fn add_insiders(page: &mut Page<'_>, sections: &Sections<'_>) -> Result<(), PageError> {
@@ -63,9 +63,9 @@ fn add_insiders(page: &mut Page<'_>, sections: &Sections<'_>) -> Result<(), Page
         Insiders::Section(raw) => page.entries(Some(raw), format_args!("InsiderTransactions"))?,
         Insiders::Answer(root) => named(root),
     };
-    let mut seen = HashSet::new();
+    let mut keys = HashSet::new();
     for (key, raw) in lines {
-        let line = Object::row(raw).and_then(|row| insiders::flat(page.request, &row, &mut seen));
+        let line = Object::row(raw).and_then(|row| insiders::flat(page.request, &row, &mut keys));
         page.keep(line.map(|line| Some(line.into())), format_args!("InsiderTransactions `{key}`"), raw.get());
     }
     Ok(())

@@ -112,7 +112,7 @@ impl<'a> Sections<'a> {
         match self.general.text("Code").ok().flatten() {
             Some(code) if !code.eq_ignore_ascii_case(asked) => {
                 let code = excerpt(code.as_bytes());
-                Err(PageError::Skip(format!("asked for `{}`, the provider answered for `{code}`", request.item)))
+                Err(PageError::Skip(format!("requested `{}`, the response is for `{code}`", request.item)))
             }
             _ => Ok(()),
         }

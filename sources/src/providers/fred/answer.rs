@@ -45,7 +45,7 @@ impl<'a> Answer<'a> {
     pub(super) fn check(&self, name: &str, allowed: &[&str]) -> Result<(), PageError> {
         match self.text(name) {
             Some(text) if !allowed.contains(&text) => Err(PageError::Skip(format!(
-                "asked for `{name}` `{}`, the provider answered for `{}`",
+                "requested `{name}` `{}`, the response is for `{}`",
                 allowed.join("` or `"),
                 excerpt(text.as_bytes())
             ))),

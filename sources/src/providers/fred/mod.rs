@@ -15,7 +15,7 @@ use contract::Text;
 use contract::records::{Observation, Series};
 
 use crate::parse::body::excerpt;
-use crate::parse::duplicates::Seen;
+use crate::parse::duplicates::Keys;
 use crate::parse::fault::Fault;
 use crate::parse::value::{Object, absent, finite, scalar};
 use crate::response::{PageError, Parsed, Request};
@@ -62,7 +62,7 @@ pub const SOURCE: Source = Source {
         },
         Endpoint {
             name: "series",
-            doc: "What a series means: title, frequency, units, seasonal adjustment, notes",
+            doc: "Metadata of a series: title, frequency, units, seasonal adjustment, notes",
             datasets: &["series"],
             item: "series id, e.g. `GDP`",
             known_at: "`last_updated` of the series",
@@ -74,7 +74,7 @@ pub const SOURCE: Source = Source {
         },
         Endpoint {
             name: "vintages",
-            doc: "Every value of a series that ever was the published one (ALFRED); refused for more than 2,000 vintages",
+            doc: "Every value of a series that was ever published (ALFRED); refused for more than 2,000 vintages",
             datasets: &["observation_vintage"],
             item: "series id, e.g. `GDP`",
             known_at: "00:00 UTC of `realtime_start`; of a replaced value, of the day after `realtime_end`",
@@ -135,9 +135,9 @@ fn parse_observations(request: &Request<'_>, body: &[u8]) -> Result<Parsed, Page
     let answer = Answer::read(body, "observations")?;
     check_observations(&answer, &["1"])?;
     let mut parsed = answer.page(request);
-    let (series_id, mut seen) = (Text::from(request.item), Seen::with_capacity(answer.rows.len()));
+    let (series_id, mut keys) = (Text::from(request.item), Keys::with_capacity(answer.rows.len()));
     for row in &answer.rows {
-        match observation(request, row, &series_id, &mut seen) {
+        match observation(request, row, &series_id, &mut keys) {
             Ok(observation) => parsed.records.push(observation.into()),
             Err(fault) => parsed.rejects.push(fault.reject(row.sent().as_bytes())),
         }
@@ -155,13 +155,13 @@ fn observation(
     request: &Request<'_>,
     row: &Row<'_>,
     series_id: &Text,
-    seen: &mut Seen<NaiveDate>,
+    keys: &mut Keys<NaiveDate>,
 ) -> Result<Observation, Fault> {
     let row = Object::row(row.raw())?;
     let observation_date = row.needed_date("date")?;
     let value = value_of(&row)?;
-    if !seen.insert(observation_date) {
-        let reason = format!("{observation_date} is in the page already: only vintages have a date several times");
+    if !keys.insert(observation_date) {
+        let reason = format!("{observation_date} is already in the page: only vintages have a date several times");
         return Err(Fault("duplicate", reason));
     }
     Ok(Observation {
@@ -202,7 +202,7 @@ fn parse_series(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError>
         Ok(series) => parsed.records.push(series.into()),
         Err(fault) => parsed.rejects.push(fault.reject(first.sent().as_bytes())),
     }
-    let fault = || Fault("duplicate", "is a second series in the answer for one".to_owned());
+    let fault = || Fault("duplicate", "is a second series in the response for one".to_owned());
     parsed.rejects.extend(others.iter().map(|other| fault().reject(other.sent().as_bytes())));
     Ok(parsed)
 }
@@ -210,7 +210,7 @@ fn parse_series(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError>
 /// Refuses the response of another series: its records would be under a wrong id.
 fn other_series(request: &Request<'_>, id: &str) -> PageError {
     let id = excerpt(id.as_bytes());
-    PageError::Skip(format!("asked for series `{}`, the provider answered for `{id}`: write its id so", request.item))
+    PageError::Skip(format!("requested series `{}`, the response is for `{id}`: write the id like that", request.item))
 }
 
 fn series(request: &Request<'_>, said: &Object<'_>) -> Result<Series, Fault> {
