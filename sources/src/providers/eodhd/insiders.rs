@@ -7,7 +7,7 @@ use contract::Text;
 use contract::records::InsiderTransaction;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::answer::{Answer, answer};
+use super::body::{Body, recognise};
 use super::row::{Row, keep};
 use super::rows;
 use super::{NAME, symbol};
@@ -48,14 +48,14 @@ pub(super) fn path(item: &str, offset: u64) -> Result<String, PageError> {
 
 /// Reads either feed.
 pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
-    let answer = answer(body)?;
-    if let Answer::Object(object) = &answer
+    let recognised = recognise(body)?;
+    if let Body::Object(object) = &recognised
         && let Some(forms) = object.raw("data")
     {
         return parse_forms(request, object, forms);
     }
     let mut keys = HashSet::new();
-    rows::each_of(answer, body, |row| {
+    rows::each_of(recognised, body, |row| {
         let Row::Json(row) = row else {
             return Err(Fault("shape", "expected an object, found a line of CSV".to_owned()));
         };
@@ -123,7 +123,7 @@ fn hash(line: &InsiderTransaction, date: String) -> Text {
 }
 
 /// Reads forms 4: each has an accession number and two tables of lines.
-fn parse_forms(request: &Request<'_>, answer: &Object<'_>, forms: Raw<'_>) -> Result<Parsed, PageError> {
+fn parse_forms(request: &Request<'_>, root: &Object<'_>, forms: Raw<'_>) -> Result<Parsed, PageError> {
     let Ok(Bounded(forms)) = serde_json::from_str::<Bounded<Raw<'_>>>(forms.get()) else {
         let found = excerpt(forms.get().as_bytes());
         return Err(PageError::Retry(format!("expected a list of forms, received `{found}`")));
@@ -135,8 +135,8 @@ fn parse_forms(request: &Request<'_>, answer: &Object<'_>, forms: Raw<'_>) -> Re
         }
     }
     let end = request.offset.saturating_add(forms.len() as u64);
-    let total = answer.object("meta").whole("total").ok().flatten().and_then(|total| u64::try_from(total).ok());
-    let is_linked = answer.object("links").raw("next").is_some();
+    let total = root.object("meta").whole("total").ok().flatten().and_then(|total| u64::try_from(total).ok());
+    let is_linked = root.object("links").raw("next").is_some();
     let is_more = !forms.is_empty() && is_linked && total.is_none_or(|total| end < total);
     Ok(Parsed { next_offset: is_more.then_some(end), ..page.parsed })
 }

@@ -17,8 +17,8 @@ use crate::schedule::{Frequency, Kind, Schedule, When, days, hours};
 use crate::source::{Auth, Endpoint, History, LookBack, Quota, Range, Ranged, Source};
 
 mod actions;
-mod answer;
 mod bars;
+mod body;
 mod company;
 mod entries;
 mod fundamentals;

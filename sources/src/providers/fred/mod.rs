@@ -22,14 +22,14 @@ use crate::response::{PageError, Parsed, Request};
 use crate::schedule::{Kind, Schedule, hours};
 use crate::source::{Auth, Endpoint, History, Range, Ranged, Source};
 
-mod answer;
 mod body;
 mod json;
+mod response;
 mod vintages;
 mod xml;
 
-use answer::Answer;
 use body::Row;
+use response::Response;
 
 /// The source.
 pub const SOURCE: Source = Source {
@@ -132,11 +132,11 @@ fn series_id(item: &str) -> Result<&str, PageError> {
 }
 
 fn parse_observations(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
-    let answer = Answer::read(body, "observations")?;
-    check_observations(&answer, &["1"])?;
-    let mut parsed = answer.page(request);
-    let (series_id, mut keys) = (Text::from(request.item), Keys::with_capacity(answer.rows.len()));
-    for row in &answer.rows {
+    let response = Response::read(body, "observations")?;
+    check_observations(&response, &["1"])?;
+    let mut parsed = response.page(request);
+    let (series_id, mut keys) = (Text::from(request.item), Keys::with_capacity(response.rows.len()));
+    for row in &response.rows {
         match observation(request, row, &series_id, &mut keys) {
             Ok(observation) => parsed.records.push(observation.into()),
             Err(fault) => parsed.rejects.push(fault.reject(row.sent().as_bytes())),
@@ -146,9 +146,9 @@ fn parse_observations(request: &Request<'_>, body: &[u8]) -> Result<Parsed, Page
 }
 
 /// Checks that values are in the series' own units and rows in the requested layout.
-fn check_observations(answer: &Answer<'_>, output_types: &[&str]) -> Result<(), PageError> {
-    answer.check("units", &["lin"])?;
-    answer.check("output_type", output_types)
+fn check_observations(response: &Response<'_>, output_types: &[&str]) -> Result<(), PageError> {
+    response.check("units", &["lin"])?;
+    response.check("output_type", output_types)
 }
 
 fn observation(
@@ -192,8 +192,8 @@ fn value_of(row: &Object<'_>) -> Result<Option<f64>, Fault> {
 }
 
 fn parse_series(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
-    let answer = Answer::read(body, "seriess")?;
-    let Some((first, others)) = answer.rows.split_first() else {
+    let response = Response::read(body, "seriess")?;
+    let Some((first, others)) = response.rows.split_first() else {
         return Err(PageError::Skip(format!("the provider has no series `{}`", request.item)));
     };
     let mut parsed = Parsed::default();

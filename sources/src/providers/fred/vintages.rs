@@ -8,8 +8,8 @@ use chrono::NaiveDate;
 use contract::Text;
 use contract::records::{ObservationVintage, SeriesVintage};
 
-use super::answer::Answer;
 use super::body::Row;
+use super::response::Response;
 use super::{NAME, check_observations, series_id, value_of};
 use crate::parse::body::excerpt;
 use crate::parse::duplicates::Keys;
@@ -45,12 +45,12 @@ pub(super) fn dates_path(item: &str, offset: u64) -> Result<String, PageError> {
 }
 
 pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
-    let answer = Answer::read(body, "observations")?;
-    check_observations(&answer, OUTPUT_TYPES)?;
-    let window_end = window_end(&answer)?;
-    let mut parsed = answer.page(request);
-    let (series_id, mut keys) = (Text::from(request.item), Keys::with_capacity(answer.rows.len()));
-    for row in &answer.rows {
+    let response = Response::read(body, "observations")?;
+    check_observations(&response, OUTPUT_TYPES)?;
+    let window_end = window_end(&response)?;
+    let mut parsed = response.page(request);
+    let (series_id, mut keys) = (Text::from(request.item), Keys::with_capacity(response.rows.len()));
+    for row in &response.rows {
         match vintage(request, row, window_end, &series_id, &mut keys) {
             Ok(vintage) => parsed.records.push(vintage.into()),
             Err(fault) => parsed.rejects.push(fault.reject(row.sent().as_bytes())),
@@ -60,9 +60,9 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
 }
 
 /// The last day of a response's window, which must start at FRED's first day.
-fn window_end(answer: &Answer<'_>) -> Result<NaiveDate, PageError> {
-    answer.check("realtime_start", &[FIRST_DAY])?;
-    let end = answer.text("realtime_end").filter(|_| answer.text("realtime_start").is_some());
+fn window_end(response: &Response<'_>) -> Result<NaiveDate, PageError> {
+    response.check("realtime_start", &[FIRST_DAY])?;
+    let end = response.text("realtime_end").filter(|_| response.text("realtime_start").is_some());
     let end = end.ok_or_else(|| PageError::Retry("the response has no `realtime_end`".to_owned()))?;
     end.parse().map_err(|_| {
         PageError::Retry(format!("`realtime_end` `{}` is not a date like `2024-12-31`", excerpt(end.as_bytes())))
@@ -102,14 +102,14 @@ fn vintage(
 }
 
 pub(super) fn parse_dates(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
-    let answer = Answer::read(body, "vintage_dates")?;
+    let response = Response::read(body, "vintage_dates")?;
     // A vintage's number is the index of its date among all.
-    answer.check("sort_order", &["asc"])?;
-    window_end(&answer)?;
-    let mut parsed = answer.page(request);
-    let (series_id, mut keys) = (Text::from(request.item), Keys::with_capacity(answer.rows.len()));
-    let mut number = i64::try_from(answer.offset(request)).unwrap_or(i64::MAX);
-    for row in &answer.rows {
+    response.check("sort_order", &["asc"])?;
+    window_end(&response)?;
+    let mut parsed = response.page(request);
+    let (series_id, mut keys) = (Text::from(request.item), Keys::with_capacity(response.rows.len()));
+    let mut number = i64::try_from(response.offset(request)).unwrap_or(i64::MAX);
+    for row in &response.rows {
         number = number.saturating_add(1);
         match vintage_date(row, &mut keys) {
             Ok(date) => parsed.records.push(series_vintage(request, &series_id, date, number).into()),

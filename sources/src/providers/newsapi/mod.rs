@@ -129,16 +129,16 @@ fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     if is_markup(body) {
         return Err(PageError::Retry(format!("expected JSON, received markup: `{}`", excerpt(body))));
     }
-    let answer: Object<'_> = serde_json::from_slice(without_bom(body)).map_err(|error| not_json(body, &error))?;
-    if let Some(error) = provider_error(&answer) {
+    let root: Object<'_> = serde_json::from_slice(without_bom(body)).map_err(|error| not_json(body, &error))?;
+    if let Some(error) = provider_error(&root) {
         return Err(error);
     }
-    let Some(articles) = answer.raw("articles") else {
+    let Some(articles) = root.raw("articles") else {
         return Err(PageError::Retry(format!("the response has no `articles`: `{}`", excerpt(body))));
     };
     let Bounded(articles): Bounded<Raw<'_>> =
         serde_json::from_str(articles.get()).map_err(|error| not_json(body, &error))?;
-    let total = answer.whole("totalResults").ok().flatten().and_then(|total| u64::try_from(total).ok());
+    let total = root.whole("totalResults").ok().flatten().and_then(|total| u64::try_from(total).ok());
     let mut parsed = Parsed { next_offset: next_offset(request, articles.len(), total), ..Parsed::default() };
     let mut keys = HashSet::with_capacity(articles.len());
     for (index, raw) in articles.into_iter().enumerate() {
@@ -158,8 +158,8 @@ fn not_json(body: &[u8], error: &serde_json::Error) -> PageError {
 }
 
 /// What `"status": "error"` means for the next request; None for another status.
-fn provider_error(answer: &Object<'_>) -> Option<PageError> {
-    let said = |name| answer.text(name).ok().flatten().unwrap_or_default();
+fn provider_error(root: &Object<'_>) -> Option<PageError> {
+    let said = |name| root.text(name).ok().flatten().unwrap_or_default();
     if said("status") != "error" {
         return None;
     }

@@ -47,8 +47,8 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
         return Err(PageError::Retry(format!("the response has no `facts`: `{}`", excerpt(body))));
     }
     // A number, or a text of ten digits.
-    let answered = page.answered.and_then(scalar).unwrap_or_default();
-    check_filer(&cik, &answered)?;
+    let found = page.found.and_then(scalar).unwrap_or_default();
+    check_filer(&cik, &found)?;
     Ok(page.parsed)
 }
 
@@ -58,7 +58,7 @@ struct Page<'p, 'de> {
     cik: Text,
     parsed: Parsed,
     /// The filer that the body names.
-    answered: Option<Raw<'de>>,
+    found: Option<Raw<'de>>,
     has_facts: bool,
     taxonomy: Text,
     concept: Text,
@@ -77,7 +77,7 @@ impl<'p, 'de> Page<'p, 'de> {
             request,
             cik: cik.into(),
             parsed: Parsed::default(),
-            answered: None,
+            found: None,
             has_facts: false,
             taxonomy: Text::default(),
             concept: Text::default(),
@@ -242,7 +242,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_, 'de> {
                     continue;
                 }
                 Level::Body if name == "cik" => {
-                    page.answered = Some(entries.next_value()?);
+                    page.found = Some(entries.next_value()?);
                     continue;
                 }
                 Level::Body | Level::Concept => {

@@ -166,11 +166,11 @@ fn title(page: &str) -> &str {
 }
 
 /// Refuses the response of another filer.
-fn check_filer(asked: &str, answered: &str) -> Result<(), PageError> {
-    if cik(answered).as_deref() == Some(asked) {
+fn check_filer(asked: &str, found: &str) -> Result<(), PageError> {
+    if cik(found).as_deref() == Some(asked) {
         return Ok(());
     }
-    Err(PageError::Skip(format!("requested CIK {asked}, the response is for `{}`", excerpt(answered.as_bytes()))))
+    Err(PageError::Skip(format!("requested CIK {asked}, the response is for `{}`", excerpt(found.as_bytes()))))
 }
 
 /// The latest time at which a filing of that date became public: reports of insiders are accepted until 22:00, which is

@@ -38,8 +38,8 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
         filings(request, &cik, &page, &mut parsed)?;
         return Ok(parsed);
     }
-    let answered = page.text("cik").ok().flatten().unwrap_or_default();
-    check_filer(&cik, &answered)?;
+    let found = page.text("cik").ok().flatten().unwrap_or_default();
+    check_filer(&cik, &found)?;
     let all = page.object("filings");
     let Some(recent) = all.raw("recent").and_then(Object::parse) else {
         return Err(PageError::Retry(format!("the response has no `filings.recent`: `{}`", excerpt(body))));

@@ -158,11 +158,11 @@ fn symbol_of<'a>(symbol: &'a str, item: &str) -> Result<&'a str, PageError> {
 #[derive(Deserialize)]
 struct Envelope<T> {
     #[serde(alias = "chart", alias = "optionChain", alias = "finance")]
-    answer: Option<Answer<T>>,
+    content: Option<Content<T>>,
 }
 
 #[derive(Deserialize)]
-struct Answer<T> {
+struct Content<T> {
     result: Option<Bounded<T>>,
     error: Option<ProviderError>,
 }
@@ -240,13 +240,13 @@ fn first_result<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Option<T>, Pag
         return Err(PageError::Retry(format!("expected JSON, received an HTML page (consent or error): `{words}`")));
     }
     let envelope = serde_json::from_slice::<Envelope<T>>(without_bom(body)).map_err(|error| not_json(body, &error))?;
-    let Some(answer) = envelope.answer else {
+    let Some(content) = envelope.content else {
         return Err(PageError::Retry(format!("the response has neither a result nor an error: `{}`", excerpt(body))));
     };
-    if let Some(error) = answer.error {
+    if let Some(error) = content.error {
         return Err(provider_error(&error));
     }
-    Ok(answer.result.and_then(|Bounded(results)| results.into_iter().next()))
+    Ok(content.result.and_then(|Bounded(results)| results.into_iter().next()))
 }
 
 fn not_json(body: &[u8], error: &serde_json::Error) -> PageError {

@@ -173,10 +173,7 @@ fn a_chart_that_cannot_be_placed_is_skipped() {
     assert_eq!(bars(&parse(&request("aapl@1d"), &body).unwrap())[0].symbol, "AAPL");
     let nowhere = String::from_utf8_lossy(&body).replace("America/New_York", "America/Atlantis");
     let nowhere = parse(&request("AAPL"), nowhere.as_bytes()).unwrap_err();
-    assert!(
-        matches!(&nowhere, PageError::Skip(text) if text.contains("`America/Atlantis` is unknown")),
-        "{nowhere:?}"
-    );
+    assert!(matches!(&nowhere, PageError::Skip(text) if text.contains("`America/Atlantis` is unknown")), "{nowhere:?}");
     let strange = String::from_utf8_lossy(&body).replace(r#""dataGranularity":"1d""#, r#""dataGranularity":"4h""#);
     let strange = parse(&request("AAPL"), strange.as_bytes()).unwrap_err();
     assert!(matches!(&strange, PageError::Skip(text) if text.contains("unknown interval `4h`")), "{strange:?}");
