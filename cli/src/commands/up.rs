@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use service::shutdown;
 use simulator::Simulator;
-use sources::SOURCES;
-use sources::source::Source;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
