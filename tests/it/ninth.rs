@@ -101,7 +101,7 @@ fn fixing(request: &Request<'_>, line: &[u8], seen: &mut HashSet<NaiveDate>) -> 
     }
     let value: f64 = rate.parse().ok().filter(|rate: &f64| rate.is_finite()).ok_or_else(|| odd(rate))?;
     if !seen.insert(observation_date) {
-        return Err(Fault("duplicate", format!("{observation_date} is in the file already")));
+        return Err(Fault("duplicate", format!("{observation_date} is already in the file")));
     }
     Ok(Some(Observation {
         source: BANK[0].name.into(),

@@ -52,7 +52,7 @@ const CASES: &[Case] = &[
     (Kind::SlowDrip(Duration::from_millis(20)), PageError::Retry, "timed out"),
     (Kind::NeverEndingHeaders, PageError::Retry, "message head is too large"),
     (Kind::Truncated, PageError::Retry, "not the JSON that Yahoo sends: EOF"),
-    (Kind::HtmlOk, PageError::Retry, "received a page (consent or error)"),
+    (Kind::HtmlOk, PageError::Retry, "received an HTML page (consent or error)"),
     (Kind::Empty, PageError::Retry, "not the JSON that Yahoo sends: EOF"),
     (Kind::RedirectPrivate(Target::Neighbour), PageError::Retry, "HTTP 302"),
     (Kind::RedirectPrivate(Target::Metadata), PageError::Retry, "HTTP 302"),

@@ -11,7 +11,7 @@ use crate::response::PageError;
 
 /// The contents of a body.
 #[derive(Debug)]
-pub(super) enum Answer<'a> {
+pub(super) enum Body<'a> {
     /// `[]`, `{}` or the text `No Results`.
     Empty,
     /// A list, mostly of objects.
@@ -30,28 +30,28 @@ const REFUSALS: &[&str] = &["error", "errors", "message"];
 const MAX_HEAD_BYTES: usize = 2048;
 
 /// Tells what a body is.
-pub(super) fn answer(body: &[u8]) -> Result<Answer<'_>, PageError> {
+pub(super) fn recognise(body: &[u8]) -> Result<Body<'_>, PageError> {
     let body = without_bom(body).trim_ascii_start();
     match body.first() {
         None => Err(PageError::Retry("the body is empty".to_owned())),
         Some(b'[') => {
             let Bounded(rows) = serde_json::from_slice(body).map_err(|error| not_json(body, &error))?;
-            Ok(if rows.is_empty() { Answer::Empty } else { Answer::Rows(rows) })
+            Ok(if rows.is_empty() { Body::Empty } else { Body::Rows(rows) })
         }
         Some(b'{') => object(body),
         Some(b'<') => Err(markup(body)),
-        _ if Table::is_header(body) => Table::parse(body).map(Answer::Table),
-        _ if body.trim_ascii_end() == NO_RESULTS => Ok(Answer::Empty),
+        _ if Table::is_header(body) => Table::parse(body).map(Body::Table),
+        _ if body.trim_ascii_end() == NO_RESULTS => Ok(Body::Empty),
         // `Unauthenticated` and most refusals are plain text, whatever the requested format.
         _ => Err(refusal(None, &excerpt(body))),
     }
 }
 
-fn object(body: &[u8]) -> Result<Answer<'_>, PageError> {
+fn object(body: &[u8]) -> Result<Body<'_>, PageError> {
     let object: Object<'_> = serde_json::from_slice(body).map_err(|error| not_json(body, &error))?;
     let said = REFUSALS.iter().find_map(|name| Some((*name, object.raw(name)?)));
     let Some((name, raw)) = said else {
-        return Ok(if object.is_empty() { Answer::Empty } else { Answer::Object(object) });
+        return Ok(if object.is_empty() { Body::Empty } else { Body::Object(object) });
     };
     let inner = Object::parse(raw).unwrap_or_default();
     let code = [&object, &inner].into_iter().find_map(|object| object.whole("code").ok().flatten());
@@ -92,7 +92,7 @@ fn refusal(code: Option<i64>, words: &str) -> PageError {
 fn markup(body: &[u8]) -> PageError {
     let head = String::from_utf8_lossy(&body[..body.len().min(MAX_HEAD_BYTES)]).to_ascii_lowercase();
     let title = head.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>")).map(|(title, _)| title);
-    let text = format!("expected JSON, received a page: `{}`", excerpt(body));
+    let text = format!("expected JSON, received HTML: `{}`", excerpt(body));
     match title {
         Some(title) if title.contains("not found") || title.contains("forbidden") => PageError::Skip(text),
         _ => PageError::Retry(text),

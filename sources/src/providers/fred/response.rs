@@ -7,14 +7,14 @@ use crate::response::{PageError, Parsed, Request};
 
 /// A response that is not an error.
 #[derive(Debug)]
-pub(super) struct Answer<'a> {
+pub(super) struct Response<'a> {
     members: Members<'a>,
     pub(super) rows: Vec<Row<'a>>,
 }
 
-impl<'a> Answer<'a> {
+impl<'a> Response<'a> {
     /// Reads a body whose rows are in the list `list`.
-    pub(super) fn read(body: &'a [u8], list: &'static str) -> Result<Answer<'a>, PageError> {
+    pub(super) fn read(body: &'a [u8], list: &'static str) -> Result<Response<'a>, PageError> {
         let not_text = |_| PageError::Retry(format!("the response is not UTF-8: `{}`", excerpt(body)));
         let text = std::str::from_utf8(without_bom(body)).map_err(not_text)?;
         let read = if is_markup(body) { xml::read(text, list) } else { json::read(text, list) };
@@ -24,14 +24,14 @@ impl<'a> Answer<'a> {
             PageError::Retry(format!("not what FRED sends: {reason}: `{}`", excerpt(body)))
         };
         let Body { members, rows } = read.map_err(not_read)?;
-        let mut answer = Answer { members, rows: Vec::new() };
-        let (code, message) = (answer.text("error_code"), answer.text("error_message"));
+        let mut response = Response { members, rows: Vec::new() };
+        let (code, message) = (response.text("error_code"), response.text("error_message"));
         if code.is_some() || message.is_some() {
             return Err(provider_error(code.and_then(|code| code.parse().ok()), message.unwrap_or("no message")));
         }
         let no_list = || PageError::Retry(format!("the response has no `{list}`: `{}`", excerpt(body)));
-        answer.rows = rows.ok_or_else(no_list)?;
-        Ok(answer)
+        response.rows = rows.ok_or_else(no_list)?;
+        Ok(response)
     }
 
     /// The text of a member.
@@ -45,7 +45,7 @@ impl<'a> Answer<'a> {
     pub(super) fn check(&self, name: &str, allowed: &[&str]) -> Result<(), PageError> {
         match self.text(name) {
             Some(text) if !allowed.contains(&text) => Err(PageError::Skip(format!(
-                "asked for `{name}` `{}`, the provider answered for `{}`",
+                "requested `{name}` `{}`, the response is for `{}`",
                 allowed.join("` or `"),
                 excerpt(text.as_bytes())
             ))),

@@ -1,7 +1,7 @@
 use super::*;
 
 fn error(text: &str) -> PageError {
-    answer(text.as_bytes()).unwrap_err()
+    recognise(text.as_bytes()).unwrap_err()
 }
 
 #[test]
@@ -59,6 +59,6 @@ fn what_is_nothing_known_is_asked_for_again() {
 #[test]
 fn an_empty_page_comes_in_three_forms() {
     for text in ["[]", "{}", "No Results", "\u{feff} [ ] ", "No Results\r\n"] {
-        assert!(matches!(answer(text.as_bytes()), Ok(Answer::Empty)), "{text}");
+        assert!(matches!(recognise(text.as_bytes()), Ok(Body::Empty)), "{text}");
     }
 }
