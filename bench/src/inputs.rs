@@ -4,13 +4,15 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use chrono::{NaiveDate, TimeDelta, Utc};
-use producers::source::{Endpoint, PageError, Parsed, Request, Source, source};
 use serde_json::Value;
+use sources::response::{PageError, Parsed, Request};
+use sources::source;
+use sources::source::{Endpoint, Source};
 
 /// The table of recorded responses: the request and the file of each.
 const SAMPLES_TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/samples.tsv");
 const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/providers/samples");
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../producers/fixtures");
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../sources/fixtures");
 /// Length of a lengthened fixture: a response parsed in less than a millisecond measures its header more than its rows.
 const LONG_BYTES: usize = 1 << 20;
 /// Dates from here on mean "for ever" and stay; no date is moved before [`FIRST`].
@@ -62,7 +64,7 @@ pub(crate) fn named(of: &[String]) -> anyhow::Result<Input> {
 pub(crate) fn all() -> anyhow::Result<Vec<Input>> {
     let samples = samples()?;
     let mut inputs = Vec::new();
-    for source in producers::SOURCES {
+    for source in sources::SOURCES {
         for endpoint in source.endpoints {
             let is_own = |input: &&Input| (input.source.name, input.endpoint.name) == (source.name, endpoint.name);
             let longest = samples.iter().filter(is_own).max_by_key(|input| input.body.len());

@@ -3,11 +3,10 @@
 use contract::codec::split_header;
 use contract::rule::Rule;
 use contract::validate::{Refusal, validate_last};
-use contract::{Dataset, Rows, tombstone};
+use contract::{Dataset, Original, Rows, tombstone};
 use tokio::runtime::Handle;
 
 use crate::dead_letter::Cause;
-use crate::original::Original;
 use crate::schemas::{Missing, Schemas};
 
 /// Reads messages of one dataset.

@@ -1,9 +1,9 @@
 //! A breaker: a sink whose records mostly fail halts instead of flooding the dead letters. Pure.
 
+use store::chunk::MIN_REFUSED;
+
 /// How many of a partition's last records are looked at.
 pub const WINDOW: usize = 2000;
-/// Fewer refused records than this never trip it.
-pub const MIN_REFUSED: usize = 50;
 
 /// Counts the refused among the last [`WINDOW`] records of a partition.
 #[derive(Debug, Clone)]

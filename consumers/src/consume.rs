@@ -14,7 +14,7 @@ use service::kafka::{Cluster, REQUEST_TIMEOUT};
 use service::settings;
 use tokio::runtime::Handle;
 
-use crate::chunk::{Fingerprint, Partition};
+use crate::chunk::{LastRecord, SinkPartition};
 use crate::meters::{Meters, PartitionMeter};
 use crate::reader::fingerprints;
 use crate::sink::SinkError;
@@ -393,7 +393,7 @@ impl Group {
             let (low, high) = watermarks[&position.partition];
             position.last.is_some_and(|last| (low..high).contains(&last.offset))
         };
-        let last: HashMap<i32, Fingerprint> =
+        let last: HashMap<i32, LastRecord> =
             known.values().filter(there).filter_map(|position| Some((position.partition, position.last?))).collect();
         let offsets: Vec<(i32, i64)> = last.iter().map(|(partition, last)| (*partition, last.offset)).collect();
         let found = fingerprints(&self.cluster, &self.topic, &offsets)?;
@@ -425,7 +425,7 @@ impl Group {
         tracing::warn!(what, "gap");
         self.meters.gap(if reason == "retention" { (low - next_offset).cast_unsigned() } else { 0 });
         let old =
-            Partition { sink: sink.as_str().into(), topic: topic.as_str().into(), incarnation, number: partition };
+            SinkPartition { sink: sink.as_str().into(), topic: topic.as_str().into(), incarnation, number: partition };
         let next = if reason == "retention" { incarnation } else { incarnation + 1 };
         let gap = Gap { partition: old, from_offset: next_offset, next: (next, low), reason };
         self.runtime.block_on(store.record_gap(&gap)).map_err(SinkError::from)?;

@@ -4,9 +4,7 @@
 
 pub mod admit;
 pub mod breaker;
-pub mod chunk;
 pub mod consume;
-pub mod dead_letter;
 pub mod dead_letters;
 pub mod meters;
 mod offsets;
@@ -18,6 +16,8 @@ pub mod replay_command;
 pub mod replay_range;
 pub mod schemas;
 pub mod sink;
-pub mod store;
 pub mod verify;
 mod writer;
+
+pub use ::store;
+pub use store::{chunk, dead_letter};

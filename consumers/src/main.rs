@@ -12,13 +12,13 @@ use consumers::meters::SinkMetrics;
 use consumers::relay::Relay;
 use consumers::replay_command;
 use consumers::sink::Sink;
-use consumers::store::{Database, StoreError};
 use consumers::verify::Verification;
 use contract::{Dataset, datasets};
 use service::health::Health;
 use service::kafka::Cluster;
 use service::registry::Registry;
 use service::{settings, shutdown, telemetry};
+use store::{Database, StoreError};
 use tokio::runtime::{Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
@@ -173,7 +173,7 @@ async fn migrate(database: &Database, once: bool) -> anyhow::Result<()> {
     let attempt = || database.migrate();
     attempt
         .retry(waits)
-        .when(|error| !once && matches!(error, StoreError::Retry(_)))
+        .when(|error| !once && matches!(error, StoreError::Retry { .. }))
         .notify(|error, wait| tracing::warn!(%error, wait_s = wait.as_secs_f32(), "waiting for the database"))
         .await?;
     Ok(())

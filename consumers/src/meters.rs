@@ -291,8 +291,8 @@ impl Meters {
         let Inner { dataset, database, metrics, fenced, .. } = &*self.inner;
         match result {
             Ok(_) => database.ready(),
-            Err(StoreError::Retry(reason)) => {
-                metrics.retries.with([dataset, sqlstate_class(reason)]).add(1);
+            Err(StoreError::Retry { class, reason }) => {
+                metrics.retries.with([dataset, class.label()]).add(1);
                 database.not_ready(reason);
             }
             Err(StoreError::Fenced { .. }) => {
@@ -384,19 +384,11 @@ struct PartitionStatistics {
     ls_offset: i64,
 }
 
-/// The class in a store's message; the stores end theirs with `(SQLSTATE 57P01)` or `(SQLite code 5)`.
-fn sqlstate_class(reason: &str) -> &str {
-    if let Some((_, code)) = reason.rsplit_once("(SQLSTATE ") {
-        let class = code.get(..2).unwrap_or_default();
-        return if class.bytes().all(|byte| byte.is_ascii_alphanumeric()) { class } else { "unknown" };
-    }
-    if reason.contains("(SQLite code ") { "sqlite" } else { "connection" }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sink::SinkError;
+    use crate::store::RetryClass;
 
     const HOUR_MS: i64 = 3_600_000;
 
@@ -410,6 +402,10 @@ mod tests {
     fn committed(meters: &Meters, to_offset: i64, result: Result<Outcome, StoreError>) {
         let result = result.map(|outcome| Commit { outcome, already: false });
         meters.attempted(0, to_offset, &result, Duration::from_millis(5));
+    }
+
+    fn retry(class: RetryClass) -> StoreError {
+        StoreError::Retry { class, reason: "away".to_owned() }
     }
 
     fn statistics(meters: &Meters, ends: [i64; 2]) {
@@ -465,8 +461,8 @@ mod tests {
         assert!(assignment.is_ready() && !database.is_ready());
         committed(&meters, 101, Ok(Outcome::default()));
         assert!(database.is_ready());
-        committed(&meters, 102, Err(StoreError::Retry("cannot connect (SQLSTATE 57P01)".to_owned())));
-        committed(&meters, 102, Err(StoreError::Retry("Connection refused".to_owned())));
+        committed(&meters, 102, Err(retry(RetryClass::of_sqlstate("57P01"))));
+        committed(&meters, 102, Err(retry(RetryClass::Connection)));
         assert!(!database.is_ready());
         let class = |class| format!("tapedeck_commit_retries_total{{dataset=\"ohlcv_bar\",class=\"{class}\"}}");
         assert_eq!((shown(&health, &class("57")), shown(&health, &class("connection"))), (Some(1.0), Some(1.0)));
@@ -483,23 +479,11 @@ mod tests {
         let later = Instant::now() + 2 * STUCK;
         assert_eq!(meters.inner.check(later), Ok(()), "nothing waits");
         statistics(&meters, [150, 0]);
-        meters.answered::<()>(&Err(StoreError::Retry("away".to_owned())));
+        meters.answered::<()>(&Err(retry(RetryClass::Connection)));
         assert_eq!(meters.inner.check(later), Ok(()), "the database is known to be away");
         meters.answered(&Ok(()));
         assert_eq!(meters.inner.check(Instant::now()), Ok(()));
         let reason = meters.inner.check(later).unwrap_err();
         assert!(reason.starts_with("50 records wait, and nothing was committed for "), "{reason}");
-    }
-
-    #[test]
-    fn only_the_class_of_an_sqlstate_becomes_a_label() {
-        for (reason, class) in [
-            ("deadlock detected (SQLSTATE 40P01)", "40"),
-            ("(SQLSTATE \u{e9}", "unknown"),
-            ("database is locked (SQLite code 5)", "sqlite"),
-            ("Connection refused (os error 111)", "connection"),
-        ] {
-            assert_eq!(sqlstate_class(reason), class, "{reason}");
-        }
     }
 }

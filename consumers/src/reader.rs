@@ -11,9 +11,9 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use service::kafka::{Cluster, REQUEST_TIMEOUT, ranges};
 
-use crate::chunk::Fingerprint;
+use crate::chunk::LastRecord;
 use crate::consume::client_config;
-use crate::original::Original;
+use crate::original::original_of;
 use crate::sink::SinkError;
 
 /// The beginning of 2200 in milliseconds.
@@ -24,7 +24,7 @@ pub(crate) fn fingerprints(
     cluster: &Cluster,
     topic: &str,
     offsets: &[(i32, i64)],
-) -> Result<HashMap<i32, Fingerprint>, SinkError> {
+) -> Result<HashMap<i32, LastRecord>, SinkError> {
     let mut found = HashMap::new();
     if offsets.is_empty() {
         return Ok(found);
@@ -34,8 +34,8 @@ pub(crate) fn fingerprints(
     let mut headers = Vec::new();
     while found.len() < offsets.len() {
         if let Some(message) = reader.poll(Duration::from_millis(100))? {
-            let original = Original::of(&message, &mut headers);
-            let fingerprint = Fingerprint { offset: original.offset, hash: original.hash() };
+            let original = original_of(&message, &mut headers);
+            let fingerprint = LastRecord { offset: original.offset, hash: original.hash() };
             found.entry(rdkafka::Message::partition(&message)).or_insert(fingerprint);
         }
         if Instant::now() > deadline {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use chrono::Utc;
 use contract::rule::Rule;
-use contract::{Dataset, topic};
+use contract::{Dataset, Original, topic};
 use rdkafka::Message as _;
 use serde::Serialize;
 use service::kafka::Cluster;
@@ -21,10 +21,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::admit::Admission;
-use crate::chunk::{Chunk, ChunkBuilder, Limits, Partition, Target};
+use crate::chunk::{Chunk, ChunkBuilder, Limits, SinkPartition, Target};
 use crate::consume::InFlight;
 use crate::dead_letter;
-use crate::original::Original;
+use crate::original::original_of;
 use crate::reader::{Reader, end_offsets};
 use crate::replay_range::{PartitionRange, Range};
 use crate::schemas::Schemas;
@@ -111,7 +111,7 @@ impl Replay {
         let mut player = Player::new(self, &sink, &topic, target, self.database.store(&sink), runtime, stop)?;
         player.play(&ranges)?;
         if self.into.is_none() && !stop.is_cancelled() {
-            runtime.block_on(finish(&mut *store, &sink))?;
+            runtime.block_on(side::finish_run(&mut *store, &sink))?;
         }
         Ok(Report { resumed, ..player.report })
     }
@@ -179,13 +179,11 @@ impl Replay {
             into: self.into.as_deref(),
             rules: &self.rules,
         })?;
-        let find = "select sink from replay_run where parameters = $1 and finished_at is null";
-        let found = store.rows(find.to_owned(), &[&parameters]).await?.into_iter().flatten().flatten().next();
+        let found = side::unfinished_run(store, &parameters).await?;
         if let Some(sink) = &found
             && restart
         {
-            store.rows("delete from replay_run where sink = $1".to_owned(), &[sink]).await?;
-            store.rows("delete from sink_position where sink = $1".to_owned(), &[sink]).await?;
+            side::remove_run(store, sink).await?;
         }
         let found = found.filter(|_| !restart);
         if let Some(table) = &self.into {
@@ -204,26 +202,9 @@ impl Replay {
         }
         let live = topic::group(self.cluster.namespace(), self.dataset, &self.database.sink());
         let sink = format!("{live}.replay.{}", Utc::now().format("%Y%m%dT%H%M%S%.6f"));
-        let insert = match store.dialect() {
-            crate::store::Dialect::Postgres => {
-                "insert into replay_run (sink, parameters, started_at) values ($1, $2, now())"
-            }
-            crate::store::Dialect::Sqlite => {
-                "insert into replay_run (sink, parameters, started_at) values ($1, $2, datetime('now'))"
-            }
-        };
-        store.rows(insert.to_owned(), &[&sink, &parameters]).await?;
+        side::begin_run(store, &sink, &parameters).await?;
         Ok((sink.into(), false))
     }
-}
-
-/// Notes that a run is complete: the same command is a new one then.
-async fn finish(store: &mut dyn Store, sink: &str) -> Result<(), StoreError> {
-    let statement = match store.dialect() {
-        crate::store::Dialect::Postgres => "update replay_run set finished_at = now() where sink = $1",
-        crate::store::Dialect::Sqlite => "update replay_run set finished_at = datetime('now') where sink = $1",
-    };
-    store.rows(statement.to_owned(), &[sink]).await.map(drop)
 }
 
 /// Reads ranges and hands chunks to a writer.
@@ -303,7 +284,7 @@ impl<'a> Player<'a> {
             if let Some(message) = reader.poll(POLL_PATIENCE)?
                 && let Some((builder, to)) = builders.get_mut(&message.partition())
             {
-                let original = Original::of(&message, &mut headers);
+                let original = original_of(&message, &mut headers);
                 if (builder.next_offset()..*to).contains(&original.offset) {
                     self.take(&original, builder)?;
                 }
@@ -401,8 +382,12 @@ impl<'a> Player<'a> {
     }
 
     fn builder(&self, range: &PartitionRange) -> ChunkBuilder {
-        let partition =
-            Partition { sink: self.sink.clone(), topic: self.topic.clone(), incarnation: 0, number: range.partition };
+        let partition = SinkPartition {
+            sink: self.sink.clone(),
+            topic: self.topic.clone(),
+            incarnation: 0,
+            number: range.partition,
+        };
         ChunkBuilder::new(partition, self.target.clone(), range.from)
     }
 

@@ -21,10 +21,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admit::Admission;
 use crate::breaker::Breaker;
-use crate::chunk::{Chunk, ChunkBuilder, Limits, Partition, Target};
+use crate::chunk::{Chunk, ChunkBuilder, Limits, SinkPartition, Target};
 use crate::consume::{Change, Consumption, InFlight, OnGap, Polled, Start};
 use crate::meters::Meters;
-use crate::original::Original;
+use crate::original::original_of;
 use crate::schemas::{Missing, RETRY_INTERVAL, Schemas};
 use crate::store::{Commit, Database, Outcome, StoreError};
 use crate::writer::{self, MAX_WAIT, Writer, Written, backoff};
@@ -303,7 +303,7 @@ impl<'a> Session<'a> {
     }
 
     fn begin(&self, start: &Start) -> Assigned {
-        let partition = Partition {
+        let partition = SinkPartition {
             sink: self.group.clone(),
             topic: self.topic.clone(),
             incarnation: start.incarnation,
@@ -325,7 +325,7 @@ impl<'a> Session<'a> {
         if message.offset() < builder.next_offset() || skipped {
             return Ok(());
         }
-        let original = Original::of(message, &mut self.headers);
+        let original = original_of(message, &mut self.headers);
         let now = Utc::now().timestamp_micros();
         let refused = match self.admission.admit(&original, self.runtime, builder.rows(), now) {
             Ok(refused) => refused,

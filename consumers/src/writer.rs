@@ -93,8 +93,8 @@ impl Writer {
             if let Some(meters) = &self.meters {
                 meters.attempted(chunk.partition.number, chunk.to_offset, &attempt, began.elapsed());
             }
-            let error = match attempt {
-                Err(StoreError::Retry(reason)) if !self.cancelled.is_cancelled() => reason,
+            let (class, error) = match attempt {
+                Err(StoreError::Retry { class, reason }) if !self.cancelled.is_cancelled() => (class, reason),
                 result => return result,
             };
             // Another reason is news; the same one is repeated now and then.
@@ -105,7 +105,7 @@ impl Writer {
             }
             tokio::select! {
                 () = tokio::time::sleep(waits.next().unwrap_or(MAX_WAIT)) => {}
-                () = self.cancelled.cancelled() => return Err(StoreError::Retry(error)),
+                () = self.cancelled.cancelled() => return Err(StoreError::Retry { class, reason: error }),
             }
         }
     }

@@ -65,6 +65,7 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod column;
+pub mod coordinate;
 pub mod dataset;
 pub mod decimal;
 pub mod declarations;
@@ -73,10 +74,11 @@ pub mod encode;
 pub mod field;
 mod fold;
 pub mod json;
+pub mod original;
 pub mod records;
 pub mod rows;
 pub mod rule;
-pub mod sql;
+pub mod settings;
 pub mod text;
 pub mod tombstone;
 pub mod topic;
@@ -84,10 +86,12 @@ pub mod validate;
 pub mod value;
 
 pub use column::Column;
+pub use coordinate::Coordinate;
 pub use dataset::Dataset;
 pub use declarations::{dataset, datasets};
 pub use decode::{DecodeError, Decoder};
 pub use field::{Field, Kind};
+pub use original::Original;
 pub use records::Record;
 pub use rows::Rows;
 pub use rust_decimal::Decimal;

@@ -18,7 +18,7 @@ use thiserror::Error;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
-use crate::memory::Change;
+use crate::published::index::Change;
 
 /// How long Kafka may take to acknowledge a record, retries included.
 const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -368,9 +368,9 @@ mod tests {
     use rdkafka::producer::DefaultProducerContext;
     use rdkafka::types::RDKafkaRespErr;
     use rdkafka::{Offset, TopicPartitionList};
+    use sources::fixture;
 
     use super::*;
-    use crate::fixture;
 
     const TOPIC: &str = "test.ohlcv_bar.v1";
 
@@ -381,7 +381,7 @@ mod tests {
     }
 
     fn records() -> Vec<Record> {
-        fixture::parse(&crate::sources::cboe::SOURCE, "index_history", "VIX.csv").unwrap().records
+        fixture::parse(&sources::providers::cboe::SOURCE, "index_history", "VIX.csv").unwrap().records
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -2,22 +2,10 @@
 
 use std::env;
 
+pub use contract::settings::Variable;
 use thiserror::Error;
 
 use crate::secret::Secret;
-
-/// An environment variable.
-#[derive(Debug, Clone)]
-pub struct Variable {
-    /// Its name.
-    pub name: &'static str,
-    /// Its default; None: the feature is off while the variable is not set.
-    pub default: Option<&'static str>,
-    /// One line on what it does.
-    pub doc: &'static str,
-    /// Whether its value must never be shown.
-    pub secret: bool,
-}
 
 /// A value that cannot be used.
 #[derive(Debug, Error)]
@@ -159,7 +147,7 @@ pub const STOP_AT_EOF: Variable = variable(
     "When set, a daemon stops cleanly when its standard input ends, that is, with the process that started it",
 );
 
-/// All variables but those of the sources, which `producers::source::variables` lists.
+/// All variables but those of the sources, which `sources::variables` lists.
 pub const ALL: &[&Variable] = &[
     &KAFKA_BROKERS,
     &NAMESPACE,

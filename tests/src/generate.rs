@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use contract::{Dataset, Field, Kind};
 
-/// Rust source of the record types of these datasets; `files` are the names of their declarations.
+/// Rust source of the record types of these datasets; `files` names their declarations.
 pub fn records(datasets: &[(String, Dataset)]) -> String {
     let mut out = String::from(HEAD);
     out.push_str("/// The declarations, as in `schemas/`.\npub(crate) const DECLARATIONS: &[&str] = &[\n");

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use producers::SOURCES;
-use producers::source::Source;
 use producers::watchlist::Watchlist;
 use service::settings;
 use simulator::Simulator;
+use sources::SOURCES;
+use sources::source::Source;
 
 /// Which sources are polled, and with what environment.
 pub(crate) struct Polled {

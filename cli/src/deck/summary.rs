@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use consumers::reader::end_offsets;
-use consumers::store::{Database, DeadLetters, Outcome, Store};
 use contract::{Dataset, datasets, topic};
 use serde::Serialize;
 use service::kafka::Cluster;
+use store::{Database, DeadLetters, Outcome, Store};
 
 /// The dataset of refused records.
 const DEAD_LETTER: &str = "dead_letter";

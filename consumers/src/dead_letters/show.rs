@@ -4,15 +4,15 @@ use std::fmt::Write as _;
 
 use anyhow::bail;
 use chrono::{SecondsFormat, Utc};
+use contract::original::decode_headers;
 use contract::records::DeadLetter;
-use contract::{Column, Dataset, Rows, tombstone};
+use contract::{Column, Dataset, Original, Rows, tombstone};
 use serde_json::{Map, Value};
 use service::registry::Registry;
 use tokio::runtime::Handle;
 
 use super::plain;
 use crate::admit::Admission;
-use crate::original::{Original, parts};
 use crate::schemas::Schemas;
 use crate::store::{Database, Filter, Letter, Name};
 
@@ -63,7 +63,7 @@ fn one(letter: &Letter, registry: Option<&Registry>, runtime: &Handle) -> String
     let resolved = resolution.as_ref().zip(resolved_at.as_ref());
     line("tried again", Some(resolved.map_or("open".to_owned(), |(what, when)| format!("{what} at {when}"))));
     line("key", record.record_key.as_deref().map(bytes));
-    for (name, value) in record.record_headers.as_deref().map(parts).unwrap_or_default() {
+    for (name, value) in record.record_headers.as_deref().map(decode_headers).unwrap_or_default() {
         line(&format!("header {}", bytes(name)), value.map(bytes));
     }
     line("value", record.record_value.as_deref().map(bytes));

@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use chrono::Utc;
-use contract::{Dataset, Rows, tombstone, topic};
+use contract::{Coordinate, Dataset, Original, Rows, tombstone, topic};
 use rdkafka::Message as _;
 use tokio::runtime::Handle;
 
-use super::letters::{self, Coordinate, Letters};
+use super::letters::{self, Letters, is_passed};
 use super::report::{Findings, PartitionLine, TableLine};
 use super::{Facts, Verification, fingerprint};
 use crate::admit::Admission;
-use crate::original::Original;
+use crate::original::original_of;
 use crate::reader::Reader;
 use crate::schemas::{RETRY_INTERVAL, Schemas};
 use crate::store::{Audit, Line, PositionRow};
@@ -181,7 +181,7 @@ impl Comparison<'_> {
             heard = Instant::now();
             let offset = message.offset();
             if offset < target {
-                let original = Original::of(&message, &mut headers);
+                let original = original_of(&message, &mut headers);
                 self.take(&original, number, taken, &mut rows)?;
                 rows.truncate(0);
             }
@@ -288,15 +288,14 @@ impl Comparison<'_> {
         for (sink, letters) in std::mem::take(&mut self.letters) {
             for ((incarnation, number, offset), _) in letters.into_iter().filter(|(_, letter)| !letter.found) {
                 let low = self.facts.watermarks[&self.topic].get(&number).map_or(0, |(low, _)| *low);
-                let name = format!("{}/{incarnation}/{number}/{offset}", self.topic);
                 let coordinate = Coordinate { topic: &self.topic, incarnation, partition: number, offset };
                 let now = self.facts.positions.iter().rev().find(|row| {
                     (&*row.partition.sink, &*row.partition.topic, row.partition.number)
                         == (sink.as_str(), self.topic.as_str(), number)
                 });
                 let is_current = now.is_none_or(|row| row.partition.incarnation == incarnation);
-                if (is_current && offset >= low) || !coordinate.is_behind(&sink, &self.facts.positions) {
-                    let what = || format!("dead letter `{name}` of `{sink}` is of no record that it has taken");
+                if (is_current && offset >= low) || !is_passed(&coordinate, &sink, &self.facts.positions) {
+                    let what = || format!("dead letter `{coordinate}` of `{sink}` is of no record that it has taken");
                     self.findings.add("dead_letters", &self.dataset.name, what);
                 }
             }
@@ -366,7 +365,7 @@ impl Comparison<'_> {
         if self.dataset.name == crate::dead_letter::dataset().name {
             let text = |name: &str| self.dataset.position(name).and_then(|at| rows.column(at).text(0));
             let (source, name) = (text("source").unwrap_or_default(), text("dead_letter_id").unwrap_or_default());
-            if Coordinate::parse(name).is_some_and(|at| at.is_behind(source, &self.facts.positions)) {
+            if Coordinate::parse(name).is_some_and(|at| is_passed(&at, source, &self.facts.positions)) {
                 self.line.by_coordinate += 1;
                 return true;
             }
@@ -402,7 +401,7 @@ impl Comparison<'_> {
         let deadline = Instant::now() + LOOK_PATIENCE;
         while Instant::now() < deadline {
             let Some(message) = reader.poll(POLL_PATIENCE)? else { continue };
-            let refused = self.admit(&Original::of(&message, &mut headers), &mut rows)?;
+            let refused = self.admit(&original_of(&message, &mut headers), &mut rows)?;
             return Ok((refused.is_none() && message.offset() == offset).then(|| key_text(self.dataset, &rows)));
         }
         Ok(None)

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use super::report::{Findings, MAX_NAMED, PartitionLine};
 use super::{Facts, Verification};
-use crate::chunk::{Fingerprint, Partition};
+use crate::chunk::{LastRecord, SinkPartition};
 use crate::reader::fingerprints;
 use crate::store::{Audit, GapRow, LedgerSums, PositionRow};
 
@@ -21,14 +21,14 @@ struct Held {
 
 type Key = (String, String, i32, i32);
 
-fn key(partition: &Partition) -> Key {
+fn key(partition: &SinkPartition) -> Key {
     (partition.sink.to_string(), partition.topic.to_string(), partition.number, partition.incarnation)
 }
 
 /// One incarnation of a partition while it is checked.
 struct Check<'a> {
     dataset: &'static Dataset,
-    partition: Partition,
+    partition: SinkPartition,
     held: &'a Held,
     /// Whether no later incarnation is known.
     latest: bool,
@@ -60,8 +60,12 @@ impl Verification {
         for (at, held) in &all {
             let Some(dataset) = self.dataset_of(&at.0) else { continue };
             let latest = !all.contains_key(&(at.0.clone(), at.1.clone(), at.2, at.3 + 1));
-            let partition =
-                Partition { sink: at.0.as_str().into(), topic: at.1.as_str().into(), incarnation: at.3, number: at.2 };
+            let partition = SinkPartition {
+                sink: at.0.as_str().into(),
+                topic: at.1.as_str().into(),
+                incarnation: at.3,
+                number: at.2,
+            };
             let mut check = Check { dataset, partition, held, latest, findings };
             check.contiguous(audit, runtime)?;
             check.position();
@@ -84,11 +88,11 @@ impl Verification {
 
     /// Whether the last record that was taken is still what it was.
     fn last_records(&self, facts: &Facts, findings: &mut Findings) -> anyhow::Result<()> {
-        let mut by_sink: BTreeMap<(String, String), BTreeMap<i32, (i32, Fingerprint)>> = BTreeMap::new();
+        let mut by_sink: BTreeMap<(String, String), BTreeMap<i32, (i32, LastRecord)>> = BTreeMap::new();
         for row in &facts.positions {
-            let Partition { sink, topic, incarnation, number } = &row.partition;
+            let SinkPartition { sink, topic, incarnation, number } = &row.partition;
             let range = facts.watermarks.get(&**topic).and_then(|ends| ends.get(number));
-            let there = |last: &Fingerprint| range.is_some_and(|(low, high)| (*low..*high).contains(&last.offset));
+            let there = |last: &LastRecord| range.is_some_and(|(low, high)| (*low..*high).contains(&last.offset));
             let partitions = by_sink.entry((sink.to_string(), topic.to_string())).or_default();
             // Positions come in the order of incarnations: the latest one stays.
             partitions.remove(number);
@@ -255,7 +259,7 @@ impl Check<'_> {
 
     /// There are as many dead letters as the ledger says; gives how many there are.
     fn dead_letters(&mut self, audit: &mut Audit, runtime: &Handle) -> anyhow::Result<i64> {
-        let Partition { sink, topic, incarnation, number } = self.partition.clone();
+        let SinkPartition { sink, topic, incarnation, number } = self.partition.clone();
         // `0` follows `/` in the order of bytes.
         let names = [format!("{topic}/{incarnation}/{number}/"), format!("{topic}/{incarnation}/{number}0")];
         let stored = runtime.block_on(audit.dead_letters(&sink, Some((&names[0], &names[1]))))?;

@@ -2,40 +2,19 @@
 
 use std::collections::HashMap;
 
+use contract::Coordinate;
 use tokio::runtime::Handle;
 
 use super::fingerprint;
 use super::report::Findings;
 use crate::store::{Audit, PositionRow};
 
-/// A coordinate, as a dead letter is named by it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Coordinate<'a> {
-    pub(super) topic: &'a str,
-    pub(super) incarnation: i32,
-    pub(super) partition: i32,
-    pub(super) offset: i64,
-}
-
-impl<'a> Coordinate<'a> {
-    /// The coordinate in a name; None when it is none.
-    pub(super) fn parse(name: &'a str) -> Option<Coordinate<'a>> {
-        let mut parts = name.rsplitn(4, '/');
-        let offset = parts.next()?.parse().ok()?;
-        let partition = parts.next()?.parse().ok()?;
-        let incarnation = parts.next()?.parse().ok()?;
-        Some(Coordinate { topic: parts.next()?, incarnation, partition, offset })
-    }
-
-    /// Whether that sink has passed it.
-    pub(super) fn is_behind(&self, sink: &str, positions: &[PositionRow]) -> bool {
-        positions.iter().any(|row| {
-            let at = &row.partition;
-            let same = (&*at.sink, &*at.topic, at.incarnation, at.number)
-                == (sink, self.topic, self.incarnation, self.partition);
-            same && self.offset < row.next_offset
-        })
-    }
+/// Whether the sink's position is past this coordinate.
+pub(super) fn is_passed(at: &Coordinate<'_>, sink: &str, positions: &[PositionRow]) -> bool {
+    positions.iter().any(|row| {
+        let partition = &row.partition;
+        *partition.sink == *sink && partition.coordinate(at.offset) == *at && at.offset < row.next_offset
+    })
 }
 
 /// A dead letter of a sink.

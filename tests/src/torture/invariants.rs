@@ -1,4 +1,4 @@
-//! What must hold after whatever has happened; each violation is a line.
+//! What must hold after any faults; each violation is a line.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ begin
 end $$;
 create trigger test_deleted before delete on ohlcv_bar for each row execute function test_deleted();";
 
-/// Queries that must find nothing; `{sink}` is the consumer group.
+/// Queries that must return no rows; `{sink}` is the consumer group.
 const NOTHING: &[(&str, &str)] = &[
     (
         "I1: the ledger has a gap or an overlap",
@@ -60,7 +60,7 @@ pub(super) fn watch_updates(database: &str) {
     });
 }
 
-/// What is violated in a sink's database; `offsets` are what Kafka's group says and where the topic's partitions end.
+/// Violations in a sink's database; `offsets` are those of Kafka's group and the ends of the topic's partitions.
 pub(super) fn violations(
     database: &str,
     group: &str,
@@ -148,7 +148,7 @@ async fn rows(connection: &mut PgConnection) -> BTreeMap<Key, Row> {
     rows.iter().map(row).collect()
 }
 
-/// Lines for what is in one map and not, or not the same, in the other.
+/// A line for each difference between two maps.
 fn differences<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
     what: &str,
     group: &str,
@@ -167,7 +167,7 @@ fn differences<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
     }
 }
 
-/// A checksum over the whole table, the time of each row's last write with it.
+/// A checksum over the whole table, including the time of each row's last write.
 pub(super) fn checksum(database: &str) -> String {
     let query = "select md5(string_agg(md5(bar::text), '' order by source, symbol, bar_interval, ts_start)) from ohlcv_bar as bar";
     block_on(async {

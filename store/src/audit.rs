@@ -1,0 +1,241 @@
+//! Reading everything at one moment: what `consumer verify` compares with Kafka.
+
+use contract::Dataset;
+use futures::TryStreamExt as _;
+
+use crate::commit::outcome;
+use crate::dialect::Connection;
+use crate::fault::Fault;
+use crate::line::Line;
+use crate::outcome::{Outcome, StoreError};
+use crate::partition::{LastRecord, SinkPartition};
+use crate::sql;
+use crate::statement::Statement;
+use crate::syntax::Syntax;
+
+/// A snapshot: all that it reads is as of one moment, however long that takes. It only reads.
+///
+/// Every error is [`StoreError::Halt`]: the moment is lost with the connection, so a retry is a new snapshot.
+#[expect(missing_debug_implementations, reason = "a connection has none")]
+pub struct Audit {
+    connection: Box<dyn Connection>,
+    syntax: &'static Syntax,
+}
+
+/// Sums over the ledger of one partition.
+#[derive(Debug, Clone)]
+pub struct LedgerSums {
+    /// Which one.
+    pub partition: SinkPartition,
+    /// Where the first chunk begins and where the last one ends.
+    pub range: (i64, i64),
+    /// Sums of the counts.
+    pub outcome: Outcome,
+    /// Offsets that the chunks span, added up.
+    pub span: i64,
+    /// Chunks whose counts do not add up.
+    pub broken: i64,
+    /// Sum of the steps from each chunk's beginning to its end, each offset as 40 mixed bits.
+    pub steps: i64,
+    /// The first beginning and the last end as mixed bits.
+    pub ends: (i64, i64),
+}
+
+/// A row of `sink_gap`.
+#[derive(Debug, Clone)]
+pub struct GapRow {
+    /// Where.
+    pub partition: SinkPartition,
+    /// The offsets that are missing; empty where the topic was made anew.
+    pub range: (i64, i64),
+    /// `retention`, `truncated` or `recreated`.
+    pub reason: String,
+    /// The range's ends as mixed bits.
+    pub ends: (i64, i64),
+}
+
+/// A row of `sink_position`.
+#[derive(Debug, Clone)]
+pub struct PositionRow {
+    /// Where.
+    pub partition: SinkPartition,
+    /// The next offset to take.
+    pub next_offset: i64,
+    /// The last record that was taken.
+    pub last: Option<LastRecord>,
+}
+
+impl Audit {
+    pub(crate) fn new(connection: Box<dyn Connection>, syntax: &'static Syntax) -> Audit {
+        Audit { connection, syntax }
+    }
+
+    /// All positions.
+    pub async fn positions(&mut self) -> Result<Vec<PositionRow>, StoreError> {
+        let query = "select sink, kafka_topic, cast(kafka_incarnation as bigint), cast(kafka_partition as bigint), \
+             next_offset, last_offset, last_fingerprint from sink_position order by 1, 2, 3, 4";
+        let row = |line: Line| PositionRow {
+            partition: line.partition(),
+            next_offset: line.int(4),
+            last: line.optional_int(5).zip(line.optional_int(6)).map(|(offset, hash)| LastRecord { offset, hash }),
+        };
+        Ok(self.all(query, &[]).await?.into_iter().map(row).collect())
+    }
+
+    /// The sums of the ledger by partition, in one pass.
+    pub async fn ledger(&mut self) -> Result<Vec<LedgerSums>, StoreError> {
+        let counts = ["read", "inserted", "changed", "unchanged", "superseded", "dead_lettered"];
+        let sums = counts.map(|count| format!("cast(sum(records_{count}) as bigint)")).join(", ");
+        let mixed = self.syntax.mixed;
+        let query = format!(
+            "select sink, kafka_topic, cast(kafka_incarnation as bigint), cast(kafka_partition as bigint), {sums}, \
+             min(from_offset), max(to_offset), cast(sum(to_offset - from_offset) as bigint), \
+             count(case when records_read <> records_inserted + records_changed + records_unchanged \
+             + records_superseded + records_dead_lettered or records_read > to_offset - from_offset then 1 end), \
+             cast(sum({to} - {from}) as bigint), {first}, {last} \
+             from sink_chunk group by sink, kafka_topic, kafka_incarnation, kafka_partition order by 1, 2, 3, 4",
+            to = mixed("to_offset"),
+            from = mixed("from_offset"),
+            first = mixed("min(from_offset)"),
+            last = mixed("max(to_offset)"),
+        );
+        let row = |line: Line| LedgerSums {
+            partition: line.partition(),
+            outcome: outcome(&line, 4),
+            range: (line.int(10), line.int(11)),
+            span: line.int(12),
+            broken: line.int(13),
+            steps: line.int(14),
+            ends: (line.int(15), line.int(16)),
+        };
+        Ok(self.all(&query, &[]).await?.into_iter().map(row).collect())
+    }
+
+    /// All gaps.
+    pub async fn gaps(&mut self) -> Result<Vec<GapRow>, StoreError> {
+        let query = format!(
+            "select sink, kafka_topic, cast(kafka_incarnation as bigint), cast(kafka_partition as bigint), from_offset, \
+             to_offset, reason, {}, {} from sink_gap order by 1, 2, 3, 4, 5",
+            (self.syntax.mixed)("from_offset"),
+            (self.syntax.mixed)("to_offset")
+        );
+        let row = |line: Line| GapRow {
+            partition: line.partition(),
+            range: (line.int(4), line.int(5)),
+            reason: line.text(6),
+            ends: (line.int(7), line.int(8)),
+        };
+        Ok(self.all(&query, &[]).await?.into_iter().map(row).collect())
+    }
+
+    /// The chunks and gaps of a partition that do not begin where the one before them ended: (that end, beginning).
+    pub async fn breaks(&mut self, partition: &SinkPartition, most: usize) -> Result<Vec<(i64, i64)>, StoreError> {
+        let these = these(partition);
+        let query = format!(
+            "select before, from_offset from (select from_offset, \
+             lag(to_offset) over (order by from_offset, to_offset) as before from \
+             (select from_offset, to_offset from sink_chunk where {these} union all \
+             select from_offset, to_offset from sink_gap where {these} and to_offset > from_offset) as ranges) as steps \
+             where before <> from_offset order by from_offset limit {most}"
+        );
+        let rows = self.all(&query, &[&partition.sink, &partition.topic]).await?;
+        Ok(rows.into_iter().map(|line| (line.int(0), line.int(1))).collect())
+    }
+
+    /// Of the chunks that begin at an offset or later: where the first one begins and how many records they read.
+    pub async fn read_since(
+        &mut self,
+        partition: &SinkPartition,
+        offset: i64,
+    ) -> Result<Option<(i64, i64)>, StoreError> {
+        let query = format!(
+            "select min(from_offset), cast(coalesce(sum(records_read), 0) as bigint) from sink_chunk \
+             where {} and from_offset >= {offset}",
+            these(partition)
+        );
+        let rows = self.all(&query, &[&partition.sink, &partition.topic]).await?;
+        Ok(rows.first().and_then(|line| Some((line.optional_int(0)?, line.int(1)))))
+    }
+
+    /// How many dead letters have that source, and a name between these two (the second one not included).
+    pub async fn dead_letters(&mut self, source: &str, names: Option<(&str, &str)>) -> Result<i64, StoreError> {
+        let (first, end) = names.unwrap_or_default();
+        let (between, binds): (_, &[&str]) = match names {
+            None => ("", &[source]),
+            Some(_) => (" and dead_letter_id >= $2 and dead_letter_id < $3", &[source, first, end]),
+        };
+        let rows = self.all(&format!("select count(*) from dead_letter where source = $1{between}"), binds).await?;
+        Ok(rows.first().map_or(0, |line| line.int(0)))
+    }
+
+    /// Gives each dead letter of a source: its name, timestamp, key, value, headers, whether it was deleted, and whether
+    /// it was stored after all.
+    pub async fn each_dead_letter(
+        &mut self,
+        source: &str,
+        each: impl FnMut(Line) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let query = "select letter.dead_letter_id, letter.record_timestamp_ms, letter.record_key, letter.record_value, \
+             letter.record_headers, cast(case when letter.deleted then 1 else 0 end as bigint), \
+             cast(case when done.source is null then 0 else 1 end as bigint) from dead_letter as letter \
+             left join dead_letter_resolution as done on done.source = letter.source \
+             and done.dead_letter_id = letter.dead_letter_id where letter.source = $1";
+        self.each(query, &[source], each).await
+    }
+
+    /// Gives each row of a dataset's table: its fields in order, the content hash, whether it is deleted.
+    pub async fn each_row(
+        &mut self,
+        dataset: &Dataset,
+        each: impl FnMut(Line) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let read = self.syntax.read;
+        let fields: Vec<String> = dataset.fields.iter().map(|field| read(field.kind, &field.name)).collect();
+        let query = format!(
+            "select {}, {}, cast(case when {} then 1 else 0 end as bigint) from {}",
+            fields.join(", "),
+            sql::CONTENT_HASH,
+            sql::DELETED,
+            dataset.name
+        );
+        self.each(&query, &[], each).await
+    }
+
+    async fn all(&mut self, query: &str, parameters: &[&str]) -> Result<Vec<Line>, StoreError> {
+        let mut lines = Vec::new();
+        let push = |line| {
+            lines.push(line);
+            Ok(())
+        };
+        self.each(query, parameters, push).await?;
+        Ok(lines)
+    }
+
+    /// Row by row, so that a table need not fit into memory.
+    async fn each(
+        &mut self,
+        query: &str,
+        parameters: &[&str],
+        mut each: impl FnMut(Line) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let query = Statement::once(query.to_owned());
+        let query = parameters.iter().fold(query, |query, parameter| query.bind(*parameter));
+        let mut lines = self.connection.fetch(query);
+        while let Some(line) = lines.try_next().await.map_err(failed)? {
+            each(line)?;
+        }
+        Ok(())
+    }
+}
+
+/// The condition that names a partition; sink and topic are the first two parameters.
+fn these(partition: &SinkPartition) -> String {
+    format!(
+        "sink = $1 and kafka_topic = $2 and kafka_incarnation = {} and kafka_partition = {}",
+        partition.incarnation, partition.number
+    )
+}
+
+fn failed(fault: Fault) -> StoreError {
+    StoreError::Halt(format!("cannot read the database: {}", fault.reason()))
+}

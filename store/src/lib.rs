@@ -1,0 +1,146 @@
+//! Everything about SQL of the big database: chunks are committed, dead letters kept, tables read and migrated.
+//!
+//! One interface, two databases (PostgreSQL with or without TimescaleDB, SQLite), chosen by the address. Knows neither
+//! Kafka nor a source of records.
+//!
+//! [`Database`] opens connections: [`Store`] commits chunks, [`DeadLetters`] reads and redrives refused records, [`Audit`]
+//! reads everything as of one moment. The way of a chunk is `chunk` -> `commit` -> `postgres` or `sqlite`; what differs
+//! between the two is behind the traits in `dialect`.
+
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
+
+use std::sync::Arc;
+
+use contract::Dataset;
+use service::secret::{Secret, without_credentials};
+use service::settings;
+
+mod audit;
+pub mod chunk;
+mod commit;
+mod database;
+pub mod dead_letter;
+mod dead_letters;
+mod dialect;
+mod fault;
+mod isolate;
+mod line;
+mod outcome;
+mod partition;
+mod postgres;
+mod query;
+mod session;
+pub mod side;
+pub mod sql;
+mod sqlite;
+mod statement;
+mod statements;
+mod store;
+mod syntax;
+mod text;
+
+pub use audit::{Audit, GapRow, LedgerSums, PositionRow};
+pub use dead_letters::{
+    Batch, Count, DeadLetters, FORWARD_PATIENCE, Fate, Filter, Forward, Letter, MAX_LETTERS, Name, Relayed,
+};
+pub use line::Line;
+pub use outcome::{Commit, Gap, Outcome, Position, RetryClass, StoreError, Total};
+pub use partition::{LastRecord, SinkPartition};
+pub use query::Found;
+pub use store::{Store, Texts};
+
+use database::{Backed, Backend};
+
+/// A database, chosen by its address. Cheap to clone; the clones share what the database shares.
+#[derive(Debug, Clone)]
+pub struct Database {
+    address: Secret,
+    backend: Arc<dyn Backend>,
+}
+
+impl Database {
+    /// The database that the environment names.
+    pub fn from_settings() -> anyhow::Result<Database> {
+        let variable = settings::DATABASE_URL.name;
+        let Some(address) = settings::read_secret(&settings::DATABASE_URL)? else {
+            anyhow::bail!(
+                "no database: set `{variable}` to `postgres://user:password@host/database` or `sqlite:/path/to/file`"
+            );
+        };
+        Database::new(address.expose())
+    }
+
+    /// The database at that address: `postgres://user:password@host/database` or `sqlite:/path/to/file`. Does not connect.
+    pub fn new(address: &str) -> anyhow::Result<Database> {
+        let secret = Secret::new(address.to_owned());
+        let backend: Arc<dyn Backend> = match address.split_once(':').map(|(scheme, _)| scheme) {
+            Some("postgres" | "postgresql") => Arc::new(Backed::new(postgres::Postgres::new(secret.clone()))),
+            Some("sqlite") => Arc::new(Backed::new(sqlite::Sqlite::new(secret.clone()))),
+            _ => anyhow::bail!(
+                "database address `{}` begins with neither `postgres://` nor `sqlite:`",
+                without_credentials(address)
+            ),
+        };
+        Ok(Database { address: secret, backend })
+    }
+
+    /// The address, for a child process.
+    pub fn address(&self) -> &Secret {
+        &self.address
+    }
+
+    /// The address without credentials.
+    pub fn shown(&self) -> String {
+        without_credentials(self.address.expose())
+    }
+
+    /// The last part of the consumer groups' names.
+    pub fn sink(&self) -> String {
+        settings::read(&settings::SINK).unwrap_or_else(|| self.backend.name().to_owned())
+    }
+
+    /// How many chunks can usefully be written at the same time.
+    pub fn writers(&self) -> Result<usize, settings::SettingError> {
+        let wanted = settings::read_number(&settings::WRITERS, 1..=64)?;
+        Ok((wanted as usize).min(self.backend.max_writers()))
+    }
+
+    /// The columns that the migrated table of a dataset has.
+    pub fn columns(&self, dataset: &Dataset) -> Vec<sql::ColumnDeclaration> {
+        self.backend.columns(dataset)
+    }
+
+    /// A store that connects on first use, and again after an error. `role` names its connection for the database's
+    /// operator.
+    pub fn store(&self, role: &str) -> Box<dyn Store> {
+        self.backend.store(role)
+    }
+
+    /// A connection that knows dead letters; it connects on first use, and again after an error.
+    pub fn dead_letters(&self, role: &str) -> Box<dyn DeadLetters> {
+        self.backend.dead_letters(role)
+    }
+
+    /// Opens a snapshot: all that it reads is as of this moment.
+    pub async fn audit(&self) -> Result<Audit, StoreError> {
+        self.backend.audit().await
+    }
+
+    /// Runs a query of a person; it cannot write. With PostgreSQL it ends after 60 seconds.
+    pub async fn query(&self, query: &str) -> Result<Found, StoreError> {
+        self.backend.query(query).await
+    }
+
+    /// Brings the tables up to date: applies the migrations that are missing, each in a transaction.
+    ///
+    /// Any number of processes may do so at the same time; one applies them, the others wait. Changes nothing when the
+    /// tables are up to date. With PostgreSQL it also writes the declarations' texts as comments.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        self.backend.migrate().await
+    }
+
+    /// Takes the tables back to that migration; 0 removes them all, with their data.
+    pub async fn migrate_down(&self, to: i64) -> Result<(), StoreError> {
+        self.backend.migrate_down(to).await
+    }
+}

@@ -1,0 +1,40 @@
+//! A partition as a sink sees it. Pure.
+
+use std::sync::Arc;
+
+use contract::Coordinate;
+
+/// A partition of a topic, as one sink sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SinkPartition {
+    /// The consumer group, which names the sink.
+    pub sink: Arc<str>,
+    /// The topic.
+    pub topic: Arc<str>,
+    /// How often the topic has been recreated or truncated; offsets are only comparable within one incarnation.
+    pub incarnation: i32,
+    /// The partition's number.
+    pub number: i32,
+}
+
+impl SinkPartition {
+    /// Where the record at this offset is on Kafka.
+    pub fn coordinate(&self, offset: i64) -> Coordinate<'_> {
+        Coordinate { topic: &self.topic, incarnation: self.incarnation, partition: self.number, offset }
+    }
+}
+
+impl std::fmt::Display for SinkPartition {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}[{}]", self.topic, self.number)
+    }
+}
+
+/// The last record of a range and a hash of its bytes, by which a topic that was made anew is told from the old one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastRecord {
+    /// Its offset.
+    pub offset: i64,
+    /// See [`contract::Original::hash`].
+    pub hash: i64,
+}

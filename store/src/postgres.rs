@@ -1,0 +1,252 @@
+//! PostgreSQL, with or without TimescaleDB.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use contract::rows::Folded;
+use contract::{Dataset, Kind, Rows};
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, LocalBoxFuture};
+use service::secret::Secret;
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+
+use crate::chunk::{Chunk, Target};
+use crate::dialect::{Care, Connection as _, Dialect, Table};
+use crate::fault::Fault;
+use crate::outcome::{StoreError, Upserted};
+use crate::query::Found;
+use crate::sql::{ColumnDeclaration, columns};
+use crate::statements::Statements;
+use crate::store::Tables;
+use crate::syntax::Syntax;
+
+mod bind;
+mod connection;
+mod copy;
+mod fault;
+mod migrate;
+mod query;
+mod side;
+mod sql;
+
+use bind::{arguments, keys_and_versions};
+use copy::Coldness;
+use fault::{fault, is_conflict};
+
+static SYNTAX: Syntax = Syntax {
+    begin: "BEGIN",
+    now: "now()",
+    time: |parameter| format!("cast({parameter} as timestamptz)"),
+    read,
+    texts: |parameter| format!("json_array_elements_text(cast({parameter} as json)) as name(value)"),
+    items: |parameter| format!("json_array_elements(cast({parameter} as json)) as name(value)"),
+    lock_outbox: " for update of waiting skip locked",
+    mixed: |offset| format!("(hashint8extended({offset}, 0) >> 24)"),
+    judge_at_once: Some("set constraints all immediate"),
+    // There where TimescaleDB is, which has refused.
+    unpack: Some("set local timescaledb.max_tuples_decompressed_per_dml_transaction = 0"),
+    no_time_limit: Some("set statement_timeout = 0"),
+    table_exists: "select 1::text where to_regclass($1) is not null",
+};
+
+static STATEMENTS: LazyLock<Statements> = LazyLock::new(|| Statements::new(&SYNTAX));
+
+/// A column as text where the database has a type of its own. What that text does not show (an infinite time) comes as
+/// PostgreSQL writes it, and is not read as a value.
+fn read(kind: Kind, column: &str) -> String {
+    match kind {
+        Kind::Timestamp => format!(
+            "coalesce(to_char({column} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), cast({column} as text))"
+        ),
+        Kind::Date => format!("coalesce(to_char({column}, 'YYYY-MM-DD'), cast({column} as text))"),
+        Kind::Decimal => format!("cast(trim_scale({column}) as text)"),
+        Kind::Json => format!("cast({column} as text)"),
+        Kind::TextList => format!("cast(array_to_json({column}) as text)"),
+        Kind::Text | Kind::Long | Kind::Double | Kind::Bytes => column.to_owned(),
+    }
+}
+
+/// A PostgreSQL database, and what one of its connections has learnt about the next chunk.
+#[derive(Debug, Clone)]
+pub(crate) struct Postgres {
+    address: Secret,
+    role: String,
+    /// The upsert of each table.
+    upserts: HashMap<String, Arc<str>>,
+    coldness: Coldness,
+    /// Whether the last chunk had nothing new: probably the next one has nothing either, and its keys and versions are
+    /// enough to know.
+    settled: bool,
+}
+
+impl Postgres {
+    pub(crate) fn new(address: Secret) -> Postgres {
+        let (role, upserts) = (String::new(), HashMap::new());
+        Postgres { address, role, upserts, coldness: Coldness::UNKNOWN, settled: false }
+    }
+
+    fn upsert(&mut self, (dataset, table): Table<'_>) -> Arc<str> {
+        if let Some(upsert) = self.upserts.get(table) {
+            return upsert.clone();
+        }
+        let upsert: Arc<str> = sql::upsert(dataset, table).into();
+        self.upserts.insert(table.to_owned(), upsert.clone());
+        upsert
+    }
+
+    async fn write_rows(
+        &mut self,
+        connection: &mut PgConnection,
+        table: Table<'_>,
+        rows: &Rows,
+        folded: &[Folded],
+    ) -> sqlx::Result<Upserted> {
+        if folded.is_empty() {
+            return Ok(Upserted::default());
+        }
+        let arguments = arguments(table.0, rows, folded).map_err(sqlx::Error::Encode)?;
+        let upsert = AssertSqlSafe(self.upsert(table));
+        let row = sqlx::query_with(upsert, arguments).fetch_one(connection).await?;
+        let count = |at: usize| row.try_get::<i64, _>(at).map(i64::cast_unsigned);
+        Ok(Upserted { seen: [count(0)?, count(1)?, count(2)?], written: count(3)? })
+    }
+
+    /// By `COPY`, by the upsert, or first by a question by keys and versions alone: as the chunks before suggest.
+    async fn write_all(
+        &mut self,
+        connection: &mut PgConnection,
+        chunk: &Chunk,
+        mut folded: Vec<Folded>,
+        care: Care,
+    ) -> Result<Upserted, Fault> {
+        let target = &chunk.target;
+        if self.settled {
+            folded = newer(connection, target, &chunk.rows, folded).await.map_err(fault)?;
+        }
+        let is_cold = care.statements == 1 && self.coldness.is_copy_worthwhile(folded.len());
+        if is_cold && let Some(copied) = self.copy_rows(connection, chunk, &folded).await? {
+            return Ok(copied);
+        }
+        let mut upserted = Upserted::default();
+        for part in folded.chunks(folded.len().div_ceil(care.statements).max(1)) {
+            let table = (target.dataset, &*target.table);
+            upserted += self.write_rows(connection, table, &chunk.rows, part).await.map_err(fault)?;
+        }
+        self.coldness.note(!folded.is_empty() && upserted.seen[0] == folded.len() as u64);
+        self.settled = upserted.seen == [0; 3];
+        Ok(upserted)
+    }
+
+    /// Copies the chunk's rows; None when the table has one of their keys, or does not take them all.
+    async fn copy_rows(
+        &mut self,
+        connection: &mut PgConnection,
+        chunk: &Chunk,
+        folded: &[Folded],
+    ) -> Result<Option<Upserted>, Fault> {
+        let target = &chunk.target;
+        connection.begin_part().await?;
+        match copy::copy(connection, &target.table, target.dataset, &chunk.rows, folded).await {
+            Ok(copied) if copied == folded.len() as u64 => {
+                connection.keep_part().await?;
+                self.coldness.note(true);
+                Ok(Some(Upserted { seen: [copied, 0, 0], written: copied }))
+            }
+            // A trigger can leave rows out, which only the upsert accounts for.
+            outcome => match outcome.err().filter(|error| !is_conflict(error)) {
+                Some(error) => Err(fault(error)),
+                None => {
+                    connection.take_back_part().await?;
+                    self.coldness.note_conflict();
+                    Ok(None)
+                }
+            },
+        }
+    }
+}
+
+impl Dialect for Postgres {
+    type Connection = PgConnection;
+
+    const NAME: &'static str = "postgres";
+    const MAX_WRITERS: usize = usize::MAX;
+    const SHARES_CONNECTION: bool = false;
+    /// Longer than the longest statement that the server allows.
+    const ATTEMPT_TIMEOUT: Option<Duration> = Some(Duration::from_secs(35));
+    /// Kafka is not polled meanwhile.
+    const POSITIONS_TIMEOUT: Option<Duration> = Some(Duration::from_secs(10));
+
+    fn syntax() -> &'static Syntax {
+        &SYNTAX
+    }
+
+    fn statements() -> &'static Statements {
+        &STATEMENTS
+    }
+
+    fn tables() -> &'static dyn Tables {
+        &side::SideTables
+    }
+
+    fn columns(dataset: &Dataset) -> Vec<ColumnDeclaration> {
+        columns(dataset, sql::sql_type, "boolean")
+    }
+
+    fn with_role(&self, role: &str) -> Postgres {
+        Postgres { role: role.to_owned(), ..self.clone() }
+    }
+
+    fn connect(&self) -> BoxFuture<'_, Result<PgConnection, StoreError>> {
+        self.open().boxed()
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<PgConnection, StoreError>> {
+        self.open_snapshot().boxed()
+    }
+
+    fn query<'a>(&'a self, query: &'a str) -> BoxFuture<'a, Result<Found, StoreError>> {
+        self.find(query).boxed()
+    }
+
+    fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        self.migrate_up().boxed_local()
+    }
+
+    fn migrate_down(&self, to: i64) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        self.undo(to).boxed_local()
+    }
+
+    fn write<'a>(
+        &'a mut self,
+        connection: &'a mut PgConnection,
+        table: Table<'a>,
+        rows: &'a Rows,
+        folded: &'a [Folded],
+    ) -> BoxFuture<'a, Result<Upserted, Fault>> {
+        async move { self.write_rows(connection, table, rows, folded).await.map_err(fault) }.boxed()
+    }
+
+    fn write_chunk<'a>(
+        &'a mut self,
+        connection: &'a mut PgConnection,
+        chunk: &'a Chunk,
+        folded: Vec<Folded>,
+        care: Care,
+    ) -> BoxFuture<'a, Result<Upserted, Fault>> {
+        self.write_all(connection, chunk, folded, care).boxed()
+    }
+}
+
+/// Those of the rows that the upsert would write, as things stand.
+async fn newer(
+    connection: &mut PgConnection,
+    target: &Target,
+    rows: &Rows,
+    folded: Vec<Folded>,
+) -> sqlx::Result<Vec<Folded>> {
+    let arguments = keys_and_versions(target.dataset, rows, &folded).map_err(sqlx::Error::Encode)?;
+    let query = sql::newer_places(target.dataset, &target.table);
+    let places: Vec<i64> = sqlx::query_scalar_with(AssertSqlSafe(query), arguments).fetch_all(connection).await?;
+    Ok(places.into_iter().map(|place| folded[place as usize - 1]).collect())
+}

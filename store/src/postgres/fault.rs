@@ -1,0 +1,81 @@
+//! What PostgreSQL's errors mean, by SQLSTATE.
+
+use sqlx::migrate::MigrateError;
+
+use crate::fault::{Fault, refused};
+use crate::isolate;
+use crate::outcome::{RetryClass, StoreError};
+
+/// What an error of a statement means for the rows that it writes.
+pub(super) fn fault(error: sqlx::Error) -> Fault {
+    let Some(code) = error.as_database_error().and_then(|database| database.code()) else {
+        return Fault::Store(classify(error));
+    };
+    let code = code.into_owned();
+    if let Some(class) = class_of(&code) {
+        return Fault::Record(isolate::cause(class, Some(code), message(&error)));
+    }
+    match code.as_str() {
+        "57014" => Fault::Slow(message(&error)),
+        "53400" => Fault::Unpack(message(&error)),
+        _ => Fault::Store(classify(error)),
+    }
+}
+
+/// What a refusal by the database is called, by SQLSTATE; None: the record is not at fault.
+fn class_of(sqlstate: &str) -> Option<&'static str> {
+    Some(match sqlstate {
+        "23502" => "not_null",
+        "23503" => "foreign_key",
+        "23505" => "unique",
+        "23514" => "check",
+        "23P01" => "exclusion",
+        "54000" => "too_large",
+        // Raised by a trigger.
+        "P0001" => "raised",
+        code if code.starts_with("22") => "data",
+        _ => return None,
+    })
+}
+
+/// Whether a `COPY` cannot be had: one of its keys is there, or the table takes none.
+pub(super) fn is_conflict(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|database| database.code());
+    matches!(code.as_deref(), Some("23505" | "0A000"))
+}
+
+/// The database's message, without its detail, which can hold the row.
+pub(super) fn message(error: &sqlx::Error) -> String {
+    match error.as_database_error() {
+        Some(database) => format!("{} (SQLSTATE {})", database.message(), database.code().unwrap_or_default()),
+        None => error.to_string(),
+    }
+}
+
+/// What to do after an error, by SQLSTATE.
+pub(super) fn classify(error: sqlx::Error) -> StoreError {
+    let message = message(&error);
+    let Some(database) = error.as_database_error() else {
+        return match &error {
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => StoreError::connection(message),
+            _ => StoreError::Halt(message),
+        };
+    };
+    let code = database.code().unwrap_or_default();
+    match code.get(..2).unwrap_or_default() {
+        // Connection, resources, operator intervention, system, read-only or lost transaction, serialization, lock, login,
+        // database. A plan or statement that is no longer good (0A, 26) is gone with the connection.
+        "08" | "53" | "57" | "58" | "25" | "40" | "55" | "28" | "3D" | "0A" | "26" => {
+            StoreError::Retry { class: RetryClass::of_sqlstate(&code), reason: message }
+        }
+        _ => refused(&message),
+    }
+}
+
+/// What to do after a migration failed.
+pub(super) fn migration_failed(error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => classify(error),
+        other => StoreError::Halt(format!("cannot migrate the database: {other}")),
+    }
+}

@@ -1,0 +1,206 @@
+//! Tables beside a dataset's own: made, compared with it, and exchanged for it.
+
+use contract::{Dataset, datasets};
+
+use crate::chunk::Target;
+use crate::outcome::StoreError;
+use crate::sql::{CONTENT_HASH, DELETED};
+use crate::store::Store;
+
+/// Longest name of a table beside a dataset's own: what PostgreSQL keeps of a name, less room for its indexes' endings.
+const MAX_NAME_BYTES: usize = 48;
+/// Keys that are shown of each kind of difference.
+const EXAMPLES: usize = 10;
+
+/// What two tables of one dataset differ in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Difference {
+    /// Keys that only the side table has.
+    pub added: u64,
+    /// Keys that only the live table has.
+    pub vanished: u64,
+    /// Keys that both have, with other values or deleted in one of them.
+    pub changed: u64,
+    /// Keys that both have with the same values under another version.
+    pub version_only: u64,
+    /// Of the changed keys, how many differ in each column; columns without a difference are left out.
+    pub by_column: Vec<(String, u64)>,
+    /// Some of the keys: (`added`, `vanished` or `changed`, the key's parts joined by `|`).
+    pub examples: Vec<(String, String)>,
+}
+
+/// Whether a name can be given to a table beside the datasets' own.
+pub fn check_name(table: &str) -> Result<(), StoreError> {
+    let mut characters = table.chars();
+    let shaped = characters.next().is_some_and(|first| first.is_ascii_lowercase())
+        && characters.all(|rest| rest.is_ascii_lowercase() || rest.is_ascii_digit() || rest == '_')
+        && table.len() <= MAX_NAME_BYTES;
+    let ours = ["sink_", "dead_letter_", "replay_run", "_sqlx"];
+    if !shaped
+        || datasets().iter().any(|dataset| dataset.name == table)
+        || ours.iter().any(|ours| table.starts_with(ours))
+    {
+        return Err(StoreError::Halt(format!(
+            "`{table}` cannot be a side table: a name of lower-case letters, digits and `_`, at most {MAX_NAME_BYTES} \
+             long, that is not one of tapedeck's own tables"
+        )));
+    }
+    Ok(())
+}
+
+/// Makes an empty table of the dataset's shape; false when there is one of that name.
+pub async fn create(
+    store: &mut dyn Store,
+    dataset: &Dataset,
+    table: &str,
+    temporary: bool,
+) -> Result<bool, StoreError> {
+    check_name(table)?;
+    if !temporary && exists(store, table).await? {
+        return Ok(false);
+    }
+    let kind = if temporary { "temporary table" } else { "table" };
+    store.tables().create(store, dataset, table, kind).await?;
+    Ok(true)
+}
+
+/// Whether there is a table of that name.
+pub async fn exists(store: &mut dyn Store, table: &str) -> Result<bool, StoreError> {
+    let query = store.syntax().table_exists.to_owned();
+    Ok(!store.rows(query, &[table]).await?.is_empty())
+}
+
+/// Removes a side table, if it is there.
+pub async fn remove(store: &mut dyn Store, table: &str) -> Result<(), StoreError> {
+    check_name(table)?;
+    store.rows(format!("drop table if exists {table}"), &[]).await?;
+    Ok(())
+}
+
+/// Compares a side table with the live one; with `newer`, counts only what an upsert of the side table's rows into the
+/// live one would do.
+pub async fn compare(store: &mut dyn Store, target: &Target, newer: bool) -> Result<Difference, StoreError> {
+    let dataset = target.dataset;
+    // A comparison of large tables takes as long as it takes.
+    if let Some(no_time_limit) = store.syntax().no_time_limit {
+        store.rows(no_time_limit.to_owned(), &[]).await?;
+    }
+    let columns: Vec<&str> = dataset.values().map(|at| dataset.fields[at].name.as_str()).chain([DELETED]).collect();
+    let sql = Comparison::new(dataset, &target.table, newer);
+    let differs = |name: &str| format!("side.{name} is distinct from live.{name}");
+    let any = columns.iter().map(|name| differs(name)).collect::<Vec<_>>().join(" or ");
+    let count = |condition: String| format!("cast(count(case when {condition} then 1 end) as text)");
+    let both = &sql.both;
+    let counts = [
+        count(sql.added.clone()),
+        count(sql.vanished.clone()),
+        count(format!("{both} and ({any})")),
+        count(format!("{both} and not ({any}) and {}", sql.other_version)),
+    ];
+    let counts = counts.into_iter().chain(columns.iter().map(|name| count(format!("{both} and {}", differs(name)))));
+    let query = format!("select {} from {}", counts.collect::<Vec<_>>().join(", "), sql.joined);
+    let found = store.rows(query, &[]).await?;
+    let mut numbers = found.into_iter().flatten().map(|text| text.and_then(|text| text.parse().ok()).unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    let mut difference =
+        Difference { added: next(), vanished: next(), changed: next(), version_only: next(), ..Difference::default() };
+    let by_column = columns.iter().map(|name| ((*name).to_owned(), next())).filter(|(_, count)| *count > 0);
+    difference.by_column = by_column.collect();
+    for (what, condition) in
+        [("added", sql.added), ("vanished", sql.vanished), ("changed", format!("{both} and ({any})"))]
+    {
+        let query = format!("select {} from {} where {condition} limit {EXAMPLES}", sql.key, sql.joined);
+        let found = store.rows(query, &[]).await?;
+        difference.examples.extend(found.into_iter().flatten().flatten().map(|key| (what.to_owned(), key)));
+    }
+    Ok(difference)
+}
+
+/// Parts of the statements that compare.
+struct Comparison {
+    joined: String,
+    added: String,
+    vanished: String,
+    both: String,
+    other_version: String,
+    key: String,
+}
+
+impl Comparison {
+    fn new(dataset: &Dataset, side: &str, newer: bool) -> Comparison {
+        let names: Vec<&str> = dataset.key.iter().map(|at| dataset.fields[*at].name.as_str()).collect();
+        let same = names.iter().map(|name| format!("side.{name} = live.{name}")).collect::<Vec<_>>().join(" and ");
+        let version = |table: &str| {
+            let [known_at, observed_at] = dataset.version_fields.map(|at| &dataset.fields[at].name);
+            format!("({table}.{known_at}, {table}.{observed_at}, {table}.{CONTENT_HASH})")
+        };
+        let part = |name: &&str| format!("cast(coalesce(side.{name}, live.{name}) as text)");
+        let (side_version, live_version) = (version("side"), version("live"));
+        let later = format!("{side_version} > {live_version}");
+        let both = format!("side.{CONTENT_HASH} is not null and live.{CONTENT_HASH} is not null");
+        Comparison {
+            joined: format!("{side} as side full join {} as live on {same}", dataset.name),
+            added: format!("live.{CONTENT_HASH} is null"),
+            vanished: if newer { "1 = 0".to_owned() } else { format!("side.{CONTENT_HASH} is null") },
+            both: if newer { format!("{both} and {later}") } else { both },
+            other_version: format!("{side_version} <> {live_version}"),
+            key: names.iter().map(part).collect::<Vec<_>>().join(" || '|' || "),
+        }
+    }
+}
+
+/// Exchanges a side table for the live one in one transaction, if the side table has everything that the sinks have.
+///
+/// Gives the partitions in which it has not: (partition, where the sinks are). Nothing is exchanged then.
+pub async fn swap(
+    store: &mut dyn Store,
+    target: &Target,
+    topic: &str,
+    replay: &str,
+) -> Result<Vec<(i32, i64)>, StoreError> {
+    let (side, live) = (&*target.table, target.dataset.name.as_str());
+    store.tables().check_exchange(store, live).await?;
+    store.tables().begin_exchange(store, topic, [live, side]).await?;
+    let behind = "select cast(ours.kafka_partition as text), cast(ours.next_offset as text) from sink_position as ours \
+        where ours.kafka_topic = $1 and ours.sink not like '%.replay.%' \
+        and ours.kafka_incarnation = (select max(kafka_incarnation) from sink_position \
+            where kafka_topic = ours.kafka_topic and sink = ours.sink and kafka_partition = ours.kafka_partition) \
+        and not exists (select 1 from sink_position as theirs where theirs.sink = $2 \
+            and theirs.kafka_topic = ours.kafka_topic and theirs.kafka_partition = ours.kafka_partition \
+            and theirs.next_offset >= ours.next_offset)";
+    let behind = store.rows(behind.to_owned(), &[topic, replay]).await?;
+    if !behind.is_empty() {
+        store.rows("rollback".to_owned(), &[]).await?;
+        let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
+        return Ok(behind.iter().map(|row| (number(&row[0]) as i32, number(&row[1]))).collect());
+    }
+    store.tables().exchange(store, live, side).await?;
+    remove_run(store, replay).await?;
+    store.rows("commit".to_owned(), &[]).await?;
+    Ok(Vec::new())
+}
+
+/// The sink of a replay with these parameters that was begun and not finished.
+pub async fn unfinished_run(store: &mut dyn Store, parameters: &str) -> Result<Option<String>, StoreError> {
+    let query = "select sink from replay_run where parameters = $1 and finished_at is null";
+    Ok(store.rows(query.to_owned(), &[parameters]).await?.into_iter().flatten().flatten().next())
+}
+
+/// Records that a replay begins under the name of that sink.
+pub async fn begin_run(store: &mut dyn Store, sink: &str, parameters: &str) -> Result<(), StoreError> {
+    let now = store.syntax().now;
+    let insert = format!("insert into replay_run (sink, parameters, started_at) values ($1, $2, {now})");
+    store.rows(insert, &[sink, parameters]).await.map(drop)
+}
+
+/// Records that a replay is complete: the same parameters are a new replay from then on.
+pub async fn finish_run(store: &mut dyn Store, sink: &str) -> Result<(), StoreError> {
+    let now = store.syntax().now;
+    store.rows(format!("update replay_run set finished_at = {now} where sink = $1"), &[sink]).await.map(drop)
+}
+
+/// Forgets a replay and its positions.
+pub async fn remove_run(store: &mut dyn Store, sink: &str) -> Result<(), StoreError> {
+    store.rows("delete from replay_run where sink = $1".to_owned(), &[sink]).await?;
+    store.rows("delete from sink_position where sink = $1".to_owned(), &[sink]).await.map(drop)
+}

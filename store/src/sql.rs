@@ -1,0 +1,106 @@
+//! What is derived from a declaration for both databases: columns, checks, comments, and the parts of an upsert.
+//!
+//! A stored row is replaced only by one of a higher version `(known_at, observed_at, content_hash)`; all three are
+//! never null, because a row comparison that reaches a null would silently do nothing.
+
+use contract::{Dataset, Kind};
+
+/// Column with the hash of a row's values, see [`contract::Rows::content_hash`].
+pub const CONTENT_HASH: &str = "content_hash";
+/// Column with the time of the last write, set by the database.
+pub const UPDATED_AT: &str = "updated_at";
+
+/// Column that says that the key was deleted; such a row has null in all its values.
+pub const DELETED: &str = "deleted";
+
+/// A column as the migrated database must have it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ColumnDeclaration {
+    /// Name.
+    pub name: String,
+    /// The database's own name of the type.
+    pub sql_type: &'static str,
+    /// Whether null is allowed.
+    pub nullable: bool,
+}
+
+/// The columns of a dataset's table, in order; `sql_type` is the database's type of each kind, `boolean` that of a flag.
+pub(crate) fn columns(
+    dataset: &Dataset,
+    sql_type: fn(Kind) -> &'static str,
+    boolean: &'static str,
+) -> Vec<ColumnDeclaration> {
+    let values: Vec<usize> = dataset.values().collect();
+    let declared = dataset
+        .fields
+        .iter()
+        .enumerate()
+        .map(|(at, field)| (field.name.as_str(), sql_type(field.kind), field.nullable || values.contains(&at)));
+    let internal = [
+        (CONTENT_HASH, sql_type(Kind::Long), false),
+        (UPDATED_AT, sql_type(Kind::Timestamp), false),
+        (DELETED, boolean, false),
+    ];
+    declared
+        .chain(internal)
+        .map(|(name, sql_type, nullable)| ColumnDeclaration { name: name.to_owned(), sql_type, nullable })
+        .collect()
+}
+
+/// The conditions that a dataset's table checks: its rules, and that a row has its values unless it is deleted.
+pub fn checks(dataset: &Dataset) -> Vec<String> {
+    let rules = dataset.rules.iter().filter_map(|rule| rule.check()).map(str::to_owned);
+    let needed = dataset.values().map(|at| &dataset.fields[at]).filter(|field| !field.nullable);
+    let needed: Vec<String> = needed.map(|field| format!("{} is not null", field.name)).collect();
+    let present = (!needed.is_empty()).then(|| format!("{DELETED} or {}", needed.join(" and ")));
+    rules.chain(present).collect()
+}
+
+/// Comments on the table and its columns: (what is commented, text).
+pub fn comments(dataset: &Dataset) -> Vec<(Option<&str>, String)> {
+    let internal = [
+        (CONTENT_HASH, "Hash of the values, the last part of the row's version."),
+        (UPDATED_AT, "When the row was last written here; says nothing about when it was known."),
+        (DELETED, "Whether the key was deleted, as of `known_at`; then all values are null."),
+    ];
+    let fields = dataset.fields.iter().map(|field| (Some(field.name.as_str()), field.doc.clone()));
+    let internal = internal.into_iter().map(|(name, doc)| (Some(name), doc.to_owned()));
+    std::iter::once((None, dataset.doc.clone())).chain(fields).chain(internal).collect()
+}
+
+pub(crate) fn written(dataset: &Dataset) -> Vec<String> {
+    dataset.fields.iter().map(|field| field.name.clone()).chain([CONTENT_HASH, DELETED].map(str::to_owned)).collect()
+}
+
+pub(crate) fn same_key(dataset: &Dataset) -> String {
+    let names = dataset.key.iter().map(|at| &dataset.fields[*at].name);
+    names.map(|name| format!("stored.{name} = incoming.{name}")).collect::<Vec<_>>().join(" and ")
+}
+
+pub(crate) fn key(dataset: &Dataset) -> String {
+    joined(dataset.key.iter().map(|at| dataset.fields[*at].name.clone()))
+}
+
+pub(crate) fn updates(dataset: &Dataset) -> String {
+    let fields = dataset.fields.iter().enumerate().filter(|(at, _)| !dataset.key.contains(at));
+    joined(
+        fields
+            .map(|(_, field)| field.name.as_str())
+            .chain([CONTENT_HASH, DELETED])
+            .map(|name| format!("{name} = excluded.{name}")),
+    )
+}
+
+pub(crate) fn version(dataset: &Dataset) -> [&str; 3] {
+    let [known_at, observed_at] = dataset.version_fields;
+    [&dataset.fields[known_at].name, &dataset.fields[observed_at].name, CONTENT_HASH]
+}
+
+pub(crate) fn newer(dataset: &Dataset, left: &str, right: &str) -> String {
+    let side = |table: &str| joined(version(dataset).iter().map(|name| format!("{table}.{name}")));
+    format!("({}) > ({})", side(left), side(right))
+}
+
+pub(crate) fn joined(parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,224 @@
+//! SQLite: one file, one writer at a time.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use chrono::Utc;
+use contract::rows::Folded;
+use contract::{Column, Dataset, Rows};
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, LocalBoxFuture};
+use service::secret::Secret;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments as _, AssertSqlSafe, Column as _, ConnectOptions as _, Row as _, SqliteConnection};
+
+use crate::chunk::Chunk;
+use crate::dialect::{Care, Dialect, Table};
+use crate::fault::Fault;
+use crate::outcome::{StoreError, Upserted};
+use crate::query::Found;
+use crate::sql::{ColumnDeclaration, columns};
+use crate::statements::Statements;
+use crate::store::Tables;
+use crate::syntax::Syntax;
+use crate::text;
+
+mod connection;
+mod fault;
+mod migrate;
+mod side;
+mod sql;
+
+use fault::fault;
+
+static SYNTAX: Syntax = Syntax {
+    // Take the write lock at once: a transaction that begins by reading cannot wait for it.
+    begin: "BEGIN IMMEDIATE",
+    now: "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
+    time: str::to_owned,
+    read: |_, column| column.to_owned(),
+    texts: |parameter| format!("json_each({parameter}) as name"),
+    items: |parameter| format!("json_each({parameter}) as name"),
+    lock_outbox: "",
+    mixed: |offset| format!("((({offset}) % 2147483647) * (({offset}) % 2147483629) % 1099511627689)"),
+    judge_at_once: None,
+    unpack: None,
+    no_time_limit: None,
+    table_exists: "select '1' from sqlite_schema where type = 'table' and name = $1",
+};
+
+static STATEMENTS: LazyLock<Statements> = LazyLock::new(|| Statements::new(&SYNTAX));
+
+/// Rows written by one statement: enough that its fixed cost does not count, few enough for SQLite's 32,766 parameters.
+const ROWS_PER_STATEMENT: usize = 250;
+
+/// A SQLite file.
+#[derive(Debug, Clone)]
+pub(crate) struct Sqlite {
+    address: Secret,
+}
+
+impl Sqlite {
+    pub(crate) fn new(address: Secret) -> Sqlite {
+        Sqlite { address }
+    }
+
+    /// What a query of a person finds.
+    async fn find(&self, query: &str) -> Result<Found, StoreError> {
+        let failed = |error: sqlx::Error| StoreError::Halt(format!("the query failed: {}", fault(error).reason()));
+        let mut connection = self.options()?.read_only(true).connect().await.map_err(failed)?;
+        let query = sqlx::query(AssertSqlSafe(query.to_owned()));
+        let rows = query.fetch_all(&mut connection).await.map_err(failed)?;
+        let columns =
+            |row: &sqlx::sqlite::SqliteRow| row.columns().iter().map(|column| column.name().to_owned()).collect();
+        Ok(Found {
+            columns: rows.first().map(columns).unwrap_or_default(),
+            rows: rows.iter().map(|row| connection::line(row).into_texts()).collect(),
+        })
+    }
+}
+
+impl Dialect for Sqlite {
+    type Connection = SqliteConnection;
+
+    const NAME: &'static str = "sqlite";
+    const MAX_WRITERS: usize = 1;
+    const SHARES_CONNECTION: bool = true;
+    const ATTEMPT_TIMEOUT: Option<Duration> = None;
+    const POSITIONS_TIMEOUT: Option<Duration> = None;
+
+    fn syntax() -> &'static Syntax {
+        &SYNTAX
+    }
+
+    fn statements() -> &'static Statements {
+        &STATEMENTS
+    }
+
+    fn tables() -> &'static dyn Tables {
+        &side::SideTables
+    }
+
+    fn columns(dataset: &Dataset) -> Vec<ColumnDeclaration> {
+        columns(dataset, sql::sql_type, "INTEGER")
+    }
+
+    fn with_role(&self, _: &str) -> Sqlite {
+        self.clone()
+    }
+
+    fn connect(&self) -> BoxFuture<'_, Result<SqliteConnection, StoreError>> {
+        self.open().boxed()
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<SqliteConnection, StoreError>> {
+        self.open_snapshot().boxed()
+    }
+
+    fn query<'a>(&'a self, query: &'a str) -> BoxFuture<'a, Result<Found, StoreError>> {
+        self.find(query).boxed()
+    }
+
+    fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        self.migrate_up().boxed_local()
+    }
+
+    fn migrate_down(&self, to: i64) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        self.undo(to).boxed_local()
+    }
+
+    fn write<'a>(
+        &'a mut self,
+        connection: &'a mut SqliteConnection,
+        table: Table<'a>,
+        rows: &'a Rows,
+        folded: &'a [Folded],
+    ) -> BoxFuture<'a, Result<Upserted, Fault>> {
+        async move {
+            let mut upserted = Upserted::default();
+            for part in folded.chunks(ROWS_PER_STATEMENT) {
+                upserted += write_part(connection, table, rows, part).await.map_err(fault)?;
+            }
+            Ok(upserted)
+        }
+        .boxed()
+    }
+
+    fn write_chunk<'a>(
+        &'a mut self,
+        connection: &'a mut SqliteConnection,
+        chunk: &'a Chunk,
+        folded: Vec<Folded>,
+        _: Care,
+    ) -> BoxFuture<'a, Result<Upserted, Fault>> {
+        let table = (chunk.target.dataset, &*chunk.target.table);
+        async move { self.write(connection, table, &chunk.rows, &folded).await }.boxed()
+    }
+}
+
+/// Upserts folded rows of a dataset into a table, at most [`ROWS_PER_STATEMENT`].
+async fn write_part(
+    connection: &mut SqliteConnection,
+    (dataset, table): Table<'_>,
+    rows: &Rows,
+    part: &[Folded],
+) -> sqlx::Result<Upserted> {
+    let now = text::of_time(Utc::now());
+    let mut seen = [0; 3];
+    let newer = newer(connection, (dataset, table), rows, part).await?;
+    for (row, stored) in &newer {
+        seen[match stored {
+            None => 0,
+            Some(hash) if *hash != row.version.2 => 1,
+            Some(_) => 2,
+        }] += 1;
+    }
+    if newer.is_empty() {
+        return Ok(Upserted::default());
+    }
+    let mut arguments = SqliteArguments::default();
+    for (row, _) in &newer {
+        for position in 0..dataset.fields.len() {
+            add(&mut arguments, rows.column(position), row.row).map_err(sqlx::Error::Encode)?;
+        }
+        arguments.add(row.version.2).map_err(sqlx::Error::Encode)?;
+        arguments.add(rows.deleted()[row.row]).map_err(sqlx::Error::Encode)?;
+        arguments.add(now.as_str()).map_err(sqlx::Error::Encode)?;
+    }
+    let statement = AssertSqlSafe(sql::upsert(dataset, table, newer.len()));
+    let written = sqlx::query_with(statement, arguments).execute(&mut *connection).await?.rows_affected();
+    Ok(Upserted { seen, written })
+}
+
+/// The rows that are newer than what is stored, each with the hash of the row it replaces.
+async fn newer<'a>(
+    connection: &mut SqliteConnection,
+    (dataset, table): Table<'_>,
+    rows: &Rows,
+    part: &'a [Folded],
+) -> sqlx::Result<Vec<(&'a Folded, Option<i64>)>> {
+    let mut arguments = SqliteArguments::default();
+    for (place, row) in part.iter().enumerate() {
+        arguments.add(place as i64).map_err(sqlx::Error::Encode)?;
+        for position in dataset.key.iter().chain(&dataset.version_fields) {
+            add(&mut arguments, rows.column(*position), row.row).map_err(sqlx::Error::Encode)?;
+        }
+        arguments.add(row.version.2).map_err(sqlx::Error::Encode)?;
+    }
+    let query = AssertSqlSafe(sql::newer_rows(dataset, table, part.len()));
+    let found = sqlx::query_with(query, arguments).fetch_all(connection).await?;
+    Ok(found.iter().map(|row| (&part[row.get::<i64, _>(0) as usize], row.get(1))).collect())
+}
+
+fn add(arguments: &mut SqliteArguments, column: &Column, row: usize) -> Result<(), sqlx::error::BoxDynError> {
+    match column {
+        Column::Text(values) | Column::Json(values) => arguments.add(values[row].as_deref()),
+        Column::Decimal(values) => arguments.add(values[row].map(|value| value.normalize().to_string())),
+        Column::Long(values) => arguments.add(values[row]),
+        Column::Double(values) => arguments.add(values[row]),
+        Column::Bytes(values) => arguments.add(values[row].as_deref()),
+        Column::Date(values) => arguments.add(values[row].map(|days| text::date(days).to_string())),
+        Column::Timestamp(values) => arguments.add(values[row].map(|micros| text::of_time(text::time(micros)))),
+        Column::TextList(values) => arguments.add(text::of_list(&values[row])),
+    }
+}

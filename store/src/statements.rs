@@ -1,0 +1,21 @@
+//! The statements that both databases run, each in its own words.
+
+use crate::syntax::Syntax;
+
+mod dead_letters;
+mod sinks;
+
+/// The statements of one database.
+#[derive(Debug)]
+pub(crate) struct Statements {
+    /// About positions, the ledger and gaps.
+    pub(crate) sinks: sinks::Statements,
+    /// About dead letters and their outbox.
+    pub(crate) dead_letters: dead_letters::Statements,
+}
+
+impl Statements {
+    pub(crate) fn new(syntax: &Syntax) -> Statements {
+        Statements { sinks: sinks::Statements::new(syntax), dead_letters: dead_letters::Statements::new(syntax) }
+    }
+}
