@@ -19,7 +19,7 @@ pub mod topic;
 pub mod validate;
 
 pub use codec::{DecodeError, Decoder};
-pub use coordinate::Coordinate;
+pub use coordinate::{Coordinate, LastRecord};
 pub use dataset::{Dataset, Field, Kind, dataset, datasets};
 pub use original::Original;
 pub use records::Record;

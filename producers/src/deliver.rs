@@ -14,6 +14,7 @@ use crate::agenda::Ended;
 use crate::alarm::Alarm;
 use crate::ask::Page;
 use crate::fetch::Cost;
+use crate::memory::Change;
 use crate::meters::SourceMeters;
 use crate::poll::{KAFKA_WAITS, Mode, Run, Stop, connect, pause};
 use crate::progress::ItemDone;
@@ -384,7 +385,11 @@ async fn publish_page(
         if sifted.there.contains(&at) {
             continue;
         }
-        match publisher.publish_change(record, *change).await {
+        let published = match change {
+            Change::Correction => publisher.publish_correction(record).await,
+            _ => publisher.publish(record).await,
+        };
+        match published {
             Err(PublishError::Record(reason)) => {
                 oversized_records += 1;
                 publisher.publish(&oversized(source, answer, record, reason)).await?;

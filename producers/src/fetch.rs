@@ -9,9 +9,9 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 use memchr::memmem;
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, LAST_MODIFIED, RETRY_AFTER};
 use reqwest::{Client, Url, redirect, retry};
-use service::registry::install_tls;
 use service::secret::{Secret, without_credentials};
 use service::settings;
+use service::tls;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
@@ -427,7 +427,7 @@ fn check_address(variable: &str, own: &str, address: &str) -> anyhow::Result<boo
 
 /// The client of a source at its own address, or at one that was put in its place and may be anywhere.
 fn client(source: &Source, limits: Limits, is_own: bool, authorities: &Authorities) -> anyhow::Result<Client> {
-    install_tls();
+    tls::install();
     let client = authorities.trusted_by(Client::builder().user_agent(source.user_agent).https_only(is_own));
     let client = match is_own {
         true => client.dns_resolver(PublicAddresses).redirect(address::redirects()),

@@ -4,7 +4,7 @@
 mod tests {
     use std::time::Duration;
 
-    use service::kafka::Cluster;
+    use kafka::Cluster;
     use simulator::hostile::{GoAway, Hostile, Kind, SYMBOL, Target};
     use tokio::time::Instant;
 

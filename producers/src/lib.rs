@@ -31,9 +31,7 @@ pub mod percent;
 pub mod plan;
 pub mod poll;
 pub mod progress;
-pub mod publish;
 pub mod raw;
-mod reread;
 pub mod schedule;
 pub mod seen;
 pub mod sentiment;
@@ -49,4 +47,5 @@ mod tally;
 pub mod value;
 pub mod watchlist;
 
+pub use kafka::publish;
 pub use sources::SOURCES;

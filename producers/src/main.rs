@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
+use kafka::Cluster;
 use producers::backfill::{self, Backfill};
 use producers::clock::Clock;
 use producers::delete::Deletion;
@@ -24,7 +25,6 @@ use producers::source::{Range, Source, source};
 use producers::state::State;
 use producers::watchlist::Watchlist;
 use service::health::Health;
-use service::kafka::Cluster;
 use service::{shutdown, telemetry};
 
 /// Keeps the memory of a page for the next one, where the system's gives it back and takes it again, page fault by page

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use contract::{Dataset, dataset};
+use kafka::Cluster;
 use service::health::Health;
-use service::kafka::Cluster;
 use service::telemetry;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -181,7 +181,7 @@ pub(crate) async fn connect(source: &Source, run: &Run, meters: &SourceMeters) -
     loop {
         let reason = match Publisher::connect(&run.cluster, &role, &datasets).await {
             Ok(publisher) => return Ok(publisher),
-            Err(error) => telemetry::one_line(&error),
+            Err(error) => error.to_string(),
         };
         meters.not_delivered(&reason);
         if run.mode == Mode::Once {

@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::bail;
 use contract::codec;
-use service::kafka::Cluster;
+use kafka::offsets::ends;
+use kafka::reader::Topic;
+use kafka::{Cluster, KafkaError, Message as Published};
 use service::telemetry;
 use tracing::{info, warn};
 
 use crate::fingerprint::{Fingerprint, Fingerprints};
 use crate::poll::{KAFKA_WAITS, Mode, Run, Stop, pause};
 use crate::publish::{Acknowledged, Publisher, Route};
-use crate::reread::{self, Published};
 use crate::sift::Sifted;
 use crate::source::Source;
 use crate::state::{Mark, State};
@@ -131,7 +132,7 @@ enum Found {
 /// Asks Kafka, and waits for it.
 fn look(keys: &str, cluster: &Cluster, routes: &[Route], marks: &[Mark], is_publishing: bool) -> anyhow::Result<Found> {
     let topics: Vec<String> = routes.iter().map(|route| route.topic.to_string()).collect();
-    let ends = reread::ends(cluster, &topics)?;
+    let ends = ends(cluster, &topics)?;
     // A name that is not ours is of another installation.
     let is_there = |mark: &Mark| ends.get(&(mark.topic.clone(), mark.partition)).is_some_and(|end| *end >= mark.end);
     if !marks.iter().all(is_there) {
@@ -143,13 +144,13 @@ fn look(keys: &str, cluster: &Cluster, routes: &[Route], marks: &[Mark], is_publ
         for route in routes.iter().filter(|route| route.dataset != "fetch_log") {
             let of_topic = marks.iter().filter(|mark| *mark.topic == *route.topic);
             let noted: BTreeMap<i32, i64> = of_topic.map(|mark| (mark.partition, mark.noted)).collect();
-            reread::Topic::open(cluster, &route.topic)?.after(&noted).each(|published| {
+            Topic::open(cluster, &route.topic)?.after(&noted).each(|published| {
                 if tail.0.len() < MAX_MESSAGES
                     && let Some((key, message)) = message(published, route, keys.as_bytes(), &mut prints)
                 {
                     tail.0.insert(key, message);
                 }
-                Ok(())
+                Ok::<(), KafkaError>(())
             })?;
         }
         if tail.0.len() >= MAX_MESSAGES {
@@ -162,10 +163,10 @@ fn look(keys: &str, cluster: &Cluster, routes: &[Route], marks: &[Mark], is_publ
 
 /// A message of a source that this version understands, and the fingerprint of its key.
 fn message(published: &Published<'_>, route: &Route, keys: &[u8], prints: &mut Fingerprints) -> Option<(i64, Message)> {
-    if !published.key?.starts_with(keys) {
+    if !published.key()?.starts_with(keys) {
         return None;
     }
-    let (schema_id, body) = codec::split_header(published.value?).ok()?;
+    let (schema_id, body) = codec::split_header(published.value()?).ok()?;
     if schema_id != route.schema_id {
         return None;
     }

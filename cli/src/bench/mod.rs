@@ -8,9 +8,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use consumers::store::Database;
 use contract::records::OhlcvBar;
 use contract::{Dataset, Record, topic};
+use kafka::Cluster;
 use producers::publish::Publisher;
 use serde::Serialize;
-use service::kafka::Cluster;
 use service::settings;
 use simulator::Simulator;
 

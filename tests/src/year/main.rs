@@ -4,12 +4,12 @@
 
 use std::path::PathBuf;
 
+use kafka::Cluster;
 use producers::fetch::Fetcher;
 use producers::meters::Meters;
 use producers::poll::{self, Mode, Run};
 use producers::watchlist::Watchlist;
 use service::health::Health;
-use service::kafka::Cluster;
 use service::{settings, shutdown, telemetry};
 use tests::year::{self, Time};
 
