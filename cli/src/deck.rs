@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use consumers::store::Database;
-use service::kafka::Cluster;
+use kafka::Cluster;
 use service::settings;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::sync::mpsc;
@@ -220,7 +220,8 @@ impl Deck {
     async fn ensure_topics(&self) -> anyhow::Result<()> {
         let cluster = self.cluster();
         let topic = |dataset| contract::topic::topic(cluster.namespace(), dataset);
-        cluster.ensure_topics(&contract::datasets().iter().map(topic).collect::<Vec<_>>()).await
+        cluster.ensure_topics(&contract::datasets().iter().map(topic).collect::<Vec<_>>()).await?;
+        Ok(())
     }
 
     fn child(

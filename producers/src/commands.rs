@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Parser, Subcommand};
+use kafka::Cluster;
 use service::health::Health;
-use service::kafka::Cluster;
 use service::{settings, shutdown, telemetry};
 use sources::SOURCES;
 use sources::parse::body::excerpt;
-use sources::source;
 use sources::source::Source;
+use sources::source;
 
 use crate::clock::Clock;
 use crate::meters::Meters;

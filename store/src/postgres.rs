@@ -387,7 +387,7 @@ pub(crate) async fn connect(address: &Secret, role: &str) -> Result<PgConnection
     let options: PgConnectOptions = address.expose().parse().map_err(|_| {
         StoreError::Halt(format!("`{}` is not a database address", without_credentials(address.expose())))
     })?;
-    service::registry::install_tls();
+    service::tls::install();
     let options = options.application_name(&format!("tapedeck/{role}")).options(SESSION.iter().copied());
     let options = options.disable_statement_logging();
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await;

@@ -20,7 +20,7 @@ pub struct Found {
 
 pub(crate) async fn postgres(address: &Secret, query: &str) -> Result<Found, StoreError> {
     let options: PgConnectOptions = address.expose().parse().map_err(|_| not_an_address(address))?;
-    service::registry::install_tls();
+    service::tls::install();
     let options = options.options([("default_transaction_read_only", "on"), ("statement_timeout", "60s")]);
     let mut connection = options.disable_statement_logging().connect().await.map_err(|error| failed(&error))?;
     // As JSON, because that has a text for every type there is.

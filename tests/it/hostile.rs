@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use kafka::offsets::ranges;
 use producers::state::State;
 use rdkafka::consumer::BaseConsumer;
-use service::kafka::ranges;
 use simulator::hostile::{Hostile, Kind, SYMBOL};
 use tests::broker::{Bench, block_on, embedded};
 use tests::oracle::plain_consumer;
@@ -88,7 +88,7 @@ fn cursor(state: &Path) -> (String, u32, Option<String>) {
         let state = State::existing(state, "yahoo").await.unwrap().unwrap();
         let item = state.item("chart", SYMBOL).await.unwrap();
         let standing = state.standings().await.unwrap().remove(0);
-        (format!("{item:?}"), standing.failures, standing.error)
+        (format!("{item:?}"), standing.streak.failures, standing.error)
     })
 }
 

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use consumers::reader::end_offsets;
 use consumers::store::{Database, DeadLetters, Outcome, Store};
 use contract::{Dataset, datasets, topic};
+use kafka::Cluster;
+use kafka::offsets::end_offsets;
 use serde::Serialize;
-use service::kafka::Cluster;
 
 /// The dataset whose records are refused ones.
 const DEAD_LETTER: &str = "dead_letter";

@@ -1,11 +1,11 @@
 //! Connects a source to Kafka.
 
 use contract::{Dataset, dataset};
+use kafka::publish::Publisher;
 use service::telemetry;
 use sources::source::Source;
 
 use crate::events::Events;
-use crate::publish::Publisher;
 use crate::run::{KAFKA_WAITS, Mode, Run, Stop};
 
 /// Datasets of every source.

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
+use kafka::Cluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
-use service::kafka::Cluster;
 use simulator::{Config, Simulator};
-use sources::source;
 use sources::source::Endpoint;
+use sources::source;
 use sqlx::Connection as _;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;

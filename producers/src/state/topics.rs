@@ -1,7 +1,8 @@
 //! How far was published, and how far of that is recorded.
 
+use kafka::publish::Acknowledged;
+
 use super::*;
-use crate::publish::Acknowledged;
 use crate::published::recover::{Mark, Message, Recovered};
 
 /// How far was published, as recorded together with items.

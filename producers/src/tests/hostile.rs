@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use service::kafka::Cluster;
+use kafka::Cluster;
 use simulator::hostile::{GoAway, Hostile, Kind, SYMBOL, Target};
 use sources::providers::yahoo;
 use sources::response::PageError;

@@ -2,36 +2,6 @@
 
 /// Names of a crate in an import cycle; the cycle may have fewer.
 pub(super) const KNOWN_CYCLES: &[(&str, &[&str])] = &[
-    (
-        "producers",
-        &[
-            "agenda",
-            "alarm",
-            "ask",
-            "asker",
-            "deliver",
-            "fetch",
-            "fingerprint",
-            "json",
-            "market",
-            "memory",
-            "meters",
-            "occ",
-            "page",
-            "plan",
-            "poll",
-            "publish",
-            "schedule",
-            "sift",
-            "source",
-            "sources",
-            "state",
-            "tail",
-            "tally",
-            "value",
-            "watchlist",
-        ],
-    ),
     ("consumers", &["chunk", "dead_letter"]),
     ("consumers", &["consume", "meters", "reader", "sink", "writer"]),
     ("consumers", &["replay", "replay_range"]),
@@ -41,7 +11,6 @@ pub(super) const KNOWN_CYCLES: &[(&str, &[&str])] = &[
 pub(super) const KNOWN_LIBRARIES: &[(&str, &str)] = &[
     ("consumers", "rdkafka"),
     ("consumers", "sqlx"),
-    ("producers", "rdkafka"),
     ("service", "rdkafka"),
     ("service", "reqwest"),
 ];
@@ -54,9 +23,6 @@ pub(super) const LONG_FILES: &[(&str, usize)] = &[
     ("consumers/src/store/letters.rs", 453),
     ("consumers/src/store/postgres.rs", 449),
     ("consumers/src/verify/deep.rs", 419),
-    ("producers/src/deliver.rs", 407),
-    ("producers/src/fetch.rs", 468),
-    ("producers/src/source.rs", 433),
     ("simulator/src/hostile.rs", 412),
     ("simulator/src/yahoo.rs", 435),
 ];
