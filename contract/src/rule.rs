@@ -13,9 +13,6 @@ use crate::column::Column;
 use crate::field::{Field, Kind, LIST_SEPARATOR};
 use crate::rows::Rows;
 
-/// Separates the flags of a record on their way into PostgreSQL; no rule holds it.
-pub const LIST_SEPARATOR: char = '\u{1f}';
-
 /// A condition on one record.
 #[derive(Debug)]
 pub struct Rule {

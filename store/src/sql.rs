@@ -9,7 +9,7 @@ use contract::{Dataset, Kind};
 
 /// Separates the items of a list on its way into PostgreSQL. No item is empty: one alone could not be told from an empty
 /// list.
-pub use contract::rule::LIST_SEPARATOR;
+pub use contract::field::LIST_SEPARATOR;
 /// Column with the hash of a row's values, see [`contract::Rows::content_hash`].
 pub const CONTENT_HASH: &str = "content_hash";
 /// Column with the time of the last write, set by the database.
