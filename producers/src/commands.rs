@@ -12,8 +12,8 @@ use service::health::Health;
 use service::{settings, shutdown, telemetry};
 use sources::SOURCES;
 use sources::parse::body::excerpt;
-use sources::source::Source;
 use sources::source;
+use sources::source::Source;
 
 use crate::clock::Clock;
 use crate::meters::Meters;

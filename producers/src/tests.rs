@@ -11,8 +11,8 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::{Offset, TopicPartitionList};
 use service::secret::Secret;
 use simulator::Simulator;
-use sources::source::Source;
 use sources::source;
+use sources::source::Source;
 
 use crate::fetch::{Fetcher, LIMITS};
 use crate::run::{Mode, Run};

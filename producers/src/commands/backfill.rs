@@ -6,8 +6,8 @@ use anyhow::anyhow;
 use clap::Args;
 use service::health::Health;
 use service::telemetry;
-use sources::source::{Range, Source};
 use sources::source;
+use sources::source::{Range, Source};
 
 use super::{date, exit_code, folder, now, run_of};
 use crate::fetch::Fetcher;

@@ -13,8 +13,8 @@ use serde::Serialize;
 use service::telemetry;
 use sources::providers::file::part;
 use sources::response::{Parsed, Reject, Request};
-use sources::source::Endpoint;
 use sources::source;
+use sources::source::Endpoint;
 
 use super::now;
 use crate::fetch::LIMITS;

@@ -2,8 +2,8 @@ use std::time::SystemTime;
 
 use sources::fixture::at;
 use sources::response::Parsed;
-use sources::source::{Auth, Endpoint, History};
 use sources::source;
+use sources::source::{Auth, Endpoint, History};
 
 use super::*;
 use crate::tests::stub::{Stub, response};
