@@ -14,7 +14,7 @@ use contract::codec::split_header;
 use contract::{Column, Decoder, Rows, dataset};
 use kafka::offsets::ranges;
 use producers::poll::plan;
-use producers::publish::CHANGE_HEADER;
+use kafka::publish::CHANGE_HEADER;
 use producers::state::{GapState, State};
 use producers::watchlist::Watchlist;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
