@@ -1,20 +1,28 @@
 //! The processes of `tapedeck up`: broker, consumers, producers; started, watched, started again, stopped.
 
+pub mod child;
+pub(crate) mod polled;
+pub mod progress;
+pub(crate) mod summary;
+
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use consumers::store::Database;
 use kafka::Cluster;
 use service::settings;
+use store::Database;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::child::{Child, Recipe};
-use crate::progress::Report;
+use self::child::{Child, Recipe};
+use self::progress::Report;
+use crate::data_dir;
+
+pub use self::polled::simulated_by;
 
 /// How long the embedded broker may take to answer.
 const BROKER_PATIENCE: Duration = Duration::from_secs(15);
@@ -57,7 +65,7 @@ impl Deck {
             }
         };
         let given = settings::read_secret(&settings::DATABASE_URL)?;
-        let address = given.map_or_else(|| crate::up::sqlite_address(folder), |address| address.expose().to_owned());
+        let address = given.map_or_else(|| data_dir::sqlite_address(folder), |address| address.expose().to_owned());
         let database = Database::new(&address)?;
         database.migrate().await?;
         let mut environment = vec![
@@ -92,7 +100,7 @@ impl Deck {
 
     /// Where the addresses of the daemons' health and metrics are written, for a person.
     pub(crate) fn health_files(&self) -> String {
-        crate::child::health_file(&self.folder, "*").display().to_string()
+        child::health_file(&self.folder, "*").display().to_string()
     }
 
     /// Where everybody's logs are, for a person.
@@ -225,7 +233,7 @@ impl Deck {
         piped: bool,
     ) -> anyhow::Result<Child> {
         // Of one address only one of them could have the port; where each is, is written beside its process id.
-        let file = crate::child::health_file(&self.folder, name).display().to_string();
+        let file = child::health_file(&self.folder, name).display().to_string();
         let health = [(settings::HEALTH_ADDRESS.name, "127.0.0.1:0".to_owned()), (settings::HEALTH_FILE.name, file)]
             .map(|(name, value)| (name.to_owned(), value));
         let recipe = Recipe {

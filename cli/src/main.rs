@@ -1,25 +1,12 @@
 //! `tapedeck`: what a person types.
 
-#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
-
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use cli::commands::{query, up};
 use service::telemetry;
 use tokio::runtime::Runtime;
-
-mod bench;
-mod child;
-mod deck;
-mod progress;
-mod query;
-mod summary;
-mod up;
-
-/// The producer's, so that `bench parse` measures what it runs.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Records what financial and economic data providers say on Kafka, and plays it into a database.
 #[derive(Debug, Parser)]
@@ -35,9 +22,6 @@ enum Command {
     Up(up::Arguments),
     /// Show what a SQL query finds in the database
     Query(query::Arguments),
-    /// Measure
-    #[command(subcommand)]
-    Bench(bench::Command),
 }
 
 fn main() -> ExitCode {
@@ -48,7 +32,6 @@ fn main() -> ExitCode {
             match arguments.command {
                 Command::Up(arguments) => up::run(&arguments).await,
                 Command::Query(arguments) => query::run(&arguments).await,
-                Command::Bench(command) => bench::run(&command).await,
             }
         });
         runtime.shutdown_background();

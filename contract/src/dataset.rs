@@ -1,12 +1,10 @@
 //! A dataset, read from its declaration.
 
-use std::sync::LazyLock;
-
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::decimal;
-use crate::records::DECLARATIONS;
+pub use crate::field::{Field, Kind};
 use crate::rule::{Rule, RuleError};
 
 /// Columns that every dataset has: where a record came from and its version; the first three are never null.
@@ -17,42 +15,6 @@ pub const KNOWN_AT: &str = "known_at";
 pub const OBSERVED_AT: &str = "observed_at";
 /// Names of the expectations that a record breaks.
 pub const FLAGS: &str = "flags";
-
-/// What a field holds. Nullability is the field's, not the kind's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// UTF-8 text without NUL.
-    Text,
-    /// Signed 64-bit integer.
-    Long,
-    /// Finite IEEE 754 double.
-    Double,
-    /// Days since 1970-01-01.
-    Date,
-    /// Microseconds since 1970-01-01T00:00:00Z.
-    Timestamp,
-    /// Exact decimal number, see [`crate::decimal`].
-    Decimal,
-    /// JSON, see [`crate::json`].
-    Json,
-    /// Raw bytes.
-    Bytes,
-    /// List of texts, never null.
-    TextList,
-}
-
-/// One field of a dataset.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Field {
-    /// Name, the same in Avro, JSON and SQL.
-    pub name: String,
-    /// What it holds.
-    pub kind: Kind,
-    /// Whether null is allowed.
-    pub nullable: bool,
-    /// Meaning and unit.
-    pub doc: String,
-}
 
 /// A dataset: one `.avsc` file.
 #[derive(Debug)]
@@ -106,24 +68,6 @@ pub enum DeclarationError {
         /// What is wrong with it.
         error: RuleError,
     },
-}
-
-/// All datasets, in the order of their schema ids.
-pub fn datasets() -> &'static [Dataset] {
-    static DATASETS: LazyLock<Vec<Dataset>> = LazyLock::new(|| {
-        let mut all: Vec<Dataset> = DECLARATIONS
-            .iter()
-            .map(|text| Dataset::parse(text).expect("the test `declared` holds every declaration well-formed"))
-            .collect();
-        all.sort_by_key(|dataset| dataset.schema_id);
-        all
-    });
-    &DATASETS
-}
-
-/// The dataset of that name.
-pub fn dataset(name: &str) -> Option<&'static Dataset> {
-    datasets().iter().find(|dataset| dataset.name == name)
 }
 
 impl Dataset {

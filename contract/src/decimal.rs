@@ -49,11 +49,16 @@ fn any(text: &str) -> Option<Decimal> {
     unscaled(value).is_some().then_some(value)
 }
 
-/// Appends an Avro decimal; one that is out of bounds, which [`parse`] never gives, as the bytes of zero.
-pub(crate) fn put(value: Decimal, out: &mut Vec<u8>) {
-    let bytes = unscaled(value).unwrap_or_default().to_be_bytes();
+/// The bytes of an Avro decimal, before [`shortest`] drops what is not needed; zero for a value that is out of bounds,
+/// which [`parse`] never gives.
+pub(crate) fn unscaled_bytes(value: Decimal) -> [u8; MAX_BYTES] {
+    unscaled(value).unwrap_or_default().to_be_bytes()
+}
+
+/// The bytes without those at the beginning that only repeat the sign.
+pub(crate) fn shortest(bytes: &[u8]) -> &[u8] {
     let needless = bytes.windows(2).take_while(|pair| is_sign(pair[0], pair[1])).count();
-    crate::codec::put_bytes(&bytes[needless..], out);
+    &bytes[needless..]
 }
 
 /// Reads an Avro decimal with `scale` digits after the point; None when it has more digits than can be kept.
@@ -87,10 +92,7 @@ mod tests {
     use super::*;
 
     fn written(value: Decimal) -> Vec<u8> {
-        let mut out = Vec::new();
-        put(value, &mut out);
-        // After the length.
-        out.split_off(1)
+        shortest(&unscaled_bytes(value)).to_vec()
     }
 
     #[test]

@@ -9,11 +9,9 @@ use std::cmp::Ordering;
 use regex::Regex;
 use thiserror::Error;
 
-use crate::dataset::{Field, Kind};
-use crate::rows::{Column, Rows};
-
-/// Separates the flags of a record on their way into PostgreSQL; no rule holds it.
-pub const LIST_SEPARATOR: char = '\u{1f}';
+use crate::column::Column;
+use crate::field::{Field, Kind, LIST_SEPARATOR};
+use crate::rows::Rows;
 
 /// A condition on one record.
 #[derive(Debug)]

@@ -1,15 +1,10 @@
 //! Whether a daemon is alive and ready: heartbeats of its loops, and checks of what it depends on.
 
-use std::net::TcpListener;
-use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-
 use crate::metrics::{Gauges, Metrics};
-use crate::{server, settings, watchdog};
 
 /// How old the heartbeat of a daemon's loop may become: longer than anything that a loop may wait for in one piece,
 /// such as a broker that does not answer.
@@ -114,23 +109,6 @@ impl Health {
     /// The metrics of this process.
     pub fn metrics(&self) -> &Metrics {
         &self.shared.metrics
-    }
-
-    /// Serves `/livez`, `/readyz` and `/metrics` and starts the watchdog, as the environment says.
-    pub fn start(&self) -> anyhow::Result<()> {
-        let address = settings::read(&settings::HEALTH_ADDRESS).unwrap_or_default();
-        let limit = settings::read_number(&settings::WATCHDOG, 0..=86_400)?;
-        let limit = (limit > 0).then(|| Duration::from_secs(limit.cast_unsigned()));
-        let failed = || format!("cannot serve health on `{address}` (`{}`)", settings::HEALTH_ADDRESS.name);
-        let listener = TcpListener::bind(&*address).with_context(failed)?;
-        let url = format!("http://{}", listener.local_addr()?);
-        server::start(listener, self.clone()).with_context(failed)?;
-        watchdog::start(self.clone(), limit)?;
-        if let Some(path) = settings::read(&settings::HEALTH_FILE) {
-            write_whole(Path::new(&path), &url).with_context(|| format!("cannot write `{path}`"))?;
-        }
-        tracing::info!("health on {url}");
-        Ok(())
     }
 
     /// The loops that are not alive: older than their bound, or than half of what the watchdog allows, so that it can
@@ -247,13 +225,6 @@ impl Readiness {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Writes a file so that nobody reads half of it.
-fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
-    let beside = path.with_extension("new");
-    std::fs::write(&beside, format!("{text}\n"))?;
-    std::fs::rename(&beside, path)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod secret;
 mod server;
 pub mod settings;
 pub mod shutdown;
+mod start;
 pub mod telemetry;
 pub mod tls;
 pub mod watchdog;

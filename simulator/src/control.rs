@@ -14,28 +14,13 @@ use axum::response::{IntoResponse as _, Response};
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 
 use crate::Config;
+use crate::outage::Outage;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::yahoo::{Script, Shown, Window};
 
 /// Sources whose requests are counted: the first part of a path names one.
 const SOURCES: &[&str] = &["cboe", "eodhd", "fmp", "fred", "ici", "newsapi", "sec_edgar", "yahoo"];
-
-/// How a source fails.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outage {
-    /// It answers with this status and a page of words.
-    Status(u16),
-    /// It closes the connection without an answer.
-    Reset,
-    /// Whoever asks has asked too often, and is told to come again after so many seconds.
-    TooMany(i64),
-    /// It answers 503 and says when to come again.
-    Unavailable {
-        /// In seconds or as a date of HTTP; whatever it is, it is sent.
-        retry_after: String,
-    },
-}
 
 /// A handle on a simulator; all clones are the same.
 #[derive(Debug, Clone, Default)]

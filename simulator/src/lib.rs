@@ -16,6 +16,7 @@ mod fred;
 pub mod hostile;
 mod ici;
 mod newsapi;
+mod outage;
 mod random;
 mod range;
 mod refusal;
@@ -32,8 +33,9 @@ use chrono::NaiveDate;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-pub use control::{Control, Outage};
+pub use control::Control;
 pub use fred::FRED_API_KEY;
+pub use outage::Outage;
 pub use yahoo::Shown;
 
 use routes::World;

@@ -8,7 +8,7 @@ use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::control::Outage;
+use crate::outage::Outage;
 use crate::reply::Reply;
 
 /// Why a request is refused.

@@ -6,7 +6,7 @@ use tests::process::succeed;
 
 fn measure(arguments: &[&str]) -> Option<Value> {
     let bench = postgres()?;
-    let report = succeed("tapedeck", &[&["bench"], arguments, &["--json", "--check"]].concat(), &bench.environment);
+    let report = succeed("tapedeck-bench", &[arguments, &["--json", "--check"]].concat(), &bench.environment);
     Some(serde_json::from_str(&report).unwrap())
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use consumers::store::{Database, Filter, Letter, Name};
 use contract::records::DeadLetter;
 use contract::{Record, Rows, codec, tombstone, topic};
 use rdkafka::ClientConfig;
@@ -12,6 +11,7 @@ use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+use store::{Database, Filter, Letter, Name};
 use tests::broker::{Bench, benches, block_on, free_address, postgres};
 use tests::message::{BAR_SCHEMA_ID, Message, at, bar, encode, send, send_records};
 use tests::process::{PATIENCE, Running, command, fail, succeed, until};

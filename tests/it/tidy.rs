@@ -1,142 +1,64 @@
-//! The rules of the architecture that a script can see.
+//! The rules of the architecture that a script can see. Each check is seen to fail on a bad tree beside it.
 
-use std::path::{Path, PathBuf};
+mod cycles;
+mod imports;
+mod known;
+mod layout;
+mod length;
+mod prose;
+mod tokens;
+mod tree;
 
 use tests::root;
+use tree::Tree;
 
-/// Longest file without its tests, in lines.
-const MAX_FILE_LINES: usize = 500;
-/// Longest function, in lines.
-const MAX_FUNCTION_LINES: usize = 70;
+/// Words that no source may hold.
+const UNFINISHED: &[&str] = &["todo!(", "unimplemented!(", "FIXME", "XXX", "unbounded_channel", "dbg!("];
 
-/// What each crate may use of the others, and which libraries are not for it.
-const CRATES: &[(&str, &[&str], &[&str])] = &[
-    ("contract", &[], &["tokio", "rdkafka", "sqlx", "reqwest"]),
-    ("service", &[], &["sqlx", "axum"]),
-    ("producers", &["contract", "service"], &["axum"]),
-    ("store", &["contract", "service"], &["rdkafka", "reqwest", "axum"]),
-    ("consumers", &["contract", "service", "store"], &["sqlx", "reqwest", "axum"]),
-    ("broker", &[], &["rdkafka", "sqlx", "reqwest"]),
-    ("simulator", &["contract"], &["rdkafka", "sqlx", "reqwest"]),
-    ("cli", &["contract", "service", "store", "producers", "consumers", "simulator"], &["sqlx", "reqwest"]),
-];
-
-/// Words that only these files may hold: what knows a library is in one place.
-const CONFINED: &[(&str, &[&str])] = &[
-    ("reqwest::", &["producers/src/fetch.rs", "producers/src/fetch/", "service/src/registry.rs"]),
-    ("h2::", &["producers/src/fetch/transport.rs"]),
-    ("hyper::", &["service/src/server.rs"]),
-    ("use parquet::", &["producers/src/sources/file/parquet"]),
-    ("prometheus_client::", &["service/src/metrics.rs"]),
-    ("rdkafka::producer", &["producers/src/publish.rs", "consumers/src/relay.rs"]),
-    (
-        "rdkafka::consumer",
-        &[
-            "consumers/src/consume.rs",
-            "consumers/src/offsets.rs",
-            "consumers/src/reader.rs",
-            "producers/src/reread.rs",
-            "service/src/kafka.rs",
-        ],
-    ),
-    ("set_hook", &["producers/src/caught.rs"]),
-    ("AssertSqlSafe", &["store/src/"]),
-    // A producer's state is a file of its own; it never reaches the database.
-    ("sqlx::", &["store/src/", "producers/src/state.rs", "producers/src/state/"]),
-    ("sqlx::postgres", &["store/src/"]),
-    ("env::var", &["service/src/settings.rs"]),
-    (
-        "Utc::now()",
-        &[
-            "cli/src/bench/inputs.rs",
-            "consumers/src/",
-            "store/src/",
-            "producers/src/clock.rs",
-            "producers/src/fetch.rs",
-        ],
-    ),
-];
-
-fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-        if entry.is_dir() {
-            found.extend(files(&entry, extension));
-        } else if entry.extension().is_some_and(|own| own == extension) {
-            found.push(entry);
-        }
-    }
-    found
-}
-
-/// The sources of what ships, by path from the top, each without its tests.
-fn sources() -> Vec<(String, String)> {
-    let folders = CRATES.iter().map(|(name, _, _)| root().join(name).join("src"));
-    let read = |path: PathBuf| {
-        let text = std::fs::read_to_string(&path).unwrap();
-        let tests = ["\n#[cfg(test)]\nmod ", "\n#[cfg(test)]\npub(crate) mod "];
-        let end = tests.iter().filter_map(|begin| text.find(begin)).min().unwrap_or(text.len());
-        let text = text[..end].to_owned();
-        (path.strip_prefix(root()).unwrap().display().to_string(), text)
-    };
-    folders.flat_map(|folder| files(&folder, "rs")).map(read).collect()
+fn assert_none(found: &[String]) {
+    assert!(found.is_empty(), "{} complaints:\n{}", found.len(), found.join("\n"));
 }
 
 #[test]
 fn crates_reach_only_what_they_may() {
-    for (name, allowed, forbidden) in CRATES {
-        let manifest = std::fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap();
-        let manifest: toml::Table = manifest.parse().unwrap();
-        let used: Vec<&String> = manifest["dependencies"].as_table().unwrap().keys().collect();
-        for (other, _, _) in CRATES {
-            let is_used = used.iter().any(|used| *used == other);
-            assert!(!is_used || allowed.contains(other), "`{name}` must not use `{other}`");
-        }
-        for library in *forbidden {
-            assert!(!used.iter().any(|used| used == library), "`{name}` must not use `{library}`");
-        }
-    }
+    assert_none(&layout::forbidden_dependencies(&Tree::read(&root())));
 }
 
 #[test]
 fn what_knows_a_library_is_in_one_place() {
-    for (path, text) in sources() {
-        for (word, places) in CONFINED {
-            let allowed = places.iter().any(|place| path.starts_with(place)) || !text.contains(word);
-            assert!(allowed || deck_reads_its_own(&path, word), "`{word}` in {path}: it belongs in {places:?}");
-        }
-    }
+    assert_none(&layout::misplaced_words(&Tree::read(&root())));
 }
 
-/// `up` must know whether a broker was named at all, which a default hides.
-fn deck_reads_its_own(path: &str, word: &str) -> bool {
-    path == "cli/src/deck.rs" && word == "env::var"
+#[test]
+fn no_crate_has_an_import_cycle() {
+    assert_none(&cycles::import_cycles(&Tree::read(&root())));
 }
 
 #[test]
 fn files_and_functions_are_no_longer_than_a_reader_can_hold() {
-    for (path, text) in sources().into_iter().filter(|(path, _)| path != "contract/src/records.rs") {
-        let lines: Vec<&str> = text.lines().collect();
-        assert!(lines.len() <= MAX_FILE_LINES, "{path} has {} lines", lines.len());
-        for (at, line) in lines.iter().enumerate() {
-            let indent = line.len() - line.trim_start().len();
-            let is_function =
-                ["fn ", "pub fn ", "async fn ", "pub async fn ", "pub(crate) fn ", "pub(crate) async fn "];
-            if !is_function.iter().any(|start| line.trim_start().starts_with(start)) {
-                continue;
-            }
-            let end = format!("{}}}", " ".repeat(indent));
-            let length = lines[at..].iter().position(|line| **line == *end).unwrap_or(0);
-            assert!(length <= MAX_FUNCTION_LINES, "{path}:{}: {length} lines", at + 1);
-        }
-    }
+    assert_none(&length::too_long(&Tree::read(&root())));
+}
+
+#[test]
+fn no_sentence_of_the_documents_must_be_read_twice() {
+    assert_none(&prose::long_sentences(&Tree::read(&root())));
 }
 
 #[test]
 fn nothing_is_left_to_be_done_and_nothing_is_unbounded() {
-    for (path, text) in sources() {
-        for word in ["todo!(", "unimplemented!(", "FIXME", "XXX", "unbounded_channel", "dbg!("] {
-            assert!(!text.contains(word), "`{word}` in {path}");
-        }
+    assert_none(&unfinished(&Tree::read(&root())));
+}
+
+fn unfinished(tree: &Tree) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, text) in tree.sources.iter().filter(|(path, _)| !path.starts_with("tests/")) {
+        let words = UNFINISHED.iter().filter(|word| text.contains(**word));
+        found.extend(words.map(|word| format!("`{word}` in {path}")));
     }
+    found
+}
+
+#[test]
+fn what_is_left_to_be_done_is_found() {
+    assert_eq!(unfinished(&Tree::of_sources(&[("cli/src/up.rs", "fn up() { todo!() }")])).len(), 1);
 }

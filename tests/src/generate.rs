@@ -28,10 +28,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use crate::codec::{put_bytes, put_decimal, put_double, put_long, put_optional, put_texts};
-use crate::rows::{Value, next};
+use crate::encode::{put_bytes, put_decimal, put_double, put_long, put_optional, put_texts};
 use crate::text::Text;
 use crate::topic::put_key_part;
+use crate::value::{Value, next};
 
 /// Day 0 of Avro's dates.
 const EPOCH: NaiveDate = NaiveDate::from_ymd_opt(1970, 1, 1).expect(\"a date\");

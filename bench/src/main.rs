@@ -1,0 +1,65 @@
+//! `tapedeck-bench`: speeds and costs, each beside what it is compared with. Measure release builds.
+
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use service::telemetry;
+use tokio::runtime::Runtime;
+
+mod bars;
+mod idle;
+mod inputs;
+mod limits;
+mod memory;
+mod parse;
+mod pipeline;
+mod poison;
+mod report;
+mod scratch;
+mod setup;
+mod upsert;
+
+/// The producer's, so that `parse` measures what the producer runs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Measure tapedeck beside what it is compared with
+///
+/// All benchmarks but `parse` use `TAPEDECK_KAFKA_BROKERS` and `TAPEDECK_DATABASE_URL`, with topics of their own and a
+/// database of their own beside the one named. They remove both afterwards.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Pipeline(pipeline::Arguments),
+    Idle(idle::Arguments),
+    Upsert(upsert::Arguments),
+    Poison(poison::Arguments),
+    Parse(parse::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    telemetry::init();
+    telemetry::report(Runtime::new().context("cannot start the runtime").and_then(|runtime| {
+        let outcome = runtime.block_on(async {
+            match arguments.command {
+                Command::Pipeline(arguments) => pipeline::run(&arguments).await,
+                Command::Idle(arguments) => idle::run(&arguments).await,
+                Command::Upsert(arguments) => upsert::run(&arguments).await,
+                Command::Poison(arguments) => poison::run(&arguments).await,
+                Command::Parse(arguments) => parse::run(&arguments),
+            }
+        });
+        runtime.shutdown_background();
+        outcome
+    }))
+}

@@ -1,0 +1,146 @@
+//! What a benchmark uses: topics, a database and children of its own, removed afterwards.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use cli::deck::child::{Child, Recipe};
+use cli::deck::simulated_by;
+use contract::{Dataset, topic};
+use kafka::Cluster;
+use service::settings;
+use simulator::Simulator;
+use store::Database;
+
+use crate::scratch;
+
+/// Name of the watchlist; where there is none, nothing is watched.
+pub(crate) const WATCHLIST: &str = "watchlist.toml";
+/// How long the consumer may take to store what was published.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Measures on a bench of its own, which is removed however that ends.
+pub(crate) async fn on_bench<T>(measure: impl AsyncFnOnce(&Bench) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let bench = Bench::new().await?;
+    let measured = measure(&bench).await;
+    let removed = bench.remove(measured.is_ok()).await;
+    let measured = measured?;
+    removed?;
+    Ok(measured)
+}
+
+/// A topic and a database of its own.
+pub(crate) struct Bench {
+    pub(crate) cluster: Cluster,
+    pub(crate) dataset: &'static Dataset,
+    pub(crate) database: Database,
+    /// Where the children's logs are.
+    pub(crate) folder: PathBuf,
+    beside: Database,
+}
+
+impl Bench {
+    async fn new() -> anyhow::Result<Bench> {
+        let namespace = format!("tapedeck_bench_{}", std::process::id());
+        let brokers = settings::read(&settings::KAFKA_BROKERS).unwrap_or_default();
+        let beside = Database::from_settings()?;
+        let database = scratch::create(&beside, &namespace).await?;
+        database.migrate().await?;
+        Ok(Bench {
+            cluster: Cluster::new(&brokers, &namespace),
+            dataset: contract::dataset("ohlcv_bar").expect("it is declared"),
+            folder: std::env::temp_dir().join(&namespace),
+            beside,
+            database,
+        })
+    }
+
+    /// Of what failed the logs are kept.
+    async fn remove(&self, is_measured: bool) -> anyhow::Result<()> {
+        let namespace = self.cluster.namespace();
+        scratch::remove(&self.database, &self.beside, namespace).await?;
+        let topics: Vec<String> = contract::datasets().iter().map(|dataset| topic::topic(namespace, dataset)).collect();
+        self.cluster.delete_topics(&topics).await?;
+        if is_measured {
+            std::fs::remove_dir_all(&self.folder).ok();
+        }
+        Ok(())
+    }
+
+    /// Starts a producer that asks the simulator for what it asks of Yahoo, and tells what it does on its standard output.
+    pub(crate) fn producer(
+        &self,
+        simulator: &Simulator,
+        arguments: Vec<String>,
+        environment: &[(&str, String)],
+    ) -> anyhow::Result<Child> {
+        let folder = |name: &str| self.folder.join(name).display().to_string();
+        let own = [
+            (settings::KAFKA_BROKERS.name, self.cluster.brokers().to_owned()),
+            (settings::NAMESPACE.name, self.cluster.namespace().to_owned()),
+            (settings::STATE_DIR.name, folder("state")),
+            (settings::WATCHLIST.name, folder(WATCHLIST)),
+            (settings::HEALTH_ADDRESS.name, "127.0.0.1:0".to_owned()),
+        ];
+        let own = own.iter().chain(environment).map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let source = producers::source::source("yahoo").map_err(anyhow::Error::msg)?;
+        let recipe = Recipe {
+            name: "producer".to_owned(),
+            program: "producer",
+            arguments,
+            environment: own.chain(simulated_by(simulator, source)).collect(),
+            piped: true,
+        };
+        Child::start(recipe, &self.folder)
+    }
+
+    /// A single number from the database.
+    pub(crate) async fn number(&self, query: &str) -> anyhow::Result<i64> {
+        let query = format!("select cast(({query}) as text)");
+        let found = self.database.store("bench").rows(query, &[]).await?;
+        Ok(found.into_iter().flatten().flatten().next().context("no number")?.parse()?)
+    }
+
+    /// Starts a consumer that stores what is on the topic.
+    pub(crate) fn consumer(&self, name: &str, environment: &[(&str, &str)]) -> anyhow::Result<Child> {
+        self.consumer_command(name, "run", environment)
+    }
+
+    /// Starts a command of `consumer`.
+    pub(crate) fn consumer_command(
+        &self,
+        name: &str,
+        command: &str,
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<Child> {
+        let own = [
+            (settings::KAFKA_BROKERS.name, self.cluster.brokers()),
+            (settings::NAMESPACE.name, self.cluster.namespace()),
+            (settings::DATABASE_URL.name, self.database.address().expose()),
+        ];
+        let environment = own.iter().chain(environment).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let recipe = Recipe {
+            name: format!("consumer-{name}"),
+            program: "consumer",
+            arguments: vec![command.to_owned(), self.dataset.name.clone()],
+            environment: environment.collect(),
+            piped: false,
+        };
+        Child::start(recipe, &self.folder)
+    }
+
+    /// Waits until the ledger accounts for that many records.
+    pub(crate) async fn await_rows(&self, rows: u64, began: Instant) -> anyhow::Result<()> {
+        let mut store = self.database.store("bench");
+        loop {
+            let read: u64 = store.totals().await?.iter().map(|total| total.outcome.read).sum();
+            if read >= rows {
+                return Ok(());
+            }
+            if began.elapsed() > PATIENCE {
+                bail!("only {read} of {rows} records were stored; see {}", self.folder.display());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! `tapedeck up`: broker, producers, consumers and database on this machine, from nothing to rows.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use service::shutdown;
+use simulator::Simulator;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::data_dir;
+use crate::deck::polled::Polled;
+use crate::deck::progress::{Progress, Report};
+use crate::deck::summary::{Meter, Summary};
+use crate::deck::{Deck, Who};
+
+/// Kafka's usual port, so that Kafka tools find the embedded broker.
+const USUAL_PORT: u16 = 9092;
+/// Reports of producers that may wait to be shown.
+const REPORTS: usize = 256;
+/// How long Kafka or the database may be away while we wait for the last rows.
+const CATCH_UP_PATIENCE: Duration = Duration::from_secs(60);
+/// How often to say that we still wait for the last rows.
+const REMINDER_INTERVAL: Duration = Duration::from_secs(60);
+/// How often the stored rows are counted.
+const COUNT_INTERVAL: Duration = Duration::from_millis(500);
+/// A query that shows something whatever was polled.
+const QUERY: &str = "select source, symbol, count(*) as bars, min(trading_date) as first, max(trading_date) as last \
+    from ohlcv_bar group by source, symbol order by symbol limit 5";
+
+/// What to run.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Poll simulated providers on this machine: no network and no keys needed
+    #[arg(long)]
+    demo: bool,
+    /// Poll once, and end when everything is stored
+    #[arg(long)]
+    once: bool,
+    /// Print the summary as one line of JSON
+    #[arg(long)]
+    json: bool,
+    /// Folder of all data and logs, created when missing
+    #[arg(long, default_value = data_dir::DEFAULT)]
+    data_dir: PathBuf,
+    /// Port of the embedded broker; another free one when it is taken, or for 0
+    #[arg(long, default_value_t = USUAL_PORT)]
+    kafka_port: u16,
+}
+
+/// Runs until everything is stored (`--once`) or Ctrl-C.
+pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let stop = shutdown::token()?;
+    let began = Instant::now();
+    let folder = &arguments.data_dir;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create data folder `{}`", folder.display()))?;
+    let folder = &folder.canonicalize()?;
+    let _lock = data_dir::lock(folder)?;
+    let simulator = if arguments.demo { Some(Simulator::start(simulator::Config::default()).await?) } else { None };
+    let polled = Polled::choose(simulator.as_ref(), folder)?;
+    let mut deck = Deck::start(folder, arguments.kafka_port, &stop).await?;
+    let outcome = play(&mut deck, arguments, &polled, began, &stop).await;
+    let stopped = deck.stop().await;
+    let summary = outcome?;
+    stopped?;
+    finish(arguments, &deck.database().shown(), summary)
+}
+
+fn finish(arguments: &Arguments, database: &str, summary: Option<Finished>) -> anyhow::Result<()> {
+    let Some(Finished { summary, failed }) = summary else {
+        return Ok(());
+    };
+    if arguments.json {
+        println!("{}", serde_json::to_string(&summary)?);
+    } else {
+        println!("{summary}");
+        println!("\ndata: {database}");
+        println!("{}", hint(arguments));
+    }
+    if !summary.adds_up() {
+        bail!("the summary does not add up: please report this, with the data folder");
+    }
+    if let Some(failed) = failed {
+        bail!("not everything could be polled: {failed}");
+    }
+    Ok(())
+}
+
+/// How a run with `--once` ended.
+struct Finished {
+    summary: Summary,
+    failed: Option<String>,
+}
+
+/// Polls and stores; None when it was stopped.
+async fn play(
+    deck: &mut Deck,
+    arguments: &Arguments,
+    polled: &Polled,
+    began: Instant,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<Finished>> {
+    let mut meter = Meter::start(deck.cluster(), deck.database().clone()).await?;
+    let mut progress = Progress::new();
+    deck.start_consumer()?;
+    let reports = mpsc::channel(REPORTS);
+    for source in &polled.sources {
+        deck.start_producer(source, arguments.once, &polled.environment, &reports.0)?;
+    }
+    greet(deck, arguments, &progress, polled, began);
+    let failed = watch(deck, arguments.once, &mut meter, &mut progress, reports, stop).await?;
+    if stop.is_cancelled() {
+        progress.finish();
+        progress.say("stopping");
+        return Ok(None);
+    }
+    let summary = store_all(deck, &mut meter, &progress, stop).await?;
+    progress.finish();
+    Ok(summary.map(|summary| Finished { summary, failed }))
+}
+
+fn greet(deck: &Deck, arguments: &Arguments, progress: &Progress, polled: &Polled, began: Instant) {
+    for line in &polled.left_out {
+        progress.say(line);
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    progress.say(&format!("ready in {seconds:.1} s: {} -> {}", polled.sources.join(", "), deck.shown()));
+    if !arguments.once {
+        progress.say(&hint(arguments));
+        progress.say(&format!("health and metrics: addresses in {}", deck.health_files()));
+        progress.say("Ctrl-C stops in good order");
+    }
+}
+
+fn hint(arguments: &Arguments) -> String {
+    let folder = arguments.data_dir.display().to_string();
+    let option = if folder == data_dir::DEFAULT { String::new() } else { format!("--data-dir {folder} ") };
+    format!("try: ./tapedeck query {option}\"{QUERY}\"")
+}
+
+/// Keeps everything running until all producers are done (`once`) or it is stopped; gives what a producer failed at.
+async fn watch(
+    deck: &mut Deck,
+    once: bool,
+    meter: &mut Meter,
+    progress: &mut Progress,
+    (sender, mut reports): (mpsc::Sender<Report>, mpsc::Receiver<Report>),
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<String>> {
+    let mut failed: Vec<String> = Vec::new();
+    let mut count = tokio::time::interval(COUNT_INTERVAL);
+    while !(once && deck.polled_all()) {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(report) = reports.recv() => progress.report(&report),
+            _ = count.tick() => show_stored(meter, progress).await,
+            ended = deck.ended() => match ended? {
+                // A producer with --once answers 0 or 1; a signal is an accident, and the poll is repeated.
+                (Who::Producer(at), status) if once && status.code().is_some() => {
+                    let log = deck.dismiss(at).await?;
+                    if !status.success() {
+                        failed.push(format!("see {}", log.display()));
+                    }
+                }
+                (who, status) => deck.restart(who, status, &sender).await?,
+            },
+        }
+    }
+    while let Ok(report) = reports.try_recv() {
+        progress.report(&report);
+    }
+    Ok((!failed.is_empty()).then(|| failed.join(", ")))
+}
+
+/// Waits until everything that was published is stored.
+async fn store_all(
+    deck: &mut Deck,
+    meter: &mut Meter,
+    progress: &Progress,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<Summary>> {
+    let began = Instant::now();
+    let mut reminder = tokio::time::interval_at((began + REMINDER_INTERVAL).into(), REMINDER_INTERVAL);
+    // Nobody reports any more.
+    let (sender, _reports) = mpsc::channel(1);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            summary = meter.caught_up() => match summary {
+                Ok(summary) => return Ok(Some(summary)),
+                Err(error) if began.elapsed() > CATCH_UP_PATIENCE => return Err(error),
+                Err(_) => tokio::time::sleep(COUNT_INTERVAL).await,
+            },
+            _ = reminder.tick() => progress.say(&format!("not everything is stored yet; logs: {}", deck.logs())),
+            ended = deck.ended() => {
+                let (who, status) = ended?;
+                deck.restart(who, status, &sender).await?;
+            }
+        }
+    }
+}
+
+async fn show_stored(meter: &mut Meter, progress: &Progress) {
+    // A count that cannot be had now is had later.
+    if let Ok(summary) = meter.so_far().await {
+        let rows = summary.stored + summary.unchanged + summary.superseded + summary.dead_lettered;
+        progress.stored(rows, summary.rows_per_second);
+    }
+}

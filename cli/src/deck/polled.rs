@@ -1,0 +1,69 @@
+//! Which sources `tapedeck up` polls.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use producers::SOURCES;
+use producers::source::Source;
+use producers::watchlist::Watchlist;
+use service::settings;
+use simulator::Simulator;
+
+/// Which sources are polled, and with what environment.
+pub(crate) struct Polled {
+    pub(crate) sources: Vec<&'static str>,
+    pub(crate) left_out: Vec<String>,
+    pub(crate) environment: Vec<(String, String)>,
+}
+
+impl Polled {
+    /// The simulated sources, or the real ones that have a key and an item.
+    pub(crate) fn choose(simulator: Option<&Simulator>, folder: &Path) -> anyhow::Result<Polled> {
+        match simulator {
+            Some(simulator) => Polled::demo(simulator, folder),
+            None => Polled::real(),
+        }
+    }
+
+    fn demo(simulator: &Simulator, folder: &Path) -> anyhow::Result<Polled> {
+        let watchlist = folder.join("demo-watchlist.toml");
+        std::fs::write(&watchlist, simulator.watchlist_toml())
+            .with_context(|| format!("cannot write `{}`", watchlist.display()))?;
+        let mut environment = vec![(settings::WATCHLIST.name.to_owned(), watchlist.display().to_string())];
+        let simulated = || SOURCES.iter().filter(|source| !source.is_local());
+        for source in simulated() {
+            environment.extend(simulated_by(simulator, source));
+        }
+        Ok(Polled { sources: simulated().map(|source| source.name).collect(), left_out: Vec::new(), environment })
+    }
+
+    fn real() -> anyhow::Result<Polled> {
+        let watchlist = Watchlist::load()?;
+        let (mut sources, mut left_out) = (Vec::new(), Vec::new());
+        for source in SOURCES {
+            let missing = match source.key_variable() {
+                Some(key) => settings::read_secret(&key)?.is_none().then_some(key),
+                None => None,
+            };
+            if let Some(key) = missing {
+                left_out.push(format!("{}: left out, `{}` is not set ({})", source.name, key.name, key.doc));
+            } else if source.endpoints.iter().all(|endpoint| watchlist.items(source, endpoint).is_empty()) {
+                left_out.push(format!("{}: left out, the watchlist has no item of it", source.name));
+            } else {
+                sources.push(source.name);
+            }
+        }
+        if sources.is_empty() {
+            bail!("nothing to poll: {}", left_out.join("; "));
+        }
+        Ok(Polled { sources, left_out, environment: Vec::new() })
+    }
+}
+
+/// What makes a producer ask the simulator in the place of a provider; it makes no pauses for one on this machine.
+pub fn simulated_by(simulator: &Simulator, source: &Source) -> Vec<(String, String)> {
+    let others = source.other_bases().into_iter().map(|base| base.env);
+    let addresses = std::iter::once(source.base_url_env).chain(others);
+    let key = source.key_variable().map(|key| (key.name.to_owned(), Simulator::key(source.name).to_owned()));
+    addresses.map(|variable| (variable.to_owned(), simulator.url(source.name))).chain(key).collect()
+}

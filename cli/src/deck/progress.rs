@@ -1,0 +1,117 @@
+//! What a person sees while it runs: bars per source on a terminal, plain lines elsewhere.
+
+use std::collections::HashMap;
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde::Deserialize;
+
+/// A line that a producer prints with `--progress`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Report {
+    pub source: String,
+    #[serde(default)]
+    pub endpoint: String,
+    #[serde(default)]
+    pub item: String,
+    #[serde(default)]
+    pub items_done: u64,
+    #[serde(default)]
+    pub items_total: u64,
+    #[serde(default)]
+    pub published: u64,
+    #[serde(default)]
+    pub rejected: u64,
+    #[serde(default)]
+    pub error: Option<String>,
+    #[serde(default)]
+    pub done: bool,
+}
+
+/// Shows progress on standard error.
+pub(crate) struct Progress {
+    bars: Option<MultiProgress>,
+    sources: HashMap<String, Shown>,
+    stored: Option<ProgressBar>,
+}
+
+#[derive(Default)]
+struct Shown {
+    bar: Option<ProgressBar>,
+    published: u64,
+    rejected: u64,
+}
+
+impl Progress {
+    /// Bars if standard error is a terminal.
+    pub(crate) fn new() -> Progress {
+        let bars = io::stderr().is_terminal().then(MultiProgress::new);
+        let stored = bars.as_ref().map(|bars| {
+            let bar = bars.add(ProgressBar::new_spinner().with_style(style("  {prefix:<8} {spinner} {msg}")));
+            bar.set_prefix("stored");
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        Progress { bars, sources: HashMap::new(), stored }
+    }
+
+    /// A line of its own.
+    pub(crate) fn say(&self, line: &str) {
+        match &self.bars {
+            Some(bars) => drop(bars.println(line)),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    /// Takes a producer's report.
+    pub(crate) fn report(&mut self, report: &Report) {
+        if let Some(error) = &report.error {
+            self.say(&format!("{}: {} {}: {error}", report.source, report.endpoint, report.item));
+        }
+        let bars = self.bars.as_ref();
+        let shown = self.sources.entry(report.source.clone()).or_insert_with(|| Shown {
+            bar: bars.map(|bars| {
+                let bar = bars.insert(0, ProgressBar::new(0));
+                bar.set_prefix(report.source.clone());
+                bar.with_style(style("  {prefix:<8} {bar:28} {pos}/{len} {msg}"))
+            }),
+            ..Shown::default()
+        });
+        if report.done {
+            let (published, rejected) = (shown.published, shown.rejected);
+            if let Some(bar) = &shown.bar {
+                bar.abandon();
+            }
+            if bars.is_none() {
+                self.say(&format!("{}: polled, {published} records published, {rejected} refused", report.source));
+            }
+            return;
+        }
+        shown.published += report.published;
+        shown.rejected += report.rejected;
+        if let Some(bar) = &shown.bar {
+            bar.set_length(report.items_total);
+            bar.set_position(report.items_done);
+            bar.set_message(format!("{} published, {} refused", shown.published, shown.rejected));
+        }
+    }
+
+    /// Shows how much is stored.
+    pub(crate) fn stored(&self, rows: u64, rows_per_second: f64) {
+        if let Some(bar) = &self.stored {
+            bar.set_message(format!("{rows} rows, {rows_per_second:.0} rows/s"));
+        }
+    }
+
+    /// Takes the bars away.
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.stored {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is well-formed")
+}

@@ -1,0 +1,182 @@
+//! What a run published and what became of it, from Kafka's offsets and the database's ledger.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use contract::{Dataset, datasets, topic};
+use kafka::Cluster;
+use kafka::offsets::end_offsets;
+use serde::Serialize;
+use store::{Database, DeadLetters, Outcome, Store};
+
+/// The dataset whose records are refused ones.
+const DEAD_LETTER: &str = "dead_letter";
+
+/// How often to look whether everything is stored.
+const STORED_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A run in numbers; `published` is the sum of the next four.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub(crate) struct Summary {
+    /// Records on the topics that were not yet stored when the run began.
+    pub(crate) published: u64,
+    /// Inserted, or values changed.
+    pub(crate) stored: u64,
+    /// The same values again.
+    pub(crate) unchanged: u64,
+    /// Older than what is stored, or folded with a newer one of the same chunk.
+    pub(crate) superseded: u64,
+    /// Refused, by a producer or a consumer.
+    pub(crate) dead_lettered: u64,
+    /// Dead letters of consumers that were also published and read back: they are accounted for where they were refused.
+    #[serde(skip)]
+    relayed: u64,
+    /// From the start of the producers to the last commit.
+    pub(crate) seconds: f64,
+    /// `published` by `seconds`.
+    pub(crate) rows_per_second: f64,
+}
+
+/// Follows a run.
+pub(crate) struct Meter {
+    cluster: Cluster,
+    database: Database,
+    store: Box<dyn Store>,
+    letters: Box<dyn DeadLetters>,
+    positions: HashMap<(String, i32), i64>,
+    outcomes: HashMap<String, Outcome>,
+    started: Instant,
+}
+
+impl Meter {
+    /// Begins where the database is now.
+    pub(crate) async fn start(cluster: Cluster, database: Database) -> anyhow::Result<Meter> {
+        let store = database.store("meter");
+        let letters = database.dead_letters("meter");
+        let (positions, outcomes) = (HashMap::new(), HashMap::new());
+        let mut meter = Meter { cluster, database, store, letters, positions, outcomes, started: Instant::now() };
+        meter.positions = meter.positions().await?;
+        meter.outcomes = meter.outcomes().await?;
+        Ok(meter)
+    }
+
+    /// The sums since the beginning, without what Kafka knows.
+    pub(crate) async fn so_far(&mut self) -> anyhow::Result<Summary> {
+        let mut summary = Summary::default();
+        for (sink, now) in self.outcomes().await? {
+            let before = self.outcomes.get(&sink).copied().unwrap_or_default();
+            if sink == self.group(contract::dataset(DEAD_LETTER).expect("it is declared")) {
+                // What comes from the outbox is in the table already.
+                let relayed = now.superseded - before.superseded;
+                summary.relayed += relayed;
+                summary.dead_lettered += now.read - before.read - relayed;
+                continue;
+            }
+            summary.stored += now.inserted + now.changed - before.inserted - before.changed;
+            summary.unchanged += now.unchanged - before.unchanged;
+            summary.superseded += now.superseded - before.superseded;
+            summary.dead_lettered += now.dead_lettered - before.dead_lettered;
+        }
+        let seconds = self.started.elapsed().as_secs_f64();
+        let rows = summary.stored + summary.unchanged + summary.superseded + summary.dead_lettered;
+        Ok(Summary { seconds, rows_per_second: rows as f64 / seconds.max(1e-9), ..summary })
+    }
+
+    /// Waits until everything that is on the topics now is stored; gives the whole summary.
+    pub(crate) async fn caught_up(&mut self) -> anyhow::Result<Summary> {
+        let mut ends = self.ends().await?;
+        loop {
+            self.stored(&ends).await?;
+            // In this order: then nothing can be on its way to the topics any more.
+            let waiting = self.letters.waiting(1).await?;
+            let now = self.ends().await?;
+            if waiting == 0 && now == ends {
+                break;
+            }
+            ends = now;
+            tokio::time::sleep(STORED_INTERVAL).await;
+        }
+        let begun = |(partition, (low, end)): (&(String, i32), &(i64, i64))| {
+            (end - self.positions.get(partition).unwrap_or(low)).cast_unsigned()
+        };
+        let published: u64 = ends.iter().map(begun).sum();
+        let summary = self.so_far().await?;
+        let published = published.saturating_sub(summary.relayed);
+        Ok(Summary { published, rows_per_second: published as f64 / summary.seconds.max(1e-9), ..summary })
+    }
+
+    async fn ends(&self) -> anyhow::Result<HashMap<(String, i32), (i64, i64)>> {
+        let cluster = self.cluster.clone();
+        tokio::task::spawn_blocking(move || ends(&cluster)).await?
+    }
+
+    /// Waits until the database has everything up to these offsets.
+    async fn stored(&mut self, ends: &HashMap<(String, i32), (i64, i64)>) -> anyhow::Result<()> {
+        loop {
+            let positions = self.positions().await?;
+            let stored = |(partition, (low, end)): (&(String, i32), &(i64, i64))| {
+                low == end || positions.get(partition).is_some_and(|position| position >= end)
+            };
+            if ends.iter().all(stored) {
+                return Ok(());
+            }
+            tokio::time::sleep(STORED_INTERVAL).await;
+        }
+    }
+
+    async fn positions(&mut self) -> anyhow::Result<HashMap<(String, i32), i64>> {
+        let mut all = HashMap::new();
+        for dataset in datasets() {
+            let topic = topic::topic(self.cluster.namespace(), dataset);
+            let group = self.group(dataset);
+            for position in self.store.positions(&group, &topic).await? {
+                all.insert((topic.clone(), position.partition), position.next_offset);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn outcomes(&mut self) -> anyhow::Result<HashMap<String, Outcome>> {
+        let totals = self.store.totals().await?;
+        Ok(totals.into_iter().map(|total| (total.sink, total.outcome)).collect())
+    }
+
+    fn group(&self, dataset: &Dataset) -> String {
+        topic::group(self.cluster.namespace(), dataset, &self.database.sink())
+    }
+}
+
+/// First and end offset of every partition.
+fn ends(cluster: &Cluster) -> anyhow::Result<HashMap<(String, i32), (i64, i64)>> {
+    let mut all = HashMap::new();
+    for dataset in datasets() {
+        let topic = topic::topic(cluster.namespace(), dataset);
+        for (partition, low, end) in end_offsets(cluster, &topic)? {
+            all.insert((topic.clone(), partition), (low, end));
+        }
+    }
+    Ok(all)
+}
+
+impl Summary {
+    /// Whether every record is accounted for.
+    pub(crate) fn adds_up(&self) -> bool {
+        self.published == self.stored + self.unchanged + self.superseded + self.dead_lettered
+    }
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let lines = [
+            ("published", self.published, ""),
+            ("stored", self.stored, "inserted, or values changed"),
+            ("unchanged", self.unchanged, "the same values again"),
+            ("superseded", self.superseded, "older than what is stored, or folded"),
+            ("dead-lettered", self.dead_lettered, "refused, kept with the reason in dead_letter"),
+        ];
+        for (name, count, meaning) in lines {
+            writeln!(formatter, "  {name:<14}{count:>10}  {meaning}")?;
+        }
+        write!(formatter, "  in {:.1} s, {:.0} rows/s", self.seconds, self.rows_per_second)
+    }
+}

@@ -1,0 +1,170 @@
+//! One column of rows.
+
+use std::cmp::Ordering;
+
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive as _;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::field::Kind;
+use crate::json;
+use crate::value::Value;
+
+/// One column; a row's place is the same in all columns.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Column {
+    /// [`Kind::Text`].
+    Text(Vec<Option<String>>),
+    /// [`Kind::Long`].
+    Long(Vec<Option<i64>>),
+    /// [`Kind::Double`].
+    Double(Vec<Option<f64>>),
+    /// [`Kind::Date`].
+    Date(Vec<Option<i32>>),
+    /// [`Kind::Timestamp`].
+    Timestamp(Vec<Option<i64>>),
+    /// [`Kind::Decimal`].
+    Decimal(Vec<Option<Decimal>>),
+    /// [`Kind::Json`].
+    Json(Vec<Option<String>>),
+    /// [`Kind::Bytes`].
+    Bytes(Vec<Option<Vec<u8>>>),
+    /// [`Kind::TextList`].
+    TextList(Vec<Vec<String>>),
+}
+
+/// Applies an expression to whatever vector a column holds.
+macro_rules! each {
+    ($column:expr, $vector:ident => $body:expr) => {
+        match $column {
+            Column::Text($vector) => $body,
+            Column::Long($vector) => $body,
+            Column::Double($vector) => $body,
+            Column::Date($vector) => $body,
+            Column::Timestamp($vector) => $body,
+            Column::Decimal($vector) => $body,
+            Column::Json($vector) => $body,
+            Column::Bytes($vector) => $body,
+            Column::TextList($vector) => $body,
+        }
+    };
+}
+
+impl Column {
+    /// An empty column of that kind.
+    pub fn new(kind: Kind) -> Column {
+        match kind {
+            Kind::Text => Column::Text(Vec::new()),
+            Kind::Long => Column::Long(Vec::new()),
+            Kind::Double => Column::Double(Vec::new()),
+            Kind::Date => Column::Date(Vec::new()),
+            Kind::Timestamp => Column::Timestamp(Vec::new()),
+            Kind::Decimal => Column::Decimal(Vec::new()),
+            Kind::Json => Column::Json(Vec::new()),
+            Kind::Bytes => Column::Bytes(Vec::new()),
+            Kind::TextList => Column::TextList(Vec::new()),
+        }
+    }
+
+    /// Number of rows.
+    pub(crate) fn len(&self) -> usize {
+        each!(self, values => values.len())
+    }
+
+    /// Drops the rows from `len` on.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        each!(self, values => values.truncate(len));
+    }
+
+    /// Text of a row; None when it is null or the column holds something else.
+    pub fn text(&self, row: usize) -> Option<&str> {
+        match self {
+            Column::Text(values) => values[row].as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Number of a row; None when it is null or the column holds something else.
+    pub fn number(&self, row: usize) -> Option<f64> {
+        match self {
+            Column::Double(values) => values[row],
+            // Rules compare counts and scores, far below 2^53, where a double is exact.
+            Column::Long(values) => values[row].map(|value| value as f64),
+            Column::Decimal(values) => values[row].and_then(|value| value.to_f64()),
+            _ => None,
+        }
+    }
+
+    /// Appends null, or an empty list where null is not possible.
+    pub fn push_null(&mut self) {
+        match self {
+            Column::Text(values) | Column::Json(values) => values.push(None),
+            Column::Decimal(values) => values.push(None),
+            Column::Long(values) | Column::Timestamp(values) => values.push(None),
+            Column::Double(values) => values.push(None),
+            Column::Date(values) => values.push(None),
+            Column::Bytes(values) => values.push(None),
+            Column::TextList(values) => values.push(Vec::new()),
+        }
+    }
+
+    /// Appends a value; one of another kind counts as null.
+    pub(crate) fn push(&mut self, value: Value) {
+        match (self, value) {
+            (Column::Text(values) | Column::Json(values), Value::Text(value)) => values.push(Some(value.into())),
+            (Column::Decimal(values), Value::Decimal(value)) => values.push(Some(value)),
+            (Column::Long(values) | Column::Timestamp(values), Value::Long(value)) => values.push(Some(value)),
+            (Column::Double(values), Value::Double(value)) => values.push(Some(value)),
+            (Column::Date(values), Value::Date(value)) => values.push(Some(value)),
+            (Column::Bytes(values), Value::Bytes(value)) => values.push(Some(value)),
+            (Column::TextList(values), Value::TextList(value)) => values.push(value),
+            (column, _) => column.push_null(),
+        }
+    }
+
+    pub(crate) fn compare(&self, left: usize, right: usize) -> Ordering {
+        match self {
+            Column::Text(values) | Column::Json(values) => values[left].cmp(&values[right]),
+            Column::Decimal(values) => values[left].cmp(&values[right]),
+            Column::Long(values) | Column::Timestamp(values) => values[left].cmp(&values[right]),
+            Column::Date(values) => values[left].cmp(&values[right]),
+            Column::Bytes(values) => values[left].cmp(&values[right]),
+            Column::TextList(values) => values[left].cmp(&values[right]),
+            Column::Double(values) => {
+                values[left].partial_cmp(&values[right]).expect("validation refuses what is not finite")
+            }
+        }
+    }
+
+    pub(crate) fn hash(&self, row: usize, state: &mut Xxh3) {
+        let mut tagged = |bytes: Option<&[u8]>| match bytes {
+            None => state.update(&[0]),
+            Some(bytes) => {
+                state.update(&[1]);
+                state.update(&(bytes.len() as u64).to_le_bytes());
+                state.update(bytes);
+            }
+        };
+        match self {
+            Column::Text(values) => tagged(values[row].as_deref().map(str::as_bytes)),
+            Column::Bytes(values) => tagged(values[row].as_deref()),
+            Column::Json(values) => {
+                // What is not JSON has been refused.
+                let canonical = values[row].as_deref().map(|text| json::canonical(text).unwrap_or(text.to_owned()));
+                tagged(canonical.as_deref().map(str::as_bytes));
+            }
+            Column::Decimal(values) => {
+                tagged(values[row].map(|value| value.normalize().to_string()).as_deref().map(str::as_bytes));
+            }
+            Column::Long(values) | Column::Timestamp(values) => {
+                tagged(values[row].map(i64::to_le_bytes).as_ref().map(<[u8; 8]>::as_slice));
+            }
+            Column::Date(values) => tagged(values[row].map(i32::to_le_bytes).as_ref().map(<[u8; 4]>::as_slice)),
+            // Adding zero turns -0.0, which databases hold equal to 0.0, into 0.0.
+            Column::Double(values) => {
+                tagged(values[row].map(|value| (value + 0.0).to_le_bytes()).as_ref().map(<[u8; 8]>::as_slice));
+            }
+            Column::TextList(values) => values[row].iter().for_each(|text| tagged(Some(text.as_bytes()))),
+        }
+    }
+}
