@@ -14,11 +14,13 @@ use tokio::runtime::Runtime;
 mod bars;
 mod idle;
 mod inputs;
+mod limits;
 mod memory;
 mod parse;
 mod pipeline;
 mod poison;
 mod report;
+mod scratch;
 mod setup;
 mod upsert;
 

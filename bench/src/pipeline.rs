@@ -12,6 +12,7 @@ use simulator::{Config, Simulator};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::bars::generated;
+use crate::limits::copy_rate;
 use crate::memory::resident_mb;
 use crate::report::{print, told};
 use crate::setup::{Bench, on_bench};
@@ -97,7 +98,7 @@ impl Bench {
         let consumer_resident_mb = resident_mb(consumer.id())?;
         consumer.stop().await?;
         self.check(bars).await?;
-        let copy_rows_per_second = self.database.copy_rate(self.dataset, &generated(bars / 4)).await?;
+        let copy_rows_per_second = copy_rate(&self.database, self.dataset, &generated(bars / 4)).await?;
         let bars_per_second = bars as f64 / database_seconds;
         let has_limit = (symbols, years) == (SYMBOLS, YEARS);
         Ok(Report {

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use cli::deck::child::{Child, Recipe};
 use cli::deck::simulated_by;
-use consumers::store::Database;
 use contract::{Dataset, topic};
-use service::kafka::Cluster;
+use kafka::Cluster;
 use service::settings;
 use simulator::Simulator;
+use store::Database;
+
+use crate::scratch;
 
 /// Name of the watchlist; where there is none, nothing is watched.
 pub(crate) const WATCHLIST: &str = "watchlist.toml";
@@ -42,7 +44,7 @@ impl Bench {
         let namespace = format!("tapedeck_bench_{}", std::process::id());
         let brokers = settings::read(&settings::KAFKA_BROKERS).unwrap_or_default();
         let beside = Database::from_settings()?;
-        let database = beside.scratch(&namespace).await?;
+        let database = scratch::create(&beside, &namespace).await?;
         database.migrate().await?;
         Ok(Bench {
             cluster: Cluster::new(&brokers, &namespace),
@@ -56,7 +58,7 @@ impl Bench {
     /// Of what failed the logs are kept.
     async fn remove(&self, is_measured: bool) -> anyhow::Result<()> {
         let namespace = self.cluster.namespace();
-        self.database.drop_scratch(&self.beside, namespace).await?;
+        scratch::remove(&self.database, &self.beside, namespace).await?;
         let topics: Vec<String> = contract::datasets().iter().map(|dataset| topic::topic(namespace, dataset)).collect();
         self.cluster.delete_topics(&topics).await?;
         if is_measured {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use service::settings;
 
 use crate::bars::{generated, publish};
+use crate::limits::{copy_rate, values_rate};
 use crate::memory::resident_mb;
 use crate::report::print;
 use crate::setup::{Bench, PATIENCE, on_bench};
@@ -69,8 +70,8 @@ impl Bench {
             self.consume("replay", &[(settings::SINK.name, "replay")], 2 * rows).await?;
         drop(publisher);
         let compared = generated(rows.min(MOST_COMPARED));
-        let copy_rows_per_second = self.database.copy_rate(self.dataset, &compared).await?;
-        let values_rows_per_second = self.database.values_rate(self.dataset, &compared).await?;
+        let copy_rows_per_second = copy_rate(&self.database, self.dataset, &compared).await?;
+        let values_rows_per_second = values_rate(&self.database, self.dataset, &compared).await?;
         Ok(Report {
             rows,
             copy_rows_per_second,

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::chunk::{Limits, Target};
 use crate::store::side::{self, Difference};
-use crate::store::{Database, Outcome, Store, StoreError};
+use crate::store::{Database, Outcome, Store};
 
 mod player;
 pub mod range;
@@ -99,7 +99,7 @@ impl Replay {
         let mut player = Player::new(self, destination, runtime, stop)?;
         player.play(&ranges)?;
         if self.into.is_none() && !stop.is_cancelled() {
-            runtime.block_on(finish(&mut *store, &sink))?;
+            runtime.block_on(side::finish_run(&mut *store, &sink))?;
         }
         Ok(Report { resumed, ..player.report })
     }
@@ -167,13 +167,11 @@ impl Replay {
             into: self.into.as_deref(),
             rules: &self.rules,
         })?;
-        let find = "select sink from replay_run where parameters = $1 and finished_at is null";
-        let found = store.rows(find.to_owned(), &[&parameters]).await?.into_iter().flatten().flatten().next();
+        let found = side::unfinished_run(store, &parameters).await?;
         if let Some(sink) = &found
             && restart
         {
-            store.rows("delete from replay_run where sink = $1".to_owned(), &[sink]).await?;
-            store.rows("delete from sink_position where sink = $1".to_owned(), &[sink]).await?;
+            side::remove_run(store, sink).await?;
         }
         let found = found.filter(|_| !restart);
         if let Some(table) = &self.into {
@@ -192,24 +190,7 @@ impl Replay {
         }
         let live = topic::group(self.cluster.namespace(), self.dataset, &self.database.sink());
         let sink = format!("{live}.replay.{}", Utc::now().format("%Y%m%dT%H%M%S%.6f"));
-        let insert = match store.dialect() {
-            crate::store::Dialect::Postgres => {
-                "insert into replay_run (sink, parameters, started_at) values ($1, $2, now())"
-            }
-            crate::store::Dialect::Sqlite => {
-                "insert into replay_run (sink, parameters, started_at) values ($1, $2, datetime('now'))"
-            }
-        };
-        store.rows(insert.to_owned(), &[&sink, &parameters]).await?;
+        side::begin_run(store, &sink, &parameters).await?;
         Ok((sink.into(), false))
     }
-}
-
-/// Notes that a run is complete: the same command is a new one then.
-async fn finish(store: &mut dyn Store, sink: &str) -> Result<(), StoreError> {
-    let statement = match store.dialect() {
-        crate::store::Dialect::Postgres => "update replay_run set finished_at = now() where sink = $1",
-        crate::store::Dialect::Sqlite => "update replay_run set finished_at = datetime('now') where sink = $1",
-    };
-    store.rows(statement.to_owned(), &[sink]).await.map(drop)
 }

@@ -1,41 +1,25 @@
 //! Reading everything at one moment: what `consumer verify` compares with Kafka.
 
-use std::str::FromStr as _;
-
-use chrono::{DateTime, NaiveDate, SecondsFormat};
-use contract::{Dataset, Decimal, Kind, Value};
+use contract::Dataset;
 use futures::TryStreamExt as _;
-use service::secret::{Secret, without_credentials};
-use sqlx::postgres::PgRow;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
-use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, Row as _, SqliteConnection, ValueRef as _,
-};
 
+use crate::commit::outcome;
+use crate::dialect::Connection;
+use crate::fault::Fault;
+use crate::line::Line;
 use crate::outcome::{Outcome, StoreError};
 use crate::partition::{LastRecord, SinkPartition};
-use crate::{postgres, sql};
-
-/// Days and microseconds from 1970-01-01 to 2000-01-01, where PostgreSQL begins to count.
-const POSTGRES_EPOCH: (i32, i64) = (10_957, 946_684_800_000_000);
+use crate::sql;
+use crate::statement::Statement;
+use crate::syntax::Syntax;
 
 /// A snapshot: all that it reads is as of one moment, however long that takes. It only reads.
-#[derive(Debug)]
+///
+/// Every error is [`StoreError::Halt`]: the moment is lost with the connection, so a retry is a new snapshot.
+#[expect(missing_debug_implementations, reason = "a connection has none")]
 pub struct Audit {
-    connection: Connection,
-}
-
-#[derive(Debug)]
-enum Connection {
-    Postgres(PgConnection),
-    Sqlite(SqliteConnection),
-}
-
-/// A row of either database.
-#[expect(missing_debug_implementations, reason = "a row of sqlx has none")]
-pub enum Line {
-    Postgres(PgRow),
-    Sqlite(SqliteRow),
+    connection: Box<dyn Connection>,
+    syntax: &'static Syntax,
 }
 
 /// Sums over the ledger of one partition.
@@ -81,39 +65,9 @@ pub struct PositionRow {
     pub last: Option<LastRecord>,
 }
 
-async fn postgres_snapshot(address: &Secret) -> Result<PgConnection, StoreError> {
-    let mut connection = postgres::connect(address, "verify").await?;
-    // A topic is read while the snapshot waits, and a table takes as long as it takes.
-    for statement in [
-        "begin isolation level repeatable read read only",
-        "set local statement_timeout = 0",
-        "set local idle_in_transaction_session_timeout = 0",
-    ] {
-        connection.execute(statement).await.map_err(|error| failed(&error))?;
-    }
-    Ok(connection)
-}
-
-async fn sqlite_snapshot(address: &Secret) -> Result<SqliteConnection, StoreError> {
-    let shown = without_credentials(address.expose());
-    let options = SqliteConnectOptions::from_str(address.expose())
-        .map_err(|_| StoreError::Halt(format!("`{shown}` is not a database address")))?;
-    let options = options.read_only(true).busy_timeout(crate::sqlite::BUSY_TIMEOUT).disable_statement_logging();
-    let cannot = |error| StoreError::Halt(format!("cannot open database `{shown}`: {error}"));
-    let mut connection = options.connect().await.map_err(cannot)?;
-    connection.execute("begin").await.map_err(|error| failed(&error))?;
-    Ok(connection)
-}
-
 impl Audit {
-    /// Opens a snapshot of a PostgreSQL database.
-    pub(crate) async fn of_postgres(address: &Secret) -> Result<Audit, StoreError> {
-        Ok(Audit { connection: Connection::Postgres(postgres_snapshot(address).await?) })
-    }
-
-    /// Opens a snapshot of a SQLite database.
-    pub(crate) async fn of_sqlite(address: &Secret) -> Result<Audit, StoreError> {
-        Ok(Audit { connection: Connection::Sqlite(sqlite_snapshot(address).await?) })
+    pub(crate) fn new(connection: Box<dyn Connection>, syntax: &'static Syntax) -> Audit {
+        Audit { connection, syntax }
     }
 
     /// All positions.
@@ -132,7 +86,7 @@ impl Audit {
     pub async fn ledger(&mut self) -> Result<Vec<LedgerSums>, StoreError> {
         let counts = ["read", "inserted", "changed", "unchanged", "superseded", "dead_lettered"];
         let sums = counts.map(|count| format!("cast(sum(records_{count}) as bigint)")).join(", ");
-        let mixed = |of: &str| self.mixed(of);
+        let mixed = self.syntax.mixed;
         let query = format!(
             "select sink, kafka_topic, cast(kafka_incarnation as bigint), cast(kafka_partition as bigint), {sums}, \
              min(from_offset), max(to_offset), cast(sum(to_offset - from_offset) as bigint), \
@@ -145,32 +99,16 @@ impl Audit {
             first = mixed("min(from_offset)"),
             last = mixed("max(to_offset)"),
         );
-        let row = |line: Line| {
-            let [read, inserted, changed, unchanged, superseded, dead_lettered] =
-                std::array::from_fn(|at| line.int(4 + at).cast_unsigned());
-            LedgerSums {
-                partition: line.partition(),
-                outcome: Outcome { read, inserted, changed, unchanged, superseded, dead_lettered },
-                range: (line.int(10), line.int(11)),
-                span: line.int(12),
-                broken: line.int(13),
-                steps: line.int(14),
-                ends: (line.int(15), line.int(16)),
-            }
+        let row = |line: Line| LedgerSums {
+            partition: line.partition(),
+            outcome: outcome(&line, 4),
+            range: (line.int(10), line.int(11)),
+            span: line.int(12),
+            broken: line.int(13),
+            steps: line.int(14),
+            ends: (line.int(15), line.int(16)),
         };
         Ok(self.all(&query, &[]).await?.into_iter().map(row).collect())
-    }
-
-    /// A number of 40 bits for an offset, such that sums of them tell sets of offsets apart.
-    ///
-    /// Where every chunk begins where another one ended, the steps from `mixed(from)` to `mixed(to)` add up to the step
-    /// from the first beginning to the last end. Chunks are never empty and never begin at the same offset, so nothing
-    /// else does, but by a chance of 1 in 2^40; and no sorting is needed, which would take ten times as long.
-    fn mixed(&self, of: &str) -> String {
-        match self.connection {
-            Connection::Postgres(_) => format!("(hashint8extended({of}, 0) >> 24)"),
-            Connection::Sqlite(_) => format!("((({of}) % 2147483647) * (({of}) % 2147483629) % 1099511627689)"),
-        }
     }
 
     /// All gaps.
@@ -178,8 +116,8 @@ impl Audit {
         let query = format!(
             "select sink, kafka_topic, cast(kafka_incarnation as bigint), cast(kafka_partition as bigint), from_offset, \
              to_offset, reason, {}, {} from sink_gap order by 1, 2, 3, 4, 5",
-            self.mixed("from_offset"),
-            self.mixed("to_offset")
+            (self.syntax.mixed)("from_offset"),
+            (self.syntax.mixed)("to_offset")
         );
         let row = |line: Line| GapRow {
             partition: line.partition(),
@@ -251,10 +189,11 @@ impl Audit {
         dataset: &Dataset,
         each: impl FnMut(Line) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let names: Vec<&str> = dataset.fields.iter().map(|field| field.name.as_str()).collect();
+        let read = self.syntax.read;
+        let fields: Vec<String> = dataset.fields.iter().map(|field| read(field.kind, &field.name)).collect();
         let query = format!(
             "select {}, {}, cast(case when {} then 1 else 0 end as bigint) from {}",
-            names.join(", "),
+            fields.join(", "),
             sql::CONTENT_HASH,
             sql::DELETED,
             dataset.name
@@ -262,13 +201,13 @@ impl Audit {
         self.each(&query, &[], each).await
     }
 
-    async fn all(&mut self, query: &str, binds: &[&str]) -> Result<Vec<Line>, StoreError> {
+    async fn all(&mut self, query: &str, parameters: &[&str]) -> Result<Vec<Line>, StoreError> {
         let mut lines = Vec::new();
         let push = |line| {
             lines.push(line);
             Ok(())
         };
-        self.each(query, binds, push).await?;
+        self.each(query, parameters, push).await?;
         Ok(lines)
     }
 
@@ -276,25 +215,14 @@ impl Audit {
     async fn each(
         &mut self,
         query: &str,
-        binds: &[&str],
+        parameters: &[&str],
         mut each: impl FnMut(Line) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let query = AssertSqlSafe(query.to_owned());
-        match &mut self.connection {
-            Connection::Postgres(connection) => {
-                let query = binds.iter().fold(sqlx::query(query), |query, bind| query.bind((*bind).to_owned()));
-                let mut rows = query.fetch(connection);
-                while let Some(row) = rows.try_next().await.map_err(|error| failed(&error))? {
-                    each(Line::Postgres(row))?;
-                }
-            }
-            Connection::Sqlite(connection) => {
-                let query = binds.iter().fold(sqlx::query(query), |query, bind| query.bind((*bind).to_owned()));
-                let mut rows = query.fetch(connection);
-                while let Some(row) = rows.try_next().await.map_err(|error| failed(&error))? {
-                    each(Line::Sqlite(row))?;
-                }
-            }
+        let query = Statement::once(query.to_owned());
+        let query = parameters.iter().fold(query, |query, parameter| query.bind(*parameter));
+        let mut lines = self.connection.fetch(query);
+        while let Some(line) = lines.try_next().await.map_err(failed)? {
+            each(line)?;
         }
         Ok(())
     }
@@ -308,100 +236,6 @@ fn these(partition: &SinkPartition) -> String {
     )
 }
 
-/// The same expression on a row of either database.
-macro_rules! either {
-    ($line:expr, $row:ident => $body:expr) => {
-        match $line {
-            Line::Postgres($row) => $body,
-            Line::Sqlite($row) => $body,
-        }
-    };
-}
-
-impl Line {
-    /// The number in a column.
-    pub fn int(&self, at: usize) -> i64 {
-        either!(self, row => row.get(at))
-    }
-
-    /// The number in a column; None when it is null.
-    pub fn optional_int(&self, at: usize) -> Option<i64> {
-        either!(self, row => row.get(at))
-    }
-
-    /// The text in a column.
-    pub fn text(&self, at: usize) -> String {
-        either!(self, row => row.get(at))
-    }
-
-    /// The bytes in a column; None when they are null.
-    pub fn bytes(&self, at: usize) -> Option<&[u8]> {
-        either!(self, row => row.get(at))
-    }
-
-    fn partition(&self) -> SinkPartition {
-        SinkPartition {
-            sink: self.text(0).into(),
-            topic: self.text(1).into(),
-            incarnation: self.int(2) as i32,
-            number: self.int(3) as i32,
-        }
-    }
-
-    /// The value in a column of that kind; None when it is not in the form in which it is stored by us.
-    pub fn value(&self, at: usize, kind: Kind) -> Option<Value> {
-        if either!(self, row => row.try_get_raw(at).ok()?.is_null()) {
-            return (kind != Kind::TextList).then_some(Value::Null);
-        }
-        Some(match (kind, self) {
-            (Kind::Text, _) => Value::Text(either!(self, row => row.try_get::<&str, _>(at).ok()?).into()),
-            (Kind::Decimal, Line::Postgres(row)) => Value::Decimal(row.try_get::<Decimal, _>(at).ok()?.normalize()),
-            (Kind::Decimal, Line::Sqlite(row)) => decimal(row.try_get(at).ok()?)?,
-            // The first byte is the version of the format.
-            (Kind::Json, Line::Postgres(row)) => {
-                let bytes = row.try_get_raw(at).ok()?.as_bytes().ok()?.split_first()?.1;
-                Value::Text(std::str::from_utf8(bytes).ok()?.into())
-            }
-            (Kind::Json, Line::Sqlite(row)) => Value::Text(row.try_get::<&str, _>(at).ok()?.into()),
-            (Kind::Long, _) => Value::Long(either!(self, row => row.try_get(at).ok()?)),
-            (Kind::Double, _) => Value::Double(either!(self, row => row.try_get(at).ok()?)),
-            (Kind::Bytes, _) => Value::Bytes(either!(self, row => row.try_get(at).ok()?)),
-            (Kind::TextList, Line::Postgres(row)) => Value::TextList(row.try_get(at).ok()?),
-            (Kind::TextList, Line::Sqlite(row)) => Value::TextList(serde_json::from_str(row.try_get(at).ok()?).ok()?),
-            // As the server sends them: infinity and what lies beyond chrono's dates are numbers too.
-            (Kind::Date, Line::Postgres(row)) => {
-                let days = i32::from_be_bytes(row.try_get_raw(at).ok()?.as_bytes().ok()?.try_into().ok()?);
-                Value::Date(days.checked_add(POSTGRES_EPOCH.0)?)
-            }
-            (Kind::Timestamp, Line::Postgres(row)) => {
-                let micros = i64::from_be_bytes(row.try_get_raw(at).ok()?.as_bytes().ok()?.try_into().ok()?);
-                Value::Long(micros.checked_add(POSTGRES_EPOCH.1)?)
-            }
-            (Kind::Date, Line::Sqlite(row)) => date(row.try_get(at).ok()?)?,
-            (Kind::Timestamp, Line::Sqlite(row)) => timestamp(row.try_get(at).ok()?)?,
-        })
-    }
-}
-
-/// Only the one text that we write for a date: SQLite compares texts.
-fn date(text: &str) -> Option<Value> {
-    let date = text.parse::<NaiveDate>().ok().filter(|date| date.to_string() == text)?;
-    let days = date.signed_duration_since(DateTime::UNIX_EPOCH.date_naive()).num_days();
-    Some(Value::Date(i32::try_from(days).ok()?))
-}
-
-/// Only the one text that we write for a number.
-fn decimal(text: &str) -> Option<Value> {
-    let value = contract::decimal::parse(text).filter(|value| value.to_string() == text)?;
-    Some(Value::Decimal(value))
-}
-
-fn timestamp(text: &str) -> Option<Value> {
-    let time = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
-    (time.to_rfc3339_opts(SecondsFormat::Micros, true) == text).then(|| Value::Long(time.timestamp_micros()))
-}
-
-fn failed(error: &sqlx::Error) -> StoreError {
-    let message = error.as_database_error().map_or_else(|| error.to_string(), |database| database.message().to_owned());
-    StoreError::Halt(format!("cannot read the database: {message}"))
+fn failed(fault: Fault) -> StoreError {
+    StoreError::Halt(format!("cannot read the database: {}", fault.reason()))
 }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use contract::records::DeadLetter;
-use contract::{Coordinate, Dataset, Decoder, Original, Rows, Text};
+use contract::{Dataset, Decoder, Original, Rows, Text};
 
 use crate::partition::SinkPartition;
 

@@ -15,22 +15,6 @@ const PARTS: usize = 8;
 /// Share of a chunk's records that the database may refuse, in percent; more are no accident, and the sink halts.
 const MAX_REFUSED_PERCENT: usize = 5;
 
-/// What a refusal by the database is called, by SQLSTATE; None: the record is not at fault.
-pub(crate) fn class_of(sqlstate: &str) -> Option<&'static str> {
-    Some(match sqlstate {
-        "23502" => "not_null",
-        "23503" => "foreign_key",
-        "23505" => "unique",
-        "23514" => "check",
-        "23P01" => "exclusion",
-        "54000" => "too_large",
-        // Raised by a trigger.
-        "P0001" => "raised",
-        code if code.starts_with("22") => "data",
-        _ => return None,
-    })
-}
-
 /// Refused by the database.
 pub(crate) fn cause(class: &'static str, sqlstate: Option<String>, reason: String) -> Cause {
     Cause { stage: "store", class, sqlstate, reason }

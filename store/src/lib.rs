@@ -2,52 +2,60 @@
 //!
 //! One interface, two databases (PostgreSQL with or without TimescaleDB, SQLite), chosen by the address. Knows neither
 //! Kafka nor a source of records.
+//!
+//! [`Database`] opens connections: [`Store`] commits chunks, [`DeadLetters`] reads and redrives refused records, [`Audit`]
+//! reads everything as of one moment. The way of a chunk is `chunk` -> `commit` -> `postgres` or `sqlite`; what differs
+//! between the two is behind the traits in `dialect`.
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
 use std::sync::Arc;
 
+use contract::Dataset;
 use service::secret::{Secret, without_credentials};
 use service::settings;
 
 mod audit;
 pub mod chunk;
+mod commit;
+mod database;
 pub mod dead_letter;
 mod dead_letters;
+mod dialect;
+mod fault;
 mod isolate;
+mod line;
 mod outcome;
 mod partition;
 mod postgres;
 mod query;
-mod scratch;
+mod session;
 pub mod side;
 pub mod sql;
 mod sqlite;
+mod statement;
 mod statements;
 mod store;
+mod syntax;
+mod text;
 
-pub use audit::{Audit, GapRow, LedgerSums, Line, PositionRow};
+pub use audit::{Audit, GapRow, LedgerSums, PositionRow};
 pub use dead_letters::{
     Batch, Count, DeadLetters, FORWARD_PATIENCE, Fate, Filter, Forward, Letter, MAX_LETTERS, Name, Relayed,
 };
-pub use outcome::{Commit, Gap, Outcome, Position, StoreError, Total};
+pub use line::Line;
+pub use outcome::{Commit, Gap, Outcome, Position, RetryClass, StoreError, Total};
 pub use partition::{LastRecord, SinkPartition};
 pub use query::Found;
-pub use sql::Dialect;
 pub use store::{Store, Texts};
 
-/// A database, by its address.
+use database::{Backed, Backend};
+
+/// A database, chosen by its address. Cheap to clone; the clones share what the database shares.
 #[derive(Debug, Clone)]
 pub struct Database {
     address: Secret,
-    kind: Kind,
-}
-
-#[derive(Debug, Clone)]
-enum Kind {
-    Postgres,
-    /// SQLite writes one transaction at a time: all sinks of a process share one connection.
-    Sqlite(Arc<sqlite::Shared>),
+    backend: Arc<dyn Backend>,
 }
 
 impl Database {
@@ -62,17 +70,23 @@ impl Database {
         Database::new(address.expose())
     }
 
-    /// The database at that address.
+    /// The database at that address: `postgres://user:password@host/database` or `sqlite:/path/to/file`. Does not connect.
     pub fn new(address: &str) -> anyhow::Result<Database> {
-        let kind = match address.split_once(':').map(|(scheme, _)| scheme) {
-            Some("postgres" | "postgresql") => Kind::Postgres,
-            Some("sqlite") => Kind::Sqlite(Arc::default()),
+        let secret = Secret::new(address.to_owned());
+        let backend: Arc<dyn Backend> = match address.split_once(':').map(|(scheme, _)| scheme) {
+            Some("postgres" | "postgresql") => Arc::new(Backed::new(postgres::Postgres::new(secret.clone()))),
+            Some("sqlite") => Arc::new(Backed::new(sqlite::Sqlite::new(secret.clone()))),
             _ => anyhow::bail!(
                 "database address `{}` begins with neither `postgres://` nor `sqlite:`",
                 without_credentials(address)
             ),
         };
-        Ok(Database { address: Secret::new(address.to_owned()), kind })
+        Ok(Database { address: secret, backend })
+    }
+
+    /// The address, for a child process.
+    pub fn address(&self) -> &Secret {
+        &self.address
     }
 
     /// The address without credentials.
@@ -82,67 +96,51 @@ impl Database {
 
     /// The last part of the consumer groups' names.
     pub fn sink(&self) -> String {
-        let kind = match self.kind {
-            Kind::Postgres => "postgres",
-            Kind::Sqlite(_) => "sqlite",
-        };
-        settings::read(&settings::SINK).unwrap_or_else(|| kind.to_owned())
+        settings::read(&settings::SINK).unwrap_or_else(|| self.backend.name().to_owned())
     }
 
     /// How many chunks can usefully be written at the same time.
     pub fn writers(&self) -> Result<usize, settings::SettingError> {
         let wanted = settings::read_number(&settings::WRITERS, 1..=64)?;
-        Ok(match self.kind {
-            Kind::Postgres => wanted as usize,
-            Kind::Sqlite(_) => 1,
-        })
+        Ok((wanted as usize).min(self.backend.max_writers()))
     }
 
-    /// A store that connects when it is first used, and again after an error.
+    /// The columns that the migrated table of a dataset has.
+    pub fn columns(&self, dataset: &Dataset) -> Vec<sql::ColumnDeclaration> {
+        self.backend.columns(dataset)
+    }
+
+    /// A store that connects on first use, and again after an error. `role` names its connection for the database's
+    /// operator.
     pub fn store(&self, role: &str) -> Box<dyn Store> {
-        match &self.kind {
-            Kind::Postgres => Box::new(postgres::Postgres::new(self.address.clone(), role)),
-            Kind::Sqlite(shared) => Box::new(sqlite::Sqlite::new(self.address.clone(), shared.clone())),
-        }
+        self.backend.store(role)
     }
 
-    /// A connection that knows dead letters; it connects when it is first used, and again after an error.
+    /// A connection that knows dead letters; it connects on first use, and again after an error.
     pub fn dead_letters(&self, role: &str) -> Box<dyn DeadLetters> {
-        match &self.kind {
-            Kind::Postgres => Box::new(postgres::Postgres::new(self.address.clone(), role)),
-            Kind::Sqlite(shared) => Box::new(sqlite::Sqlite::new(self.address.clone(), shared.clone())),
-        }
+        self.backend.dead_letters(role)
     }
 
-    /// Opens a snapshot.
+    /// Opens a snapshot: all that it reads is as of this moment.
     pub async fn audit(&self) -> Result<Audit, StoreError> {
-        match &self.kind {
-            Kind::Postgres => Audit::of_postgres(&self.address).await,
-            Kind::Sqlite(_) => Audit::of_sqlite(&self.address).await,
-        }
+        self.backend.audit().await
     }
 
-    /// Brings the tables up to date.
-    pub async fn migrate(&self) -> Result<(), StoreError> {
-        match &self.kind {
-            Kind::Postgres => postgres::migrate(&self.address).await,
-            Kind::Sqlite(_) => sqlite::migrate(&self.address).await,
-        }
-    }
-
-    /// What a query finds; it cannot write.
+    /// Runs a query of a person; it cannot write. With PostgreSQL it ends after 60 seconds.
     pub async fn query(&self, query: &str) -> Result<Found, StoreError> {
-        match &self.kind {
-            Kind::Postgres => query::postgres(&self.address, query).await,
-            Kind::Sqlite(_) => query::sqlite(&self.address, query).await,
-        }
+        self.backend.query(query).await
+    }
+
+    /// Brings the tables up to date: applies the migrations that are missing, each in a transaction.
+    ///
+    /// Any number of processes may do so at the same time; one applies them, the others wait. Changes nothing when the
+    /// tables are up to date. With PostgreSQL it also writes the declarations' texts as comments.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        self.backend.migrate().await
     }
 
     /// Takes the tables back to that migration; 0 removes them all, with their data.
     pub async fn migrate_down(&self, to: i64) -> Result<(), StoreError> {
-        match &self.kind {
-            Kind::Postgres => postgres::migrate_down(&self.address, to).await,
-            Kind::Sqlite(_) => sqlite::migrate_down(&self.address, to).await,
-        }
+        self.backend.migrate_down(to).await
     }
 }

@@ -1,38 +1,95 @@
 //! What a store answers: outcomes of chunks, positions, gaps and errors.
 
+use std::fmt;
+
 use thiserror::Error;
 
 use crate::partition::{LastRecord, SinkPartition};
 
-/// Why a store did not do it, named by what to do next.
+/// Why a store did not do what it was asked for, named by what to do next.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// The database is not available or busy: the same again later.
-    #[error("{0}")]
-    Retry(String),
-    /// Another consumer has moved this partition on: read the position and go on from there.
-    #[error("partition {partition} was moved on by another consumer")]
+    /// The database is unavailable or busy: retry the same call later.
+    #[error("{reason}")]
+    Retry {
+        /// What kind of failure it is, for counting.
+        class: RetryClass,
+        /// One line for a person.
+        reason: String,
+    },
+    /// Another consumer moved this partition on: read the position again and continue from there.
+    #[error("another consumer moved partition {partition} on")]
     Fenced {
         /// The partition.
         partition: SinkPartition,
     },
-    /// The database is not what it must be: an operator is needed.
+    /// The database is not what it must be, or refuses what it must take: an operator is needed.
     #[error("{0}")]
     Halt(String),
 }
 
-/// What became of a chunk's records; the sum of the parts is `read`.
+impl StoreError {
+    /// A failure of the connection, which passes.
+    pub(crate) fn connection(reason: String) -> StoreError {
+        StoreError::Retry { class: RetryClass::Connection, reason }
+    }
+}
+
+/// What kind of failure a retry follows. As text it is the label `class` of the metric `commit_retries`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RetryClass {
+    /// The connection failed or could not be opened.
+    Connection,
+    /// The database did not answer in time. Counted as a failed connection.
+    Timeout,
+    /// PostgreSQL answered with an error of that class: the first two characters of its SQLSTATE.
+    Sqlstate([u8; 2]),
+    /// SQLite answered with an error.
+    Sqlite,
+    /// PostgreSQL answered with something that is not an SQLSTATE.
+    Unknown,
+}
+
+impl RetryClass {
+    /// The class of an SQLSTATE.
+    pub fn of_sqlstate(code: &str) -> RetryClass {
+        match code.as_bytes() {
+            [first, second, ..] if first.is_ascii_alphanumeric() && second.is_ascii_alphanumeric() => {
+                RetryClass::Sqlstate([*first, *second])
+            }
+            _ => RetryClass::Unknown,
+        }
+    }
+
+    /// The label for counting.
+    pub fn label(&self) -> &str {
+        match self {
+            RetryClass::Connection | RetryClass::Timeout => "connection",
+            RetryClass::Sqlstate(class) => std::str::from_utf8(class).unwrap_or("unknown"),
+            RetryClass::Sqlite => "sqlite",
+            RetryClass::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for RetryClass {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.label())
+    }
+}
+
+/// How many of a chunk's records had which outcome; `read` is the sum of the others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Outcome {
-    /// All.
+    /// All records.
     pub read: u64,
-    /// Keys that were not in the table.
+    /// Records whose key was not in the table.
     pub inserted: u64,
-    /// Rows replaced by other values of a higher version.
+    /// Records that replaced a row of a lower version with other values.
     pub changed: u64,
-    /// Rows whose version alone advanced: the same values again.
+    /// Records that advanced only the version of a row: the same values again.
     pub unchanged: u64,
-    /// Records older than the table's row, or than another one in the same chunk.
+    /// Records older than the table's row, or than another record of the same chunk.
     pub superseded: u64,
     /// Refused records.
     pub dead_lettered: u64,
@@ -50,10 +107,10 @@ impl std::ops::AddAssign for Outcome {
 }
 
 impl Outcome {
-    /// The outcome of an upsert that wrote `written` rows, of which a look beforehand saw so many of each class.
+    /// The outcome of a chunk of `read` records, of which `dead_lettered` were refused and the others upserted.
     ///
-    /// Between that look and the write another partition's chunk can have written the same keys; what was then not
-    /// written is superseded, so that the sum holds whatever happens.
+    /// The upsert classifies rows before it writes them. In between, a chunk of another partition can write the same
+    /// keys. Rows that were then not written count as superseded, so that the sum always holds.
     pub(crate) fn of_upsert(read: u64, dead_lettered: u64, Upserted { seen, written }: Upserted) -> Outcome {
         let mut lost = seen.iter().sum::<u64>().saturating_sub(written);
         let [inserted, changed, unchanged] = seen.map(|count| {
@@ -66,7 +123,7 @@ impl Outcome {
     }
 }
 
-/// What an upsert did: how many rows were seen as new, changed and unchanged beforehand, and how many were written.
+/// What an upsert did: how many rows it classified as new, changed and unchanged, and how many it wrote.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Upserted {
     pub(crate) seen: [u64; 3],
@@ -80,23 +137,23 @@ impl std::ops::AddAssign for Upserted {
     }
 }
 
-/// A chunk that is committed.
+/// A committed chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Commit {
-    /// What became of its records.
+    /// The outcome of its records.
     pub outcome: Outcome,
-    /// Whether an earlier attempt had committed it, whose answer was lost.
+    /// Whether an earlier attempt committed the chunk, and its answer was lost.
     pub already: bool,
 }
 
-/// Records that were gone before a sink could read them.
+/// Records that Kafka removed before a sink could read them.
 #[derive(Debug)]
 pub struct Gap {
-    /// Where.
+    /// The partition, with the incarnation that the sink was reading.
     pub partition: SinkPartition,
     /// The next offset that the sink wanted.
     pub from_offset: i64,
-    /// Incarnation and offset at which it goes on.
+    /// Incarnation and offset at which the sink continues.
     pub next: (i32, i64),
     /// `retention`, `truncated` or `recreated`.
     pub reason: &'static str,
@@ -115,11 +172,26 @@ pub struct Position {
     pub last: Option<LastRecord>,
 }
 
-/// What became of all records of one dataset's sinks.
+/// The outcome of all records of a sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Total {
     /// The consumer group.
     pub sink: String,
     /// The sum over its chunks.
     pub outcome: Outcome,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_class_of_an_sqlstate_becomes_a_label() {
+        assert_eq!(RetryClass::of_sqlstate("40P01").label(), "40");
+        assert_eq!(RetryClass::of_sqlstate("\u{e9}").label(), "unknown");
+        assert_eq!(RetryClass::of_sqlstate("").label(), "unknown");
+        assert_eq!(RetryClass::Sqlite.label(), "sqlite");
+        assert_eq!(RetryClass::Connection.label(), "connection");
+        assert_eq!(RetryClass::Timeout.label(), "connection");
+    }
 }

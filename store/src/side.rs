@@ -4,7 +4,7 @@ use contract::{Dataset, datasets};
 
 use crate::chunk::Target;
 use crate::outcome::StoreError;
-use crate::sql::{CONTENT_HASH, DELETED, Dialect};
+use crate::sql::{CONTENT_HASH, DELETED};
 use crate::store::Store;
 
 /// Longest name of a table beside a dataset's own: what PostgreSQL keeps of a name, less room for its indexes' endings.
@@ -59,52 +59,15 @@ pub async fn create(
     if !temporary && exists(store, table).await? {
         return Ok(false);
     }
-    let (live, kind) = (&dataset.name, if temporary { "temporary table" } else { "table" });
-    match store.dialect() {
-        Dialect::Postgres => {
-            store.rows(format!("create {kind} {table} (like {live} including all)"), &[]).await?;
-            if !temporary {
-                hypertable(store, dataset, table).await?;
-            }
-        }
-        Dialect::Sqlite => {
-            let query = "select sql from sqlite_schema where type = 'table' and name = $1";
-            let found = store.rows(query.to_owned(), &[live]).await?;
-            let definition = found.into_iter().flatten().next().flatten().unwrap_or_default();
-            let columns = definition.split_once('(').map_or("", |(_, columns)| columns);
-            store.rows(format!("create {kind} {table} ({columns}"), &[]).await?;
-        }
-    }
+    let kind = if temporary { "temporary table" } else { "table" };
+    store.tables().create(store, dataset, table, kind).await?;
     Ok(true)
-}
-
-/// Where the live table is a hypertable, the side table becomes one with the same chunks.
-async fn hypertable(store: &mut dyn Store, dataset: &Dataset, table: &str) -> Result<(), StoreError> {
-    let installed =
-        store.rows("select 1::text from pg_extension where extname = 'timescaledb'".to_owned(), &[]).await?;
-    let Some(time) = dataset.time.filter(|_| !installed.is_empty()) else {
-        return Ok(());
-    };
-    let query = "select time_interval::text from timescaledb_information.dimensions where hypertable_name = $1";
-    let found = store.rows(query.to_owned(), &[&dataset.name]).await?;
-    if let Some(interval) = found.into_iter().flatten().next().flatten() {
-        let statement = format!(
-            "select create_hypertable('{table}', '{}', chunk_time_interval => $1::interval, \
-             create_default_indexes => false)::text",
-            dataset.fields[time].name
-        );
-        store.rows(statement, &[&interval]).await?;
-    }
-    Ok(())
 }
 
 /// Whether there is a table of that name.
 pub async fn exists(store: &mut dyn Store, table: &str) -> Result<bool, StoreError> {
-    let query = match store.dialect() {
-        Dialect::Postgres => "select 1::text where to_regclass($1) is not null",
-        Dialect::Sqlite => "select '1' from sqlite_schema where type = 'table' and name = $1",
-    };
-    Ok(!store.rows(query.to_owned(), &[table]).await?.is_empty())
+    let query = store.syntax().table_exists.to_owned();
+    Ok(!store.rows(query, &[table]).await?.is_empty())
 }
 
 /// Removes a side table, if it is there.
@@ -118,9 +81,9 @@ pub async fn remove(store: &mut dyn Store, table: &str) -> Result<(), StoreError
 /// live one would do.
 pub async fn compare(store: &mut dyn Store, target: &Target, newer: bool) -> Result<Difference, StoreError> {
     let dataset = target.dataset;
-    if store.dialect() == Dialect::Postgres {
-        // A comparison of large tables takes as long as it takes.
-        store.rows("set statement_timeout = 0".to_owned(), &[]).await?;
+    // A comparison of large tables takes as long as it takes.
+    if let Some(no_time_limit) = store.syntax().no_time_limit {
+        store.rows(no_time_limit.to_owned(), &[]).await?;
     }
     let columns: Vec<&str> = dataset.values().map(|at| dataset.fields[at].name.as_str()).chain([DELETED]).collect();
     let sql = Comparison::new(dataset, &target.table, newer);
@@ -196,17 +159,8 @@ pub async fn swap(
     replay: &str,
 ) -> Result<Vec<(i32, i64)>, StoreError> {
     let (side, live) = (&*target.table, target.dataset.name.as_str());
-    let postgres = store.dialect() == Dialect::Postgres;
-    if postgres {
-        refuse_views(store, live).await?;
-    }
-    store.rows(if postgres { "begin" } else { "begin immediate" }.to_owned(), &[]).await?;
-    if postgres {
-        // In the order in which a chunk takes them: positions, then the table.
-        let lock = "select sink from sink_position where kafka_topic = $1 order by sink, kafka_partition for update";
-        store.rows(lock.to_owned(), &[topic]).await?;
-        store.rows(format!("lock table {live}, {side} in access exclusive mode"), &[]).await?;
-    }
+    store.tables().check_exchange(store, live).await?;
+    store.tables().begin_exchange(store, topic, [live, side]).await?;
     let behind = "select cast(ours.kafka_partition as text), cast(ours.next_offset as text) from sink_position as ours \
         where ours.kafka_topic = $1 and ours.sink not like '%.replay.%' \
         and ours.kafka_incarnation = (select max(kafka_incarnation) from sink_position \
@@ -220,64 +174,33 @@ pub async fn swap(
         let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
         return Ok(behind.iter().map(|row| (number(&row[0]) as i32, number(&row[1]))).collect());
     }
-    let aside = format!("{side}_aside");
-    if postgres {
-        copy_grants(store, live, side).await?;
-    }
-    for (from, to) in [(live, aside.as_str()), (side, live), (aside.as_str(), side)] {
-        store.rows(format!("alter table {from} rename to {to}"), &[]).await?;
-        if postgres {
-            rename_parts(store, to, from, to).await?;
-        }
-    }
-    let finished = "delete from replay_run where sink = $1";
-    store.rows(finished.to_owned(), &[replay]).await?;
-    store.rows("delete from sink_position where sink = $1".to_owned(), &[replay]).await?;
+    store.tables().exchange(store, live, side).await?;
+    remove_run(store, replay).await?;
     store.rows("commit".to_owned(), &[]).await?;
     Ok(Vec::new())
 }
 
-/// A view would go on reading the rows that it reads now.
-async fn refuse_views(store: &mut dyn Store, live: &str) -> Result<(), StoreError> {
-    let query = "select distinct rewritten.ev_class::regclass::text from pg_depend \
-        join pg_rewrite as rewritten on rewritten.oid = pg_depend.objid \
-        where pg_depend.refobjid = $1::regclass and rewritten.ev_class <> $1::regclass";
-    let views: Vec<String> = store.rows(query.to_owned(), &[live]).await?.into_iter().flatten().flatten().collect();
-    if views.is_empty() {
-        return Ok(());
-    }
-    Err(StoreError::Halt(format!(
-        "cannot exchange `{live}`: {} would go on reading the old rows; drop and create again after the exchange",
-        views.join(", ")
-    )))
+/// The sink of a replay with these parameters that was begun and not finished.
+pub async fn unfinished_run(store: &mut dyn Store, parameters: &str) -> Result<Option<String>, StoreError> {
+    let query = "select sink from replay_run where parameters = $1 and finished_at is null";
+    Ok(store.rows(query.to_owned(), &[parameters]).await?.into_iter().flatten().flatten().next())
 }
 
-/// Whoever may read or write the live table may do so with what takes its place.
-async fn copy_grants(store: &mut dyn Store, live: &str, side: &str) -> Result<(), StoreError> {
-    let query = "select case grantee when 0 then 'public' else grantee::regrole::text end, privilege_type, \
-        is_grantable::text from pg_class, aclexplode(relacl) where oid = $1::regclass";
-    for grant in store.rows(query.to_owned(), &[live]).await? {
-        let [Some(grantee), Some(privilege), Some(grantable)] = grant.as_slice() else { continue };
-        let option = if grantable == "true" { " with grant option" } else { "" };
-        store.rows(format!("grant {privilege} on {side} to {grantee}{option}"), &[]).await?;
-    }
-    Ok(())
+/// Records that a replay begins under the name of that sink.
+pub async fn begin_run(store: &mut dyn Store, sink: &str, parameters: &str) -> Result<(), StoreError> {
+    let now = store.syntax().now;
+    let insert = format!("insert into replay_run (sink, parameters, started_at) values ($1, $2, {now})");
+    store.rows(insert, &[sink, parameters]).await.map(drop)
 }
 
-/// Names the constraints and indexes of a table after its new name, so that migrations find them.
-async fn rename_parts(store: &mut dyn Store, table: &str, from: &str, to: &str) -> Result<(), StoreError> {
-    let constraints = "select conname::text from pg_constraint where conrelid = $1::regclass";
-    let indexes = "select indexrelid::regclass::text from pg_index where indrelid = $1::regclass \
-        and not exists (select from pg_constraint where conindid = indexrelid)";
-    for (query, is_constraint) in [(constraints, true), (indexes, false)] {
-        for name in store.rows(query.to_owned(), &[table]).await?.into_iter().flatten().flatten() {
-            let Some(rest) = name.strip_prefix(from).filter(|rest| rest.starts_with('_')) else { continue };
-            let statement = match is_constraint {
-                true => format!("alter table {table} rename constraint {name} to {to}{rest}"),
-                false => format!("alter index {name} rename to {to}{rest}"),
-            };
-            store.rows(statement, &[]).await?;
-        }
-    }
-    Ok(())
+/// Records that a replay is complete: the same parameters are a new replay from then on.
+pub async fn finish_run(store: &mut dyn Store, sink: &str) -> Result<(), StoreError> {
+    let now = store.syntax().now;
+    store.rows(format!("update replay_run set finished_at = {now} where sink = $1"), &[sink]).await.map(drop)
+}
+
+/// Forgets a replay and its positions.
+pub async fn remove_run(store: &mut dyn Store, sink: &str) -> Result<(), StoreError> {
+    store.rows("delete from replay_run where sink = $1".to_owned(), &[sink]).await?;
+    store.rows("delete from sink_position where sink = $1".to_owned(), &[sink]).await.map(drop)
 }

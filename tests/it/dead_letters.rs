@@ -2,9 +2,9 @@
 
 mod steps;
 
-use consumers::store::Database;
 use contract::records::DeadLetter;
 use contract::{Record, topic};
+use store::Database;
 use tests::broker::{Bench, benches, block_on, free_address, postgres};
 use tests::message::{Message, bar, send, send_records};
 use tests::process::{Running, command, fail, succeed, until};

@@ -6,7 +6,7 @@ use std::sync::Barrier;
 use contract::{Dataset, datasets};
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 use store::Database;
-use store::sql::{self, Dialect};
+use store::sql;
 use tests::broker::{ScratchDatabase, block_on};
 use tests::table::{self, Table};
 use tests::{service, unique};
@@ -21,10 +21,10 @@ fn postgres_databases() -> Vec<(&'static str, ScratchDatabase)> {
     variables.into_iter().filter_map(address).collect()
 }
 
-fn declared(dataset: &Dataset, dialect: Dialect, checks: Vec<String>) -> Table {
+fn declared(database: &Database, dataset: &Dataset, checks: Vec<String>) -> Table {
     let column = |column: sql::ColumnDeclaration| (column.name, column.sql_type.to_owned(), column.nullable);
     Table {
-        columns: table::by_name(sql::columns(dataset, dialect).into_iter().map(column)),
+        columns: table::by_name(database.columns(dataset).into_iter().map(column)),
         key: dataset.key.iter().map(|at| dataset.fields[*at].name.clone()).collect(),
         checks,
     }
@@ -52,7 +52,7 @@ fn the_migrated_postgres_tables_are_the_declared_ones_column_by_column() {
             for dataset in datasets() {
                 let migrated = table::postgres(address, &dataset.name).await;
                 let checks = checks_as_written(address, dataset).await;
-                assert_eq!(migrated, declared(dataset, Dialect::Postgres, checks), "{} on {name}", dataset.name);
+                assert_eq!(migrated, declared(&scratch.database, dataset, checks), "{} on {name}", dataset.name);
             }
         });
     }
@@ -63,12 +63,13 @@ fn the_migrated_sqlite_tables_are_the_declared_ones_column_by_column() {
     let folder = tempfile::tempdir().unwrap();
     let address = format!("sqlite:{}", folder.path().join("declared.db").display());
     block_on(async {
-        Database::new(&address).unwrap().migrate().await.unwrap();
+        let database = Database::new(&address).unwrap();
+        database.migrate().await.unwrap();
         for dataset in datasets() {
             let mut checks = sql::checks(dataset);
             checks.sort_unstable();
             let migrated = table::sqlite(&address, &dataset.name).await;
-            assert_eq!(migrated, declared(dataset, Dialect::Sqlite, checks), "{}", dataset.name);
+            assert_eq!(migrated, declared(&database, dataset, checks), "{}", dataset.name);
         }
     });
 }

@@ -1,12 +1,12 @@
 //! What a consumer does if the database refuses rows, with deletions, and with topics that were truncated or recreated.
 
-use consumers::chunk::{Chunk, ChunkBuilder, SinkPartition, Target};
-use consumers::store::StoreError;
 use contract::{Decoder, Original, Record};
 use kafka::Cluster;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{Offset, TopicPartitionList};
+use store::StoreError;
+use store::chunk::{Chunk, ChunkBuilder, SinkPartition, Target};
 use tests::broker::{Bench, benches, block_on, postgres};
 use tests::message::{BAR_SCHEMA_ID, Message, bar, encode, send};
 use tests::process::{Heard, command, fail, succeed, until};

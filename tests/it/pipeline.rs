@@ -252,7 +252,7 @@ fn a_consumer_goes_on_where_the_database_says_whatever_kafka_says() {
             ("TAPEDECK_SINK", &bench.database.sink()),
         ]);
         succeed("consumer", &["run", "ohlcv_bar", "--once"], &environment);
-        let database = consumers::store::Database::new(&format!("sqlite:{}", empty.display())).unwrap();
+        let database = store::Database::new(&format!("sqlite:{}", empty.display())).unwrap();
         let found = tests::broker::block_on(database.query("select count(*) as n from ohlcv_bar")).unwrap();
         assert_eq!(found.rows[0][0].as_deref(), Some("57"), "on {name}");
     }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use consumers::store::Database;
 use contract::Dataset;
 use serde_json::Value;
 use sources::SOURCES;
+use store::Database;
 use tempfile::TempDir;
 use tests::broker::block_on;
 use tests::process::{Environment, Running, command, fail, signal_process, succeed, until};

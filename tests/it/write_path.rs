@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use consumers::chunk::{Chunk, ChunkBuilder, SinkPartition, Target};
-use consumers::store::{Commit, Database, Outcome, Store};
 use contract::rows::Value;
 use contract::{Dataset, Decimal, Kind, Original, datasets};
+use store::chunk::{Chunk, ChunkBuilder, SinkPartition, Target};
+use store::{Commit, Database, Outcome, Store};
 use tests::broker::{Bench, block_on, postgres, timescale};
 use tests::proxy::{Action, Point, Protocol, Proxy, Trap};
 use tests::workload::Random;

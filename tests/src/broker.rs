@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use consumers::store::Database;
+use store::Database;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -112,7 +112,7 @@ impl Bench {
     }
 
     /// Tries to change the database by hand.
-    pub fn try_execute(&self, sql: &str) -> Result<(), consumers::store::StoreError> {
+    pub fn try_execute(&self, sql: &str) -> Result<(), store::StoreError> {
         block_on(self.database.store("test").rows(sql.to_owned(), &[])).map(drop)
     }
 
@@ -126,9 +126,7 @@ impl Drop for Bench {
     fn drop(&mut self) {
         if let Some(beside) = &self.beside {
             let address = self.database.address().expose();
-            let name = address.rsplit_once('/').unwrap().1.to_owned();
-            // Whatever stays goes with the server's data folder.
-            let _ = block_on(self.database.drop_scratch(beside, &name));
+            drop_database(beside, address.rsplit_once('/').unwrap().1);
         }
     }
 }
@@ -147,7 +145,8 @@ impl ScratchDatabase {
     pub fn create(address: &str) -> ScratchDatabase {
         let beside = Database::new(address).unwrap();
         let name = unique("db");
-        let database = block_on(beside.scratch(&name)).unwrap();
+        block_on(beside.store("scratch").rows(format!("create database {name}"), &[])).unwrap();
+        let database = Database::new(&format!("{}/{name}", address.rsplit_once('/').unwrap().0)).unwrap();
         ScratchDatabase { database, beside: Some(beside), name }
     }
 
@@ -159,12 +158,17 @@ impl ScratchDatabase {
 impl Drop for ScratchDatabase {
     fn drop(&mut self) {
         if let Some(beside) = &self.beside {
-            let _ = block_on(self.database.drop_scratch(beside, &self.name));
+            drop_database(beside, &self.name);
         }
     }
 }
 
-/// Runs a future to completion on its own runtime.
+fn drop_database(beside: &Database, name: &str) {
+    // What is left behind goes with the server's data folder.
+    let _ = block_on(beside.store("scratch").rows(format!("drop database {name} with (force)"), &[]));
+}
+
+/// Runs a future to its end on a runtime of its own.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     Runtime::new().unwrap().block_on(future)
 }

@@ -3,8 +3,8 @@
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use consumers::store::{Database, Found};
 use service::settings;
+use store::{Database, Found};
 
 use crate::data_dir;
 

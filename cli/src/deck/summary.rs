@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use consumers::store::{Database, DeadLetters, Outcome, Store};
 use contract::{Dataset, datasets, topic};
 use kafka::Cluster;
 use kafka::offsets::end_offsets;
 use serde::Serialize;
+use store::{Database, DeadLetters, Outcome, Store};
 
 /// The dataset whose records are refused ones.
 const DEAD_LETTER: &str = "dead_letter";

@@ -94,7 +94,7 @@ async fn migrate(database: &Database, once: bool) -> anyhow::Result<()> {
     let attempt = || database.migrate();
     attempt
         .retry(waits)
-        .when(|error| !once && matches!(error, StoreError::Retry(_)))
+        .when(|error| !once && matches!(error, StoreError::Retry { .. }))
         .notify(|error, wait| tracing::warn!(%error, wait_s = wait.as_secs_f32(), "waiting for the database"))
         .await?;
     Ok(())

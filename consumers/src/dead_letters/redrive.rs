@@ -117,7 +117,7 @@ async fn apply(store: &mut dyn DeadLetters, batch: &Batch<'_>, report: &mut Repo
     let fates = loop {
         match (store.redrive(batch).await, waits.next()) {
             (Ok(fates), _) => break fates,
-            (Err(StoreError::Retry(_)), Some(wait)) => tokio::time::sleep(wait).await,
+            (Err(StoreError::Retry { .. }), Some(wait)) => tokio::time::sleep(wait).await,
             (Err(error), _) => bail!("{error}; what was redriven before that stays"),
         }
     };

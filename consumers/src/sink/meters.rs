@@ -261,8 +261,8 @@ impl Meters {
         let Inner { dataset, database, metrics, .. } = &*self.inner;
         match result {
             Ok(_) | Err(StoreError::Fenced { .. }) => database.ready(),
-            Err(StoreError::Retry(reason)) => {
-                metrics.retries.with([dataset, sqlstate_class(reason)]).add(1);
+            Err(StoreError::Retry { class, reason }) => {
+                metrics.retries.with([dataset, class.label()]).add(1);
                 database.not_ready(reason);
             }
             Err(StoreError::Halt(reason)) => database.not_ready(reason),
@@ -307,15 +307,6 @@ impl Progress {
             self.moved_at = Some(Instant::now());
         }
     }
-}
-
-/// The class in a store's message; the stores end theirs with `(SQLSTATE 57P01)` or `(SQLite code 5)`.
-fn sqlstate_class(reason: &str) -> &str {
-    if let Some((_, code)) = reason.rsplit_once("(SQLSTATE ") {
-        let class = code.get(..2).unwrap_or_default();
-        return if class.bytes().all(|byte| byte.is_ascii_alphanumeric()) { class } else { "unknown" };
-    }
-    if reason.contains("(SQLite code ") { "sqlite" } else { "connection" }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use kafka::in_flight::InFlight;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -79,9 +80,21 @@ async fn next(queue: &Queue) -> Option<Numbered> {
     queue.lock().await.recv().await
 }
 
+/// What a writer needs of a store.
+pub(crate) trait Commits: Send {
+    /// Commits a chunk: all of it, or nothing.
+    fn commit<'a>(&'a mut self, chunk: &'a mut Chunk) -> BoxFuture<'a, Result<Commit, StoreError>>;
+}
+
+impl Commits for Box<dyn Store> {
+    fn commit<'a>(&'a mut self, chunk: &'a mut Chunk) -> BoxFuture<'a, Result<Commit, StoreError>> {
+        (**self).commit(chunk)
+    }
+}
+
 /// Writes chunks on one connection, one after the other.
-pub(crate) struct Writer {
-    pub(crate) store: Box<dyn Store>,
+pub(crate) struct Writer<S> {
+    pub(crate) store: S,
     pub(crate) chunks: Queue,
     pub(crate) answers: SyncSender<Written>,
     pub(crate) in_flight: Arc<InFlight>,
@@ -90,12 +103,12 @@ pub(crate) struct Writer {
     pub(crate) meters: Option<Meters>,
 }
 
-impl Writer {
+impl<S: Commits> Writer<S> {
     /// Runs until there are no more chunks, or until one made it panic; gives the store back.
     ///
     /// Every chunk that it takes is answered, also after a panic: a chunk without an answer would hold its partition up
     /// for ever.
-    pub(crate) async fn run(mut self) -> Box<dyn Store> {
+    pub(crate) async fn run(mut self) -> S {
         while let Some((id, mut chunk)) = next(&self.chunks).await {
             let began = Instant::now();
             let caught = AssertUnwindSafe(self.commit(&mut chunk)).catch_unwind().await;
@@ -124,8 +137,8 @@ impl Writer {
             if let Some(meters) = &self.meters {
                 meters.attempted(chunk.partition.number, chunk.to_offset, &attempt, began.elapsed());
             }
-            let reason = match attempt {
-                Err(StoreError::Retry(reason)) if !self.cancelled.is_cancelled() => reason,
+            let (class, reason) = match attempt {
+                Err(StoreError::Retry { class, reason }) if !self.cancelled.is_cancelled() => (class, reason),
                 result => return result,
             };
             if reminder.is_due_for(&reason) {
@@ -134,7 +147,7 @@ impl Writer {
             tokio::select! {
                 () = tokio::time::sleep(waits.next().unwrap_or(MAX_WAIT)) => {}
                 // The chunk is not lost: its records are read again from the position.
-                () = self.cancelled.cancelled() => return Err(StoreError::Retry(reason)),
+                () = self.cancelled.cancelled() => return Err(StoreError::Retry { class, reason }),
             }
         }
     }

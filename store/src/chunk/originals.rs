@@ -4,7 +4,7 @@ use contract::Original;
 
 /// Messages in one piece of memory.
 #[derive(Debug, Default)]
-pub struct Originals {
+pub(super) struct Originals {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
 }
@@ -19,7 +19,7 @@ struct Entry {
 
 impl Originals {
     /// Keeps a message.
-    pub fn push(&mut self, original: &Original<'_>) {
+    pub(super) fn push(&mut self, original: &Original<'_>) {
         let parts = [original.key, original.value, original.headers];
         self.entries.push(Entry {
             start: self.bytes.len(),
@@ -31,7 +31,7 @@ impl Originals {
     }
 
     /// The message that was kept at that place.
-    pub fn get(&self, at: usize) -> Original<'_> {
+    pub(super) fn get(&self, at: usize) -> Original<'_> {
         let entry = &self.entries[at];
         let mut rest = &self.bytes[entry.start..];
         let [key, value, headers] = entry.lengths.map(|length| {

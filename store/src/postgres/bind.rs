@@ -1,14 +1,11 @@
 //! Rows as parameters: one array per column.
 
-use chrono::{DateTime, Days, NaiveDate, Utc};
 use contract::rows::Folded;
 use contract::{Column, Dataset, Rows};
+use sqlx::Arguments as _;
 use sqlx::postgres::PgArguments;
-use sqlx::{Arguments as _, AssertSqlSafe, PgConnection};
 
-use super::fault::classify;
-use crate::outcome::StoreError;
-use crate::sql;
+use crate::text;
 
 type Bound = Result<PgArguments, sqlx::error::BoxDynError>;
 
@@ -44,47 +41,16 @@ fn add_span(
     match dataset.time.map(|time| rows.column(time)) {
         Some(Column::Timestamp(values)) => {
             let (least, greatest) = span(folded.iter().filter_map(|row| values[row.row]));
-            arguments.add(timestamp(least))?;
-            arguments.add(timestamp(greatest))
+            arguments.add(text::time(least))?;
+            arguments.add(text::time(greatest))
         }
         Some(Column::Date(values)) => {
             let (least, greatest) = span(folded.iter().filter_map(|row| values[row.row]));
-            arguments.add(date(least))?;
-            arguments.add(date(greatest))
+            arguments.add(text::date(least))?;
+            arguments.add(text::date(greatest))
         }
         _ => Ok(()),
     }
-}
-
-/// A plain upsert of some rows, as `insert .. values`, without a look at versions: for comparison only.
-pub(crate) async fn insert_values(
-    connection: &mut PgConnection,
-    table: &str,
-    dataset: &'static Dataset,
-    rows: &Rows,
-    part: std::ops::Range<usize>,
-) -> Result<(), StoreError> {
-    let statement = sql::postgres_values(dataset, table, part.len());
-    let mut arguments = PgArguments::default();
-    for row in part {
-        for position in 0..dataset.fields.len() {
-            let added = match rows.column(position) {
-                Column::Text(values) | Column::Json(values) => arguments.add(values[row].as_deref()),
-                Column::Decimal(values) => arguments.add(values[row]),
-                Column::Long(values) => arguments.add(values[row]),
-                Column::Double(values) => arguments.add(values[row]),
-                Column::Bytes(values) => arguments.add(values[row].as_deref()),
-                Column::Date(values) => arguments.add(values[row].map(date)),
-                Column::Timestamp(values) => arguments.add(values[row].map(timestamp)),
-                Column::TextList(values) => arguments.add(&values[row]),
-            };
-            added.map_err(|error| StoreError::Halt(error.to_string()))?;
-        }
-        let added = arguments.add(rows.content_hash(dataset, row));
-        added.map_err(|error| StoreError::Halt(error.to_string()))?;
-    }
-    let query = sqlx::query_with(AssertSqlSafe(statement), arguments);
-    query.execute(connection).await.map(drop).map_err(classify)
 }
 
 fn span<T: Ord + Copy + Default>(values: impl Iterator<Item = T>) -> (T, T) {
@@ -106,22 +72,8 @@ fn add(arguments: &mut PgArguments, column: &Column, folded: &[Folded]) -> Resul
         Column::Long(values) => arguments.add(rows.map(|row| values[row]).collect::<Vec<_>>()),
         Column::Double(values) => arguments.add(rows.map(|row| values[row]).collect::<Vec<_>>()),
         Column::Bytes(values) => arguments.add(rows.map(|row| values[row].as_deref()).collect::<Vec<_>>()),
-        Column::Date(values) => arguments.add(rows.map(|row| values[row].map(date)).collect::<Vec<_>>()),
-        Column::Timestamp(values) => arguments.add(rows.map(|row| values[row].map(timestamp)).collect::<Vec<_>>()),
-        Column::TextList(values) => {
-            let separator = sql::LIST_SEPARATOR.to_string();
-            arguments.add(rows.map(|row| values[row].join(&separator)).collect::<Vec<_>>())
-        }
+        Column::Date(values) => arguments.add(rows.map(|row| values[row].map(text::date)).collect::<Vec<_>>()),
+        Column::Timestamp(values) => arguments.add(rows.map(|row| values[row].map(text::time)).collect::<Vec<_>>()),
+        Column::TextList(values) => arguments.add(rows.map(|row| text::of_list(&values[row])).collect::<Vec<_>>()),
     }
-}
-
-pub(crate) fn date(days: i32) -> NaiveDate {
-    let epoch = DateTime::UNIX_EPOCH.date_naive();
-    let distance = Days::new(days.unsigned_abs().into());
-    let date = if days < 0 { epoch.checked_sub_days(distance) } else { epoch.checked_add_days(distance) };
-    date.expect("validation bounds dates")
-}
-
-pub(crate) fn timestamp(micros: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_micros(micros).expect("validation bounds timestamps")
 }

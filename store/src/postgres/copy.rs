@@ -8,7 +8,7 @@ use contract::{Column, Dataset, Decimal, Rows};
 use sqlx::postgres::PgArgumentBuffer;
 use sqlx::{Encode, PgConnection, Postgres};
 
-use crate::sql;
+use super::sql;
 
 /// What PostgreSQL's binary format begins with: signature, flags, length of an extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -63,7 +63,7 @@ pub(super) async fn copy(
     rows: &Rows,
     folded: &[Folded],
 ) -> sqlx::Result<u64> {
-    let statement = sql::postgres_copy(dataset, table);
+    let statement = sql::copy(dataset, table);
     let mut copy = connection.copy_in_raw(&statement).await?;
     let mut piece = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 8);
     piece.extend_from_slice(HEADER);

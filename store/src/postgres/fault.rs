@@ -1,52 +1,41 @@
 //! What PostgreSQL's errors mean, by SQLSTATE.
 
-use crate::dead_letter::Cause;
-use crate::isolate::{self, class_of};
-use crate::outcome::StoreError;
+use sqlx::migrate::MigrateError;
 
-/// What an attempt to commit a chunk can end in.
-pub(super) enum Fault {
-    /// A row is refused for what it holds.
-    Record(Cause),
-    /// A statement took too long: fewer rows at once.
-    Slow(String),
-    /// TimescaleDB would have to unpack more rows than it may.
-    Unpack(String),
-    /// Not to do with the rows.
-    Store(StoreError),
-}
+use crate::fault::{Fault, refused};
+use crate::isolate;
+use crate::outcome::{RetryClass, StoreError};
 
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Fault {
-        Fault::Store(error)
+/// What an error of a statement means for the rows that it writes.
+pub(super) fn fault(error: sqlx::Error) -> Fault {
+    let Some(code) = error.as_database_error().and_then(|database| database.code()) else {
+        return Fault::Store(classify(error));
+    };
+    let code = code.into_owned();
+    if let Some(class) = class_of(&code) {
+        return Fault::Record(isolate::cause(class, Some(code), message(&error)));
+    }
+    match code.as_str() {
+        "57014" => Fault::Slow(message(&error)),
+        "53400" => Fault::Unpack(message(&error)),
+        _ => Fault::Store(classify(error)),
     }
 }
 
-impl From<Fault> for StoreError {
-    fn from(fault: Fault) -> StoreError {
-        match fault {
-            Fault::Record(cause) => StoreError::Halt(refused(&cause.reason)),
-            Fault::Slow(message) | Fault::Unpack(message) => StoreError::Retry(message),
-            Fault::Store(error) => error,
-        }
-    }
-}
-
-impl From<sqlx::Error> for Fault {
-    fn from(error: sqlx::Error) -> Fault {
-        let Some(code) = error.as_database_error().and_then(|database| database.code()) else {
-            return Fault::Store(classify(error));
-        };
-        let code = code.into_owned();
-        if let Some(class) = class_of(&code) {
-            return Fault::Record(isolate::cause(class, Some(code), message(&error)));
-        }
-        match code.as_str() {
-            "57014" => Fault::Slow(message(&error)),
-            "53400" => Fault::Unpack(message(&error)),
-            _ => Fault::Store(classify(error)),
-        }
-    }
+/// What a refusal by the database is called, by SQLSTATE; None: the record is not at fault.
+fn class_of(sqlstate: &str) -> Option<&'static str> {
+    Some(match sqlstate {
+        "23502" => "not_null",
+        "23503" => "foreign_key",
+        "23505" => "unique",
+        "23514" => "check",
+        "23P01" => "exclusion",
+        "54000" => "too_large",
+        // Raised by a trigger.
+        "P0001" => "raised",
+        code if code.starts_with("22") => "data",
+        _ => return None,
+    })
 }
 
 /// Whether a `COPY` cannot be had: one of its keys is there, or the table takes none.
@@ -56,15 +45,11 @@ pub(super) fn is_conflict(error: &sqlx::Error) -> bool {
 }
 
 /// The database's message, without its detail, which can hold the row.
-fn message(error: &sqlx::Error) -> String {
+pub(super) fn message(error: &sqlx::Error) -> String {
     match error.as_database_error() {
         Some(database) => format!("{} (SQLSTATE {})", database.message(), database.code().unwrap_or_default()),
         None => error.to_string(),
     }
-}
-
-pub(super) fn refused(message: &str) -> String {
-    format!("the database refuses what tapedeck sends: {message}")
 }
 
 /// What to do after an error, by SQLSTATE.
@@ -72,7 +57,7 @@ pub(super) fn classify(error: sqlx::Error) -> StoreError {
     let message = message(&error);
     let Some(database) = error.as_database_error() else {
         return match &error {
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => StoreError::Retry(message),
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => StoreError::connection(message),
             _ => StoreError::Halt(message),
         };
     };
@@ -80,7 +65,17 @@ pub(super) fn classify(error: sqlx::Error) -> StoreError {
     match code.get(..2).unwrap_or_default() {
         // Connection, resources, operator intervention, system, read-only or lost transaction, serialization, lock, login,
         // database. A plan or statement that is no longer good (0A, 26) is gone with the connection.
-        "08" | "53" | "57" | "58" | "25" | "40" | "55" | "28" | "3D" | "0A" | "26" => StoreError::Retry(message),
-        _ => StoreError::Halt(refused(&message)),
+        "08" | "53" | "57" | "58" | "25" | "40" | "55" | "28" | "3D" | "0A" | "26" => {
+            StoreError::Retry { class: RetryClass::of_sqlstate(&code), reason: message }
+        }
+        _ => refused(&message),
+    }
+}
+
+/// What to do after a migration failed.
+pub(super) fn migration_failed(error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => classify(error),
+        other => StoreError::Halt(format!("cannot migrate the database: {other}")),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use consumers::store::{Database, Filter, Letter, Name};
+use store::{Database, Filter, Letter, Name};
 use contract::records::DeadLetter;
 use contract::{Record, Rows, codec, tombstone};
 use rdkafka::ClientConfig;

@@ -2,26 +2,19 @@
 
 /// Names of a crate in an import cycle; the cycle may have fewer.
 pub(super) const KNOWN_CYCLES: &[(&str, &[&str])] = &[
-    ("consumers", &["chunk", "dead_letter"]),
     ("consumers", &["consume", "meters", "reader", "sink", "writer"]),
     ("consumers", &["replay", "replay_range"]),
 ];
 
 /// Libraries that a crate must give up.
-pub(super) const KNOWN_LIBRARIES: &[(&str, &str)] = &[
-    ("consumers", "rdkafka"),
-    ("consumers", "sqlx"),
-    ("service", "rdkafka"),
-    ("service", "reqwest"),
-];
+pub(super) const KNOWN_LIBRARIES: &[(&str, &str)] =
+    &[("consumers", "rdkafka"), ("service", "rdkafka"), ("service", "reqwest")];
 
 /// Files that are too long, with their length.
 pub(super) const LONG_FILES: &[(&str, usize)] = &[
     ("consumers/src/consume.rs", 447),
     ("consumers/src/replay.rs", 443),
     ("consumers/src/sink.rs", 472),
-    ("consumers/src/store/letters.rs", 453),
-    ("consumers/src/store/postgres.rs", 449),
     ("consumers/src/verify/deep.rs", 419),
     ("simulator/src/hostile.rs", 412),
     ("simulator/src/yahoo.rs", 435),
@@ -29,7 +22,7 @@ pub(super) const LONG_FILES: &[(&str, usize)] = &[
 
 /// Functions that are too long, with their length.
 pub(super) const LONG_FUNCTIONS: &[(&str, usize)] =
-    &[("consumers/src/store/letters.rs: new", 63)];
+    &[("store/src/statements/dead_letters.rs: new", 63), ("tests/src/workload/poison.rs: damaged", 63)];
 
 /// How many sentences of a document are too long.
 pub(super) const LONG_SENTENCES: &[(&str, usize)] = &[

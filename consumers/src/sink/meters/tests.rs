@@ -1,6 +1,7 @@
 //! Lag, readiness and progress on a clock of their own.
 
 use super::*;
+use crate::store::RetryClass;
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -14,6 +15,10 @@ fn meters(health: &Health) -> Meters {
 fn committed(meters: &Meters, to_offset: i64, result: Result<Outcome, StoreError>) {
     let result = result.map(|outcome| Commit { outcome, already: false });
     meters.attempted(0, to_offset, &result, Duration::from_millis(5));
+}
+
+fn retry(class: RetryClass) -> StoreError {
+    StoreError::Retry { class, reason: "away".to_owned() }
 }
 
 fn statistics(meters: &Meters, ends: [i64; 2]) {
@@ -64,8 +69,8 @@ fn it_is_ready_when_it_has_joined_and_the_database_answered_last_time() {
     assert!(assignment.is_ready() && !database.is_ready());
     committed(&meters, 101, Ok(Outcome::default()));
     assert!(database.is_ready());
-    committed(&meters, 102, Err(StoreError::Retry("cannot connect (SQLSTATE 57P01)".to_owned())));
-    committed(&meters, 102, Err(StoreError::Retry("Connection refused".to_owned())));
+    committed(&meters, 102, Err(retry(RetryClass::of_sqlstate("57P01"))));
+    committed(&meters, 102, Err(retry(RetryClass::Connection)));
     assert!(!database.is_ready());
     let class = |class| format!("tapedeck_commit_retries_total{{dataset=\"ohlcv_bar\",class=\"{class}\"}}");
     assert_eq!((shown(&health, &class("57")), shown(&health, &class("connection"))), (Some(1.0), Some(1.0)));
@@ -82,22 +87,10 @@ fn records_that_wait_while_nothing_is_committed_are_no_progress() {
     let later = Instant::now() + 2 * STUCK;
     assert_eq!(meters.inner.check(later), Ok(()), "nothing waits");
     statistics(&meters, [150, 0]);
-    meters.answered::<()>(&Err(StoreError::Retry("away".to_owned())));
+    meters.answered::<()>(&Err(retry(RetryClass::Connection)));
     assert_eq!(meters.inner.check(later), Ok(()), "the database is known to be away");
     meters.answered(&Ok(()));
     assert_eq!(meters.inner.check(Instant::now()), Ok(()));
     let reason = meters.inner.check(later).unwrap_err();
     assert!(reason.starts_with("50 records wait, and nothing was committed for "), "{reason}");
-}
-
-#[test]
-fn only_the_class_of_an_sqlstate_becomes_a_label() {
-    for (reason, class) in [
-        ("deadlock detected (SQLSTATE 40P01)", "40"),
-        ("(SQLSTATE \u{e9}", "unknown"),
-        ("database is locked (SQLite code 5)", "sqlite"),
-        ("Connection refused (os error 111)", "connection"),
-    ] {
-        assert_eq!(sqlstate_class(reason), class, "{reason}");
-    }
 }

@@ -1,10 +1,8 @@
 //! Writers on a store that fails as it is told.
 
-use futures::future::BoxFuture;
-
 use super::*;
 use crate::chunk::{ChunkBuilder, SinkPartition, Target};
-use crate::store::{Dialect, Gap, Outcome, Position, Texts, Total};
+use crate::store::{Outcome, RetryClass};
 
 /// What a store does with a chunk.
 #[derive(Debug, Clone, Copy)]
@@ -17,36 +15,16 @@ enum Act {
 /// A store that does one thing per attempt, and commits when there is nothing left to do.
 struct Scripted(Vec<Act>);
 
-impl Store for Scripted {
+impl Commits for Scripted {
     fn commit<'a>(&'a mut self, _: &'a mut Chunk) -> BoxFuture<'a, Result<Commit, StoreError>> {
         let act = if self.0.is_empty() { Act::Commit } else { self.0.remove(0) };
         Box::pin(async move {
             match act {
                 Act::Commit => Ok(Commit { outcome: Outcome::default(), already: false }),
-                Act::Fail => Err(StoreError::Retry("the database is away".to_owned())),
+                Act::Fail => Err(StoreError::Retry { class: RetryClass::Connection, reason: "away".to_owned() }),
                 Act::Panic => panic!("no such\nrow"),
             }
         })
-    }
-
-    fn positions<'a>(&'a mut self, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<Vec<Position>, StoreError>> {
-        unimplemented!("a writer only commits")
-    }
-
-    fn record_gap<'a>(&'a mut self, _: &'a Gap) -> BoxFuture<'a, Result<(), StoreError>> {
-        unimplemented!("a writer only commits")
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect::Sqlite
-    }
-
-    fn rows<'a>(&'a mut self, _: String, _: &'a [&'a str]) -> BoxFuture<'a, Result<Texts, StoreError>> {
-        unimplemented!("a writer only commits")
-    }
-
-    fn totals(&mut self) -> BoxFuture<'_, Result<Vec<Total>, StoreError>> {
-        unimplemented!("a writer only commits")
     }
 }
 
@@ -65,7 +43,7 @@ async fn answers(acts: &[Act], chunks: u64) -> (Vec<Written>, bool) {
     let (answer, answers) = std::sync::mpsc::sync_channel(8);
     let in_flight = Arc::<InFlight>::default();
     let writer = Writer {
-        store: Box::new(Scripted(acts.to_vec())),
+        store: Scripted(acts.to_vec()),
         chunks: queue,
         answers: answer,
         in_flight: in_flight.clone(),

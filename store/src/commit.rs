@@ -1,0 +1,255 @@
+//! The commit path: a chunk's rows, dead letters, position and ledger in one transaction.
+
+use chrono::Utc;
+use contract::rows::Folded;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use crate::chunk::Chunk;
+use crate::dead_letter;
+use crate::dialect::{Care, Connection, Dialect};
+use crate::fault::{Fault, refused};
+use crate::isolate::Isolation;
+use crate::line::Line;
+use crate::outcome::{Commit, Gap, Outcome, Position, StoreError, Total, Upserted};
+use crate::partition::{LastRecord, SinkPartition};
+use crate::session::{Session, bounded};
+use crate::statement::Statement;
+use crate::store::{Store, Tables, Texts};
+use crate::syntax::Syntax;
+
+impl<D: Dialect> Session<D> {
+    /// Tries until the chunk is committed or fails for a reason that more care for its rows does not cure.
+    async fn commit_chunk(&mut self, chunk: &mut Chunk) -> Result<Commit, StoreError> {
+        loop {
+            // The server ends what takes too long, but cannot say so when the network is gone. The connection is dropped
+            // with the attempt, and the position says what became of it.
+            let limit = D::ATTEMPT_TIMEOUT.map(|limit| limit * self.care.patience());
+            let fault = match bounded(limit, self.attempt(chunk)).await {
+                Ok(commit) => {
+                    self.care = Care::NONE;
+                    return Ok(commit);
+                }
+                Err(fault) => fault,
+            };
+            match fault {
+                Fault::Record(_) if !self.care.isolate => self.care.isolate = true,
+                Fault::Unpack(_) if !self.care.unpack => self.care.unpack = true,
+                Fault::Slow(_) if self.care.statements < Care::MOST_STATEMENTS => {
+                    self.care.statements *= 2;
+                    return Err(fault.into());
+                }
+                Fault::Unpack(reason) => return Err(refused(&reason)),
+                other => return Err(other.into()),
+            }
+        }
+    }
+
+    /// One transaction.
+    async fn attempt(&mut self, chunk: &mut Chunk) -> Result<Commit, Fault> {
+        let mut lease = self.lease().await?;
+        let (statements, accounted) = (&D::statements().sinks, chunk.target.accounted);
+        lease.run(D::syntax().begin).await?;
+        if accounted && !move_position::<D>(&mut *lease, chunk).await? {
+            lease.run("ROLLBACK").await?;
+            // Either an earlier attempt committed this chunk, or another consumer has the partition.
+            let committed = lease.lines(about(&statements.committed, chunk)).await?;
+            lease.give_back();
+            let outcome = committed.first().map(|line| outcome(line, 0));
+            let fenced = || StoreError::Fenced { partition: chunk.partition.clone() };
+            return Ok(Commit { outcome: outcome.ok_or_else(fenced)?, already: true });
+        }
+        let upserted = match self.write_rows(&mut lease, chunk).await {
+            // The next attempt is on the same connection: a new one would cost the partition more time than the row.
+            Err(Fault::Record(cause)) => {
+                lease.run("ROLLBACK").await?;
+                lease.give_back();
+                return Err(Fault::Record(cause));
+            }
+            written => written?,
+        };
+        self.write_dead_letters(&mut lease, chunk).await?;
+        let outcome = Outcome::of_upsert(chunk.records() as u64, chunk.dead_letters.len() as u64, upserted);
+        // The ledger is last before COMMIT: PostgreSQL answers the COMMIT of a failed transaction without an error, but
+        // this statement would fail.
+        if accounted {
+            lease.execute(ledger_row(&statements.insert_ledger, chunk, &outcome)).await?;
+        }
+        lease.run("COMMIT").await?;
+        lease.give_back();
+        Ok(Commit { outcome, already: false })
+    }
+
+    /// Upserts the chunk's rows; with care, rows that the database refuses become dead letters.
+    async fn write_rows(&mut self, connection: &mut D::Connection, chunk: &mut Chunk) -> Result<Upserted, Fault> {
+        if let (true, Some(unpack)) = (self.care.unpack, D::syntax().unpack) {
+            connection.run(unpack).await?;
+        }
+        if !self.care.isolate {
+            let folded = chunk.fold();
+            return self.dialect.write_chunk(connection, chunk, folded, self.care).await;
+        }
+        let (target, mut upserted) = (chunk.target.clone(), Upserted::default());
+        let mut isolation = Isolation::new(chunk);
+        while let Some(part) = isolation.next(chunk) {
+            connection.begin_part().await?;
+            match self.dialect.write(connection, (target.dataset, &target.table), &chunk.rows, &part).await {
+                Ok(done) => {
+                    connection.keep_part().await?;
+                    upserted += done;
+                }
+                Err(Fault::Record(cause)) => {
+                    connection.take_back_part().await?;
+                    isolation.refuse(part, cause, chunk, Utc::now())?;
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(upserted)
+    }
+
+    /// Upserts the chunk's dead letters and puts their names into the outbox.
+    async fn write_dead_letters(&mut self, connection: &mut D::Connection, chunk: &Chunk) -> Result<(), Fault> {
+        let Some(source) = chunk.target.dead_letters.clone() else { return Ok(()) };
+        let dataset = dead_letter::dataset();
+        let folded: Vec<Folded> = chunk.dead_letters.fold(dataset, |_| false);
+        self.dialect.write(connection, (dataset, &dataset.name), &chunk.dead_letters, &folded).await?;
+        if let Some(ids) = dead_letter_ids(chunk) {
+            let outbox = Statement::new(&D::statements().sinks.outbox).bind(&*source).bind(ids);
+            connection.execute(outbox).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_gap(&mut self, gap: &Gap) -> Result<(), Fault> {
+        let statements = &D::statements().sinks;
+        let mut lease = self.lease().await?;
+        lease.run(D::syntax().begin).await?;
+        let incarnation = gap.partition.incarnation;
+        lease.execute(about_gap(&statements.insert_gap, gap, incarnation).bind(gap.reason)).await?;
+        let moving = if gap.next.0 == incarnation { &statements.pass_gap } else { &statements.new_incarnation };
+        lease.execute(about_gap(moving, gap, gap.next.0)).await?;
+        lease.run("COMMIT").await?;
+        lease.give_back();
+        Ok(())
+    }
+
+    /// All rows of a statement.
+    pub(crate) async fn read(&mut self, statement: Statement) -> Result<Vec<Line>, StoreError> {
+        let mut lease = self.lease().await?;
+        let lines = lease.lines(statement).await?;
+        lease.give_back();
+        Ok(lines)
+    }
+}
+
+impl Care {
+    /// How many times longer than a statement an attempt may take: it has as many statements as the rows are divided
+    /// into, or as it takes to find the rows that are refused.
+    fn patience(self) -> u32 {
+        if self.isolate { 4 } else { self.statements as u32 }
+    }
+}
+
+impl<D: Dialect> Store for Session<D> {
+    fn positions<'a>(&'a mut self, sink: &'a str, topic: &'a str) -> BoxFuture<'a, Result<Vec<Position>, StoreError>> {
+        let statement = Statement::new(&D::statements().sinks.positions).bind(sink).bind(topic);
+        async move {
+            let lines = bounded(D::POSITIONS_TIMEOUT, self.read(statement)).await?;
+            Ok(lines.iter().map(position).collect())
+        }
+        .boxed()
+    }
+
+    fn commit<'a>(&'a mut self, chunk: &'a mut Chunk) -> BoxFuture<'a, Result<Commit, StoreError>> {
+        self.commit_chunk(chunk).boxed()
+    }
+
+    fn record_gap<'a>(&'a mut self, gap: &'a Gap) -> BoxFuture<'a, Result<(), StoreError>> {
+        async move { Ok(self.write_gap(gap).await?) }.boxed()
+    }
+
+    fn rows<'a>(
+        &'a mut self,
+        statement: String,
+        parameters: &'a [&'a str],
+    ) -> BoxFuture<'a, Result<Texts, StoreError>> {
+        let statement = parameters.iter().fold(Statement::once(statement), |statement, text| statement.bind(*text));
+        async move { Ok(self.read(statement).await?.into_iter().map(Line::into_texts).collect()) }.boxed()
+    }
+
+    fn totals(&mut self) -> BoxFuture<'_, Result<Vec<Total>, StoreError>> {
+        let statement = Statement::new(&D::statements().sinks.totals);
+        let total = |line: &Line| Total { sink: line.text(0), outcome: outcome(line, 1) };
+        async move { Ok(self.read(statement).await?.iter().map(total).collect()) }.boxed()
+    }
+
+    fn syntax(&self) -> &'static Syntax {
+        D::syntax()
+    }
+
+    fn tables(&self) -> &'static dyn Tables {
+        D::tables()
+    }
+}
+
+/// Moves the position from the chunk's beginning to its end; false when the position is somewhere else.
+async fn move_position<D: Dialect>(connection: &mut D::Connection, chunk: &Chunk) -> Result<bool, Fault> {
+    let statements = &D::statements().sinks;
+    let moving = |text| {
+        let last = chunk.last;
+        about(text, chunk).bind(last.map(|last| last.offset)).bind(last.map(|last| last.hash))
+    };
+    if connection.execute(moving(&statements.move_position)).await? == 1 {
+        return Ok(true);
+    }
+    Ok(connection.execute(moving(&statements.first_position)).await? == 1)
+}
+
+/// A statement about a partition, with its first four parameters.
+fn of_partition(text: &str, partition: &SinkPartition, incarnation: i32) -> Statement {
+    Statement::new(text).bind(&*partition.sink).bind(&*partition.topic).bind(incarnation).bind(partition.number)
+}
+
+/// A statement about a chunk, with its first six parameters.
+fn about(text: &str, chunk: &Chunk) -> Statement {
+    let partition = &chunk.partition;
+    of_partition(text, partition, partition.incarnation).bind(chunk.from_offset).bind(chunk.to_offset)
+}
+
+/// A statement about a gap, with its first six parameters.
+fn about_gap(text: &str, gap: &Gap, incarnation: i32) -> Statement {
+    let partition = &gap.partition;
+    // Offsets of two incarnations cannot be compared: what is missing then has no end.
+    let end = if gap.next.0 == partition.incarnation { gap.next.1 } else { gap.from_offset };
+    let end = if incarnation == partition.incarnation { end } else { gap.next.1 };
+    of_partition(text, partition, incarnation).bind(gap.from_offset).bind(end)
+}
+
+/// A chunk's row of the ledger.
+fn ledger_row(text: &str, chunk: &Chunk, outcome: &Outcome) -> Statement {
+    let Outcome { read, inserted, changed, unchanged, superseded, dead_lettered } = *outcome;
+    let counts = [read, inserted, changed, unchanged, superseded, dead_lettered];
+    counts.into_iter().fold(about(text, chunk), |statement, count| statement.bind(count.cast_signed()))
+}
+
+/// The counts in a row, from that column on.
+pub(crate) fn outcome(line: &Line, first: usize) -> Outcome {
+    let [read, inserted, changed, unchanged, superseded, dead_lettered] =
+        std::array::from_fn(|at| line.int(first + at).cast_unsigned());
+    Outcome { read, inserted, changed, unchanged, superseded, dead_lettered }
+}
+
+/// The position in a row.
+fn position(line: &Line) -> Position {
+    let last = line.optional_int(3).zip(line.optional_int(4)).map(|(offset, hash)| LastRecord { offset, hash });
+    Position { incarnation: line.int(0) as i32, partition: line.int(1) as i32, next_offset: line.int(2), last }
+}
+
+/// The ids of the chunk's dead letters as a JSON list; None when there are none.
+fn dead_letter_ids(chunk: &Chunk) -> Option<String> {
+    let position = dead_letter::dataset().position("dead_letter_id").expect("it is declared");
+    let ids = chunk.dead_letters.column(position);
+    let ids: Vec<&str> = (0..chunk.dead_letters.len()).filter_map(|row| ids.text(row)).collect();
+    (!ids.is_empty()).then(|| serde_json::Value::from(ids).to_string())
+}

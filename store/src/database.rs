@@ -1,0 +1,106 @@
+//! A database behind one interface, whichever it is.
+
+use std::fmt::Debug;
+
+use contract::Dataset;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, LocalBoxFuture};
+
+use crate::audit::Audit;
+use crate::dead_letters::DeadLetters;
+use crate::dialect::Dialect;
+use crate::outcome::StoreError;
+use crate::query::Found;
+use crate::session::{Session, Slot};
+use crate::sql::ColumnDeclaration;
+use crate::store::Store;
+
+/// What can be asked of a database.
+pub(crate) trait Backend: Debug + Send + Sync {
+    /// The last part of a consumer group's name, unless a setting says otherwise.
+    fn name(&self) -> &'static str;
+
+    /// How many chunks can usefully be written at the same time.
+    fn max_writers(&self) -> usize;
+
+    /// The columns of a dataset's table.
+    fn columns(&self, dataset: &Dataset) -> Vec<ColumnDeclaration>;
+
+    fn store(&self, role: &str) -> Box<dyn Store>;
+
+    fn dead_letters(&self, role: &str) -> Box<dyn DeadLetters>;
+
+    fn audit(&self) -> BoxFuture<'_, Result<Audit, StoreError>>;
+
+    fn query<'a>(&'a self, query: &'a str) -> BoxFuture<'a, Result<Found, StoreError>>;
+
+    fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>>;
+
+    fn migrate_down(&self, to: i64) -> LocalBoxFuture<'_, Result<(), StoreError>>;
+}
+
+/// A database of one dialect.
+pub(crate) struct Backed<D: Dialect> {
+    dialect: D,
+    /// The connection of all sinks of the process, where they share one.
+    shared: Slot<D::Connection>,
+}
+
+impl<D: Dialect> Backed<D> {
+    pub(crate) fn new(dialect: D) -> Backed<D> {
+        Backed { dialect, shared: Slot::default() }
+    }
+
+    fn session(&self, role: &str) -> Session<D> {
+        let slot = if D::SHARES_CONNECTION { self.shared.clone() } else { Slot::default() };
+        Session::new(self.dialect.with_role(role), slot)
+    }
+}
+
+impl<D: Dialect> Debug for Backed<D> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(D::NAME)
+    }
+}
+
+impl<D: Dialect> Backend for Backed<D> {
+    fn name(&self) -> &'static str {
+        D::NAME
+    }
+
+    fn max_writers(&self) -> usize {
+        D::MAX_WRITERS
+    }
+
+    fn columns(&self, dataset: &Dataset) -> Vec<ColumnDeclaration> {
+        D::columns(dataset)
+    }
+
+    fn store(&self, role: &str) -> Box<dyn Store> {
+        Box::new(self.session(role))
+    }
+
+    fn dead_letters(&self, role: &str) -> Box<dyn DeadLetters> {
+        Box::new(self.session(role))
+    }
+
+    fn audit(&self) -> BoxFuture<'_, Result<Audit, StoreError>> {
+        async move {
+            let connection = self.dialect.with_role("verify").snapshot().await?;
+            Ok(Audit::new(Box::new(connection), D::syntax()))
+        }
+        .boxed()
+    }
+
+    fn query<'a>(&'a self, query: &'a str) -> BoxFuture<'a, Result<Found, StoreError>> {
+        self.dialect.query(query)
+    }
+
+    fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        async move { self.dialect.with_role("migrate").migrate().await }.boxed_local()
+    }
+
+    fn migrate_down(&self, to: i64) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        async move { self.dialect.with_role("migrate").migrate_down(to).await }.boxed_local()
+    }
+}

@@ -1,0 +1,142 @@
+//! Dead letters are read: the same for both databases.
+
+use contract::Text;
+use contract::records::DeadLetter;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use super::{Batch, Count, DeadLetters, Fate, Filter, Forward, Letter, MAX_BYTES, MAX_LETTERS, Name, Relayed};
+use crate::dialect::{Connection, Dialect};
+use crate::line::Line;
+use crate::outcome::StoreError;
+use crate::session::Session;
+use crate::statement::Statement;
+use crate::text;
+
+impl<D: Dialect> DeadLetters for Session<D> {
+    fn counts<'a>(&'a mut self, filter: &'a Filter) -> BoxFuture<'a, Result<Vec<Count>, StoreError>> {
+        let statement = filtered(&D::statements().dead_letters.counts, filter);
+        async move { Ok(self.read(statement).await?.iter().map(count).collect()) }.boxed()
+    }
+
+    fn newest<'a>(&'a mut self, filter: &'a Filter, limit: i64) -> BoxFuture<'a, Result<Vec<Letter>, StoreError>> {
+        let statement = filtered(&D::statements().dead_letters.newest, filter).bind(limit);
+        async move { self.read(statement).await?.iter().map(letter).collect() }.boxed()
+    }
+
+    fn next<'a>(&'a mut self, filter: &'a Filter, after: &'a Name) -> BoxFuture<'a, Result<Vec<Letter>, StoreError>> {
+        let statement = filtered(&D::statements().dead_letters.next, filter);
+        let statement = statement.bind(&*after.source).bind(&*after.id).bind(MAX_LETTERS as i64);
+        async move {
+            let mut lease = self.lease().await?;
+            let names = first(lease.lines(statement).await?.iter().map(sized).collect());
+            let letters = read::<D>(&mut lease, &names).await?;
+            lease.give_back();
+            Ok(letters)
+        }
+        .boxed()
+    }
+
+    fn redrive<'a>(&'a mut self, batch: &'a Batch<'a>) -> BoxFuture<'a, Result<Vec<Fate>, StoreError>> {
+        self.redrive_batch(batch).boxed()
+    }
+
+    fn waiting(&mut self, most: i64) -> BoxFuture<'_, Result<i64, StoreError>> {
+        let statement = Statement::new(&D::statements().dead_letters.waiting).bind(most);
+        async move { Ok(self.read(statement).await?.first().map_or(0, |line| line.int(0))) }.boxed()
+    }
+
+    fn relay<'a>(&'a mut self, forward: &'a mut dyn Forward) -> BoxFuture<'a, Result<Relayed, StoreError>> {
+        self.relay_some(forward).boxed()
+    }
+}
+
+/// The dead letters with these names.
+pub(super) async fn read<D: Dialect>(
+    connection: &mut D::Connection,
+    names: &[Name],
+) -> Result<Vec<Letter>, StoreError> {
+    let statement = Statement::new(&D::statements().dead_letters.letters).bind(list(names));
+    connection.lines(statement).await?.iter().map(letter).collect()
+}
+
+/// A statement with a filter's parameters.
+fn filtered(statement: &str, filter: &Filter) -> Statement {
+    let ids = (!filter.ids.is_empty()).then(|| serde_json::Value::from(filter.ids.clone()).to_string());
+    Statement::new(statement)
+        .bind(filter.dataset.clone())
+        .bind(filter.class.clone())
+        .bind(filter.stage.clone())
+        .bind(filter.source.clone())
+        .bind(filter.from.map(text::of_time))
+        .bind(filter.to.map(text::of_time))
+        .bind(ids)
+        .bind(i64::from(filter.all))
+        .bind(i64::from(filter.of_messages))
+}
+
+/// The counts in a row.
+fn count(line: &Line) -> Count {
+    Count {
+        dataset: line.text(0),
+        stage: line.text(1),
+        class: line.text(2),
+        sqlstate: line.optional_text(3),
+        count: line.int(4),
+        oldest: line.text(5),
+        newest: line.text(6),
+    }
+}
+
+/// Name and size in a row.
+pub(super) fn sized(line: &Line) -> (Name, i64) {
+    (Name { source: line.text(0), id: line.text(1) }, line.int(2))
+}
+
+/// The first of these, as many as may be in memory at once.
+pub(super) fn first(sized: Vec<(Name, i64)>) -> Vec<Name> {
+    let mut bytes = 0;
+    let mut fits = |at: usize, size: i64| {
+        bytes += size;
+        at == 0 || bytes <= MAX_BYTES
+    };
+    sized.into_iter().enumerate().take_while(|(at, (_, size))| fits(*at, *size)).map(|(_, (name, _))| name).collect()
+}
+
+/// Names as the statements take them.
+pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a Name>) -> String {
+    let names = names.into_iter().map(|name| serde_json::json!([name.source, name.id]));
+    serde_json::Value::Array(names.collect()).to_string()
+}
+
+/// The dead letter in a row.
+fn letter(line: &Line) -> Result<Letter, StoreError> {
+    let text = |column: usize| Text::from(line.text(column));
+    let optional = |column: usize| line.optional_text(column).map(Text::from);
+    let bytes = |column: usize| line.bytes(column).map(<[u8]>::to_vec);
+    let time = |column: usize| {
+        let text = line.text(column);
+        text::read_time(&text).ok_or_else(|| StoreError::Halt(format!("`{text}` in `dead_letter` is not a time")))
+    };
+    let record = DeadLetter {
+        source: text(0),
+        dead_letter_id: text(1),
+        stage: text(2),
+        error_class: text(3),
+        sqlstate: optional(4),
+        reason: text(5),
+        dataset: text(6),
+        kafka_topic: optional(7),
+        kafka_incarnation: line.optional_int(8),
+        kafka_partition: line.optional_int(9),
+        kafka_offset: line.optional_int(10),
+        record_timestamp_ms: line.optional_int(11),
+        record_key: bytes(12),
+        record_value: bytes(13),
+        record_headers: bytes(14),
+        known_at: time(15)?,
+        observed_at: time(16)?,
+        flags: text::read_list(&line.text(17)).unwrap_or_default(),
+    };
+    Ok(Letter { record, resolution: line.optional_text(18), resolved_at: line.optional_text(19) })
+}

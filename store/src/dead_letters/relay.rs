@@ -1,0 +1,55 @@
+//! The outbox is forwarded: dead letters leave the database for their topic.
+
+use contract::records::DeadLetter;
+
+use super::read::{first, list, read, sized};
+use super::{Forward, MAX_RELAYED, Name, Relayed};
+use crate::dialect::{Connection, Dialect};
+use crate::outcome::StoreError;
+use crate::session::Session;
+use crate::statement::Statement;
+
+impl<D: Dialect> Session<D> {
+    pub(super) async fn relay_some(&mut self, forward: &mut dyn Forward) -> Result<Relayed, StoreError> {
+        let statements = &D::statements().dead_letters;
+        // Where sinks share the connection, nothing is held while Kafka is waited for.
+        let holds = !D::SHARES_CONNECTION;
+        let mut lease = self.lease().await?;
+        if holds {
+            lease.run(D::syntax().begin).await?;
+        }
+        let taken = lease.lines(Statement::new(&statements.outbox).bind(MAX_RELAYED)).await?;
+        let taken = first(taken.iter().map(sized).collect());
+        let letters = read::<D>(&mut lease, &taken).await?;
+        let letters: Vec<DeadLetter> = letters.into_iter().map(|letter| letter.record).collect();
+        let held = if holds {
+            Some(lease)
+        } else {
+            lease.give_back();
+            None
+        };
+        let arrived = forward.forward(&letters).await;
+        let settled = settled(&taken, &letters, &arrived);
+        let mut lease = match held {
+            Some(lease) => lease,
+            None => self.lease().await?,
+        };
+        lease.execute(Statement::new(&statements.forget).bind(list(settled.iter().copied()))).await?;
+        if holds {
+            lease.run("COMMIT").await?;
+        }
+        lease.give_back();
+        Ok(Relayed { taken: taken.len(), forwarded: settled.len() })
+    }
+}
+
+/// What was forwarded or is gone, of what was taken: the names to remove from the outbox.
+fn settled<'a>(taken: &'a [Name], letters: &'a [DeadLetter], arrived: &[bool]) -> Vec<&'a Name> {
+    let is = |letter: &DeadLetter, name: &Name| letter.source == name.source && letter.dead_letter_id == name.id;
+    let is_settled = |name: &&Name| match letters.iter().position(|letter| is(letter, name)) {
+        Some(at) => arrived.get(at).copied().unwrap_or(false),
+        // Somebody has removed it by hand.
+        None => true,
+    };
+    taken.iter().filter(is_settled).collect()
+}

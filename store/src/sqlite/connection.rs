@@ -1,0 +1,103 @@
+//! Connections to a SQLite file.
+
+use std::str::FromStr as _;
+use std::time::{Duration, Instant};
+
+use backon::{ConstantBuilder, Retryable as _};
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt as _, StreamExt as _};
+use service::secret::without_credentials;
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor, Row as _, SqliteConnection, TypeInfo as _, ValueRef as _};
+
+use super::Sqlite;
+use super::fault::{fault, is_locked};
+use crate::dialect::Connection;
+use crate::fault::Fault;
+use crate::line::{Cell, Line};
+use crate::outcome::StoreError;
+use crate::statement::{Parameter, Statement};
+
+/// How long to wait for another process that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Wait for another process that creates the file, before the next look.
+const OPENING_WAIT: Duration = Duration::from_millis(20);
+
+impl Sqlite {
+    /// The address without credentials.
+    pub(super) fn shown(&self) -> String {
+        without_credentials(self.address.expose())
+    }
+
+    /// The address as sqlx takes it.
+    pub(super) fn options(&self) -> Result<SqliteConnectOptions, StoreError> {
+        let options = SqliteConnectOptions::from_str(self.address.expose())
+            .map_err(|_| StoreError::Halt(format!("`{}` is not a database address", self.shown())))?;
+        Ok(options.disable_statement_logging())
+    }
+
+    /// Opens the file, and creates it if there is none.
+    pub(super) async fn open(&self) -> Result<SqliteConnection, StoreError> {
+        let options = self
+            .options()?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // Rows and positions are lost together, if a power cut takes the last of them, and Kafka still has the records.
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(BUSY_TIMEOUT);
+        // SQLite returns an error at once to a process that opens a file while another creates it.
+        let waits = ConstantBuilder::default().with_delay(OPENING_WAIT).with_jitter().without_max_times();
+        let start = Instant::now();
+        let again = |error: &_| is_locked(error) && start.elapsed() < BUSY_TIMEOUT;
+        let opened = (|| options.connect()).retry(waits).when(again).await;
+        opened.map_err(|error| StoreError::connection(format!("cannot open database `{}`: {error}", self.shown())))
+    }
+
+    /// Opens a connection on which all that is read is as of one moment.
+    pub(super) async fn open_snapshot(&self) -> Result<SqliteConnection, StoreError> {
+        let options = self.options()?.read_only(true).busy_timeout(BUSY_TIMEOUT);
+        let cannot = |error| StoreError::Halt(format!("cannot open database `{}`: {error}", self.shown()));
+        let mut connection = options.connect().await.map_err(cannot)?;
+        connection.run("BEGIN").await?;
+        Ok(connection)
+    }
+}
+
+impl Connection for SqliteConnection {
+    fn run(&mut self, statement: &'static str) -> BoxFuture<'_, Result<(), Fault>> {
+        async move { Executor::execute(self, statement).await.map(drop).map_err(fault) }.boxed()
+    }
+
+    fn execute(&mut self, statement: Statement) -> BoxFuture<'_, Result<u64, Fault>> {
+        async move { Ok(bound(statement).execute(self).await.map_err(fault)?.rows_affected()) }.boxed()
+    }
+
+    fn fetch(&mut self, statement: Statement) -> BoxStream<'_, Result<Line, Fault>> {
+        bound(statement).fetch(self).map(|row| row.map(|row| line(&row)).map_err(fault)).boxed()
+    }
+}
+
+fn bound(statement: Statement) -> Query<'static, sqlx::Sqlite, SqliteArguments> {
+    let query = sqlx::query(AssertSqlSafe(statement.text)).persistent(statement.is_kept);
+    statement.parameters.into_iter().fold(query, |query, parameter| match parameter {
+        Parameter::Text(text) => query.bind(text),
+        Parameter::Number(number) => query.bind(number),
+    })
+}
+
+pub(super) fn line(row: &SqliteRow) -> Line {
+    Line::new((0..row.len()).map(|at| cell(row, at).unwrap_or(Cell::Null)).collect())
+}
+
+fn cell(row: &SqliteRow, at: usize) -> Option<Cell> {
+    // A null has its column's declared type.
+    let raw = row.try_get_raw(at).ok().filter(|raw| !raw.is_null())?;
+    Some(match raw.type_info().name() {
+        "INTEGER" => Cell::Number(row.try_get_unchecked(at).ok()?),
+        "REAL" => Cell::Double(row.try_get_unchecked(at).ok()?),
+        "BLOB" => Cell::Bytes(row.try_get_unchecked(at).ok()?),
+        _ => Cell::Text(row.try_get_unchecked(at).ok()?),
+    })
+}

@@ -1,0 +1,90 @@
+//! Positions, the ledger and gaps.
+
+use crate::syntax::Syntax;
+
+/// Statements of one database. The first six parameters are always sink, topic, incarnation, partition and the offsets
+/// where the chunk begins and ends; a statement uses the first of them that it needs.
+#[derive(Debug)]
+pub(crate) struct Statements {
+    /// Positions of a sink in a topic, of the latest incarnation.
+    pub(crate) positions: String,
+    /// Moves the position from the chunk's beginning to its end; offset and hash of its last record follow.
+    pub(crate) move_position: String,
+    /// Makes the position with the first chunk of a partition; of two writers one succeeds. Parameters as of
+    /// `move_position`.
+    pub(crate) first_position: String,
+    /// The outcome of a chunk, if it was committed.
+    pub(crate) committed: String,
+    /// A chunk's row in the ledger; its counts follow as further parameters.
+    pub(crate) insert_ledger: String,
+    /// Sums of the ledger by sink.
+    pub(crate) totals: String,
+    /// A gap; its reason follows. Nothing when it was written down before.
+    pub(crate) insert_gap: String,
+    /// Moves the position over a gap.
+    pub(crate) pass_gap: String,
+    /// The position in a new incarnation, whose number is the third parameter.
+    pub(crate) new_incarnation: String,
+    /// Puts dead letters, given as a JSON list of their ids, into the outbox; the first parameter is their source.
+    pub(crate) outbox: String,
+}
+
+/// Columns of the ledger that count, in the order of [`crate::Outcome`].
+const COUNTS: [&str; 6] = [
+    "records_read",
+    "records_inserted",
+    "records_changed",
+    "records_unchanged",
+    "records_superseded",
+    "records_dead_lettered",
+];
+
+impl Statements {
+    pub(super) fn new(syntax: &Syntax) -> Statements {
+        let (now, ids) = (syntax.now, (syntax.texts)("$2"));
+        let partition = "sink = $1 and kafka_topic = $2 and kafka_incarnation = $3 and kafka_partition = $4";
+        let names = "sink, kafka_topic, kafka_incarnation, kafka_partition";
+        let plain = COUNTS.map(|count| format!("cast({count} as bigint)")).join(", ");
+        let sums = COUNTS.map(|count| format!("cast(sum({count}) as bigint)")).join(", ");
+        Statements {
+            positions: "select kafka_incarnation, kafka_partition, next_offset, last_offset, last_fingerprint from sink_position as latest \
+                where sink = $1 and kafka_topic = $2 and kafka_incarnation = (select max(kafka_incarnation) \
+                from sink_position where sink = latest.sink and kafka_topic = latest.kafka_topic \
+                and kafka_partition = latest.kafka_partition)"
+                .to_owned(),
+            move_position: format!(
+                "update sink_position set next_offset = $6, last_offset = coalesce($7, last_offset), \
+                 last_fingerprint = coalesce($8, last_fingerprint), updated_at = {now} \
+                 where {partition} and next_offset = $5"
+            ),
+            first_position: format!(
+                "insert into sink_position ({names}, next_offset, last_offset, last_fingerprint, updated_at) \
+                 select $1, $2, $3, $4, $6, $7, $8, {now} where $5 >= 0 on conflict do nothing"
+            ),
+            committed: format!(
+                "select {plain} from sink_chunk where {partition} and from_offset = $5 and to_offset = $6"
+            ),
+            insert_ledger: format!(
+                "insert into sink_chunk ({names}, from_offset, to_offset, {}, committed_at) \
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {now})",
+                COUNTS.join(", ")
+            ),
+            totals: format!("select sink, {sums} from sink_chunk group by sink order by sink"),
+            insert_gap: format!(
+                "insert into sink_gap ({names}, from_offset, to_offset, reason, noticed_at) \
+                 values ($1, $2, $3, $4, $5, $6, $7, {now}) on conflict do nothing"
+            ),
+            pass_gap: format!(
+                "update sink_position set next_offset = $6, updated_at = {now} where {partition} and next_offset = $5"
+            ),
+            new_incarnation: format!(
+                "insert into sink_position ({names}, next_offset, updated_at) \
+                 select $1, $2, $3, $4, $6, {now} where $5 >= 0 on conflict do nothing"
+            ),
+            outbox: format!(
+                "insert into dead_letter_outbox (source, dead_letter_id) select $1, name.value from {ids} \
+                 where true on conflict do nothing"
+            ),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Times, lists and decimals as text: the one format in which rows of both databases are read, and in which SQLite stores
+//! them.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use contract::{Decimal, decimal};
+
+/// The date that is so many days after 1970-01-01.
+pub(crate) fn date(days: i32) -> NaiveDate {
+    NaiveDate::from_epoch_days(days).expect("validation bounds dates")
+}
+
+/// The time that is so many microseconds after 1970.
+pub(crate) fn time(micros: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(micros).expect("validation bounds timestamps")
+}
+
+/// A time as text of one width (`2020-01-02T14:30:00.000000Z`), so that texts sort as times do.
+pub(crate) fn of_time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+/// A list as JSON.
+pub(crate) fn of_list(texts: &[String]) -> Cow<'static, str> {
+    match texts {
+        // Most records have no flags.
+        [] => "[]".into(),
+        texts => serde_json::to_string(texts).expect("a list of texts is JSON").into(),
+    }
+}
+
+/// Reads a date as days since 1970; None unless it is exactly what [`date`] is as text, because SQLite compares texts.
+pub(crate) fn read_date(text: &str) -> Option<i32> {
+    let date = text.parse::<NaiveDate>().ok().filter(|date| date.to_string() == text)?;
+    Some(date.to_epoch_days())
+}
+
+/// Reads a time; None unless it is exactly what [`of_time`] gives.
+pub(crate) fn read_time(text: &str) -> Option<DateTime<Utc>> {
+    let time = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
+    (of_time(time) == text).then_some(time)
+}
+
+/// Reads a decimal; None unless it has exactly one form, without trailing zeros.
+pub(crate) fn read_decimal(text: &str) -> Option<Decimal> {
+    decimal::parse(text).filter(|value| value.to_string() == text)
+}
+
+/// Reads a list; None when it is not a list of texts.
+pub(crate) fn read_list(text: &str) -> Option<Vec<String>> {
+    serde_json::from_str(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_form_that_is_written_is_read() {
+        assert_eq!(read_date(&date(18_263).to_string()), Some(18_263));
+        assert_eq!(read_date("2020-1-2"), None);
+        assert_eq!(of_time(time(1_577_975_400_000_001)), "2020-01-02T14:30:00.000001Z");
+        assert_eq!(read_time("2020-01-02T14:30:00.000001Z"), Some(time(1_577_975_400_000_001)));
+        for odd in
+            ["2020-01-02T14:30:00Z", "2020-01-02 14:30:00.000001", "2020-01-02T15:30:00.000001+01:00", "infinity"]
+        {
+            assert_eq!(read_time(odd), None, "{odd}");
+        }
+        assert_eq!(read_decimal("-0.5"), Some("-0.5".parse().unwrap()));
+        for odd in ["1.50", "1e3", "NaN", "+1"] {
+            assert_eq!(read_decimal(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_read_back_whatever_its_texts_hold() {
+        for list in [&[][..], &[""], &["a", "", "\u{1f}\"\\{},"]] {
+            let list: Vec<String> = list.iter().map(|text| (*text).to_owned()).collect();
+            assert_eq!(read_list(&of_list(&list)), Some(list));
+        }
+        assert_eq!(read_list("{}"), None);
+    }
+}
