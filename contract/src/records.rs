@@ -48,7 +48,7 @@ pub(crate) const DECLARATIONS: &[&str] = &[
     include_str!("../../schemas/xbrl_fact.avsc"),
 ];
 
-/// A record of any dataset; boxed, as each would else be as wide as the widest.
+/// A record of any dataset; boxed, because otherwise each would be as wide as the widest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Record {
@@ -99,7 +99,7 @@ pub enum Record {
 }
 
 impl Record {
-    /// Name of its dataset.
+    /// Name of the record's dataset.
     pub fn dataset(&self) -> &'static str {
         match self {
             Record::AnalystRating(_) => "analyst_rating",
@@ -127,7 +127,7 @@ impl Record {
         }
     }
 
-    /// Appends its Avro body.
+    /// Appends the Avro body of its message.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Record::AnalystRating(record) => record.encode(out),
@@ -183,8 +183,9 @@ impl Record {
         }
     }
 
-    /// The record of that dataset with these values, one for each field in order, of which it takes the texts and lists; None
-    /// when there is no such dataset, or a value is missing or of another kind.
+    /// The record of that dataset with these values, one for each field in order. It takes texts and lists out of `values`.
+    ///
+    /// None when there is no such dataset, or a value is missing or of another kind.
     pub fn from_values(dataset: &str, values: &mut [Value]) -> Option<Record> {
         Some(match dataset {
             "analyst_rating" => AnalystRating::from_values(values)?.into(),

@@ -60,7 +60,7 @@ fn differences(said: &Said) -> Vec<String> {
 }
 
 #[test]
-fn markets_trade_on_every_day_when_an_independent_calendar_says_so() {
+fn our_trading_hours_equal_those_of_an_independent_calendar_on_every_day() {
     let Some(said) = said() else { return };
     assert_eq!(said.len(), NAMES.len() * days().count(), "each day is told of each market");
     assert_eq!(NAMES.len(), Market::ALL.len());
@@ -70,7 +70,7 @@ fn markets_trade_on_every_day_when_an_independent_calendar_says_so() {
 }
 
 #[test]
-fn a_session_that_is_another_one_is_found() {
+fn a_session_that_differs_is_found() {
     let count = |lines: &[&str]| differences(&lines.iter().copied().map(day).collect()).len();
     let half = "XNYS 2024-11-29 2024-11-29T14:30:00+00:00 2024-11-29T18:00:00+00:00";
     assert_eq!(count(&[half, "XNYS 2024-11-28", "24/5 2024-11-30"]), 0);

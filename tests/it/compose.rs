@@ -53,7 +53,7 @@ fn words(value: &Value) -> Vec<String> {
 }
 
 #[test]
-fn compose_says_nothing_that_compose_does_not_know() {
+fn the_compose_file_has_only_keys_that_compose_knows() {
     let Some(compose) = compose() else { return };
     for word in words(&compose) {
         assert!(
@@ -106,7 +106,7 @@ fn compose_runs_every_source_and_every_dataset_and_holds_no_password() {
     for dataset in contract::datasets() {
         assert!(text.contains(&format!("consumer, run, {}", dataset.name)), "no consumer of `{}`", dataset.name);
     }
-    assert!(text.contains("TAPEDECK_HEALTH_ADDRESS: 0.0.0.0:9464"), "no health server was reachable");
+    assert!(text.contains("TAPEDECK_HEALTH_ADDRESS: 0.0.0.0:9464"), "no health check could reach the services");
     for line in text.lines().filter(|line| line.contains("PASSWORD") && !line.trim_start().starts_with('#')) {
         assert!(line.contains("${POSTGRES_PASSWORD:?"), "a password in `{line}`");
     }
@@ -117,7 +117,7 @@ fn docker_compose_itself_accepts_the_file() {
     let has_plugin =
         Command::new("docker").args(["compose", "version"]).output().is_ok_and(|output| output.status.success());
     if !has_plugin {
-        eprintln!("left out: `docker compose` is not here");
+        eprintln!("skipped: `docker compose` is not installed");
         return;
     }
     let mut config = Command::new("docker");

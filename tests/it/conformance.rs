@@ -11,8 +11,7 @@ use contract::{Record, Rows, dataset};
 use proptest::prelude::*;
 use serde_json::Value;
 use sources::SOURCES;
-use sources::parse::body::MAX_ROWS;
-use sources::response::{MAX_FRAGMENT_BYTES, PageError, Parsed, Request};
+use sources::response::{PageError, Parsed, Request};
 use sources::source::{Endpoint, Source};
 use tests::root;
 

@@ -154,7 +154,7 @@ fn two_redrives_at_once_apply_each_record_once() {
 }
 
 #[test]
-fn a_redrive_without_its_registry_says_so_and_changes_nothing() {
+fn a_redrive_without_its_registry_fails_and_changes_nothing() {
     let (Some(bench), Some(registry)) = (postgres(), tests::service("TAPEDECK_TEST_REGISTRY")) else { return };
     break_table(&bench);
     let with_registry = bench.with(&[("TAPEDECK_SCHEMA_REGISTRY_URL", &registry)]);
@@ -178,7 +178,7 @@ fn a_redrive_without_its_registry_says_so_and_changes_nothing() {
 }
 
 #[test]
-fn what_is_still_refused_stays_open_is_counted_and_makes_nothing_new() {
+fn a_dead_letter_that_is_refused_again_stays_open_is_counted_and_makes_no_new_one() {
     for (name, bench) in benches() {
         send(&bench, "ohlcv_bar", &hopeless());
         consume(&bench);
@@ -295,7 +295,7 @@ fn a_dead_letter_too_large_for_a_message_is_published_without_its_value_and_neve
 }
 
 #[test]
-fn the_relay_waits_for_a_kafka_that_is_away_and_publishes_when_it_is_there() {
+fn the_relay_waits_while_kafka_is_unavailable_and_publishes_afterwards() {
     for (name, bench) in benches() {
         send(&bench, "ohlcv_bar", &hopeless());
         consume(&bench);

@@ -34,7 +34,7 @@ fn assert_derived(path: &str, expected: &str) {
 }
 
 #[test]
-fn records_are_what_the_declarations_give() {
+fn the_record_types_are_derived_from_the_declarations() {
     assert_derived("contract/src/records.rs", &generate::formatted(&generate::records(&declarations())));
 }
 

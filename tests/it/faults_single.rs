@@ -126,7 +126,7 @@ fn a_record_whose_acknowledgement_was_lost_is_on_the_topic_once() {
 
 /// Kafka has the records, but its response is withheld for two minutes: longer than the producer waits.
 #[test]
-fn what_was_not_acknowledged_until_a_daemon_gave_up_waiting_is_looked_for_before_it_is_published_again() {
+fn a_daemon_that_gave_up_waiting_for_an_acknowledgement_recovers_before_it_publishes_again() {
     let Some(proxied) = Proxied::start() else { return };
     let proxy = &proxied.proxy;
     proxy.arm(&Arc::new(Trap::new(Point::ProduceAnswered, Action::Hold(Duration::from_secs(5)))));
@@ -167,7 +167,7 @@ fn a_lock_on_the_table_delays_its_rows_and_makes_no_dead_letters() {
 }
 
 #[test]
-fn a_database_that_has_become_read_only_is_waited_for() {
+fn a_consumer_waits_while_its_database_is_read_only() {
     let Some(bench) = postgres() else { return };
     let mut consumer = consumer(&bench, &[]);
     execute(&bench, &format!("alter database {} set default_transaction_read_only = on", database_name(&bench)));
@@ -188,7 +188,7 @@ fn database_name(bench: &Bench) -> String {
 }
 
 #[test]
-fn a_database_without_a_free_connection_is_waited_for() {
+fn a_consumer_waits_while_its_database_has_no_free_connection() {
     let Some(bench) = postgres() else { return };
     // Not the superuser, who has no limit.
     let role = tests::unique("role");
@@ -255,7 +255,7 @@ fn a_consumer_that_is_killed_and_started_again_stores_rows_within_fifteen_second
 }
 
 #[test]
-fn a_deadlock_with_somebody_elses_transaction_is_tried_again() {
+fn a_consumer_retries_after_a_deadlock_with_another_transaction() {
     let Some(bench) = postgres() else { return };
     // The consumer notices the deadlock, before it gives up waiting for a lock.
     execute(&bench, &format!("alter database {} set deadlock_timeout = '3s'", database_name(&bench)));

@@ -139,7 +139,7 @@ fn breakable() -> Option<(Bench, Forward, String)> {
 }
 
 #[test]
-fn a_consumer_is_not_ready_while_its_database_is_away_and_shows_no_secret() {
+fn a_consumer_is_not_ready_while_its_database_is_unavailable_and_shows_no_secret() {
     let Some((bench, forward, through)) = breakable() else { return };
     send(&bench, "ohlcv_bar", &good(0..10, 0));
     let consumer = Daemon::consumer(&bench, &[("TAPEDECK_DATABASE_URL", &through)]);
@@ -188,7 +188,7 @@ fn a_consumer_whose_loop_hangs_says_so_and_ends_with_code_70() {
     consumer.process.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     let lines: Vec<&str> = said.lines().filter(|line| line.contains("ERROR")).collect();
     assert_eq!(lines.len(), 1, "{said}");
-    assert!(lines[0].contains("nothing was heard of `sink ohlcv_bar` for "), "{said}");
+    assert!(lines[0].contains("no heartbeat of `sink ohlcv_bar` for "), "{said}");
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn a_producer_counts_its_fetches_and_records_and_is_ready_once_kafka_has_them() 
 }
 
 #[test]
-fn an_item_that_cannot_be_read_three_times_in_a_row_is_one_error_until_it_is_answered() {
+fn an_item_that_fails_three_times_in_a_row_raises_one_alert_until_it_succeeds() {
     let bench = embedded();
     let serve = |page: &[u8]| Pages::of_index("SKEW", page);
     let [spoilt, good] = [&b"<html>We use cookies.</html>"[..], b"DATE,SKEW\n01/02/1990,126.09\n"].map(serve);
@@ -282,7 +282,7 @@ fn a_health_address_that_is_taken_is_an_error_in_one_line() {
 }
 
 #[test]
-fn up_leaves_the_addresses_of_its_daemons_where_a_person_finds_them() {
+fn up_saves_the_health_addresses_of_its_daemons() {
     let folder = tempfile::TempDir::new().unwrap();
     let arguments = ["up", "--demo", "--kafka-port", "0", "--data-dir", folder.path().to_str().unwrap()];
     // The second process would take the address of the first.

@@ -106,7 +106,7 @@ fn messages(bench: &Bench, dataset: &str) -> i64 {
 }
 
 #[test]
-fn whatever_a_provider_does_moves_no_cursor_needs_little_memory_and_costs_nobody_else() {
+fn a_hostile_provider_moves_no_cursor_needs_little_memory_and_costs_no_other_provider() {
     let (bench, runtime) = (embedded(), Runtime::new().unwrap());
     let start = |kind| runtime.block_on(Hostile::start(kind)).unwrap();
     let before = bench.folder.path().join("before");

@@ -96,7 +96,7 @@ fn an_id_that_the_registry_does_not_know_holds_its_partition_until_the_sink_halt
 }
 
 #[test]
-fn while_the_registry_is_away_nothing_is_lost_and_nothing_is_a_dead_letter() {
+fn while_the_registry_is_unavailable_no_record_is_lost_or_becomes_a_dead_letter() {
     let (Some(bench), Some(registry)) = (postgres(), service("TAPEDECK_TEST_REGISTRY")) else { return };
     let dataset = contract::dataset("ohlcv_bar").unwrap();
     let away = format!("http://{}", tests::broker::free_address());

@@ -25,6 +25,7 @@ mod ninth;
 mod odd;
 mod oracle;
 mod pipeline;
+mod recipes;
 mod replay;
 mod restatements;
 mod rules;

@@ -119,7 +119,7 @@ fn odd(word: &str) -> Fault {
 }
 
 #[test]
-fn a_ninth_source_is_held_to_what_every_source_promises() {
+fn a_ninth_source_keeps_the_promises_of_every_source() {
     Promises::of(BANK, root().join("tests/it/ninth")).hold();
 }
 
@@ -164,7 +164,7 @@ fn a_ninth_source_is_polled_published_and_stored_by_what_it_declares_alone() {
 }
 
 #[test]
-fn what_a_ninth_source_cannot_be_asked_for_is_told_by_the_watchlist() {
+fn the_watchlist_refuses_an_item_that_a_ninth_source_does_not_have() {
     let error = |text: &str| Watchlist::parse_among(BANK, text).unwrap_err().to_string();
     assert_eq!(
         error("[bank]\nfixings = [\"euro\"]\n"),

@@ -88,7 +88,7 @@ fn values(body: &[u8]) -> Vec<(usize, usize)> {
 }
 
 #[test]
-fn an_odd_value_anywhere_in_a_page_spoils_at_most_what_it_is_in() {
+fn an_odd_value_anywhere_in_a_page_spoils_at_most_its_row() {
     let mut tried = 0;
     for (fixture, page) in Promises::ours().pages().into_iter().filter(|(fixture, _)| is_json(fixture)) {
         let values = values(&fixture.body);
@@ -106,7 +106,7 @@ fn an_odd_value_anywhere_in_a_page_spoils_at_most_what_it_is_in() {
 }
 
 #[test]
-fn another_encoding_is_refused_or_read_as_what_it_says() {
+fn another_encoding_is_refused_or_decoded() {
     for (fixture, page) in Promises::ours().pages() {
         let Ok(text) = std::str::from_utf8(&fixture.body) else { continue };
         if fixture.source.is_local() && !is_json(&fixture) {
@@ -129,7 +129,7 @@ fn another_encoding_is_refused_or_read_as_what_it_says() {
 }
 
 #[test]
-fn json_that_is_too_much_of_something_is_read_or_refused_soon() {
+fn json_with_too_much_of_anything_is_read_or_refused_soon() {
     let keys: String = (0..1_000_000).map(|number| format!("\"k{number}\":1,")).collect();
     let bodies = [
         ("a million keys", format!("{{{keys}\"last\":1}}")),

@@ -219,7 +219,7 @@ fn every_field_of_one_real_response_per_endpoint_is_what_an_independent_reading_
 }
 
 #[test]
-fn a_value_that_is_another_one_is_found() {
+fn a_value_that_differs_is_found() {
     let fields = |value: &str| json!({ "source": "fred", "series_id": "GDP", "observation_date": "2024-01-01", "value": value, "known_at": RECEIVED_AT });
     let read = || vec![Entry::of("observation", fields("1.1"))];
     let stored = |value: f64| {

@@ -137,7 +137,7 @@ fn a_side_table_is_filled_under_another_rule_compared_and_exchanged() {
 }
 
 #[test]
-fn a_replay_that_is_killed_goes_on_where_it_was() {
+fn a_killed_replay_continues_where_it_stopped() {
     for (name, bench) in benches() {
         let value = |at: u32| Some(encode(BAR_SCHEMA_ID, &bar(&format!("S{}", at % 300), at / 300, 1.0, 0, 0).into()));
         let messages: Vec<_> = (0..60_000).map(|at| (Some(at as i32 % 4), None, value(at))).collect();
@@ -163,7 +163,7 @@ fn a_replay_that_is_killed_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_name_that_is_not_a_side_tables_is_refused_in_one_line() {
+fn a_name_that_cannot_be_a_side_table_is_refused_in_one_line() {
     let bench = tests::broker::embedded();
     send_records(&bench, "ohlcv_bar", &[bar("AAPL", 0, 1.0, 0, 0).into()]);
     for table in ["ohlcv_bar", "series", "sink_position", "x; drop table series", "Bars", ""] {

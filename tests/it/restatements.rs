@@ -105,7 +105,7 @@ fn published(earlier: Page, later: Page, pair: (&str, &str, &str)) -> BTreeMap<S
 }
 
 #[test]
-fn a_later_answer_yields_exactly_the_records_that_have_changed() {
+fn a_later_response_yields_exactly_the_changed_records() {
     let Some(folder) = samples() else {
         eprintln!("left out: there are no samples");
         return;
@@ -136,7 +136,7 @@ fn a_later_answer_yields_exactly_the_records_that_have_changed() {
 }
 
 #[test]
-fn an_answer_that_differs_by_float_jitter_alone_yields_nothing() {
+fn a_response_that_differs_only_by_float_jitter_yields_nothing() {
     let Some(folder) = samples() else {
         eprintln!("left out: there are no samples");
         return;

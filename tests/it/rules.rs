@@ -112,7 +112,7 @@ fn a_rule_holds_for_the_consumer_exactly_when_it_holds_for_postgres() {
 }
 
 #[test]
-fn a_rule_that_is_none_is_refused_with_what_is_wrong() {
+fn an_invalid_rule_is_refused_with_the_reason() {
     let fields: Vec<Field> = [("name", Kind::Text), ("count", Kind::Long), ("day", Kind::Date), ("raw", Kind::Bytes)]
         .map(|(name, kind)| Field { name: name.to_owned(), kind, nullable: true, doc: String::new() })
         .into();

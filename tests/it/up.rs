@@ -52,7 +52,7 @@ fn summary(printed: &str) -> Value {
 }
 
 #[test]
-fn the_demo_stores_every_record_of_all_sources_and_nothing_when_it_is_run_again() {
+fn the_demo_stores_every_record_of_all_sources_and_a_second_run_stores_nothing_new() {
     let folder = TempDir::new().unwrap();
     let nothing = Environment::new();
     let first = summary(&succeed("tapedeck", &demo(folder.path()), &nothing));
@@ -116,7 +116,7 @@ fn consumer_producer_and_broker_killed_during_the_demo_leave_the_same_table() {
 }
 
 #[test]
-fn interrupted_in_the_middle_it_ends_in_good_order_and_loses_nothing() {
+fn an_interrupted_demo_stops_cleanly_and_loses_nothing() {
     let (undisturbed, interrupted) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let whole = summary(&succeed("tapedeck", &demo(undisturbed.path()), &Environment::new()));
     let folder = interrupted.path();
@@ -133,7 +133,7 @@ fn interrupted_in_the_middle_it_ends_in_good_order_and_loses_nothing() {
 }
 
 #[test]
-fn when_it_is_killed_itself_its_processes_end_too() {
+fn when_up_is_killed_its_processes_end_too() {
     let folder = TempDir::new().unwrap();
     let up = Running::start(command("tapedeck", &demo(folder.path()), &Environment::new()));
     until("something is stored", || stored(folder.path()) > 1_000);
@@ -145,7 +145,7 @@ fn when_it_is_killed_itself_its_processes_end_too() {
 }
 
 #[test]
-fn a_second_one_on_the_same_folder_is_refused_in_one_line() {
+fn a_second_up_on_the_same_folder_is_refused_in_one_line() {
     let folder = TempDir::new().unwrap();
     let first = Running::start(command("tapedeck", &demo(folder.path()), &Environment::new()));
     process(folder.path(), "broker");
@@ -156,7 +156,7 @@ fn a_second_one_on_the_same_folder_is_refused_in_one_line() {
 }
 
 #[test]
-fn without_a_key_fred_is_left_out_and_it_says_why() {
+fn without_a_key_fred_is_skipped_and_up_says_why() {
     let folder = TempDir::new().unwrap();
     let watchlist = folder.path().join("watchlist.toml");
     std::fs::write(&watchlist, "[fred]\nseries = [\"GDP\"]\n").unwrap();
@@ -164,7 +164,7 @@ fn without_a_key_fred_is_left_out_and_it_says_why() {
     let arguments = ["up", "--once", "--data-dir", folder.path().to_str().unwrap()];
     let said = fail("tapedeck", &arguments, &environment);
     assert!(said.contains("fred: left out, `FRED_API_KEY` is not set"), "{said}");
-    assert!(said.contains("yahoo: left out, the watchlist has no item of it"), "{said}");
+    assert!(said.contains("yahoo: left out, the watchlist has no item for it"), "{said}");
 }
 
 #[test]

@@ -237,7 +237,7 @@ fn copy_gives_way_to_the_upsert_as_soon_as_one_key_is_there() {
 }
 
 #[test]
-fn a_copy_that_is_cut_off_leaves_nothing_and_is_done_again() {
+fn a_copy_that_is_cut_off_leaves_no_row_and_is_repeated() {
     for watched in watched() {
         let Watched { bench, proxy, database } = &watched;
         let dataset = contract::dataset("ohlcv_bar").unwrap();
@@ -288,7 +288,7 @@ fn a_row_that_copy_refuses_becomes_a_dead_letter_and_costs_no_other() {
 }
 
 #[test]
-fn rows_that_a_trigger_leaves_out_are_accounted_for_and_stop_nothing() {
+fn rows_that_a_trigger_drops_are_accounted_for_and_stop_no_chunk() {
     for watched in watched() {
         let Watched { bench, database, .. } = &watched;
         let dataset = contract::dataset("ohlcv_bar").unwrap();

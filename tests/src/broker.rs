@@ -164,11 +164,11 @@ impl Drop for ScratchDatabase {
 }
 
 fn drop_database(beside: &Database, name: &str) {
-    // What is left behind goes with the server's data folder.
+    // Whatever stays goes with the server's data folder.
     let _ = block_on(beside.store("scratch").rows(format!("drop database {name} with (force)"), &[]));
 }
 
-/// Runs a future to its end on a runtime of its own.
+/// Runs a future to completion on its own runtime.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     Runtime::new().unwrap().block_on(future)
 }

@@ -47,15 +47,15 @@ fn put_timestamp(timestamp: DateTime<Utc>, out: &mut Vec<u8>) {
 ";
 
 fn enumeration(datasets: &[(String, Dataset)], out: &mut String) {
-    out.push_str("/// A record of any dataset; boxed, as each would else be as wide as the widest.\n#[derive(Debug, Clone, PartialEq, Serialize)]\n#[serde(untagged)]\npub enum Record {\n");
+    out.push_str("/// A record of any dataset; boxed, because otherwise each would be as wide as the widest.\n#[derive(Debug, Clone, PartialEq, Serialize)]\n#[serde(untagged)]\npub enum Record {\n");
     for (_, dataset) in datasets {
         let name = type_name(dataset);
         writeln!(out, "    /// A record of `{}`.\n    {name}(Box<{name}>),", dataset.name).expect("string");
     }
     out.push_str("}\n\nimpl Record {\n");
     for (method, signature, doc) in [
-        ("dataset", "(&self) -> &'static str", "Name of its dataset."),
-        ("encode", "(&self, out: &mut Vec<u8>)", "Appends its Avro body."),
+        ("dataset", "(&self) -> &'static str", "Name of the record's dataset."),
+        ("encode", "(&self, out: &mut Vec<u8>)", "Appends the Avro body of its message."),
         ("message_key", "(&self) -> String", "Key of its message: the natural key without the time."),
     ] {
         writeln!(out, "    /// {doc}\n    pub fn {method}{signature} {{\n        match self {{").expect("string");
@@ -70,7 +70,7 @@ fn enumeration(datasets: &[(String, Dataset)], out: &mut String) {
         }
         out.push_str("        }\n    }\n\n");
     }
-    out.push_str("    /// The record of that dataset with these values, one for each field in order, of which it takes the texts and lists; None\n    /// when there is no such dataset, or a value is missing or of another kind.\n    pub fn from_values(dataset: &str, values: &mut [Value]) -> Option<Record> {\n        Some(match dataset {\n");
+    out.push_str("    /// The record of that dataset with these values, one for each field in order. It takes texts and lists out of `values`.\n    ///\n    /// None when there is no such dataset, or a value is missing or of another kind.\n    pub fn from_values(dataset: &str, values: &mut [Value]) -> Option<Record> {\n        Some(match dataset {\n");
     for (_, dataset) in datasets {
         let (name, type_name) = (&dataset.name, type_name(dataset));
         writeln!(out, "            \"{name}\" => {type_name}::from_values(values)?.into(),").expect("string");

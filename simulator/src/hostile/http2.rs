@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::{MAX_HEAD, PAGE, Seen, until_gone};
+use super::peer::until_gone;
+use super::{MAX_HEAD, PAGE, Seen};
 
 /// Its name where the protocol is chosen.
 pub(super) const PROTOCOL: &[u8] = b"h2";

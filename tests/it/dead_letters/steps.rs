@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use store::{Database, Filter, Letter, Name};
 use contract::records::DeadLetter;
 use contract::{Record, Rows, codec, tombstone};
 use rdkafka::ClientConfig;
@@ -12,6 +11,7 @@ use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+use store::{Database, Filter, Letter, Name};
 use tests::broker::{Bench, block_on};
 use tests::message::{BAR_SCHEMA_ID, Message, at, bar, encode};
 use tests::process::{PATIENCE, succeed};

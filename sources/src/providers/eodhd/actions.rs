@@ -1,4 +1,4 @@
-//! Dividends and splits: of one symbol through the years, of one exchange on its last day.
+//! Dividends and splits: the history of one symbol, or the last day of a whole exchange.
 
 use chrono::NaiveDate;
 use contract::records::CorporateAction;
@@ -17,7 +17,7 @@ use crate::response::{PageError, Parsed, Request};
 const DIVIDEND: Text = Text::literal("dividend");
 const SPLIT: Text = Text::literal("split");
 
-/// Reads dividends. The amounts of one symbol are adjusted for later splits, those of an exchange are of the day.
+/// Reads dividends. Amounts in the history of a symbol are adjusted for later splits; those of an exchange are not.
 pub(super) fn parse_dividends(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     let mut seen = Actions::default();
     rows::each(body, |row| {
@@ -37,7 +37,7 @@ pub(super) fn parse_splits(request: &Request<'_>, body: &[u8]) -> Result<Parsed,
     })
 }
 
-/// Symbols and dates of a page: a special dividend may be paid on the day of another, which the key cannot tell.
+/// Symbols and dates of a page. The key cannot tell a special dividend from another one on the same day.
 #[derive(Default)]
 struct Actions(Seen<(Text, NaiveDate)>);
 
@@ -52,7 +52,7 @@ impl Actions {
     }
 }
 
-/// The dividend of a row; None when the row has no amount.
+/// The dividend of a row; None if the row has no amount.
 fn dividend(request: &Request<'_>, row: &Row<'_>) -> Result<Option<Box<CorporateAction>>, Fault> {
     let amount = match row.decimal("value")? {
         Some(amount) => Some(amount),
@@ -81,7 +81,7 @@ fn split(request: &Request<'_>, row: &Row<'_>) -> Result<Box<CorporateAction>, F
     Ok(action)
 }
 
-/// New and old number of shares. The fundamentals' `LastSplitFactor` is the other way round and is not read.
+/// New and old number of shares. `LastSplitFactor` in the fundamentals has the opposite order; it is not read.
 fn ratio(text: &str) -> Option<(Decimal, Decimal)> {
     let (to, from) = text.split_once('/')?;
     let positive =
@@ -89,7 +89,7 @@ fn ratio(text: &str) -> Option<(Decimal, Decimal)> {
     Some((positive(to)?, positive(from)?))
 }
 
-/// What all actions have.
+/// The fields that all actions share.
 fn action(request: &Request<'_>, row: &Row<'_>, action_type: Text) -> Result<Box<CorporateAction>, Fault> {
     Ok(Box::new(CorporateAction {
         source: NAME,

@@ -1,4 +1,4 @@
-//! What a body is: rows as JSON or CSV, an object, nothing, or a refusal in one of the provider's many forms.
+//! Tells what a body is: rows as JSON or CSV, an object, empty, or a refusal in one of the provider's many forms.
 
 use contract::Text;
 
@@ -9,7 +9,7 @@ use crate::parse::raw::Raw;
 use crate::parse::value::{Object, scalar};
 use crate::response::PageError;
 
-/// What a body holds.
+/// The contents of a body.
 #[derive(Debug)]
 pub(super) enum Answer<'a> {
     /// `[]`, `{}` or the text `No Results`.
@@ -22,11 +22,11 @@ pub(super) enum Answer<'a> {
     Table(Table<'a>),
 }
 
-/// What the provider says when there is nothing, and CSV is its format.
+/// The empty CSV.
 const NO_RESULTS: &[u8] = b"No Results";
-/// Names under which an object says that it is a refusal.
+/// Members that mark an object as a refusal.
 const REFUSALS: &[&str] = &["error", "errors", "message"];
-/// How much of a page is searched for its title.
+/// Bytes of an HTML page that are searched for its title.
 const MAX_HEAD_BYTES: usize = 2048;
 
 /// Tells what a body is.
@@ -42,7 +42,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer<'_>, PageError> {
         Some(b'<') => Err(markup(body)),
         _ if Table::is_header(body) => Table::parse(body).map(Answer::Table),
         _ if body.trim_ascii_end() == NO_RESULTS => Ok(Answer::Empty),
-        // `Unauthenticated` is plain text, whatever format was asked for; so are most refusals.
+        // `Unauthenticated` and most refusals are plain text, whatever the requested format.
         _ => Err(refusal(None, &excerpt(body))),
     }
 }
@@ -55,19 +55,19 @@ fn object(body: &[u8]) -> Result<Answer<'_>, PageError> {
     };
     let inner = Object::parse(raw).unwrap_or_default();
     let code = [&object, &inner].into_iter().find_map(|object| object.whole("code").ok().flatten());
-    // What is wrong with each parameter comes as a list, without a code.
+    // Errors of parameters come as a list, without a code.
     let code = code.or((name == "errors").then_some(422));
     let words = inner.text("message").ok().flatten().or_else(|| scalar(raw).map(Text::from));
     Err(refusal(code, &excerpt(words.as_deref().unwrap_or(raw.get()).as_bytes())))
 }
 
 fn not_json(body: &[u8], error: &serde_json::Error) -> PageError {
-    // The error may quote the body at any length.
+    // The error may quote any length of the body.
     let error = excerpt(error.to_string().as_bytes());
     PageError::Retry(format!("not the JSON that EODHD sends: {error}: `{}`", excerpt(body)))
 }
 
-/// What a refusal means for the next request: by its code, else by its words.
+/// What a refusal means for the next request, by its code, else by its words.
 fn refusal(code: Option<i64>, words: &str) -> PageError {
     let text = match code {
         Some(code) => format!("the provider says `{words}` (error {code})"),
@@ -77,18 +77,18 @@ fn refusal(code: Option<i64>, words: &str) -> PageError {
     let says = |any: &[&str]| any.iter().any(|part| lower.contains(part));
     match code {
         Some(401) => PageError::Halt(text),
-        // The calls of the day, the requests of the minute.
+        // The limit of the day; the limit of the minute.
         Some(402 | 429) => PageError::Retry(text),
         Some(400 | 403 | 404 | 422) => PageError::Skip(text),
         _ if says(&["unauthenticated", "unauthorized", "invalid token", "invalid api token"]) => PageError::Halt(text),
         _ if says(&["limit", "exceeded", "too many", "payment required"]) => PageError::Retry(text),
-        // `Ticker Not Found`, `Forbidden`, `Only EOD data allowed for free users`: others may be had.
+        // `Ticker Not Found`, `Forbidden`, `Only EOD data allowed for free users`: other items may be allowed.
         _ if says(&["not found", "forbidden", "allowed", "subscri"]) => PageError::Skip(text),
         _ => PageError::Retry(text),
     }
 }
 
-/// A page of the server's has the status in its title; one of the CDN in front of it is an outage.
+/// An HTML page of the server has the status in its title; one of the CDN in front of it means an outage.
 fn markup(body: &[u8]) -> PageError {
     let head = String::from_utf8_lossy(&body[..body.len().min(MAX_HEAD_BYTES)]).to_ascii_lowercase();
     let title = head.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>")).map(|(title, _)| title);

@@ -1,4 +1,4 @@
-//! Daily bars: of one symbol through the years, of one exchange on its last day.
+//! Daily bars: the history of one symbol, or the last day of a whole exchange.
 
 use contract::records::OhlcvBar;
 use contract::{Record, Text};
@@ -13,9 +13,9 @@ use crate::parse::value::DAILY;
 use crate::response::{PageError, Parsed, Request};
 use crate::time::Calendar;
 
-/// Reads the bars of the symbol that was asked for.
+/// Reads the bars of one symbol.
 ///
-/// A free token's last row says in `warning` that there is more for those who pay; it may have nothing else.
+/// With a free token the last row has a `warning` that paid plans have more, and possibly nothing else.
 pub(super) fn parse_eod(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     let (symbol, mut calendar) = (Text::from(request.item), Calendar::of(zone::of_symbol(request.item)));
     let mut seen = Seen::default();
@@ -28,9 +28,9 @@ pub(super) fn parse_eod(request: &Request<'_>, body: &[u8]) -> Result<Parsed, Pa
     })
 }
 
-/// Reads the bars of an exchange. One that was not traded lately has the date of its last trade.
+/// Reads the bars of an exchange. A symbol without recent trades has the date of its last trade.
 pub(super) fn parse_bulk(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
-    // Mostly there is one exchange.
+    // Most bodies have one exchange.
     let (mut exchange, mut calendar) = (Text::default(), Calendar::of(zone::of_exchange("")));
     let mut seen = Seen::default();
     rows::each(body, |row| {
@@ -48,7 +48,7 @@ pub(super) fn parse_bulk(request: &Request<'_>, body: &[u8]) -> Result<Parsed, P
     })
 }
 
-/// The bar of a row; None when the row has no value.
+/// The bar of a row; None if the row has no value.
 fn bar(
     request: &Request<'_>,
     row: &Row<'_>,
@@ -57,7 +57,7 @@ fn bar(
 ) -> Result<Option<Box<OhlcvBar>>, Fault> {
     let prices = [row.number("open")?, row.number("high")?, row.number("low")?, row.number("close")?];
     let (adjusted_close, volume) = (row.number("adjusted_close")?, row.number("volume")?);
-    // Where nothing was traded the volume may be 0 instead of null.
+    // Without trades the volume may be 0 instead of null.
     if prices.iter().chain([&adjusted_close]).all(Option::is_none) && volume.is_none_or(|volume| volume == 0.0) {
         return Ok(None);
     }

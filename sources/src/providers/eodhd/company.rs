@@ -1,4 +1,4 @@
-//! What a company or fund is, and where it is listed.
+//! A company or fund, and where it is listed.
 
 use chrono::{Days, NaiveTime};
 use contract::Text;
@@ -38,20 +38,20 @@ const READ: &[&str] = &[
 ];
 /// Values that are not worth keeping.
 const NO_VALUES: &[&str] = &["null", "\"\"", "\"NA\"", "\"0000-00-00\""];
-/// Most bytes of what is kept as it was sent: a message has room for a megabyte.
+/// Most bytes of JSON that is kept as sent: a Kafka message has room for a megabyte.
 const MAX_OTHER_BYTES: usize = 512 << 10;
-/// Most names of what is left out, and the longest.
+/// Most names of omitted sections, and the longest such name.
 const MAX_LEFT_OUT: usize = 20;
 const MAX_LEFT_OUT_BYTES: usize = 64;
 
-/// The company that an answer is about.
+/// The company of a response.
 pub(super) fn company(request: &Request<'_>, sections: &Sections<'_>) -> Result<Company, Fault> {
     let general = &sections.general;
     let text = |name| text(sections, name);
     let name = text("Name")?.ok_or_else(|| absent("Name"))?;
     let [highlights, _, shares, _] = &sections.ratios;
     let updated_on = general.date("UpdatedAt")?;
-    // The hour is not said: it was public at the end of that day at the latest.
+    // The hour is unknown: it was public at the latest at the end of that day.
     let next_day = updated_on.and_then(|date| date.checked_add_days(Days::new(1)));
     let known_at = next_day.map(|date| date.and_time(NaiveTime::MIN).and_utc());
     Ok(Company {
@@ -85,15 +85,15 @@ pub(super) fn company(request: &Request<'_>, sections: &Sections<'_>) -> Result<
     })
 }
 
-/// A text of `General`; what stands for nothing is none.
+/// A text of `General`; None for the words for a missing value.
 fn text(sections: &Sections<'_>, name: &str) -> Result<Option<Text>, Fault> {
     let text = sections.general.text(name)?;
     Ok(text.filter(|text| !NOTHING.contains(&text.as_str())))
 }
 
-/// The rest of `General` and the sections that give no record, as they were sent.
+/// The rest of `General` and the sections without records of their own, as sent.
 ///
-/// What has no room, as the thousands of holdings of an index fund, is left out and named in `left_out`.
+/// Sections too large to keep, such as the thousands of holdings of an index fund, are omitted and named in `left_out`.
 fn other(sections: &Sections<'_>) -> Option<String> {
     let general = sections.general.iter().filter(|(name, raw)| !READ.contains(name) && !NO_VALUES.contains(&raw.get()));
     let general = object(general.map(|(name, raw)| (name, raw.get())));
@@ -118,7 +118,7 @@ fn other(sections: &Sections<'_>) -> Option<String> {
     Some(object(kept.into_iter())).filter(|text| text != "{}")
 }
 
-/// Whether a database can hold it, without which the whole company would be refused.
+/// Whether a database can store it; if it could not, it would refuse the whole company.
 fn is_storable(json: &str) -> bool {
     contract::json::canonical(json).is_some()
 }
@@ -137,7 +137,7 @@ fn object<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     out
 }
 
-/// Where it is listed; None when that is not said. The currency is that of this listing: others there may have another.
+/// Its listing; None if the exchange is missing. The currency is that of this listing; other listings there may differ.
 pub(super) fn exchange(request: &Request<'_>, sections: &Sections<'_>) -> Result<Option<Exchange>, Fault> {
     let Some(exchange_code) = text(sections, "Exchange")? else { return Ok(None) };
     Ok(Some(Exchange {

@@ -1,4 +1,4 @@
-//! The page that the fundamentals of a symbol become, and the entries of their sections.
+//! The page made of the fundamentals of a symbol, and the entries of their sections.
 
 use std::fmt;
 
@@ -12,11 +12,11 @@ use crate::parse::raw::Raw;
 use crate::parse::value::Object;
 use crate::response::{PageError, Parsed, Request};
 
-/// A page in the making.
+/// A page while the sections are read.
 pub(super) struct Page<'a> {
     pub(super) request: &'a Request<'a>,
     pub(super) parsed: Parsed,
-    /// Entries so far, of all sections.
+    /// Number of entries so far, of all sections.
     rows: usize,
 }
 
@@ -26,12 +26,12 @@ impl<'a> Page<'a> {
         Page { request, parsed: Parsed::default(), rows: 0 }
     }
 
-    /// Adds what an entry gave.
+    /// Adds the outcome of an entry.
     pub(super) fn keep(&mut self, outcome: Result<Option<Record>, Fault>, place: fmt::Arguments<'_>, text: &str) {
         row::keep(&mut self.parsed, outcome, place, text.as_bytes());
     }
 
-    /// The entries of a section: an object by date or number, or a list; an empty object comes as an empty list.
+    /// The entries of a section: an object by date or number, or a list. EODHD writes an empty object as an empty list.
     pub(super) fn entries<'b>(
         &mut self,
         section: Option<Raw<'b>>,
@@ -57,7 +57,7 @@ impl<'a> Page<'a> {
     }
 }
 
-/// Entries with their names, each fit for a message.
+/// The entries of an object, with their names as excerpts for messages.
 pub(super) fn named<'a>(object: &Object<'a>) -> Vec<(String, Raw<'a>)> {
     object.iter().map(|(name, raw)| (excerpt(name.as_bytes()), raw)).collect()
 }

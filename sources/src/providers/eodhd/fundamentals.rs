@@ -1,7 +1,7 @@
-//! The fundamentals of a symbol: sections that are there or not, by the kind of what it is.
+//! The fundamentals of a symbol: sections, which depend on the kind of instrument.
 //!
-//! A company has statements and numbers as of now; a fund, an index, a delisted share have less. With `?filter=` an answer
-//! is one section alone.
+//! A company has statements and current ratios; a fund, an index, a delisted share have less. With `?filter=` the
+//! response is a single section.
 
 use std::collections::HashSet;
 
@@ -17,7 +17,7 @@ use crate::parse::raw::Raw;
 use crate::parse::value::Object;
 use crate::response::{PageError, Parsed, Request};
 
-/// Reads all that is said of a symbol.
+/// Reads the fundamentals of a symbol.
 pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     let root = match answer(body)? {
         Answer::Empty => return Ok(Parsed::default()),
@@ -27,7 +27,7 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
     let sections = Sections::read(&root).ok_or_else(|| unknown(body))?;
     sections.check_symbol(request)?;
     let mut page = Page::new(request);
-    // One section alone has no name.
+    // A single section comes without its name.
     let text = |name| root.raw(name).map_or_else(|| std::str::from_utf8(body).unwrap_or_default(), Raw::get);
     if !sections.general.is_empty() {
         let text = text("General");
@@ -71,7 +71,7 @@ fn add_insiders(page: &mut Page<'_>, sections: &Sections<'_>) -> Result<(), Page
     Ok(())
 }
 
-/// What analysts say as of now; None when they say nothing.
+/// The current ratings of analysts; None if there are none.
 fn rating(request: &Request<'_>, row: &Object<'_>) -> Result<Option<AnalystRating>, Fault> {
     let (rating, target_price) = (row.number("Rating")?, row.decimal("TargetPrice")?);
     let mut counts = [None; 5];

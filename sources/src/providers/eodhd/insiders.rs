@@ -1,4 +1,4 @@
-//! What insiders bought and sold: the flat feed, the section of the fundamentals, and forms 4 line by line.
+//! Trades of insiders: from the flat feed, the section of the fundamentals, or forms 4 line by line.
 
 use std::collections::HashSet;
 
@@ -19,20 +19,20 @@ use crate::parse::value::{Object, absent};
 use crate::response::{PageError, Parsed, Request};
 use crate::time::end_of_day;
 
-/// What stands behind a symbol to ask for forms 4.
+/// Suffix of an item that requests forms 4.
 const FORM_4: &str = "form4";
-/// Most lines of the flat feed at once; it has no pages.
+/// Most lines of a response of the flat feed, which has no pages.
 const FLAT_ROWS: u64 = 1000;
-/// Most forms at once.
+/// Most forms of a response.
 const PAGE_FORMS: u64 = 100;
 /// Digits of a number at the SEC.
 const CIK_DIGITS: usize = 10;
 /// Longest accession number; those of the SEC have 20 characters.
 const MAX_ACCESSION_BYTES: usize = 25;
-/// Tables of a form 4, named as ours are.
+/// Tables of a form 4, with our names.
 const TABLES: &[&str] = &["non_derivative", "derivative"];
 
-/// The flat feed, or forms 4 for an item that says so.
+/// The path of the flat feed, or of forms 4 for an item with that suffix.
 pub(super) fn path(item: &str, offset: u64) -> Result<String, PageError> {
     match item.split_once('@') {
         None => Ok(format!("/insider-transactions?code={}&limit={FLAT_ROWS}&fmt=json", symbol(item)?)),
@@ -46,7 +46,7 @@ pub(super) fn path(item: &str, offset: u64) -> Result<String, PageError> {
     }
 }
 
-/// Reads lines of either shape.
+/// Reads either feed.
 pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     let answer = answer(body)?;
     if let Answer::Object(object) = &answer
@@ -65,7 +65,7 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
 
 /// A line of the flat feed or of the fundamentals.
 ///
-/// `date` and `reportDate` are not known to be those of the filing, so neither says when the line was public.
+/// Neither `date` nor `reportDate` is known to be the filing date, so neither tells when the line was public.
 pub(super) fn flat(
     request: &Request<'_>,
     row: &Object<'_>,
@@ -92,13 +92,13 @@ pub(super) fn flat(
     };
     let transaction_id = hash(&transaction, row.date("date")?.map(|date| date.to_string()).unwrap_or_default());
     if !seen.insert(transaction_id.clone()) {
-        // Two sales may be equal in all that the feed says; nobody can tell them from one line sent twice.
+        // Two equal sales cannot be told from one line sent twice.
         return Err(Fault("duplicate", "says the same as a line before it".to_owned()));
     }
     Ok(InsiderTransaction { transaction_id, ..transaction })
 }
 
-/// Id of a line that has none: a hash of all that it says.
+/// Id of a line without one: a hash of its values.
 fn hash(line: &InsiderTransaction, date: String) -> Text {
     let text = |text: &Option<Text>| text.as_deref().unwrap_or_default().to_owned();
     let number = |number: Option<contract::Decimal>| number.map(|number| number.to_string()).unwrap_or_default();
@@ -118,7 +118,7 @@ fn hash(line: &InsiderTransaction, date: String) -> Text {
         day(line.reported_on),
         text(&line.link),
     ];
-    // A separator that no text has: two lines cannot run into the same one.
+    // A separator that occurs in no text, so different lines never hash the same text.
     format!("xxh3:{:032x}", xxh3_128(said.join("\u{1f}").as_bytes())).into()
 }
 
@@ -141,18 +141,18 @@ fn parse_forms(request: &Request<'_>, answer: &Object<'_>, forms: Raw<'_>) -> Re
     Ok(Parsed { next_offset: is_more.then_some(end), ..page.parsed })
 }
 
-/// A page of forms in the making.
+/// A page while its forms are read.
 struct Forms<'a> {
     request: &'a Request<'a>,
     parsed: Parsed,
-    /// Lines so far, of all forms.
+    /// Number of lines so far, of all forms.
     rows: usize,
     /// Accession numbers so far.
     seen: HashSet<Text>,
 }
 
 impl Forms<'_> {
-    /// Adds the lines of a form; the fault is one of the whole form.
+    /// Adds the lines of a form; a fault concerns the whole form.
     fn add(&mut self, raw: Raw<'_>) -> Result<(), Fault> {
         let form = Form::read(self.request, Object::row(raw)?)?;
         if !self.seen.insert(form.accession_number.clone()) {
@@ -177,7 +177,7 @@ impl Forms<'_> {
     }
 }
 
-/// What all lines of a form have.
+/// The fields that all lines of a form share.
 struct Form<'a> {
     object: Object<'a>,
     accession_number: Text,
@@ -193,7 +193,7 @@ impl<'a> Form<'a> {
             return Err(Fault("accession_number", format!("`{found}` is not an accession number")));
         }
         let filed_on = object.date("filed_at")?;
-        // The hour is not said: the SEC takes forms until late in the evening.
+        // The hour is unknown: the SEC accepts forms until late in the evening.
         let known_at = filed_on.and_then(|date| end_of_day(date, America::New_York));
         let common = InsiderTransaction {
             symbol: Some(asked_symbol(request).into()),
@@ -206,7 +206,7 @@ impl<'a> Form<'a> {
         Ok(Form { object, accession_number, common })
     }
 
-    /// A line; one without a code is a holding.
+    /// Reads a line; without a code it is a holding.
     fn line(&self, row: &Object<'_>, table: &str, index: usize) -> Result<InsiderTransaction, Fault> {
         let transaction_code = row.text("transaction_code")?;
         let transaction_date = row.date("transaction_date")?;
@@ -230,7 +230,7 @@ impl<'a> Form<'a> {
     }
 }
 
-/// The office of an owner, else what makes him an insider.
+/// The office of an owner, else the relation that makes the owner an insider.
 fn relation(row: &Object<'_>) -> Result<Option<Text>, Fault> {
     if let Some(title) = row.text("officer_title")? {
         return Ok(Some(title));
@@ -245,12 +245,12 @@ fn relation(row: &Object<'_>) -> Result<Option<Text>, Fault> {
     row.text("other_text")
 }
 
-/// The symbol of an item, without what says which feed.
+/// The symbol of an item, without the suffix.
 fn asked_symbol<'a>(request: &Request<'a>) -> &'a str {
     request.item.split('@').next().unwrap_or_default()
 }
 
-/// A number at the SEC with its leading zeros.
+/// An SEC number with leading zeros.
 pub(super) fn ten_digits(cik: Text) -> Text {
     if cik.len() < CIK_DIGITS && cik.bytes().all(|byte| byte.is_ascii_digit()) {
         return format!("{cik:0>CIK_DIGITS$}").into();

@@ -1,8 +1,8 @@
 //! EODHD (EOD Historical Data): prices, corporate actions, fundamentals, news and insiders of the world's exchanges.
 //!
-//! A symbol is a code and an exchange, `AAPL.US`. CSV is the default format and JSON is asked for; both are read, as some
-//! answers come as CSV or plain text whatever was asked for. Adjusted prices and fundamentals are rewritten in place.
-//! Articles that come without a sentiment are scored here; `sentiment_scorer` says who did it.
+//! A symbol is a code and an exchange, `AAPL.US`. Requests ask for JSON, but some responses come as CSV or plain text
+//! all the same; JSON and CSV are both read. EODHD rewrites adjusted prices and fundamentals in place. Articles without
+//! a sentiment are scored on receipt; `sentiment_scorer` names the scorer.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ mod sections;
 mod statements;
 mod zone;
 
-/// EODHD.
+/// The source.
 pub const SOURCE: Source = Source {
     name: "eodhd",
     doc: "EODHD: prices, corporate actions, fundamentals, news and insiders of the world's exchanges",
@@ -53,7 +53,7 @@ pub const SOURCE: Source = Source {
     endpoints: &[EOD, BULK_EOD, DIVIDENDS, SPLITS, FUNDAMENTALS, NEWS, INSIDER_TRANSACTIONS],
 };
 
-/// Its name, in records.
+/// The source's name, in records.
 const NAME: Text = Text::literal(SOURCE.name);
 
 const EOD: Endpoint = Endpoint {
@@ -80,7 +80,7 @@ const BULK_EOD: Endpoint = Endpoint {
     datasets: &["ohlcv_bar"],
     item: "exchange, e.g. `US`",
     known_at: RECEIPT,
-    // A hundred calls each, as the dividends and splits of an exchange.
+    // A request counts as a hundred calls, like the dividends and splits of an exchange.
     schedule: Schedule { every: hours(12), ..Schedule::end_of_day(market) },
     history: History::PASSING,
     base: None,
@@ -127,7 +127,7 @@ const FUNDAMENTALS: Endpoint = Endpoint {
     ],
     item: "symbol, e.g. `AAPL.US`",
     known_at: "the end of the day on which a statement was filed or a company was updated, else the time of receipt",
-    // Ten calls each.
+    // A request counts as ten calls.
     schedule: Schedule::once_a_day(Kind::Fundamentals),
     history: History::ALL,
     base: None,
@@ -141,7 +141,7 @@ const NEWS: Endpoint = Endpoint {
     datasets: &["news_article"],
     item: "symbol, e.g. `AAPL.US`",
     known_at: "when the article was published, else the time of receipt",
-    // Ten calls each page, five of them for the symbol: at most fifty an hour of the 100,000 of a day.
+    // A page counts as ten calls, five of them for the symbol: at most fifty an hour, of 100,000 a day.
     schedule: Schedule {
         kind: Kind::News,
         frequency: Frequency::Intraday,
@@ -172,12 +172,12 @@ const INSIDER_TRANSACTIONS: Endpoint = Endpoint {
 };
 
 const RECEIPT: &str = "the time of receipt: EODHD does not say when it changed a value";
-/// Longest symbol that a record can hold.
+/// Longest symbol that the field `symbol` can hold.
 const MAX_SYMBOL_BYTES: usize = 40;
 /// Longest code of an exchange; the longest known have six characters.
 const MAX_EXCHANGE_BYTES: usize = 12;
 
-/// Where a symbol trades, or what is listed on an exchange; at any hour where that is not known.
+/// The market of a symbol or of an exchange; always open where it is unknown.
 fn market(item: &str) -> Market {
     match item.rsplit('.').next().unwrap_or_default() {
         "US" | "INDX" => Market::NewYork,
@@ -188,12 +188,12 @@ fn market(item: &str) -> Market {
     }
 }
 
-/// Asks for some days alone.
+/// Requests a range of dates.
 fn dates(_item: &str, range: Option<Range>) -> String {
     range.map_or(String::new(), |range| format!("&from={}&to={}", range.first, range.last))
 }
 
-/// A symbol as a part of an address.
+/// A symbol as a segment of a path.
 fn symbol(item: &str) -> Result<String, PageError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_&$^=".contains(&byte);
     let (code, exchange) = item.rsplit_once('.').unwrap_or_default();
@@ -204,7 +204,7 @@ fn symbol(item: &str) -> Result<String, PageError> {
     Ok(percent_encoded(item))
 }
 
-/// An exchange as a part of an address.
+/// An exchange as a segment of a path.
 fn exchange(item: &str) -> Result<&str, PageError> {
     if is_exchange(item) {
         return Ok(item);
@@ -216,7 +216,7 @@ fn is_exchange(code: &str) -> bool {
     !code.is_empty() && code.len() <= MAX_EXCHANGE_BYTES && code.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Of a symbol all that there were, of an exchange those of its last day.
+/// The path of the history of a symbol, or of the last day of an exchange.
 fn action_path(folder: &str, bulk_type: &str, item: &str) -> Result<String, PageError> {
     if item.contains('.') {
         return Ok(format!("/{folder}/{}?fmt=json", symbol(item)?));

@@ -15,11 +15,11 @@ use crate::parse::raw::Raw;
 use crate::parse::value::{Object, absent, scalar};
 use crate::response::{PageError, Parsed, Request};
 
-/// Most articles that EODHD gives at once.
+/// Most articles of a response.
 pub(super) const PAGE_ARTICLES: u64 = 1000;
-/// Most articles of a symbol: what lies behind them is years old, and each page costs ten calls.
+/// Most articles of a symbol: older ones date back years, and each page costs ten calls.
 const MAX_ARTICLES: u64 = 5000;
-/// Who scored what the provider has scored.
+/// Scorer of articles that the provider scored.
 const SCORER: &str = "provider";
 
 /// Reads the articles about a symbol, the newest first.
@@ -39,7 +39,7 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
         Ok(Some(article.into()))
     })?;
     let next = request.offset.saturating_add(PAGE_ARTICLES);
-    // The provider does not say how many there are: a full page may have another one behind it.
+    // The total is unknown: another page may follow a full one.
     let next_offset = (rows >= PAGE_ARTICLES && next < MAX_ARTICLES).then_some(next);
     Ok(Parsed { next_offset, ..parsed })
 }
@@ -75,7 +75,7 @@ fn article(request: &Request<'_>, row: &Object<'_>) -> Result<NewsArticle, Fault
     })
 }
 
-/// A list of texts, also one that is written as `{"0": .., "1": ..}`; empty where there is none.
+/// A list of texts, also if written as `{"0": .., "1": ..}`; empty if absent.
 fn texts(row: &Object<'_>, name: &str) -> Result<Vec<String>, Fault> {
     let Some(raw) = row.raw(name) else { return Ok(Vec::new()) };
     let values: Option<Vec<Raw<'_>>> = match Object::parse(raw) {

@@ -1,4 +1,4 @@
-//! Rows, whether they came as JSON or as CSV.
+//! A row, from JSON or from CSV.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,23 +15,23 @@ use crate::response::{PageError, Parsed};
 /// A row.
 #[derive(Debug)]
 pub(super) enum Row<'a> {
-    /// From a list of objects.
+    /// An object of a list.
     Json(&'a Object<'a>),
-    /// From a line of CSV.
+    /// A line of CSV.
     Csv(&'a Line<'a>),
 }
 
-/// A line under the names of its columns.
+/// A line of CSV with the names of its columns.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
     names: &'a [Name],
     cells: [&'a str; MAX_COLUMNS],
 }
 
-/// Name of a column, and what tells most others apart from it at once.
+/// Name of a column, preceded by a cheap hash of it.
 type Name = (u64, &'static str);
 
-/// CSV below its header.
+/// A CSV body.
 #[derive(Debug)]
 pub(super) struct Table<'a> {
     names: Vec<Name>,
@@ -42,9 +42,9 @@ pub(super) struct Table<'a> {
 
 /// Most columns of a table; bulk prices have nine.
 const MAX_COLUMNS: usize = 16;
-/// Bytes of the shortest lines that come in numbers: an estimate, so that the records need not be moved while they grow.
+/// Bytes of a short line: an estimate, to reserve room for the records.
 const LINE_BYTES: usize = 16;
-/// Columns by their names in small letters, and the names of the same values in JSON.
+/// Names of columns, in lowercase, and the names of the same values in JSON.
 const COLUMNS: &[(&str, &str)] = &[
     ("date", "date"),
     ("open", "open"),
@@ -61,10 +61,10 @@ const COLUMNS: &[(&str, &str)] = &[
     ("split", "split"),
     ("stock splits", "split"),
 ];
-/// What stands in a cell without a value.
+/// Cells without a value.
 const NOTHING: &[&str] = &["", "NA", "N/A", "null", "0000-00-00"];
 
-/// Adds what a row gave to a page.
+/// Adds the outcome of a row to a page.
 pub(super) fn keep(
     parsed: &mut Parsed,
     outcome: Result<Option<Record>, Fault>,
@@ -79,7 +79,7 @@ pub(super) fn keep(
 }
 
 impl<'a> Table<'a> {
-    /// Whether a body begins as the provider's CSV does.
+    /// Whether a body begins like the provider's CSV.
     pub(super) fn is_header(body: &[u8]) -> bool {
         [&b"Date,"[..], b"Code,"].iter().any(|start| body.starts_with(start))
     }
@@ -102,7 +102,7 @@ impl<'a> Table<'a> {
         Ok(Table { names, start: end + 1, rows: &body[end + 1..] })
     }
 
-    /// Reads every row into a page; a row that gives nothing is a hole.
+    /// Reads every row into a page; a row without a record is a hole.
     pub(super) fn each(
         &self,
         parsed: &mut Parsed,
@@ -139,21 +139,21 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Until 2019 at least a file ended with the number of its bytes, without a line feed.
+/// Until at least 2019, files ended with their length in bytes, without a line feed.
 fn is_byte_count(line: &[u8], offset: usize) -> bool {
-    // Digits alone: most rows are none after the fourth of their bytes.
+    // Only digits: most rows fail this test within five bytes.
     let is_number = line.trim_ascii_end().iter().all(u8::is_ascii_digit);
     is_number && std::str::from_utf8(line).is_ok_and(|line| line.trim_end().parse() == Ok(offset))
 }
 
 impl Line<'_> {
-    /// The cell of that name, if there is something in it.
+    /// The cell of that name, if it has a value.
     #[inline]
     fn cell(&self, name: &str) -> Option<&str> {
         let tag = tag(name);
         let place = self.names.iter().position(|(own_tag, own)| *own_tag == tag && *own == name)?;
         self.cells.get(place).map(|cell| trimmed(cell)).filter(|cell| match cell.as_bytes().first() {
-            // Most are numbers and dates.
+            // Most cells are numbers and dates.
             Some(b'1'..=b'9') => true,
             Some(_) => !NOTHING.contains(cell),
             None => false,
@@ -175,13 +175,13 @@ impl Line<'_> {
 }
 
 impl Row<'_> {
-    /// A text; None where there is nothing.
+    /// A text; None for a missing value.
     #[inline]
     pub(super) fn text(&self, name: &str) -> Result<Option<Text>, Fault> {
         Ok(self.borrowed(name)?.map(Text::from))
     }
 
-    /// A text as it stands in the row, where that is possible.
+    /// As [`Row::text`], borrowed where possible.
     #[inline]
     pub(super) fn borrowed(&self, name: &str) -> Result<Option<Cow<'_, str>>, Fault> {
         match self {
@@ -190,7 +190,7 @@ impl Row<'_> {
         }
     }
 
-    /// A finite number; None where there is nothing.
+    /// A finite number; None for a missing value.
     #[inline]
     pub(super) fn number(&self, name: &str) -> Result<Option<f64>, Fault> {
         match self {
@@ -199,7 +199,7 @@ impl Row<'_> {
         }
     }
 
-    /// A decimal; None where there is nothing.
+    /// A decimal; None for a missing value.
     #[inline]
     pub(super) fn decimal(&self, name: &str) -> Result<Option<Decimal>, Fault> {
         match self {
@@ -208,7 +208,7 @@ impl Row<'_> {
         }
     }
 
-    /// A date; None where there is nothing.
+    /// A date; None for a missing value.
     #[inline]
     pub(super) fn date(&self, name: &str) -> Result<Option<NaiveDate>, Fault> {
         match self {
@@ -219,15 +219,15 @@ impl Row<'_> {
         }
     }
 
-    /// A date that must be there.
+    /// A required date.
     pub(super) fn needed_date(&self, name: &str) -> Result<NaiveDate, Fault> {
         self.date(name)?.ok_or_else(|| absent(name))
     }
 
-    /// The symbol of a row that says its own: code and exchange; else the one that was asked for.
+    /// The symbol of a row: its code and exchange; else the requested symbol.
     pub(super) fn symbol(&self, item: &str) -> Result<Text, Fault> {
         let Some(code) = self.borrowed("code")? else {
-            // An exchange was asked for: without a code nobody knows whose row it is.
+            // The request was for an exchange: without a code the row has no symbol.
             return if item.contains('.') { Ok(item.into()) } else { Err(absent("code")) };
         };
         let exchange = match self.borrowed("exchange_short_name")? {

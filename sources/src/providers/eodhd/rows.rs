@@ -1,4 +1,4 @@
-//! All rows of a body, in whichever form they came.
+//! All rows of a body, from JSON or CSV.
 
 use contract::Record;
 
@@ -10,7 +10,7 @@ use crate::parse::raw::Raw;
 use crate::parse::value::Object;
 use crate::response::{PageError, Parsed};
 
-/// Reads every row of a body; a row that gives nothing is a hole.
+/// Reads every row of a body; a row without a record is a hole.
 pub(super) fn each(
     body: &[u8],
     read: impl FnMut(&Row<'_>) -> Result<Option<Record>, Fault>,
@@ -18,7 +18,7 @@ pub(super) fn each(
     each_of(answer(body)?, body, read)
 }
 
-/// Reads every row of a body of which it is known what it is.
+/// As [`each`], for a body that was already recognised.
 pub(super) fn each_of(
     answer: Answer<'_>,
     body: &[u8],
@@ -43,7 +43,7 @@ pub(super) fn each_of(
     Ok(parsed)
 }
 
-/// The rows of a list that is written as `{"0": .., "1": ..}`.
+/// The rows of a list written as `{"0": .., "1": ..}`.
 fn numbered<'a>(object: &Object<'a>) -> Option<Vec<Raw<'a>>> {
     let is_number = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
     object.iter().map(|(name, raw)| is_number(name).then_some(raw)).collect()

@@ -8,7 +8,7 @@ use crate::parse::raw::Raw;
 use crate::parse::value::Object;
 use crate::response::{PageError, Request};
 
-/// Sections by which a whole answer is known.
+/// Sections that identify a complete response.
 const SECTIONS: &[&str] = &[
     "General",
     "Highlights",
@@ -27,23 +27,23 @@ const SECTIONS: &[&str] = &[
     "MutualFund_Data",
     "Components",
 ];
-/// Sections of which records are made.
+/// Sections that become records.
 const READ: &[&str] = &["General", "Financials", "AnalystRatings", "InsiderTransactions"];
-/// Sections of numbers as of now; of a number in two of them the first one counts, they are the same.
+/// Sections of current numbers. A number in two of them is the same in both; the first one counts.
 pub(super) const RATIO_SECTIONS: &[&str] = &["Highlights", "Valuation", "SharesStats", "Technicals"];
-/// Texts that stand for nothing.
+/// Texts of a missing value.
 pub(super) const NOTHING: &[&str] = &["NA", "N/A", "0000-00-00"];
 
-/// The sections of an answer; empty where there are none.
+/// The sections of a response; empty if absent.
 #[derive(Debug, Default)]
 pub(super) struct Sections<'a> {
     pub(super) general: Object<'a>,
-    /// As in [`RATIO_SECTIONS`].
+    /// In the order of [`RATIO_SECTIONS`].
     pub(super) ratios: [Object<'a>; 4],
     pub(super) financials: Object<'a>,
     pub(super) ratings: Object<'a>,
     pub(super) insiders: Insiders<'a>,
-    /// Those of which no record is made.
+    /// Sections that become no record of their own.
     pub(super) others: Vec<(&'a str, Raw<'a>)>,
     /// Number at the SEC.
     pub(super) cik: Option<Text>,
@@ -51,7 +51,7 @@ pub(super) struct Sections<'a> {
     pub(super) currency: Option<Text>,
 }
 
-/// Lines of insiders: a section, or the answer itself.
+/// Lines of insiders: a section, or the whole response.
 #[derive(Debug, Default)]
 pub(super) enum Insiders<'a> {
     #[default]
@@ -61,7 +61,7 @@ pub(super) enum Insiders<'a> {
 }
 
 impl<'a> Sections<'a> {
-    /// Takes an answer apart; None when nothing in it is known.
+    /// Finds the sections of a response; None if it has no known one.
     pub(super) fn read(root: &'a Object<'a>) -> Option<Sections<'a>> {
         let has = |names: &[&str]| names.iter().any(|name| root.raw(name).is_some());
         if has(SECTIONS) {
@@ -93,7 +93,7 @@ impl<'a> Sections<'a> {
 
     fn of_whole(root: &'a Object<'a>) -> Sections<'a> {
         let ratios: [Object<'a>; 4] = std::array::from_fn(|place| root.object(RATIO_SECTIONS[place]));
-        // Without a quarter no ratio can be made of them, and they are kept as they are.
+        // Without a quarter they cannot become a ratio, and are kept as sent.
         let is_ratio = !matches!(ratios[0].date("MostRecentQuarter"), Ok(None));
         let is_other = |name: &str| !(READ.contains(&name) || is_ratio && RATIO_SECTIONS.contains(&name));
         Sections {
@@ -106,7 +106,7 @@ impl<'a> Sections<'a> {
         }
     }
 
-    /// Records of one company under the symbol of another would be worse than none.
+    /// Refuses the response of another symbol: records under a wrong symbol would be worse than none.
     pub(super) fn check_symbol(&self, request: &Request<'_>) -> Result<(), PageError> {
         let asked = request.item.rsplit_once('.').map_or(request.item, |(code, _)| code);
         match self.general.text("Code").ok().flatten() {

@@ -20,9 +20,9 @@ use crate::time::end_of_day;
 /// Sections of `Financials` and their statements.
 const STATEMENTS: &[(&str, &str)] =
     &[("Income_Statement", "income"), ("Balance_Sheet", "balance_sheet"), ("Cash_Flow", "cash_flow")];
-/// Parts of a section and their periods: the provider does not number its quarters.
+/// Parts of a section and their periods; the provider does not number quarters.
 const PERIODS: &[(&str, &str)] = &[("yearly", "FY"), ("quarterly", "Q")];
-/// What a statement has besides amounts.
+/// Members of a statement that are not amounts.
 const NO_AMOUNTS: &[&str] = &["date", "filing_date", "currency_symbol"];
 
 /// Reads every statement of every period.
@@ -42,7 +42,7 @@ pub(super) fn add_statements(page: &mut Page<'_>, sections: &Sections<'_>) -> Re
     Ok(())
 }
 
-/// What all statements of one part have.
+/// The fields that all statements of one part share.
 struct Kind {
     statement: &'static str,
     period: &'static str,
@@ -50,7 +50,7 @@ struct Kind {
 }
 
 impl Kind {
-    /// The statement of an entry; None when it has no amount.
+    /// The statement of an entry; None if it has no amount.
     fn statement(
         &self,
         request: &Request<'_>,
@@ -66,7 +66,7 @@ impl Kind {
             None => key.parse().map_err(|_| absent("date"))?,
         };
         let filed_on = row.date("filing_date")?;
-        // The hour is not said: it was public at the end of that day, where it is listed, at the latest.
+        // The hour is unknown: it was public at the latest at the end of that day at its exchange.
         let known_at = filed_on.and_then(|date| end_of_day(date, zone::of_symbol(request.item)));
         let statement = FinancialStatement {
             source: NAME,
@@ -75,7 +75,7 @@ impl Kind {
             period: self.period.into(),
             period_end,
             fiscal_year: None,
-            // That of the reports may be another than that of the quotes.
+            // Reports and quotes may be in different currencies.
             currency: row.text("currency_symbol")?.or_else(|| self.currency.clone()),
             cik: sections.cik.clone(),
             filed_on,
@@ -102,7 +102,7 @@ impl Kind {
     }
 }
 
-/// Reads the ratios as of now; None when it is not said of which quarter they are.
+/// Reads the current ratios; None if their quarter is missing.
 pub(super) fn ratio(request: &Request<'_>, sections: &Sections<'_>) -> Result<Option<FinancialRatio>, Fault> {
     let [highlights, valuation, ..] = &sections.ratios;
     let Some(period_end) = highlights.date("MostRecentQuarter")? else { return Ok(None) };
@@ -129,7 +129,7 @@ pub(super) fn ratio(request: &Request<'_>, sections: &Sections<'_>) -> Result<Op
     }))
 }
 
-/// Appends a number; whole ones, as most are, several times as fast as any.
+/// Appends a number; most are whole, which are appended several times as fast.
 fn put_number(number: Decimal, out: &mut String) {
     let written = match i64::try_from(number.mantissa()) {
         Ok(whole) if number.scale() == 0 => write!(out, "{whole}"),
@@ -138,7 +138,7 @@ fn put_number(number: Decimal, out: &mut String) {
     written.expect("writing to a string cannot fail");
 }
 
-/// All numbers of some objects as one; None when there are none.
+/// The numbers of several objects as one object; None if there are none.
 fn metrics<'a>(objects: impl IntoIterator<Item = &'a Object<'a>>) -> Option<String> {
     let mut out = String::from("{");
     let mut seen: HashSet<&str, Hashing> = HashSet::default();

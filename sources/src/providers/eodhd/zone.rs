@@ -1,4 +1,4 @@
-//! Where an exchange is.
+//! The time zones of exchanges.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::{Africa, America, Asia, Atlantic, Australia, Europe, Tz};
@@ -8,8 +8,8 @@ use crate::time::Calendar;
 
 /// Time zones by the codes of exchanges, as EODHD lists them.
 ///
-/// What is not in it has no zone of its own: currencies (`FOREX`), crypto (`CC`), indexes of all countries (`INDX`), funds,
-/// bonds. Their days are taken as those of UTC.
+/// Codes that are not listed have no zone: currencies (`FOREX`), crypto (`CC`), indexes of all countries (`INDX`),
+/// funds, bonds. Their days count as UTC days.
 const ZONES: &[(Tz, &[&str])] = &[
     (America::New_York, &["US", "NYSE", "NASDAQ", "BATS", "AMEX", "OTCQB", "PINK", "OTCQX", "OTCMKTS", "NMFQS", "OTC"]),
     (America::Toronto, &["TO", "V", "NEO", "CN"]),
@@ -62,7 +62,7 @@ const ZONES: &[(Tz, &[&str])] = &[
     (Africa::Cairo, &["EGX"]),
 ];
 
-/// The time zone of an exchange, of a symbol's last part.
+/// The time zone of an exchange, by its code.
 pub(super) fn of_exchange(code: &str) -> Tz {
     let found = ZONES.iter().find(|(_, codes)| codes.iter().any(|known| known.eq_ignore_ascii_case(code)));
     found.map_or(Tz::UTC, |(zone, _)| *zone)

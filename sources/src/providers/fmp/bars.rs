@@ -1,7 +1,7 @@
-//! Daily bars, in each of the forms that FMP gives them.
+//! Daily bars, in each of FMP's formats.
 //!
-//! `full` has `close`, `light` has `price` alone, v3 has `close` and `adjClose`. The one that is not adjusted for
-//! splits names its prices `adjOpen` to `adjClose`: so without a `close` beside it `adjClose` is the close as it was.
+//! `full` has `close`, `light` only `price`, v3 `close` and `adjClose`. The format without adjustment for splits names
+//! its prices `adjOpen` to `adjClose`; so without a `close`, `adjClose` is the unadjusted close.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use contract::Text;
@@ -18,7 +18,7 @@ use crate::parse::value::Object;
 use crate::response::{PageError, Parsed, Request};
 use crate::time::Calendar;
 
-/// What v3 sends: the bars of one symbol.
+/// The body of v3: the bars of one symbol.
 #[derive(Deserialize)]
 struct History<'a> {
     #[serde(borrow)]
@@ -46,7 +46,7 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
     Ok(page.parsed)
 }
 
-/// The rows of v3's form; None when the body has another.
+/// The rows of a v3 body; None for another format.
 fn history<'a>(request: &Request<'_>, body: &'a [u8]) -> Result<Option<Vec<Raw<'a>>>, PageError> {
     let body = without_bom(body).trim_ascii_start();
     if body.first() != Some(&b'{') {
@@ -67,7 +67,7 @@ const ADJUSTED: Names = (["open", "high", "low", "close"], Some("adjClose"));
 const LIGHT: Names = (["open", "high", "low", "price"], None);
 const UNADJUSTED: Names = (["adjOpen", "adjHigh", "adjLow", "adjClose"], None);
 
-/// The bar of a row; None when it has no price at all.
+/// The bar of a row; None if it has no price.
 fn bar(
     request: &Request<'_>,
     row: &Object<'_>,
@@ -92,7 +92,7 @@ fn bar(
     said.bar(request, calendar)
 }
 
-/// What a row says, whatever its form.
+/// The values of a row, whatever its format.
 pub(super) struct Said {
     pub(super) symbol: Text,
     pub(super) trading_date: NaiveDate,
@@ -109,7 +109,7 @@ impl Said {
         self.bar_from(request, ts_start)
     }
 
-    /// The bar that starts then; None when there is no price at all.
+    /// The bar with that start; None if it has no price.
     pub(super) fn bar_from(self, request: &Request<'_>, ts_start: DateTime<Utc>) -> Result<Option<OhlcvBar>, Fault> {
         let [open, high, low, close] = self.prices;
         let Some(close) = close else {

@@ -1,7 +1,7 @@
-//! The bars of one day of all symbols, as CSV.
+//! The bars of all symbols on one day, as CSV.
 //!
-//! The columns are told by the header: FMP writes the low before the high. Prices are those of many exchanges; FMP's
-//! days are taken as New York's all the same.
+//! The header names the columns: FMP writes the low before the high. The symbols are of many exchanges, but their days
+//! count as days of New York.
 
 use chrono::{DateTime, NaiveDate, Utc};
 
@@ -14,10 +14,9 @@ use crate::parse::value::{finite, year_month_day};
 use crate::response::{PageError, Parsed, Request};
 use crate::time::Calendar;
 
-/// Most columns of a line: twice those that there are.
+/// Most columns of a line: twice the current number.
 const MAX_COLUMNS: usize = 16;
-/// Bytes of the shortest lines that come in numbers: an estimate, so that the records need not be moved while they
-/// grow.
+/// Bytes of a short line: an estimate, to reserve room for the records.
 const LINE_BYTES: usize = 48;
 
 pub(super) fn path(item: &str, _offset: u64) -> Result<String, PageError> {
@@ -55,7 +54,7 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
     Ok(page.parsed)
 }
 
-/// Where the columns are.
+/// Indexes of the columns.
 struct Layout {
     count: usize,
     symbol: usize,
@@ -65,7 +64,7 @@ struct Layout {
     volume: Option<usize>,
 }
 
-/// The layout that the first line names, and the rest; None for a list without rows, as FMP says that there is nothing.
+/// The layout by the first line, and the other lines; None for `[]`, which FMP sends when there is nothing.
 fn header(body: &[u8]) -> Result<Option<(Layout, &[u8])>, PageError> {
     if body.trim_ascii_start().first().is_none_or(|byte| b"<{".contains(byte)) {
         return Err(no_list(body.trim_ascii()));
@@ -87,7 +86,7 @@ fn header(body: &[u8]) -> Result<Option<(Layout, &[u8])>, PageError> {
     Ok(Some((layout, &body[end + 1..])))
 }
 
-/// An error in plain text, or a file that is none.
+/// The error of a body that is not such a file.
 fn no_header(body: &[u8]) -> PageError {
     match no_list(body.trim_ascii()) {
         PageError::Retry(_) => {
@@ -120,13 +119,13 @@ fn said<'a>(layout: &Layout, line: &[u8], text: Option<&'a str>, day: &mut Day<'
         *price = number_at(at)?;
     }
     let volume = number_at(layout.volume)?;
-    // `eod_prices` has no adjusted close of the same bar.
+    // `eod_prices` has no adjusted close for the same bar.
     Ok((symbol, Said { symbol: symbol.into(), trading_date: day.date, prices, adjusted_close: None, volume }))
 }
 
-/// Splits a line at its commas, and takes the quotes off; None when there are too many columns or a quote is left open.
+/// Splits a line at its commas and removes quotes; None if there are too many columns or a quote is left open.
 ///
-/// Nothing in the file holds a quote within quotes.
+/// No value of the file holds a quote.
 fn split<'a>(mut line: &'a str, columns: &mut [&'a str; MAX_COLUMNS]) -> Option<usize> {
     for (at, column) in columns.iter_mut().enumerate() {
         let rest;
@@ -135,7 +134,7 @@ fn split<'a>(mut line: &'a str, columns: &mut [&'a str; MAX_COLUMNS]) -> Option<
                 let (column, rest) = quoted.split_at(quoted.bytes().position(|byte| byte == b'"')?);
                 (column, &rest[1..])
             }
-            // Columns are short: faster than to search as if they were long.
+            // Byte by byte: columns are too short for `memchr` to pay off.
             None => line.split_at(line.bytes().position(|byte| byte == b',').unwrap_or(line.len())),
         };
         if rest.is_empty() {
@@ -154,7 +153,7 @@ fn number(text: &str) -> Result<Option<f64>, Fault> {
     }
 }
 
-/// A date and its start, kept from line to line: almost all lines have the same.
+/// The last date and its start: almost all lines have the same.
 struct Day<'a> {
     text: &'a str,
     date: NaiveDate,

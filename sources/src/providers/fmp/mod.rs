@@ -1,17 +1,17 @@
 //! Financial Modeling Prep: statements, ratios, prices and profiles of companies.
 //!
-//! - Asked at `/stable/`; answers in the spellings of the older v3 are read as well, as what was recorded of it is
-//!   worth reading again.
-//! - History is restated in place, with the same filing date: the later receipt of a record wins.
-//! - Statements and ratios are those of the newest five periods: to ask for more is an error with a free key.
-//! - A 0 may mean that nothing is known. `"Infinity"` is left out of the metrics.
-//! - `acceptedDate` is on the clocks of New York. Before some 2008 it and the filing date are the last day of the
-//!   period, which is false: both are then null.
-//! - Some rows come twice. Of two of the same period that differ the last filed is kept, the other is a dead letter.
-//! - The adjusted closes of a bulk are left out: the same bars of `eod_prices` have none, and whichever came later would
-//!   take away what the other says.
-//! - A bulk has its low before its high, and symbols of many exchanges, whose days are taken as New York's.
-//! - Errors come with any status, 200 too. A refusal of the plan skips the item, as others may be included.
+//! - Requests go to `/stable/`. Responses of the older v3 are read as well, so that recorded ones can be replayed.
+//! - FMP restates history in place, with the same filing date; the record received later wins.
+//! - Statements and ratios cover the newest five periods: with a free key a request for more is an error.
+//! - A 0 may stand for an unknown value. `"Infinity"` is left out of the metrics.
+//! - `acceptedDate` is New York time. Before about 2008 it and the filing date are the last day of the period, which is
+//!   false; both are then null.
+//! - Some rows are duplicates. Of two different rows for a period, the one filed last is kept; the other becomes a dead
+//!   letter.
+//! - The adjusted closes of a bulk file are left out: the same bars from `eod_prices` have none, and the two would
+//!   overwrite each other.
+//! - A bulk file has the low before the high, and symbols of many exchanges, whose days count as days of New York.
+//! - Errors come with any status, even 200. When the plan excludes an item, it is skipped, as others may be included.
 
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
@@ -38,7 +38,7 @@ mod profile;
 mod ratios;
 mod statements;
 
-/// Financial Modeling Prep.
+/// The source.
 pub const SOURCE: Source = Source {
     name: "fmp",
     doc: "Financial Modeling Prep: statements, ratios, prices and profiles of companies",
@@ -104,12 +104,12 @@ pub const SOURCE: Source = Source {
     ],
 };
 
-/// Its name, in records.
+/// The source's name, in records.
 const NAME: Text = Text::literal(SOURCE.name);
 
 const RECEIPT: &str = "the time of receipt: FMP does not say when it changed a value";
 const PERIOD_ITEM: &str = "symbol, e.g. `AAPL`; its quarters: `AAPL@quarter`";
-/// What a company says of itself, and what follows from it.
+/// Reports of companies, and ratios computed from them.
 const REFERENCE: Schedule = Schedule { sla: days(7), ..Schedule::once_a_day(Kind::Reference) };
 /// All endpoints are at the source's address.
 const HOME: Option<Base> = None;
@@ -160,7 +160,7 @@ const fn ratio_set(name: &'static str, doc: &'static str, path: PathOf, parse: P
 
 /// Time zone of the exchanges and of the SEC.
 const ZONE: Tz = America::New_York;
-/// Where a symbol trades, as far as it tells; at any hour otherwise.
+/// The market of a symbol, as far as its name tells; otherwise always open.
 fn market(item: &str) -> Market {
     match item.rsplit_once('.') {
         None => Market::NewYork,
@@ -170,17 +170,17 @@ fn market(item: &str) -> Market {
     }
 }
 
-/// Asks for some days alone.
+/// Requests a range of dates.
 fn dates(_item: &str, range: Option<Range>) -> String {
     range.map_or(String::new(), |range| format!("&from={}&to={}", range.first, range.last))
 }
 
-/// Longest symbol that a record's `symbol` can hold.
+/// Longest symbol that the field `symbol` can hold.
 const MAX_SYMBOL_BYTES: usize = 40;
-/// What stands behind `@` in an item that asks for quarters.
+/// Suffix, after `@`, of an item that requests quarters.
 const QUARTER: &str = "quarter";
 
-/// FMP's own limit of five periods is left as it is: to ask for more is an error with a free key.
+/// FMP's default limit of five periods is kept: with a free key a request for more is an error.
 fn by_period(endpoint: &str, item: &str) -> Result<String, PageError> {
     let (name, period) = match item.split_once('@') {
         None => (item, "annual"),
@@ -190,7 +190,7 @@ fn by_period(endpoint: &str, item: &str) -> Result<String, PageError> {
     Ok(format!("/stable/{endpoint}?symbol={}&period={period}", symbol(name)?))
 }
 
-/// The symbol as a value in a query string, if it can be one.
+/// A valid symbol as a value of a query string.
 fn symbol(item: &str) -> Result<String, PageError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".^=_-&".contains(&byte);
     let is_symbol = item.bytes().any(|byte| byte.is_ascii_alphanumeric()) && item.bytes().all(allowed);
@@ -210,7 +210,7 @@ fn rows(body: &[u8]) -> Result<Vec<Raw<'_>>, PageError> {
     rows.map(|Bounded(rows)| rows).map_err(|error| not_json(body, &error))
 }
 
-/// Why a response is not a list: FMP's errors are objects with an `Error Message`, or plain text.
+/// The error of a response that is not a list: an object with an `Error Message`, or plain text.
 fn no_list(body: &[u8]) -> PageError {
     if body.is_empty() {
         return PageError::Retry("the body is empty".to_owned());
@@ -232,12 +232,12 @@ fn no_list(body: &[u8]) -> PageError {
 }
 
 fn not_json(body: &[u8], error: &serde_json::Error) -> PageError {
-    // The error may quote the body at any length.
+    // The error may quote any length of the body.
     let error = excerpt(error.to_string().as_bytes());
     PageError::Retry(format!("not the JSON that FMP sends: {error}: `{}`", excerpt(body)))
 }
 
-/// The status says little (a refusal comes with 200, 402 or 403), so the words decide.
+/// The status tells little (a refusal comes with 200, 402 or 403), so the words decide.
 fn provider_error(words: &[u8]) -> PageError {
     let words = excerpt(words);
     let text = format!("the provider says `{words}`");
@@ -246,7 +246,7 @@ fn provider_error(words: &[u8]) -> PageError {
     if says(&["limit reach", "too many requests"]) {
         PageError::Retry(text)
     } else if says(&["special endpoint", "exclusive endpoint", "legacy endpoint", "premium"]) {
-        // A plan is told apart by endpoint and by symbol: the next item may be had.
+        // A plan excludes endpoints or symbols: the next item may be included.
         PageError::Skip(text)
     } else if says(&["invalid api key"]) {
         PageError::Halt(text)
@@ -255,12 +255,12 @@ fn provider_error(words: &[u8]) -> PageError {
     }
 }
 
-/// The name among these that a row has: v3 and stable spell some differently.
+/// The name that a row uses, of several spellings: v3 and stable differ in some.
 fn spelled<'n>(row: &Object<'_>, names: &[&'n str]) -> &'n str {
     names.iter().copied().find(|name| row.raw(name).is_some()).unwrap_or(names[0])
 }
 
-/// The row's symbol in FMP's spelling, which must be the item's; where rows have none, the item's.
+/// The symbol of a row in FMP's spelling, which must match the item; the item's if the row has none.
 fn own_symbol(request: &Request<'_>, row: &Object<'_>) -> Result<Text, Fault> {
     let asked = request.item.split('@').next().unwrap_or_default();
     match row.text("symbol")? {
@@ -270,7 +270,7 @@ fn own_symbol(request: &Request<'_>, row: &Object<'_>) -> Result<Text, Fault> {
     }
 }
 
-/// What the rows of a company's period say of it.
+/// The period of a row.
 struct Period {
     symbol: Text,
     period: Text,
@@ -294,12 +294,12 @@ fn period(request: &Request<'_>, row: &Object<'_>) -> Result<Period, Fault> {
 
 const FISCAL_YEAR: &[&str] = &["fiscalYear", "calendarYear"];
 
-/// Every number of a row under its own name, as JSON: what is text, null or `"Infinity"` is left out.
+/// All numbers of a row as JSON under their own names, without texts, nulls and `"Infinity"`.
 fn metrics(row: &Object<'_>) -> Result<String, Fault> {
     let is_number = |value: Raw<'_>| matches!(value.get().as_bytes().first(), Some(b'-' | b'0'..=b'9'));
     let is_metric = |name: &str, value: Raw<'_>| is_number(value) && !FISCAL_YEAR.contains(&name) && name != "cik";
     for (name, value) in row.iter().filter(|(name, value)| is_metric(name, *value)) {
-        // JSON has numbers that no database stores.
+        // JSON allows numbers that no database stores.
         if finite(value.get()).is_none() {
             let reason =
                 format!("`{}` `{}` is out of bounds", excerpt(name.as_bytes()), excerpt(value.get().as_bytes()));
@@ -309,13 +309,13 @@ fn metrics(row: &Object<'_>) -> Result<String, Fault> {
     Ok(row.json(is_metric).unwrap_or_else(|| "{}".to_owned()))
 }
 
-/// A page in the making: one record for each key.
+/// A page while its rows are read, with one record for each key.
 ///
-/// FMP sends some rows twice. Of two that differ the one of the higher rank is kept, else the first, which is the
-/// newest.
+/// FMP sends some rows twice. Of two different ones, the one of higher rank is kept; of equal rank the first, which is
+/// the newest.
 struct Page<'a, K, R> {
     parsed: Parsed,
-    /// For each key the place of its record, its rank and its row.
+    /// For each key: the index of its record, its rank and its row.
     kept: Known<K, (usize, R, &'a [u8])>,
 }
 

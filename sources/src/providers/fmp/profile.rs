@@ -1,4 +1,4 @@
-//! What a company is.
+//! Profiles of companies.
 
 use contract::records::Company;
 
@@ -9,7 +9,7 @@ use crate::parse::raw::Raw;
 use crate::parse::value::Object;
 use crate::response::{PageError, Parsed, Request};
 
-/// What has a column of its own, under each of its names.
+/// Members with a field of their own, under each of their names.
 const KNOWN: &[&str] = &[
     "symbol",
     "companyName",
@@ -29,7 +29,7 @@ const KNOWN: &[&str] = &[
     "marketCap",
     "mktCap",
 ];
-/// What an instrument is when it is no share: the name of a flag, and of the kind.
+/// Kinds of instruments that are not shares: the name of the flag, and of the kind.
 const KINDS: &[(&str, &str)] = &[("isEtf", "ETF"), ("isFund", "fund"), ("isAdr", "ADR")];
 
 pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
@@ -59,7 +59,7 @@ fn company(request: &Request<'_>, row: &Object<'_>) -> Result<Company, Fault> {
         cusip: row.text("cusip")?,
         lei: None,
         kind: kind.map(|(_, kind)| (*kind).into()),
-        // v3 has the long name in `exchange`.
+        // In v3 `exchange` holds the long name.
         exchange: row.text(spelled(row, &["exchangeShortName", "exchange"]))?,
         currency: row.text("currency")?,
         country: row.text("country")?,

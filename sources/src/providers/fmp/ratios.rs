@@ -11,7 +11,7 @@ use crate::response::{PageError, Parsed, Request};
 
 pub(super) fn parse(request: &Request<'_>, body: &[u8], ratio_set: &str) -> Result<Parsed, PageError> {
     let rows = rows(body)?;
-    // Nothing says which of two rows is the later one.
+    // Nothing tells which of two rows is the later one.
     let mut page: Page<'_, (Text, NaiveDate), ()> = Page::with_capacity(rows.len());
     for row in rows {
         let text = row.get().as_bytes();

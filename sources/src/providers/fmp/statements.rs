@@ -14,7 +14,7 @@ use crate::time::end_of_day;
 /// Digits of a filer's number at the SEC.
 const CIK_DIGITS: usize = 10;
 
-/// When a statement was filed: of two of the same period the last filed counts.
+/// When a statement was filed: of two for the same period the one filed last counts.
 type Filed = (Option<DateTime<Utc>>, Option<NaiveDate>);
 
 pub(super) fn parse(request: &Request<'_>, body: &[u8], statement: &str) -> Result<Parsed, PageError> {
@@ -36,7 +36,7 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8], statement: &str) -> Resu
 fn read(request: &Request<'_>, row: &Object<'_>, statement: &str) -> Result<FinancialStatement, Fault> {
     let period_end = row.needed_date("date")?;
     let said = period(request, row)?;
-    // Before some 2008 FMP says that everything was filed on the last day of its period, which nobody can do.
+    // Before about 2008, FMP gives the last day of the period as the filing date, which is impossible.
     let filed_on = row.date(spelled(row, &["filingDate", "fillingDate"]))?.filter(|date| *date != period_end);
     let accepted_at = accepted_at(row, period_end)?;
     let known_at = accepted_at.or_else(|| end_of_day(filed_on?, ZONE)).unwrap_or(request.received_at);
@@ -69,8 +69,7 @@ fn read(request: &Request<'_>, row: &Object<'_>, statement: &str) -> Result<Fina
     })
 }
 
-/// When the SEC accepted the filing, on the clocks of New York; None where that is the false day of the old rows, or a
-/// day without a time.
+/// When the SEC accepted the filing, in New York time; None for the false date of old rows, or a date without a time.
 fn accepted_at(row: &Object<'_>, period_end: NaiveDate) -> Result<Option<DateTime<Utc>>, Fault> {
     let day = row.date("acceptedDate")?.filter(|day| *day != period_end);
     let has_time = row.text("acceptedDate")?.is_some_and(|text| text.len() > "2024-12-31".len());
@@ -83,7 +82,7 @@ fn accepted_at(row: &Object<'_>, period_end: NaiveDate) -> Result<Option<DateTim
     Ok(Some(time.to_utc()))
 }
 
-/// The filer's number with all of its digits.
+/// The filer's number with leading zeros.
 pub(super) fn cik(row: &Object<'_>) -> Result<Option<Text>, Fault> {
     let Some(text) = row.text("cik")? else { return Ok(None) };
     if text.len() > CIK_DIGITS || !text.bytes().all(|byte| byte.is_ascii_digit()) {

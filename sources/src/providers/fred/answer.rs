@@ -1,11 +1,11 @@
-//! What FRED answers, whichever endpoint is asked, in both of its forms: JSON and XML.
+//! A response of any endpoint of FRED, in JSON or XML.
 
 use super::body::{Body, Members, Row};
 use super::{json, xml};
 use crate::parse::body::{excerpt, is_markup, without_bom};
 use crate::response::{PageError, Parsed, Request};
 
-/// An answer that is not an error.
+/// A response that is not an error.
 #[derive(Debug)]
 pub(super) struct Answer<'a> {
     members: Members<'a>,
@@ -13,12 +13,12 @@ pub(super) struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// Reads a body whose rows are in the list of that name.
+    /// Reads a body whose rows are in the list `list`.
     pub(super) fn read(body: &'a [u8], list: &'static str) -> Result<Answer<'a>, PageError> {
         let not_text = |_| PageError::Retry(format!("the response is not UTF-8: `{}`", excerpt(body)));
         let text = std::str::from_utf8(without_bom(body)).map_err(not_text)?;
         let read = if is_markup(body) { xml::read(text, list) } else { json::read(text, list) };
-        // The reason may quote the body at any length.
+        // The reason may quote any length of the body.
         let not_read = |reason: String| {
             let reason = excerpt(reason.as_bytes());
             PageError::Retry(format!("not what FRED sends: {reason}: `{}`", excerpt(body)))
@@ -34,13 +34,14 @@ impl<'a> Answer<'a> {
         Ok(answer)
     }
 
-    /// What it says under that name, beside its rows.
+    /// The text of a member.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         let found = self.members.iter().rev().find(|(own, _)| own == name);
         found.map(|(_, text)| text.as_ref())
     }
 
-    /// Refuses an answer to another question: FRED lets a parameter that it does not know be, and says what it took.
+    /// Refuses the response to another request: FRED silently ignores unknown parameters, but reports those that it
+    /// used.
     pub(super) fn check(&self, name: &str, allowed: &[&str]) -> Result<(), PageError> {
         match self.text(name) {
             Some(text) if !allowed.contains(&text) => Err(PageError::Skip(format!(
@@ -57,7 +58,7 @@ impl<'a> Answer<'a> {
         self.text("offset").and_then(|text| text.parse().ok()).unwrap_or(request.offset)
     }
 
-    /// The page to be filled, with room for a record of every row.
+    /// An empty page with the offset of the next one, and room for a record of each row.
     pub(super) fn page(&self, request: &Request<'_>) -> Parsed {
         let end = self.offset(request).saturating_add(self.rows.len() as u64);
         let count: Option<u64> = self.text("count").and_then(|text| text.parse().ok());
@@ -67,7 +68,7 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// A bad key is told apart from a bad series only by the words: FRED answers 400 to both.
+/// Only the words distinguish an invalid key from an unknown series: FRED responds to both with 400.
 fn provider_error(code: Option<i64>, message: &str) -> PageError {
     let text = match code {
         Some(code) => format!("the provider says `{}` (error {code})", excerpt(message.as_bytes())),

@@ -1,4 +1,4 @@
-//! A body as it was read, in either of FRED's forms.
+//! A body, in either of FRED's formats.
 
 use std::borrow::Cow;
 
@@ -7,15 +7,15 @@ use crate::parse::raw::{Raw, Written};
 /// Most members beside the rows: FRED sends 13.
 pub(super) const MAX_MEMBERS: usize = 64;
 
-/// Names and texts beside the rows; a number is its own text.
+/// Names and texts beside the rows; a number counts as its text.
 pub(super) type Members<'a> = Vec<(String, Cow<'a, str>)>;
 
-/// A row of an answer, in whichever form it came.
+/// A row, in either format.
 #[derive(Debug)]
 pub(super) enum Row<'a> {
-    /// As JSON.
+    /// JSON, as sent.
     Sent(Raw<'a>),
-    /// In another form, which was written as JSON here; boxed, as there are never both.
+    /// XML, rewritten as JSON, with its original text; boxed, to keep the enum small.
     Written(Box<(Written, &'a str)>),
 }
 
@@ -28,7 +28,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The row as it was sent.
+    /// The row as sent.
     pub(super) fn sent(&self) -> &'a str {
         match self {
             Row::Sent(raw) => raw.get(),
@@ -37,16 +37,16 @@ impl<'a> Row<'a> {
     }
 }
 
-/// A body as it was read, without a look at what it says.
+/// A body: its members and its rows, not yet checked for errors.
 #[derive(Debug, Default)]
 pub(super) struct Body<'a> {
     pub(super) members: Members<'a>,
-    /// None when there is no list of that name.
+    /// None if the body has no list of that name.
     pub(super) rows: Option<Vec<Row<'a>>>,
 }
 
 impl<'a> Body<'a> {
-    /// Keeps a member; false when there are too many.
+    /// Adds a member; returns false if there are too many.
     pub(super) fn keep(&mut self, name: String, text: Cow<'a, str>) -> bool {
         let has_room = self.members.len() < MAX_MEMBERS;
         if has_room {

@@ -9,7 +9,7 @@ use crate::parse::json::Bounded;
 use crate::parse::raw::Raw;
 use crate::parse::value::scalar;
 
-/// Reads a body whose rows are in the list of that name; the error says why it is none.
+/// Reads a body whose rows are in the list `list`; the error says what is wrong with it.
 pub(super) fn read<'a>(text: &'a str, list: &'static str) -> Result<Body<'a>, String> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = BodyWith(list).deserialize(&mut deserializer);

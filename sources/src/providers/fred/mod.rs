@@ -1,11 +1,11 @@
 //! FRED, the Federal Reserve Bank of St. Louis' collection of economic series.
 //!
-//! A page's default `realtime_start` is an artefact of FRED's cache (two requests in the same second were answered with
-//! different ones and equal data), so nothing about current values reads it: `Last-Modified` and `last_updated` say when
-//! data changed. For vintages the dates are asked for, and mean what they say.
+//! The default `realtime_start` of a page is an artefact of FRED's cache: two requests in the same second returned
+//! different ones with equal data. For current values it is therefore ignored; `Last-Modified` and `last_updated` tell
+//! when data changed. For vintages the request names the dates, and they are right.
 //!
-//! A parameter that FRED does not know is let be without a word, so an answer is held against the question: units, form
-//! and window of dates. Answers come as JSON or, when no form is asked for, as XML; both are read.
+//! FRED silently ignores unknown parameters. So each response is checked against its request: units, format and window
+//! of dates. Responses are JSON or, by default, XML; both are read.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ mod xml;
 use answer::Answer;
 use body::Row;
 
-/// FRED.
+/// The source.
 pub const SOURCE: Source = Source {
     name: "fred",
     doc: "FRED, the economic data of the Federal Reserve Bank of St. Louis",
@@ -99,12 +99,12 @@ pub const SOURCE: Source = Source {
     ],
 };
 
-/// Its name, in records.
+/// The source's name, in records.
 const NAME: Text = Text::literal(SOURCE.name);
 
-/// Most rows FRED gives at once.
+/// Most rows of a response.
 const PAGE_ROWS: u64 = 100_000;
-/// Longest series id that an observation's `series_id` can hold.
+/// Longest series id that the field `series_id` can hold.
 const MAX_ID_BYTES: usize = 64;
 
 fn observations_path(item: &str, offset: u64) -> Result<String, PageError> {
@@ -145,7 +145,7 @@ fn parse_observations(request: &Request<'_>, body: &[u8]) -> Result<Parsed, Page
     Ok(parsed)
 }
 
-/// Values in the series' own units, and in rows that we know.
+/// Checks that values are in the series' own units and rows in the requested layout.
 fn check_observations(answer: &Answer<'_>, output_types: &[&str]) -> Result<(), PageError> {
     answer.check("units", &["lin"])?;
     answer.check("output_type", output_types)
@@ -175,7 +175,7 @@ fn observation(
     })
 }
 
-/// The `value` of a row; `.` is FRED's way of saying that there is none.
+/// The `value` of a row; None for `.`, a period without a value.
 fn value_of(row: &Object<'_>) -> Result<Option<f64>, Fault> {
     let raw = row.raw("value").ok_or_else(|| absent("value"))?;
     let text = scalar(raw).unwrap_or_else(|| raw.get().into());
@@ -207,7 +207,7 @@ fn parse_series(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError>
     Ok(parsed)
 }
 
-/// Records of one series under two ids would be two series.
+/// Refuses the response of another series: its records would be under a wrong id.
 fn other_series(request: &Request<'_>, id: &str) -> PageError {
     let id = excerpt(id.as_bytes());
     PageError::Skip(format!("asked for series `{}`, the provider answered for `{id}`: write its id so", request.item))
@@ -232,9 +232,9 @@ fn series(request: &Request<'_>, said: &Object<'_>) -> Result<Series, Fault> {
     })
 }
 
-/// Reads `2024-10-30 07:54:01-05`: the offset mostly has no minutes.
+/// Reads `2024-10-30 07:54:01-05`: most offsets have no minutes.
 fn last_updated(text: &str) -> Result<DateTime<Utc>, Fault> {
-    // chrono's `%#z` takes an offset with or without minutes, with or without a colon.
+    // chrono's `%#z` accepts an offset with or without minutes, with or without a colon.
     let time = DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%#z");
     let bad = |_| {
         Fault(

@@ -1,9 +1,8 @@
-//! ALFRED: what FRED said when. A value with the dates between which it was the published one, and the dates on which
-//! values were published.
+//! ALFRED, the history of FRED: each value with the dates between which it was published, and the dates of publication.
 //!
-//! An answer is about a window of dates, and cuts the validity of its rows at both ends of it. So the window has to start
-//! where FRED does, as every row's `realtime_start` is part of its key, and a row that is valid up to the end of the
-//! window has no end: the next day may have the same value.
+//! A response covers a window of dates and truncates the validity of its rows at both ends. `realtime_start` is part of
+//! the key, so the window must start at FRED's first day. A row valid until the end of the window has no end: its value
+//! may also hold on the next day.
 
 use chrono::NaiveDate;
 use contract::Text;
@@ -19,14 +18,14 @@ use crate::parse::value::{Object, scalar, year_month_day};
 use crate::response::{PageError, Parsed, Request};
 use crate::time::midnight;
 
-/// First and last day that FRED knows.
+/// First and last day of FRED's calendar.
 const FIRST_DAY: &str = "1776-07-04";
 const LAST_DAY: NaiveDate = NaiveDate::from_ymd_opt(9999, 12, 31).expect("a date");
-/// By real-time period, as asked for, and initial releases only: the rows of both mean the same.
+/// By real-time period, as requested, or initial releases only; the rows of both mean the same.
 const OUTPUT_TYPES: &[&str] = &["1", "4"];
-/// Most rows FRED gives at once.
+/// Most rows of a response.
 const PAGE_ROWS: u64 = 100_000;
-/// Most vintage dates FRED gives at once.
+/// Most vintage dates of a response.
 const PAGE_DATES: u64 = 10_000;
 
 pub(super) fn path(item: &str, offset: u64) -> Result<String, PageError> {
@@ -60,7 +59,7 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
     Ok(parsed)
 }
 
-/// The last day of an answer's window, which must start where FRED does.
+/// The last day of a response's window, which must start at FRED's first day.
 fn window_end(answer: &Answer<'_>) -> Result<NaiveDate, PageError> {
     answer.check("realtime_start", &[FIRST_DAY])?;
     let end = answer.text("realtime_end").filter(|_| answer.text("realtime_start").is_some());
@@ -87,7 +86,7 @@ fn vintage(
         let reason = format!("{observation_date} as of {realtime_start} is in the page already");
         return Err(Fault("duplicate", reason));
     }
-    // That a value was replaced was known on the first day of the next one.
+    // The end of a value was known on the first day of the next one.
     let known_on = realtime_end.and_then(|end| end.succ_opt()).unwrap_or(realtime_start);
     Ok(ObservationVintage {
         source: NAME,
@@ -104,7 +103,7 @@ fn vintage(
 
 pub(super) fn parse_dates(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     let answer = Answer::read(body, "vintage_dates")?;
-    // A date's place among all of them is its number.
+    // A vintage's number is the index of its date among all.
     answer.check("sort_order", &["asc"])?;
     window_end(&answer)?;
     let mut parsed = answer.page(request);

@@ -1,4 +1,4 @@
-//! FRED's XML, the form that it gives when none is asked for: the names of the JSON, as attributes.
+//! FRED's XML, its default format: the members of the JSON, as attributes.
 
 use std::borrow::Cow;
 
@@ -9,10 +9,10 @@ use super::body::{Body, Row};
 use crate::parse::body::MAX_ROWS;
 use crate::parse::raw::Written;
 
-/// Reads a body whose rows are in the element of that name; the error says why it is none.
+/// Reads a body whose rows are in the element `list`; the error says what is wrong with it.
 pub(super) fn read<'a>(text: &'a str, list: &str) -> Result<Body<'a>, String> {
     let mut reader = Reader::from_str(text);
-    // `<a/>` comes as `<a></a>`: one case less.
+    // Reports `<a/>` as `<a></a>`: one case less.
     reader.config_mut().expand_empty_elements = true;
     let root = loop {
         match next(&mut reader)? {
@@ -46,7 +46,7 @@ type Attributes<'e> = Vec<(Cow<'e, str>, Cow<'e, str>)>;
 
 fn attributes<'e>(reader: &Reader<&[u8]>, element: &'e BytesStart<'_>) -> Result<Attributes<'e>, String> {
     let mut found = Vec::new();
-    // The check for a name that comes twice takes the square of the time; of two the later one counts, as in JSON.
+    // The check for duplicate names takes quadratic time; of duplicates the last one counts, as in JSON.
     for attribute in element.attributes().with_checks(false) {
         let attribute = attribute.map_err(|error| error.to_string())?;
         let name = String::from_utf8_lossy(attribute.key.into_inner());
@@ -56,7 +56,7 @@ fn attributes<'e>(reader: &Reader<&[u8]>, element: &'e BytesStart<'_>) -> Result
     Ok(found)
 }
 
-/// The elements up to the end of the root, which must be there: else more of them may have been cut off.
+/// The elements up to the end of the root. Without that end, some may have been cut off.
 fn rows<'a>(reader: &mut Reader<&'a [u8]>, text: &'a str) -> Result<Vec<Row<'a>>, String> {
     let mut rows = Vec::new();
     loop {

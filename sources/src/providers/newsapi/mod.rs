@@ -1,12 +1,12 @@
 //! NewsAPI.org: headlines and articles of many publishers.
 //!
-//! The answer holds the beginning of an article only. Articles that were taken back stay as tombstones, all under the
-//! one address of nothing.
+//! A response holds only the beginning of each article. Withdrawn articles remain as tombstones, all with the same
+//! dummy address.
 //!
-//! A query is read page by page until there are no more articles or the plan ends: a free key is refused what lies behind
-//! the first hundred, and keeps those.
+//! A query is read page by page until there are no more articles or the plan ends. A free key gets the first hundred;
+//! the refused page after them ends the item without losing them.
 //!
-//! Title and description are scored on arrival; `sentiment_scorer` has the scorer's name and version.
+//! Title and description are scored on receipt; `sentiment_scorer` holds name and version of the scorer.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::response::{PageError, Parsed, Request};
 use crate::schedule::{Frequency, Kind, Schedule, When, hours};
 use crate::source::{Auth, Endpoint, History, Quota, Range, Ranged, Source};
 
-/// NewsAPI.org.
+/// The source.
 pub const SOURCE: Source = Source {
     name: "newsapi",
     doc: "NewsAPI.org: headlines and articles of many publishers",
@@ -38,7 +38,7 @@ pub const SOURCE: Source = Source {
         doc: "free key of 32 characters from https://newsapi.org/register",
     },
     user_agent: concat!("tapedeck/", env!("CARGO_PKG_VERSION")),
-    // The limit is one of the day and not of the second.
+    // The limit is per day, not per second.
     pause: Duration::from_secs(1),
     burst: 1,
     quota: Some(Quota { calls: 100, env: "TAPEDECK_NEWSAPI_DAILY_CALLS", costs: &[] }),
@@ -70,24 +70,24 @@ pub const SOURCE: Source = Source {
     ],
 };
 
-/// Its name, in records.
+/// The source's name, in records.
 const NAME: Text = Text::literal(SOURCE.name);
 
 const PUBLISHED: &str = "when the article was published, else the time of receipt";
-/// A free key has 100 requests a day: half a dozen items, each with a page that is refused, eight times.
+/// A free key has 100 requests a day: enough for six items, each with one refused page, eight times.
 const ARTICLES: Schedule =
     Schedule { kind: Kind::News, frequency: Frequency::Intraday, every: hours(3), when: When::Always, sla: hours(12) };
-/// Most articles that NewsAPI gives at once.
+/// Most articles of a response.
 const PAGE_ARTICLES: u64 = 100;
 /// Most articles of one query, whatever the plan allows: a hundred pages.
 const MAX_ARTICLES: u64 = 10_000;
-/// Longest query that NewsAPI takes.
+/// Longest query that NewsAPI accepts.
 const MAX_QUERY_CHARACTERS: usize = 500;
-/// What headlines can be asked by.
+/// Parameters that select headlines.
 const SELECTORS: &[&str] = &["country", "category", "sources", "q"];
-/// Title of an article that was taken back; its text, too.
+/// Title and text of a withdrawn article.
 const REMOVED: &str = "[Removed]";
-/// First year of which a time is believed: 0001-01-01 is how the server writes that there is none.
+/// First plausible year of a time: the server writes 0001-01-01 for a missing one.
 const FIRST_YEAR: i32 = 1900;
 
 fn everything_path(item: &str, offset: u64) -> Result<String, PageError> {
@@ -96,7 +96,7 @@ fn everything_path(item: &str, offset: u64) -> Result<String, PageError> {
     Ok(format!("/v2/everything?q={query}&language=en&sortBy=publishedAt&pageSize={PAGE_ARTICLES}&page={page}"))
 }
 
-/// Asks for some days alone.
+/// Requests a range of dates.
 fn dates(_item: &str, range: Option<Range>) -> String {
     range.map_or(String::new(), |range| format!("&from={}&to={}", range.first, range.last))
 }
@@ -112,7 +112,7 @@ fn top_headlines_path(item: &str, offset: u64) -> Result<String, PageError> {
     Ok(format!("/v2/top-headlines?{name}={value}&pageSize={PAGE_ARTICLES}&page={page}"))
 }
 
-/// An offset counts articles, NewsAPI pages from 1 on.
+/// An offset counts articles; NewsAPI counts pages from 1 on.
 fn page(offset: u64) -> u64 {
     offset / PAGE_ARTICLES + 1
 }
@@ -152,7 +152,7 @@ fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
 }
 
 fn not_json(body: &[u8], error: &serde_json::Error) -> PageError {
-    // The error may quote the body at any length.
+    // The error may quote any length of the body.
     let error = excerpt(error.to_string().as_bytes());
     PageError::Retry(format!("not the JSON that NewsAPI sends: {error}: `{}`", excerpt(body)))
 }
@@ -173,7 +173,7 @@ fn provider_error(answer: &Object<'_>) -> Option<PageError> {
         | "parametersIncompatible"
         | "sourceDoesNotExist"
         | "sourcesTooMany" => PageError::Skip(text),
-        // `rateLimited`, `apiKeyExhausted` (both end with the day), `unexpectedError`, and what is yet to come.
+        // `rateLimited`, `apiKeyExhausted` (both end with the day), `unexpectedError`, and unknown codes.
         _ => PageError::Retry(text),
     })
 }
@@ -184,7 +184,7 @@ fn next_offset(request: &Request<'_>, articles: usize, total: Option<u64>) -> Op
     (is_more && next < MAX_ARTICLES).then_some(next)
 }
 
-/// An article; None when it was taken back.
+/// An article; None if it was withdrawn.
 fn article(request: &Request<'_>, raw: Raw<'_>, seen: &mut HashSet<Text>) -> Result<Option<NewsArticle>, Fault> {
     let row = Object::row(raw)?;
     let title = row.text("title")?;
@@ -226,7 +226,7 @@ fn article(request: &Request<'_>, raw: Raw<'_>, seen: &mut HashSet<Text>) -> Res
     Ok(Some(article))
 }
 
-/// For some weeks of 2022 the name was under `Name`.
+/// For some weeks of 2022 the member was called `Name`.
 fn publisher(source: &Object<'_>) -> Result<Option<Text>, Fault> {
     match source.text("name")? {
         Some(name) => Ok(Some(name)),

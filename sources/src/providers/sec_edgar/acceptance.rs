@@ -1,9 +1,9 @@
 //! When the SEC accepted a filing.
 //!
-//! The pages of a filer write it as `2024-11-01T06:01:36.000Z`, but the digits are those of UTC on some pages and those
-//! of New York's clocks on others. Filings are accepted from 06:00 to some minutes after 22:00 in New York, so the hours
-//! of a few tell it for all filings of a page. Where none does, a filing counts as known from the later of both times
-//! on: before that somebody could be told of what was not public yet.
+//! The pages of a filer write it as `2024-11-01T06:01:36.000Z`, but on some pages the digits are New York time, not
+//! UTC. The SEC accepts filings from 06:00 to a few minutes after 22:00 in New York, so the hours of a few filings tell
+//! the zone of a page. If they do not, a filing counts as known from the later of both times on, as before that it may
+//! not have been public.
 
 use std::ops::RangeInclusive;
 
@@ -14,19 +14,19 @@ use crate::time::Calendar;
 
 /// Hours of New York in which filings are accepted.
 const OPEN_HOURS: RangeInclusive<u32> = 6..=22;
-/// How far UTC is before New York at most.
+/// Largest difference between UTC and New York.
 const LONGEST_OFFSET: TimeDelta = TimeDelta::hours(5);
 
-/// Whose digits the times of a page are.
+/// Zone of the times of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Clock {
     Utc,
     NewYork,
-    /// Nothing tells, or the filings contradict each other.
+    /// Unknown, or the filings contradict each other.
     Unknown,
 }
 
-/// When a filing was accepted, as far as that is known, and from when on it was known.
+/// When a filing was accepted, if known, and from when on it counts as known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Acceptance {
     pub(super) accepted_at: Option<DateTime<Utc>>,
@@ -55,7 +55,7 @@ impl Clock {
         }
     }
 
-    /// What one time tells: by the other clock the filing would have come at night, or after it was received here.
+    /// The zone by one time: in the other zone the filing would have been accepted at night, or after its receipt here.
     fn told_by(time: NaiveDateTime, received_at: DateTime<Utc>, new_york: &mut NewYork) -> Clock {
         if is_day_alone(time) {
             return Clock::Unknown;
@@ -69,7 +69,7 @@ impl Clock {
         }
     }
 
-    /// When a filing of that day was accepted that has this time on a page with this clock.
+    /// The acceptance of a filing of that date with that time, on a page in that zone.
     pub(super) fn read(
         self,
         time: NaiveDateTime,
@@ -84,25 +84,25 @@ impl Clock {
         match if own == Clock::Unknown { self } else { own } {
             Clock::Utc => Acceptance::at(time.and_utc()),
             Clock::NewYork => Acceptance::at(new_york.instant(time)),
-            // New York's clocks are behind: their reading is the later one.
+            // New York is behind UTC: its reading is the later one.
             Clock::Unknown => Acceptance { accepted_at: None, known_at: new_york.instant(time) },
         }
     }
 }
 
 impl Acceptance {
-    /// At a time that is known.
+    /// At a known time.
     pub(super) fn at(instant: DateTime<Utc>) -> Acceptance {
         Acceptance { accepted_at: Some(instant), known_at: instant }
     }
 
-    /// At an unknown time of a day: at its end it was public.
+    /// At an unknown time of a date: it was public at the end of the date.
     pub(super) fn of_day(filed_on: NaiveDate, received_at: DateTime<Utc>) -> Acceptance {
         Acceptance { accepted_at: None, known_at: end_of_day(filed_on).unwrap_or(received_at) }
     }
 }
 
-/// New York's clocks, asked for one time after the other.
+/// New York time, fast for one time after the other.
 pub(super) struct NewYork(Calendar);
 
 impl NewYork {
@@ -115,19 +115,20 @@ impl NewYork {
         self.0.steady(time.date()).map_or_else(|| new_york(time), |delay| (time + delay).and_utc())
     }
 
-    /// The hour that they show.
+    /// The hour in New York.
     fn hour(&mut self, instant: DateTime<Utc>) -> u32 {
         let delay = self.0.steady(instant.date_naive());
         delay.map_or_else(|| instant.with_timezone(&ZONE).hour(), |delay| (instant - delay).hour())
     }
 }
 
-/// Old filings have a day without a time: midnight, in New York or as UTC has it.
+/// Old filings have a date without a time: midnight, in New York or in UTC.
 fn is_day_alone(time: NaiveDateTime) -> bool {
     matches!(time.hour(), 0 | 4 | 5) && time.time() == NaiveTime::from_hms_opt(time.hour(), 0, 0).unwrap_or_default()
 }
 
-/// The instant of a time on New York's clocks: of two the later one; of none, when they skip it, as before the change.
+/// The instant of a time in New York: the later one if it comes twice; if clocks skip it, by the offset before the
+/// change.
 pub(super) fn new_york(time: NaiveDateTime) -> DateTime<Utc> {
     let instant = ZONE.from_local_datetime(&time).latest().map(|instant| instant.to_utc());
     instant.unwrap_or_else(|| time.and_utc() + LONGEST_OFFSET)

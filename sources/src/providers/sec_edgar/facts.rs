@@ -1,8 +1,8 @@
-//! Facts that a company reported in XBRL: the same period comes again in every later filing, with another value when
-//! it was restated, so the filing is part of what a fact is.
+//! Facts that a company reported in XBRL. Later filings repeat a period, with another value if it was restated, so the
+//! filing is part of the key of a fact.
 //!
-//! A body has up to some ten thousand facts and nothing else of interest: it is walked through, and what is not a fact
-//! of the page is never held.
+//! A body has tens of thousands of facts. It is parsed as a stream, and nothing but the facts of the page is held in
+//! memory.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,10 +21,10 @@ use crate::parse::raw::Raw;
 use crate::parse::value::{Quoted, absent, scalar, year_month_day};
 use crate::response::{PageError, Parsed, Request};
 
-/// Most facts of one page: four times those of Apple, some 70 MB of records; what is more comes as further pages of the
+/// Most facts of one page: four times those of Apple, some 70 MB of records. Further facts are further pages of the
 /// same body.
 const PAGE_FACTS: u64 = 100_000;
-/// Bytes of a short fact: an estimate, so that the records need not be moved while they grow.
+/// Bytes of a short fact: an estimate, to reserve room for the records.
 const FACT_BYTES: usize = 160;
 
 pub(super) fn path(item: &str, _offset: u64) -> Result<String, PageError> {
@@ -52,7 +52,7 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
     Ok(page.parsed)
 }
 
-/// A page in the making, and where in the body it is.
+/// A page while the body is read, and the position in the body.
 struct Page<'p, 'de> {
     request: &'p Request<'p>,
     cik: Text,
@@ -63,11 +63,11 @@ struct Page<'p, 'de> {
     taxonomy: Text,
     concept: Text,
     unit: Text,
-    /// Numbers of what has been walked through: a fact's key without repeating its longest parts.
+    /// Numbers of the current taxonomy, concept and unit: they stand in a fact's key for its longest parts.
     lists: Known<[Text; 3], usize>,
     list: usize,
     seen: Seen<(usize, Option<NaiveDate>, NaiveDate, Cow<'de, str>)>,
-    /// Facts so far, those of other pages among them.
+    /// Number of facts so far, including those of other pages.
     facts: u64,
 }
 
@@ -152,7 +152,7 @@ impl<'p, 'de> Page<'p, 'de> {
     }
 }
 
-/// A fact as it is sent: of an instant there is no `start`.
+/// A fact as sent; a fact about an instant has no `start`.
 #[derive(Deserialize)]
 struct Row<'a> {
     #[serde(borrow)]
@@ -183,7 +183,7 @@ fn date(name: &str, text: &Quoted<'_>) -> Result<NaiveDate, Fault> {
     year_month_day(&text.0).ok_or_else(bad)
 }
 
-/// What the names of an object are.
+/// Meaning of the names of an object.
 #[derive(Clone, Copy)]
 enum Level {
     Body,
@@ -194,7 +194,7 @@ enum Level {
     Units,
 }
 
-/// Walks through an object.
+/// Reads an object.
 struct Walk<'w, 'p, 'de> {
     page: &'w mut Page<'p, 'de>,
     level: Level,
@@ -256,7 +256,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_, 'de> {
     }
 }
 
-/// Walks through the facts of a unit.
+/// Reads the facts of a unit.
 struct Facts<'w, 'p, 'de>(&'w mut Page<'p, 'de>);
 
 impl<'de> DeserializeSeed<'de> for Facts<'_, '_, 'de> {

@@ -1,16 +1,15 @@
-//! SEC EDGAR: what companies and their insiders file with the U.S. Securities and Exchange Commission.
+//! SEC EDGAR: filings of companies and their insiders with the U.S. Securities and Exchange Commission.
 //!
-//! - Whoever asks must say who they are in the user agent, or is answered a page, sometimes with the status 200.
-//! - Files that do not exist are answered in XML, outages in HTML, whatever was asked for.
-//! - Times of acceptance end with `Z`, but on some pages are those of New York's clocks, four or five hours behind UTC.
-//!   The hours of a page's filings tell which, as none is accepted at night; where they do not, `accepted_at` is null
-//!   and the later reading counts. A day without a time is over at midnight in New York.
-//! - A fact comes again in every later filing, now and then with another value; its fiscal year and period are the
-//!   filing's.
-//! - A filer has one page of the newest filings (some thousand, or a year) and older pages that are columns alone.
-//! - A company has a record for each of its tickers, from `company_tickers`, and one for itself under its number, from
-//!   `submissions`, which says more. Under one symbol the file that came last would take away what the other says.
-//! - A price of an insider's transaction may be in a footnote alone. Amendments do not name what they amend.
+//! - Clients must identify themselves in the user agent. Otherwise they get an HTML page, sometimes with status 200.
+//! - The response is XML for a missing file and HTML in an outage, whatever the requested format.
+//! - Times of acceptance end with `Z`, but on some pages they are New York time, four or five hours behind UTC. The
+//!   hours of a page's filings tell which, as none is accepted at night. If they do not, `accepted_at` is null and
+//!   `known_at` the later reading. A date without a time ends at midnight in New York.
+//! - Later filings repeat a fact, sometimes with another value; its fiscal year and period are those of the filing.
+//! - A filer has one page of the newest filings (about a thousand, or a year) and older pages of columns only.
+//! - A company has a record for each of its tickers, from `company_tickers`, and a more detailed one under its number,
+//!   from `submissions`. Under one symbol the two files would overwrite each other.
+//! - The price of an insider's transaction may be only in a footnote. Amendments do not name the amended filing.
 
 use std::time::Duration;
 
@@ -34,7 +33,7 @@ mod ownership;
 mod report;
 mod submissions;
 
-/// SEC EDGAR.
+/// The source.
 pub const SOURCE: Source = Source {
     name: "sec_edgar",
     doc: "SEC EDGAR: filings of companies and insiders in the USA, and the facts in them",
@@ -45,7 +44,7 @@ pub const SOURCE: Source = Source {
         doc: "who asks, as the SEC demands: name and mail address, e.g. `Jane Doe jane@example.com`",
     },
     user_agent: concat!("tapedeck/", env!("CARGO_PKG_VERSION")),
-    // Ten requests a second are allowed over all hosts, and who asks for more is shut out for ten minutes.
+    // Ten requests a second are allowed over all hosts; a client that exceeds them is blocked for ten minutes.
     pause: Duration::from_millis(200),
     burst: 1,
     quota: None,
@@ -92,7 +91,7 @@ pub const SOURCE: Source = Source {
             datasets: &["insider_transaction"],
             item: "CIK, accession number without dashes and file, e.g. `320193/000032019322000061/form4.xml`",
             known_at: "when the SEC accepted the filing, where the file says it (`.txt`), else the time of receipt",
-            // A filing never changes: what is filed anew has a number of its own.
+            // A filing never changes: an amendment has a number of its own.
             schedule: Schedule { sla: days(7), ..Schedule::once_a_day(Kind::Filings) },
             history: History::ALL,
             base: Some(WWW),
@@ -102,22 +101,22 @@ pub const SOURCE: Source = Source {
     ],
 };
 
-/// Its name, in records.
+/// The source's name, in records.
 const NAME: Text = Text::literal(SOURCE.name);
 
 const CONTACT_ENV: &str = "TAPEDECK_SEC_CONTACT";
-/// The site, where the files are that the API has not.
+/// The web site, which has the files that the API lacks.
 const WWW: Base = Base { url: "https://www.sec.gov", env: "TAPEDECK_SEC_EDGAR_WWW_URL" };
-/// Where the SEC's days end.
+/// Zone of the SEC's dates.
 const ZONE: Tz = America::New_York;
 /// Digits of a filer's number.
 const CIK_DIGITS: usize = ZEROS.len();
-/// What is put before fewer digits.
+/// Padding of shorter numbers.
 const ZEROS: &str = "0000000000";
-/// How far into a page its words are looked for: the title stands in the first few hundred bytes.
+/// Bytes of a page that are searched for its title, which is in the first few hundred.
 const MAX_PAGE_HEAD_BYTES: usize = 16 << 10;
 
-/// A filer's number with all of its digits.
+/// A filer's number with leading zeros.
 fn cik(text: &str) -> Option<String> {
     let digits = text.trim_start_matches('0');
     let is_number = !digits.is_empty() && digits.len() <= CIK_DIGITS && text.len() <= CIK_DIGITS;
@@ -125,7 +124,7 @@ fn cik(text: &str) -> Option<String> {
     is_number.then(|| [ZEROS.get(digits.len()..).unwrap_or_default(), digits].concat())
 }
 
-/// The item of an endpoint that is asked for a filer.
+/// The filer of an item.
 fn filer(item: &str) -> Result<String, PageError> {
     cik(item).ok_or_else(|| PageError::Skip(format!("`{}` is not a CIK, such as `320193`", excerpt(item.as_bytes()))))
 }
@@ -139,17 +138,17 @@ fn object<'a>(request: &Request<'_>, body: &'a [u8]) -> Result<Object<'a>, PageE
 }
 
 fn not_json(body: &[u8], error: &serde_json::Error) -> PageError {
-    // The error may quote the body at any length.
+    // The error may quote any length of the body.
     let error = excerpt(error.to_string().as_bytes());
     PageError::Retry(format!("not the JSON that the SEC sends: {error}: `{}`", excerpt(body)))
 }
 
-/// A page or an error in XML, where something else was asked for.
+/// The error of an HTML page or an XML error in place of the requested format.
 fn markup(request: &Request<'_>, body: &[u8]) -> PageError {
     let head = String::from_utf8_lossy(&body[..body.len().min(MAX_PAGE_HEAD_BYTES)]);
     let text = format!("the provider says `{}`", excerpt(title(&head).as_bytes()));
     let says = |words: &str| head.contains(words);
-    // The archives answer `AccessDenied` for a file that does not exist, as S3 does.
+    // The archives respond `AccessDenied` for a missing file, as S3 does.
     if says("<Code>NoSuchKey</Code>") || says("<Code>AccessDenied</Code>") {
         PageError::Skip(format!("no file of `{}`: {text}", excerpt(request.item.as_bytes())))
     } else if says("Undeclared Automated Tool") {
@@ -160,13 +159,13 @@ fn markup(request: &Request<'_>, body: &[u8]) -> PageError {
     }
 }
 
-/// The title of a page, or all of it.
+/// The title of a page, else its beginning.
 fn title(page: &str) -> &str {
     let title = page.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
     title.map_or(page, |(title, _)| title)
 }
 
-/// Refuses the answer for another filer than the one asked for.
+/// Refuses the response of another filer.
 fn check_filer(asked: &str, answered: &str) -> Result<(), PageError> {
     if cik(answered).as_deref() == Some(asked) {
         return Ok(());
@@ -174,8 +173,8 @@ fn check_filer(asked: &str, answered: &str) -> Result<(), PageError> {
     Err(PageError::Skip(format!("asked for CIK {asked}, the provider answered for `{}`", excerpt(answered.as_bytes()))))
 }
 
-/// When a filing of that day was public at the latest: reports of insiders are accepted until 22:00, which is the next day
-/// in UTC.
+/// The latest time at which a filing of that date became public: reports of insiders are accepted until 22:00, which is
+/// the next day in UTC.
 fn end_of_day(date: NaiveDate) -> Option<DateTime<Utc>> {
     time::end_of_day(date, ZONE)
 }
@@ -213,7 +212,7 @@ fn listed(request: &Request<'_>, row: &Object<'_>) -> Result<Box<Company>, Fault
     Ok(Box::new(company(request, symbol, name, cik.into())))
 }
 
-/// A company of which no more is said.
+/// A company without further fields.
 fn company(request: &Request<'_>, symbol: Text, name: Text, cik: Text) -> Company {
     Company {
         source: NAME,

@@ -1,7 +1,7 @@
-//! Reports of insiders: forms 3, 4 and 5, as XML or within the text of the whole submission.
+//! Reports of insiders: forms 3, 4 and 5, as XML or within the text of a whole submission.
 //!
-//! A line is told by its filing, its table and its number there. Filers correct nothing in place: an amendment is a
-//! filing of its own, which does not name the one it amends.
+//! The key of a line is its filing, its table and its number there. Filers correct nothing in place: an amendment is a
+//! filing of its own, which does not name the amended one.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use contract::records::InsiderTransaction;
@@ -15,15 +15,15 @@ use crate::parse::fault::Fault;
 use crate::parse::value::{absent, year_month_day};
 use crate::response::{PageError, Parsed, Request};
 
-/// The tag that a report begins with, wherever in the body.
+/// The tag that begins a report, anywhere in the body.
 const REPORT: &[u8] = b"<ownershipDocument";
-/// What stands before the date of filing in the header of a submission.
+/// Label of the filing date in the header of a submission.
 const FILED: &[u8] = b"FILED AS OF DATE:";
-/// What stands before the time of acceptance there, on the clocks of New York.
+/// Label of the time of acceptance there, in New York time.
 const ACCEPTED: &[u8] = b"<ACCEPTANCE-DATETIME>";
-/// How the documents end that are whole and no report of an insider.
+/// Last words of a complete document.
 const OTHER_ENDS: [&[u8]; 2] = [b"</SEC-DOCUMENT>", b"</edgarSubmission>"];
-/// What filers write where the issuer has no ticker.
+/// Words of filers for an issuer without a ticker.
 const NO_SYMBOL: [&str; 3] = ["NONE", "N/A", "NA"];
 
 /// A file of a filing.
@@ -45,9 +45,9 @@ impl Item<'_> {
     }
 }
 
-/// Reads `cik/accession/document`; a comma does for a slash, where the item is the name of a file.
+/// Reads `cik/accession/document`; with commas for slashes where the item is a file name.
 ///
-/// What a filing calls its document may lie in a folder `xsl..`: there it is shown as a page, above it is the XML.
+/// The document of a filing may be in a folder `xsl..`, which shows it as HTML; the XML is one folder up.
 fn item(text: &str) -> Result<Item<'_>, PageError> {
     let mut parts = text.splitn(3, ['/', ',']);
     let mut part = || parts.next().unwrap_or_default();
@@ -90,7 +90,7 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
     Ok(parsed)
 }
 
-/// Why there is no report in a body.
+/// The error of a body without a report.
 fn no_report(request: &Request<'_>, body: &[u8]) -> PageError {
     let text = body.trim_ascii_end();
     if OTHER_ENDS.iter().any(|end| text.ends_with(end)) {
@@ -106,26 +106,26 @@ fn find(body: &[u8], words: &[u8]) -> Option<usize> {
     memchr::memmem::find(body, words)
 }
 
-/// The day of filing, from the header of a submission.
+/// The filing date, from the header of a submission.
 fn filed_on(header: &[u8]) -> Option<NaiveDate> {
     let text = behind(header, FILED, 8)?;
     year_month_day(&format!("{}-{}-{}", text.get(..4)?, text.get(4..6)?, text.get(6..)?))
 }
 
-/// When the filing was accepted, from there; its day where no time is said.
+/// The time of acceptance, from there; the date if there is no time.
 fn acceptance(header: &[u8], filed_on: NaiveDate, received_at: DateTime<Utc>) -> Acceptance {
     let accepted = behind(header, ACCEPTED, 14).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     let time = accepted.and_then(|text| NaiveDateTime::parse_from_str(text, "%Y%m%d%H%M%S").ok());
     time.map_or_else(|| Acceptance::of_day(filed_on, received_at), |time| Acceptance::at(new_york(time)))
 }
 
-/// So many characters behind these words of a header.
+/// The text of that length after a label of the header.
 fn behind<'a>(header: &'a [u8], words: &[u8], length: usize) -> Option<&'a str> {
     let text = header[find(header, words)? + words.len()..].trim_ascii_start();
     std::str::from_utf8(text.get(..length)?).ok()
 }
 
-/// What all lines of a report share.
+/// The fields that all lines of a report share.
 struct Filing<'a> {
     request: &'a Request<'a>,
     report: &'a Report<'a>,
@@ -157,7 +157,7 @@ impl<'a> Filing<'a> {
             owner_name: (!names.is_empty()).then(|| names.join("; ").into()),
             owner_cik: first.and_then(|owner| owner.get("rptOwnerCik")).and_then(cik).map(Text::from),
             owner_title: first.and_then(title).map(Text::from),
-            // The day of the signature may lie before that of the filing.
+            // The date of the signature may be before the filing date.
             reported_on: filed_on.or_else(|| report.texts.get("signatureDate").and_then(day)),
             known_at: known_at.map_or(request.received_at, |time| request.not_after_receipt(time)),
         }
@@ -165,7 +165,7 @@ impl<'a> Filing<'a> {
 
     fn transaction(&self, line: &Line<'_>) -> Result<InsiderTransaction, Fault> {
         let text = |name: &str| line.texts.get(name).map(Text::from);
-        // A holding of derivatives says only how many shares it is on.
+        // A holding of derivatives only has the number of underlying shares.
         let shares = amount(&line.texts, "transactionShares")?;
         let underlying =
             if line.table == "derivative_holding" { amount(&line.texts, "underlyingSecurityShares")? } else { None };
@@ -207,7 +207,7 @@ fn title(owner: &Texts) -> Option<String> {
     (!all.is_empty()).then(|| all.join("; "))
 }
 
-/// A number; None when it is in a footnote alone.
+/// A number; None if it is only in a footnote.
 fn amount(texts: &Texts, name: &str) -> Result<Option<Decimal>, Fault> {
     let Some(text) = texts.get(name) else { return Ok(None) };
     let bad = || Fault("number", format!("`{name}` `{}` is not a number", excerpt(text.as_bytes())));
@@ -220,7 +220,7 @@ fn transaction_date(texts: &Texts) -> Result<Option<NaiveDate>, Fault> {
     day(text).map(Some).ok_or_else(bad)
 }
 
-/// Reads `2022-05-04`, also with the offset of a time zone behind it: `2022-05-04-05:00`.
+/// Reads `2022-05-04`, also with an offset: `2022-05-04-05:00`.
 fn day(text: &str) -> Option<NaiveDate> {
     let (date, rest) = text.split_at_checked(10)?;
     let is_offset = rest.is_empty() || rest == "Z" || rest.len() == 6 && rest.starts_with(['+', '-']);

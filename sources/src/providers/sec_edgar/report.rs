@@ -1,4 +1,4 @@
-//! Forms 3, 4 and 5 as XML: the texts in them, by name.
+//! Forms 3, 4 and 5 as XML: their texts, by name.
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, Event};
@@ -7,12 +7,12 @@ use crate::parse::body::{MAX_ROWS, excerpt};
 
 /// Deepest nesting: the form has eight levels.
 const MAX_DEPTH: usize = 32;
-/// Most reporting owners: EDGAR takes ten.
+/// Most reporting owners: EDGAR accepts ten.
 const MAX_OWNERS: usize = 100;
-/// Longest text that is kept of a name or a title, in bytes: more than EDGAR takes, and no more than a column can hold.
+/// Longest name or title, in bytes: more than EDGAR accepts, and as much as a field can hold.
 const MAX_TEXT_BYTES: usize = 4096;
 
-/// Elements that are a line of a table, and what the table is called.
+/// Elements that are a line of a table, and our name of the table.
 const LINES: &[(&str, &str)] = &[
     ("nonDerivativeTransaction", "non_derivative"),
     ("nonDerivativeHolding", "non_derivative_holding"),
@@ -21,7 +21,7 @@ const LINES: &[(&str, &str)] = &[
 ];
 const OWNER: &str = "reportingOwner";
 const VALUE: &str = "value";
-/// Elements whose text is kept, either their own or that of the `value` within.
+/// Elements whose text is kept: their own, or that of their `value`.
 const TEXTS: &[&str] = &[
     "documentType",
     "issuerCik",
@@ -43,15 +43,15 @@ const TEXTS: &[&str] = &[
     "sharesOwnedFollowingTransaction",
     "directOrIndirectOwnership",
 ];
-/// A holding of derivatives has no shares of its own, only those that it is on.
+/// A holding of derivatives has no shares of its own, only underlying ones.
 const UNDERLYING: &str = "underlyingSecurityShares";
 
-/// Texts by the name of their element; of a name that comes twice the last one counts.
+/// Texts by the name of their element; of a duplicate name the last one counts.
 #[derive(Debug, Default)]
 pub(super) struct Texts(Vec<(&'static str, String)>);
 
 impl Texts {
-    /// The text of that name; None when it is absent or empty.
+    /// The text of that name; None if absent or empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(own, _)| *own == name).map(|(_, text)| text.as_str())
     }
@@ -65,31 +65,31 @@ impl Texts {
 /// A line of one of the two tables.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
-    /// Name of the table, with `_holding` for a line that is no transaction.
+    /// Name of the table, with `_holding` for a line that is not a transaction.
     pub(super) table: &'static str,
-    /// Its number within its table, from 1 on, holdings and transactions counted together.
+    /// Its number within the table, from 1 on; holdings and transactions are counted together.
     pub(super) number: usize,
-    /// What it says.
+    /// Its texts.
     pub(super) texts: Texts,
-    /// The line as it was sent.
+    /// The line as sent.
     pub(super) raw: &'a [u8],
 }
 
-/// What a report says.
+/// A report.
 #[derive(Debug, Default)]
 pub(super) struct Report<'a> {
-    /// What it says of the filing and of the issuer.
+    /// Texts about the filing and the issuer.
     pub(super) texts: Texts,
-    /// What it says of each owner.
+    /// Texts about each owner.
     pub(super) owners: Vec<Texts>,
     /// The lines of its tables.
     pub(super) lines: Vec<Line<'a>>,
 }
 
-/// Reads a report, from its first tag on; what comes behind its last one is let be.
+/// Reads a report from its first tag to its last; ignores what follows.
 pub(super) fn read(xml: &[u8]) -> Result<Report<'_>, String> {
     let mut reader = Reader::from_reader(xml);
-    // Company names come with a bare `&`.
+    // Company names may hold an unescaped `&`.
     reader.config_mut().allow_dangling_amp = true;
     let mut reading = Reading::default();
     loop {
@@ -116,7 +116,7 @@ fn position(reader: &Reader<&[u8]>) -> usize {
     reader.buffer_position() as usize
 }
 
-/// The character that `&amp;` or `&#38;` stands for; nothing for a name that XML does not know.
+/// The character of `&amp;` or `&#38;`; None for a name that XML does not define.
 fn resolved(reference: &BytesRef<'_>) -> Option<char> {
     match &**reference {
         b"amp" => Some('&'),
@@ -128,11 +128,11 @@ fn resolved(reference: &BytesRef<'_>) -> Option<char> {
     }
 }
 
-/// A report in the making.
+/// A report while it is read.
 #[derive(Default)]
 struct Reading<'a> {
     report: Report<'a>,
-    /// Names of the open elements; empty for one that is not of interest.
+    /// Names of the open elements; empty for elements that are ignored.
     path: Vec<&'static str>,
     /// The text since the last tag.
     text: String,
@@ -140,7 +140,7 @@ struct Reading<'a> {
     owner: Option<usize>,
     /// Depth and start of the open line.
     line: Option<(usize, usize)>,
-    /// Lines so far: of the table without derivatives, and of the other.
+    /// Number of lines so far, without derivatives and of derivatives.
     numbers: [usize; 2],
     open: Texts,
 }
@@ -165,7 +165,7 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Ends the innermost element; `read` is what has been read, its last tag included.
+    /// Ends the innermost element; `read` is the text up to and including its closing tag.
     fn close(&mut self, read: &'a [u8]) -> Result<(), String> {
         let name = self.path.pop().unwrap_or_default();
         let depth = self.path.len();
@@ -185,7 +185,7 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Keeps the text of an element, if it is one of those that are read.
+    /// Keeps the text of an element, if it is one that is read.
     fn keep(&mut self, leaf: &'static str) {
         let text = self.text.trim();
         if !text.is_empty() && text.len() <= MAX_TEXT_BYTES && (TEXTS.contains(&leaf) || leaf == UNDERLYING) {

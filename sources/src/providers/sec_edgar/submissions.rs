@@ -1,7 +1,7 @@
-//! Every filing of a filer: a first page with the newest and with who it is, and older pages that hold columns only.
+//! Every filing of a filer: a first page with the newest filings and the filer itself, and older pages of columns only.
 //!
-//! Older pages do not say how many there are, so an offset carries it from the first page on: the number of the page,
-//! and [`PAGES`] times how many there are.
+//! Only the first page tells how many older pages there are, so the offset carries it: the number of the page, plus
+//! [`PAGES`] times their count.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use contract::records::{Company, Filing};
@@ -65,7 +65,7 @@ fn first_older_page(filings: &Object<'_>) -> Result<Option<u64>, PageError> {
     Ok((pages > 0).then_some(pages * PAGES + 1))
 }
 
-/// Columns of a page: of each its name and its list.
+/// The columns of a page: names and lists.
 struct Columns<'a>(Vec<(&'static str, Raw<'a>)>);
 
 impl<'a> Columns<'a> {
@@ -81,17 +81,16 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// The times of acceptance that can be read.
+    /// The readable times of acceptance.
     fn times(&self) -> impl Iterator<Item = NaiveDateTime> {
         let column = self.0.iter().find(|(name, _)| *name == ACCEPTED);
         let values = column.into_iter().filter_map(|(_, column)| column.elements()).flatten();
         values.take(MAX_ROWS).filter_map(|value| written_as_utc(&scalar(value)?))
     }
 
-    /// Goes through the rows, each as the object that it would be; an error if they
-    /// have no end.
+    /// Calls `read` for each row as an object; an error if there are too many.
     ///
-    /// Only columns of the same length can be read: else no value can be given to a filing.
+    /// Only columns of equal length are read: otherwise no value can be assigned to a filing.
     fn each(&self, mut read: impl FnMut(usize, &Object<'a>)) -> Result<(), PageError> {
         let mut columns: Vec<_> = self.0.iter().filter_map(|(_, column)| column.elements()).collect();
         let (mut object, mut row) = (self.0.iter().copied().collect::<Object<'a>>(), Vec::with_capacity(columns.len()));
@@ -122,7 +121,7 @@ impl<'a> Columns<'a> {
 
 /// The column of the times of acceptance.
 const ACCEPTED: &str = "acceptanceDateTime";
-/// The columns that are read; the first is the filing's number.
+/// The columns that are read; the first one is the accession number.
 const COLUMNS: [&str; 15] = [
     "accessionNumber",
     "filingDate",
@@ -162,7 +161,7 @@ fn filings(request: &Request<'_>, cik: &str, page: &Object<'_>, parsed: &mut Par
     })
 }
 
-/// The digits of a time that ends with `Z`, whatever they mean.
+/// The time before `Z`, in whichever zone.
 fn written_as_utc(text: &str) -> Option<NaiveDateTime> {
     let text = trimmed(text);
     plain_instant(text)
@@ -219,7 +218,7 @@ fn filing(
     }))
 }
 
-/// A filing's number: ten digits, two of the year, six.
+/// An accession number: ten digits, two of the year, six.
 fn accession_number(row: &Object<'_>) -> Result<Text, Fault> {
     let text = row.borrowed(COLUMNS[0])?.ok_or_else(|| absent(COLUMNS[0]))?;
     let is_number = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
@@ -235,7 +234,7 @@ fn accession_number(row: &Object<'_>) -> Result<Text, Fault> {
     Err(Fault("accession_number", reason))
 }
 
-/// What has a column of its own; the tickers and all exchanges stay.
+/// Members with a field of their own; tickers and exchanges stay in `other`, too.
 const KNOWN: &[&str] = &[
     "cik",
     "name",
@@ -250,14 +249,14 @@ const KNOWN: &[&str] = &[
     "filings",
 ];
 
-/// The filer, a company or anybody else, under their number: the tickers are those of `company_tickers`.
+/// The filer, a company or a person, under its number. Records under its tickers come from `company_tickers`.
 fn filer_company(request: &Request<'_>, page: &Object<'_>, cik: String) -> Result<Company, Fault> {
     let is_other =
         |name: &str, value: Raw<'_>| !KNOWN.contains(&name) && !matches!(value.get(), "null" | "\"\"" | "[]" | "{}");
     Ok(Company {
         lei: page.text("lei")?,
         kind: page.text("entityType")?,
-        // That of the first ticker.
+        // The exchange of the first ticker.
         exchange: texts(page, "exchanges")?.into_iter().next().flatten().map(Text::from),
         industry: page.text("sicDescription")?,
         sic: page.text("sic")?,
@@ -270,7 +269,7 @@ fn filer_company(request: &Request<'_>, page: &Object<'_>, cik: String) -> Resul
     })
 }
 
-/// A list of texts, in which any may be null; empty when it is absent.
+/// A list of texts, any of which may be null; empty if absent.
 fn texts(page: &Object<'_>, name: &str) -> Result<Vec<Option<String>>, Fault> {
     let Some(list) = page.raw(name) else { return Ok(Vec::new()) };
     let bad = |_| Fault("shape", format!("`{name}` `{}` is not a list of texts", excerpt(list.get().as_bytes())));

@@ -1,4 +1,4 @@
-//! From the columns of a chart to bars.
+//! Makes bars of the columns of a chart.
 
 use std::collections::hash_map::Entry;
 
@@ -19,7 +19,7 @@ use crate::time::Calendar;
 /// Length of a bar.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Interval {
-    /// As Yahoo writes it.
+    /// In Yahoo's spelling.
     pub(super) name: &'static str,
     span: Span,
 }
@@ -50,11 +50,11 @@ const INTERVALS: &[Interval] = &[
     Interval { name: "3mo", span: Span::Months(3) },
 ];
 
-/// How far the time of a live quote may lie from `regularMarketTime`, in seconds.
+/// Largest difference between the time of a live quote and `regularMarketTime`, in seconds.
 const LIVE_SECONDS: u64 = 1;
 
 impl Interval {
-    /// The interval of that name; the error lists the names.
+    /// Finds an interval by its name; the error lists the names.
     pub(super) fn named(name: &str) -> Result<Interval, String> {
         INTERVALS.iter().find(|interval| interval.name == name).copied().ok_or_else(|| {
             let names: Vec<&str> = INTERVALS.iter().map(|interval| interval.name).collect();
@@ -62,7 +62,7 @@ impl Interval {
         })
     }
 
-    /// The longest range that Yahoo gives for it and that we want.
+    /// The range of a poll: the longest that Yahoo serves and that we need.
     pub(super) fn range(self) -> &'static str {
         match self.span {
             Span::Intraday(60) => "7d",
@@ -71,7 +71,7 @@ impl Interval {
         }
     }
 
-    /// Most days that Yahoo gives of it; None: any number.
+    /// Most days of history that Yahoo serves; None: any number.
     pub(super) fn longest_days(self) -> Option<i64> {
         match self.span {
             Span::Intraday(60) => Some(7),
@@ -80,7 +80,7 @@ impl Interval {
         }
     }
 
-    /// Whether a date lies within the bar that starts on another.
+    /// Whether a date lies within the bar that starts on `start`.
     fn covers(self, start: NaiveDate, date: NaiveDate) -> bool {
         let is_before = |end: Option<NaiveDate>| end.is_none_or(|end| date < end);
         start <= date
@@ -94,7 +94,7 @@ impl Interval {
     }
 }
 
-/// Reads every row of a chart. Rows without any value are holes: the market was halted, a fund was not priced.
+/// Reads every row of a chart. Rows without any value are holes: trading was halted, a fund was not priced.
 pub(super) fn parse(
     request: &Request<'_>,
     chart: &Chart<'_>,
@@ -138,7 +138,7 @@ impl<'a> Columns<'a> {
         let quote = chart.indicators.quote.0.first();
         let quote = quote.map(|quote| [&quote.open, &quote.high, &quote.low, &quote.close, &quote.volume].map(cells));
         let quote = quote.unwrap_or_default();
-        // When nothing was traded the columns are absent, as are the timestamps.
+        // Without any trade the columns and the timestamps are absent.
         if timestamp.is_empty() && quote.iter().all(Option::is_none) {
             return Ok(Columns::default());
         }
@@ -152,7 +152,7 @@ impl<'a> Columns<'a> {
         Ok(columns)
     }
 
-    /// The column, if it is as long as the timestamps: else no value of it can be given to a time.
+    /// The column, if it is as long as the timestamps: otherwise no value can be assigned to a time.
     fn aligned(&self, name: &str, column: &'a [Cell]) -> Result<&'a [Cell], PageError> {
         let (found, expected) = (column.len(), self.timestamp.len());
         if found == expected {
@@ -176,7 +176,7 @@ fn cells(column: &Option<Bounded<Cell>>) -> Option<&[Cell]> {
     column.as_ref().map(|Bounded(cells)| cells.as_slice())
 }
 
-/// A page in the making.
+/// A page while its rows are read.
 struct Page<'a> {
     request: &'a Request<'a>,
     chart: &'a Chart<'a>,
@@ -186,7 +186,7 @@ struct Page<'a> {
     interval: Interval,
     columns: Columns<'a>,
     parsed: Parsed,
-    /// For each start of a bar, its place among the records and its row.
+    /// For each start of a bar, the index of its record and its row.
     places: Known<DateTime<Utc>, (usize, usize)>,
     /// Trading date of the last record.
     last_date: Option<NaiveDate>,
@@ -219,7 +219,7 @@ impl Page<'_> {
         self.parsed.rejects.push(fault.at(format_args!("row {row}")).reject(fragment.as_bytes()));
     }
 
-    /// Of two rows of one bar the later one is the newer: Yahoo appends the running day.
+    /// Of two rows of one bar the later one is newer: Yahoo appends the current day.
     fn insert(&mut self, row: usize, bar: OhlcvBar) {
         self.last_date = Some(bar.trading_date);
         match self.places.entry(bar.ts_start) {
@@ -235,7 +235,7 @@ impl Page<'_> {
         }
     }
 
-    /// The bar of a row; None when the row has no value at all.
+    /// The bar of a row; None if the row has no value.
     fn bar(&mut self, row: usize) -> Result<Option<OhlcvBar>, Fault> {
         let cells = self.columns.quote.map(|column| &column[row]);
         if cells.iter().all(|cell| cell.is_null()) {
@@ -271,7 +271,7 @@ impl Page<'_> {
         }))
     }
 
-    /// Start of a row's bar and its trading date, which is the date on the exchange's clocks.
+    /// Start of a row's bar, and its trading date in the exchange's zone.
     fn time(&mut self, row: usize) -> Result<(DateTime<Utc>, NaiveDate), Fault> {
         let cell = &self.columns.timestamp[row];
         let fault = || Fault("timestamp", format!("`timestamp` `{cell}` is not a time in seconds since 1970"));
@@ -290,9 +290,9 @@ impl Page<'_> {
         Some((time, time.with_timezone(&self.calendar.zone()).date_naive()))
     }
 
-    /// Whether the last row is not a bar but the price of the moment, as Yahoo appends it while a market trades.
+    /// Whether the last row is not a bar but the current price, which Yahoo appends while a market trades.
     ///
-    /// A day's is that day's running bar.
+    /// With daily bars it is the running bar of the day.
     fn is_live_quote(&self, bar: &OhlcvBar, row: usize) -> bool {
         match self.interval.span {
             Span::Intraday(seconds) => self.is_at_market_time(bar) || self.is_off_grid(bar, row, seconds),
@@ -301,16 +301,16 @@ impl Page<'_> {
         }
     }
 
-    /// Whether nothing was traded in it and its time is the time of the last trade.
+    /// Whether it has no volume and the time of the last trade.
     fn is_at_market_time(&self, bar: &OhlcvBar) -> bool {
         let market_time = self.chart.meta.regular_market_time;
         let is_near = market_time.is_some_and(|time| time.abs_diff(bar.ts_start.timestamp()) <= LIVE_SECONDS);
         is_near && bar.volume.is_none_or(|volume| volume == 0.0)
     }
 
-    /// Whether it is no whole number of intervals after the first bar of its day, nor after the one before it.
+    /// Whether it is not a whole number of intervals after the first bar of its day, nor after the previous bar.
     ///
-    /// The latter for exchanges that start anew after a break at noon.
+    /// The latter covers exchanges with a lunch break.
     fn is_off_grid(&self, bar: &OhlcvBar, row: usize, seconds: i64) -> bool {
         let earlier = self.columns.timestamp[..row].iter().filter_map(|cell| self.local(cell));
         let mut same_day = earlier.filter(|(_, date)| *date == bar.trading_date).map(|(time, _)| time);

@@ -1,4 +1,4 @@
-//! From the events of a chart to corporate actions.
+//! Makes corporate actions of the events of a chart.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ use crate::parse::raw::Raw;
 use crate::parse::value::{Object, absent};
 use crate::response::{PageError, Parsed, Request};
 
-/// Yahoo's name of a kind of event, and ours.
+/// Yahoo's name and our name of a kind of event.
 const KINDS: &[(&str, &str)] = &[("dividends", DIVIDEND), ("splits", SPLIT), ("capitalGains", CAPITAL_GAIN)];
 const DIVIDEND: &str = "dividend";
 const SPLIT: &str = "split";
@@ -46,7 +46,7 @@ pub(super) fn add(request: &Request<'_>, chart: &Chart<'_>, zone: Tz, parsed: &m
     Ok(())
 }
 
-/// What should be an object: a chart whose bars are in order is not lost for its events.
+/// Reads an object; another value is one reject, so that odd events do not cost the bars of the chart.
 fn object<'a>(name: &str, raw: Raw<'a>, parsed: &mut Parsed) -> Option<Object<'a>> {
     let read = Object::row(raw);
     read.map_err(|fault| parsed.rejects.push(fault.at(format_args!("`{name}`")).reject(raw.get().as_bytes()))).ok()
@@ -69,7 +69,7 @@ fn action(
         SPLIT => (None, Some((needed("numerator")?, needed("denominator")?))),
         _ => (Some(needed("amount")?), None),
     };
-    // Some dividends are paid in another currency than the instrument is traded in, and say so.
+    // Some dividends are paid in another currency than the instrument trades in, and name it.
     let currency = event.text("currency")?.or_else(|| chart.meta.currency.as_deref().map(Text::from));
     Ok(CorporateAction {
         source: NAME,
@@ -91,7 +91,7 @@ fn action(
     })
 }
 
-/// The event's own date on the clocks of the exchange: its key in the map may be that of its bar.
+/// The event's own date in the exchange's zone: its key in the map may be the date of its bar.
 fn ex_date(event: &Object<'_>, zone: Tz) -> Result<NaiveDate, Fault> {
     let seconds = event.whole("date")?.ok_or_else(|| absent("date"))?;
     let fault = || Fault("date", format!("`date` `{seconds}` is not a time in seconds since 1970"));

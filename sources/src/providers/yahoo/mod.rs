@@ -1,13 +1,13 @@
-//! Yahoo Finance: the endpoints that its own pages use. They are not documented, so nothing about them is taken on trust.
+//! Yahoo Finance: the endpoints that its own web pages use. They are undocumented, so every response is checked.
 //!
-//! Prices are adjusted for splits as of the request, `adjclose` for dividends as well: both are rewritten in place. So are
-//! the amounts of dividends. The dates of bars and events are those on the clocks of the exchange.
+//! Prices are adjusted for splits as of the request, `adjclose` also for dividends. Yahoo rewrites them in place, and
+//! the amounts of dividends too. The dates of bars and events are in the zone of the exchange.
 //!
-//! Options are given to those alone who show a cookie and the crumb that belongs to it, which Yahoo hands to whoever asks;
-//! charts are given to everybody.
+//! Requests for options need a cookie and its crumb, which Yahoo issues to every client. Requests for charts need
+//! neither.
 //!
-//! A quote of an option has no time of its own: it is quoted when its underlying was. Where Yahoo has computed no
-//! volatility it writes 1e-5, which is left out.
+//! An option quote has no time of its own; it gets that of its underlying. Yahoo writes 1e-5 for a missing volatility,
+//! which is left out.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ mod options;
 
 use bars::Interval;
 
-/// Yahoo Finance.
+/// The source.
 pub const SOURCE: Source = Source {
     name: "yahoo",
     doc: "Yahoo Finance: bars of shares, funds, indexes, currencies, futures and crypto; options (unofficial)",
@@ -45,9 +45,9 @@ pub const SOURCE: Source = Source {
         param: "crumb",
         paths: &["/v7/"],
     },
-    // Anything that does not look like a browser is answered 429.
+    // Yahoo responds 429 to clients that do not look like a browser.
     user_agent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
-    // The limit is not published and lasts for a quarter of an hour when hit: two requests a second stay clear of it.
+    // The limit is not published; once hit, it lasts a quarter of an hour. Two requests a second stay below it.
     pause: Duration::from_millis(500),
     burst: 2,
     quota: None,
@@ -62,7 +62,7 @@ pub const SOURCE: Source = Source {
             history: History {
                 look_back: LookBack::Days(30),
                 range: Some(Ranged { query: chart_dates, longest_days: 3700 }),
-                // 8,368 of 10,395 values differed by up to 1.07e-6 between two answers.
+                // 8,368 of 10,395 values differed by up to 1.07e-6 between two responses.
                 tolerance: Some(Tolerance { dataset: "ohlcv_bar", field: "adjusted_close", relative: 2e-6 }),
                 sessions,
             },
@@ -85,12 +85,12 @@ pub const SOURCE: Source = Source {
     ],
 };
 
-/// Its name, in records.
+/// The source's name, in records.
 const NAME: Text = Text::literal(SOURCE.name);
 
-/// Longest symbol that a bar's `symbol` can hold.
+/// Longest symbol that the field `symbol` can hold.
 const MAX_SYMBOL_BYTES: usize = 40;
-/// Interval of an item that names none.
+/// Default interval of an item.
 const DEFAULT_INTERVAL: &str = "1d";
 
 fn path(item: &str, _offset: u64) -> Result<String, PageError> {
@@ -104,15 +104,15 @@ fn path(item: &str, _offset: u64) -> Result<String, PageError> {
     ))
 }
 
-/// Asks for days, or for as much as Yahoo gives and we want.
+/// Requests a range of dates, or by default the longest range that we need.
 fn chart_dates(item: &str, range: Option<Range>) -> String {
     let (_, name) = item.rsplit_once('@').unwrap_or((item, DEFAULT_INTERVAL));
     let interval = Interval::named(name).ok();
-    // Of minutes and hours Yahoo refuses what is too long ago instead of giving what it has.
+    // For minutes and hours Yahoo refuses a range that begins too early, instead of returning a part of it.
     let longest = interval.and_then(Interval::longest_days).unwrap_or(i64::MAX);
     match range {
         Some(Range { first, last }) if (last - first).num_days() < longest => {
-            // A day begins up to a day before or after UTC's.
+            // A local day begins up to a day before or after the UTC day.
             let epoch = |date: NaiveDate, days: i64| midnight(date).timestamp() + days * 86_400;
             format!("&period1={}&period2={}", epoch(first, -1), epoch(last, 2))
         }
@@ -120,7 +120,7 @@ fn chart_dates(item: &str, range: Option<Range>) -> String {
     }
 }
 
-/// Where something trades, as far as its symbol tells; at any hour otherwise.
+/// The market of a symbol, as far as its name tells; otherwise always open.
 fn market(item: &str) -> Market {
     let symbol = item.split('@').next().unwrap_or(item);
     let indexes = ["^GSPC", "^NDX", "^IXIC", "^DJI", "^RUT", "^TNX", "^VIX"];
@@ -129,7 +129,7 @@ fn market(item: &str) -> Market {
         _ if symbol.ends_with("=X") => Market::Currencies,
         Some((_, "L")) => Market::London,
         Some((_, "DE")) => Market::Frankfurt,
-        // A class of a share.
+        // A share class.
         Some((_, "A" | "B")) => Market::NewYork,
         Some(_) => Market::Always,
         None if symbol.starts_with('^') || symbol.contains('=') => Market::Always,
@@ -137,14 +137,14 @@ fn market(item: &str) -> Market {
     }
 }
 
-/// Of daily bars those of a share are expected for each session, those of a cryptocurrency for each day.
+/// Daily bars of a share are expected for each session, those of a cryptocurrency for each day.
 fn sessions(item: &str) -> Option<Market> {
     let is_daily = item.rsplit_once('@').is_none_or(|(_, interval)| interval == DEFAULT_INTERVAL);
     let market = market(item);
     (is_daily && (market != Market::Always || item.ends_with("-USD"))).then_some(market)
 }
 
-/// The part of an item that is its symbol, if it can be one.
+/// The symbol of an item, if valid.
 fn symbol_of<'a>(symbol: &'a str, item: &str) -> Result<&'a str, PageError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".^=_-&".contains(&byte);
     let is_symbol = symbol.bytes().any(|byte| byte.is_ascii_alphanumeric()) && symbol.bytes().all(allowed);
@@ -154,7 +154,7 @@ fn symbol_of<'a>(symbol: &'a str, item: &str) -> Result<&'a str, PageError> {
     Ok(symbol)
 }
 
-/// What Yahoo answers: under the name of the endpoint, or `finance` when its gateway refuses.
+/// A response: under the name of the endpoint, or under `finance` when the gateway refuses the request.
 #[derive(Deserialize)]
 struct Envelope<T> {
     #[serde(alias = "chart", alias = "optionChain", alias = "finance")]
@@ -233,7 +233,7 @@ fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     Ok(parsed)
 }
 
-/// The first result of a response that is no error: there is never another one.
+/// The only result of a response that is not an error.
 fn first_result<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Option<T>, PageError> {
     if is_markup(body) {
         let words = excerpt(body);
@@ -250,7 +250,7 @@ fn first_result<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Option<T>, Pag
 }
 
 fn not_json(body: &[u8], error: &serde_json::Error) -> PageError {
-    // The error may quote the body at any length.
+    // The error may quote any length of the body.
     let error = excerpt(error.to_string().as_bytes());
     PageError::Retry(format!("not the JSON that Yahoo sends: {error}: `{}`", excerpt(body)))
 }
@@ -259,9 +259,9 @@ fn provider_error(error: &ProviderError) -> PageError {
     let words = format!("{}: {}", excerpt(error.code.as_bytes()), excerpt(error.description.as_bytes()));
     let text = format!("the provider says `{words}`");
     match error.code.as_str() {
-        // Delisted or never listed; no data for the window; a window too long for the interval.
+        // Delisted or unknown; no data in the range; a range too long for the interval.
         "Not Found" | "Bad Request" | "Unprocessable Entity" => PageError::Skip(text),
-        // A crumb that has run out, a limit, an outage.
+        // An expired crumb, a limit, an outage.
         _ => PageError::Retry(text),
     }
 }

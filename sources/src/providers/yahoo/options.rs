@@ -1,4 +1,4 @@
-//! The options on one symbol that expire on one date.
+//! The options of one symbol with one expiration date.
 
 use std::borrow::Cow;
 
@@ -20,9 +20,9 @@ use crate::parse::value::{Object, absent, scalar};
 use crate::response::{PageError, Parsed, Request};
 use crate::time::midnight;
 
-/// What Yahoo writes where it has computed no volatility: 1.0000000000000003e-05.
+/// Yahoo's value for a missing volatility: 1.0000000000000003e-05.
 const NO_VOLATILITY: f64 = 1e-5;
-/// How far from it a double may lie that means the same.
+/// Largest difference from that value that means the same.
 const NO_VOLATILITY_WITHIN: f64 = 1e-9;
 
 pub(super) fn path(item: &str, _offset: u64) -> Result<String, PageError> {
@@ -34,7 +34,7 @@ pub(super) fn path(item: &str, _offset: u64) -> Result<String, PageError> {
     })
 }
 
-/// An item's symbol, and its date of expiration if it names one.
+/// The symbol of an item, and its expiration date if it names one.
 fn parts(item: &str) -> Result<(&str, Option<NaiveDate>), PageError> {
     let Some((symbol, date)) = item.rsplit_once('@') else {
         return Ok((symbol_of(item, item)?, None));
@@ -89,9 +89,9 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
     Ok(page.parsed)
 }
 
-/// What all the contracts of a page share.
+/// The fields that all contracts of a page share.
 struct Underlying {
-    /// As Yahoo writes it.
+    /// In Yahoo's spelling.
     symbol: Text,
     price: Option<f64>,
     quoted_at: DateTime<Utc>,
@@ -99,7 +99,7 @@ struct Underlying {
 
 impl Underlying {
     fn read(request: &Request<'_>, symbol: &str, quote: Option<Raw<'_>>) -> Result<Underlying, PageError> {
-        // The time is part of every key: without it nothing of the page can be kept.
+        // The time is part of every key: without it the whole page is refused.
         let odd = |fault: Fault| PageError::Retry(format!("the `quote` of `{symbol}`: {}", fault.1));
         let quote = quote.map(Object::row).transpose().map_err(odd)?.unwrap_or_default();
         let said = time(&quote, "regularMarketTime").map_err(odd)?;
@@ -108,7 +108,7 @@ impl Underlying {
     }
 }
 
-/// A page in the making.
+/// A page while its rows are read.
 struct Page<'a> {
     request: &'a Request<'a>,
     underlying: Underlying,
@@ -182,14 +182,14 @@ fn is_computed(volatility: f64) -> bool {
     (volatility - NO_VOLATILITY).abs() > NO_VOLATILITY_WITHIN
 }
 
-/// A time in seconds since 1970; None when it is absent, null or 0.
+/// A Unix time in seconds; None if absent, null or 0.
 fn time(row: &Object<'_>, name: &str) -> Result<Option<DateTime<Utc>>, Fault> {
     let Some(seconds) = row.whole(name)?.filter(|seconds| *seconds != 0) else { return Ok(None) };
     let fault = || Fault("date", format!("`{name}` `{seconds}` is not a time in seconds since 1970"));
     instant(seconds).map(Some).ok_or_else(fault)
 }
 
-/// Refuses a row whose parts do not agree: one of them is wrong, and nobody knows which.
+/// Refuses a row whose parts contradict each other: it is unknown which one is wrong.
 fn check(contract: &occ::Contract<'_>, option_type: &str, row: &Object<'_>) -> Result<(), Fault> {
     let differs = |name: &str, found: String, expected: String| {
         Err(Fault("contract", format!("`{name}` is {found}, by `contractSymbol` it is {expected}")))
