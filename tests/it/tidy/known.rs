@@ -2,14 +2,13 @@
 
 /// Names of a crate in an import cycle; the cycle may have fewer.
 pub(super) const KNOWN_CYCLES: &[(&str, &[&str])] = &[
-    ("producers", &["publish", "published"]),
     ("consumers", &["consume", "meters", "reader", "sink", "writer"]),
     ("consumers", &["replay", "replay_range"]),
 ];
 
 /// Libraries that a crate must give up.
 pub(super) const KNOWN_LIBRARIES: &[(&str, &str)] =
-    &[("consumers", "rdkafka"), ("producers", "rdkafka"), ("service", "rdkafka"), ("service", "reqwest")];
+    &[("consumers", "rdkafka"), ("service", "rdkafka"), ("service", "reqwest")];
 
 /// Files with a library that is not theirs.
 pub(super) const KNOWN_PLACES: &[&str] = &[
