@@ -5,20 +5,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use contract::{Dataset, Record, codec, topic};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Message as _, OwnedHeaders, ToBytes};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
-use service::kafka::Cluster;
-use service::registry::Registry;
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
-use crate::published::index::Change;
+use crate::cluster::Cluster;
+use crate::error::{KafkaError, retry};
+use crate::registry::Registry;
 
 /// How long Kafka may take to acknowledge a record, retries included.
 const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -121,7 +120,11 @@ pub struct Acknowledged {
 impl Publisher {
     /// Prepares to publish records of these datasets: creates missing topics, and learns the schemas' ids from the
     /// registry if there is one. `role` tells clients apart in the broker's logs.
-    pub async fn connect(cluster: &Cluster, role: &str, datasets: &[&'static Dataset]) -> anyhow::Result<Publisher> {
+    pub async fn connect(
+        cluster: &Cluster,
+        role: &str,
+        datasets: &[&'static Dataset],
+    ) -> Result<Publisher, KafkaError> {
         let registry = Registry::from_settings()?;
         let mut routes = HashMap::new();
         for dataset in datasets {
@@ -138,14 +141,14 @@ impl Publisher {
         Publisher::new(cluster, role, routes)
     }
 
-    fn new(cluster: &Cluster, role: &str, routes: HashMap<&'static str, Route>) -> anyhow::Result<Publisher> {
+    fn new(cluster: &Cluster, role: &str, routes: HashMap<&'static str, Route>) -> Result<Publisher, KafkaError> {
         let mut config = cluster.client_config(role);
         for (name, value) in SETTINGS {
             config.set(*name, *value);
         }
-        let producer = config.create_with_context(Acknowledgements::default());
-        let producer =
-            producer.with_context(|| format!("cannot prepare a producer for Kafka at `{}`", cluster.brokers()))?;
+        let unprepared =
+            |error| retry(&format!("cannot prepare a producer for Kafka at `{}`", cluster.brokers()), &error);
+        let producer = config.create_with_context(Acknowledgements::default()).map_err(unprepared)?;
         Ok(Publisher {
             producer,
             brokers: cluster.brokers().to_owned(),
@@ -162,12 +165,13 @@ impl Publisher {
         self.put(record, None).await
     }
 
-    /// The same, with a header that says whether it is new or corrects what was published before.
-    pub async fn publish_change(&mut self, record: &Record, change: Change) -> Result<(), PublishError> {
-        self.put(record, Some(change)).await
+    /// The same for a record that corrects one that is already published: a header says so.
+    pub async fn publish_correction(&mut self, record: &Record) -> Result<(), PublishError> {
+        let header = Header { key: CHANGE_HEADER, value: Some(CORRECTION) };
+        self.put(record, Some(OwnedHeaders::new().insert(header))).await
     }
 
-    async fn put(&mut self, record: &Record, change: Option<Change>) -> Result<(), PublishError> {
+    async fn put(&mut self, record: &Record, headers: Option<OwnedHeaders>) -> Result<(), PublishError> {
         let Some(route) = self.routes.get(record.dataset()) else {
             return Err(PublishError::Record(format!("no topic for dataset `{}` was asked for", record.dataset())));
         };
@@ -178,8 +182,8 @@ impl Publisher {
         record.encode(&mut message);
         let key = record.message_key();
         let mut sent = BaseRecord::to(&topic).key(&key).payload(&message);
-        if change == Some(Change::Correction) {
-            sent = sent.headers(OwnedHeaders::new().insert(Header { key: CHANGE_HEADER, value: Some(CORRECTION) }));
+        if let Some(headers) = headers {
+            sent = sent.headers(headers);
         }
         let outcome = self.enqueue(sent, key.len() + message.len()).await;
         self.message = message;
@@ -257,14 +261,14 @@ impl Publisher {
         loop {
             match self.producer.flush(Duration::ZERO) {
                 Ok(()) => return Ok(()),
-                Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) if Instant::now() < deadline => {}
+                Err(ClientError::Flush(RDKafkaErrorCode::OperationTimedOut)) if Instant::now() < deadline => {}
                 Err(error) => return Err(self.refused(&error, 0)),
             }
             sleep(FLUSH_WAIT).await;
         }
     }
 
-    fn refused(&self, error: &KafkaError, size: usize) -> PublishError {
+    fn refused(&self, error: &ClientError, size: usize) -> PublishError {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
                 PublishError::Record(format!("the message has {size} bytes, more than Kafka takes"))
@@ -337,7 +341,7 @@ impl ClientContext for Acknowledgements {
         debug!(facility, message, "kafka client");
     }
 
-    fn error(&self, error: KafkaError, reason: &str) {
+    fn error(&self, error: ClientError, reason: &str) {
         debug!(%error, reason, "kafka client");
     }
 }
@@ -360,131 +364,4 @@ impl ProducerContext for Acknowledgements {
 }
 
 #[cfg(test)]
-mod tests {
-    use contract::{Decoder, Rows, dataset};
-    use rdkafka::consumer::{BaseConsumer, Consumer as _};
-    use rdkafka::message::Headers as _;
-    use rdkafka::mocking::MockCluster;
-    use rdkafka::producer::DefaultProducerContext;
-    use rdkafka::types::RDKafkaRespErr;
-    use rdkafka::{Offset, TopicPartitionList};
-    use sources::fixture;
-
-    use super::*;
-
-    const TOPIC: &str = "test.ohlcv_bar.v1";
-
-    async fn publisher(mock: &MockCluster<'_, DefaultProducerContext>) -> Publisher {
-        mock.create_topic(TOPIC, 3, 1).unwrap();
-        let cluster = Cluster::new(&mock.bootstrap_servers(), "test");
-        Publisher::connect(&cluster, "test", &[dataset("ohlcv_bar").unwrap()]).await.unwrap()
-    }
-
-    fn records() -> Vec<Record> {
-        fixture::parse(&sources::providers::cboe::SOURCE, "index_history", "VIX.csv").unwrap().records
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_correction_says_so_in_a_header_and_nothing_else_has_one() {
-        let mock = MockCluster::new(1).unwrap();
-        let mut publisher = publisher(&mock).await;
-        let records = records();
-        publisher.publish(&records[0]).await.unwrap();
-        publisher.publish_change(&records[1], Change::Insert).await.unwrap();
-        publisher.publish_change(&records[2], Change::Correction).await.unwrap();
-        publisher.flush().await.unwrap();
-        let mut config = Cluster::new(&mock.bootstrap_servers(), "test").client_config("reader");
-        let consumer: BaseConsumer = config.set("group.id", "reader").create().unwrap();
-        let mut assignment = TopicPartitionList::new();
-        for partition in 0..3 {
-            assignment.add_partition_offset(TOPIC, partition, Offset::Beginning).unwrap();
-        }
-        consumer.assign(&assignment).unwrap();
-        let mut said = Vec::new();
-        for _ in 0..3 {
-            // All have the same key, and thus their order.
-            let message = consumer.poll(Duration::from_secs(30)).unwrap().unwrap();
-            let header = message.headers().map(|headers| headers.get_as::<str>(0).unwrap());
-            said.push(header.map(|header| (header.key.to_owned(), header.value.unwrap().to_owned())));
-        }
-        assert_eq!(said, [None, None, Some(("tapedeck-change".to_owned(), "correction".to_owned()))]);
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn what_was_flushed_can_be_read_back_under_its_key() {
-        let mock = MockCluster::new(1).unwrap();
-        let mut publisher = publisher(&mock).await;
-        let records = records();
-        for record in &records {
-            publisher.publish(record).await.unwrap();
-        }
-        let delivered = publisher.flush().await.unwrap();
-        assert_eq!(delivered.records, records.len() as u64);
-        assert!(delivered.bytes > 50 * delivered.records, "{delivered:?}");
-        assert_eq!(publisher.flush().await, Ok(Delivered::default()));
-
-        let consumer: BaseConsumer = Cluster::new(&mock.bootstrap_servers(), "test")
-            .client_config("reader")
-            .set("group.id", "reader")
-            .create()
-            .unwrap();
-        let mut assignment = TopicPartitionList::new();
-        for partition in 0..3 {
-            assignment.add_partition_offset(TOPIC, partition, Offset::Beginning).unwrap();
-        }
-        consumer.assign(&assignment).unwrap();
-        let dataset = dataset("ohlcv_bar").unwrap();
-        let decoder = Decoder::new(dataset, &dataset.schema).unwrap();
-        let mut rows = Rows::new(dataset);
-        let mut partitions = std::collections::HashSet::new();
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while rows.len() < records.len() {
-            assert!(Instant::now() < deadline, "{} of {} records came back", rows.len(), records.len());
-            let Some(message) = consumer.poll(Duration::from_secs(1)) else { continue };
-            let message = message.unwrap();
-            assert_eq!(message.key(), Some(b"cboe|VIX|1d".as_slice()));
-            partitions.insert(message.partition());
-            let (schema_id, body) = codec::split_header(message.payload().unwrap()).unwrap();
-            assert_eq!(schema_id, dataset.schema_id);
-            decoder.decode(body, &mut rows).unwrap();
-        }
-        assert_eq!(partitions.len(), 1, "one key, one partition");
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_record_that_kafka_does_not_take_fails_the_flush_and_not_the_next() {
-        let mock = MockCluster::new(1).unwrap();
-        let mut publisher = publisher(&mock).await;
-        mock.topic_error(TOPIC, RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED).unwrap();
-        let record = &records()[0];
-        let outcome = match publisher.publish(record).await {
-            Ok(()) => publisher.flush().await.map(drop),
-            refused => refused,
-        };
-        assert!(
-            matches!(&outcome, Err(PublishError::Retry(text)) if text.contains("authorization failed")),
-            "{outcome:?}"
-        );
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_record_that_fits_into_no_message_is_told_apart() {
-        let mock = MockCluster::new(1).unwrap();
-        let mut publisher = publisher(&mock).await;
-        let Record::OhlcvBar(mut bar) = records().remove(0) else { panic!() };
-        bar.currency = Some("x".repeat(1_100_000).into());
-        let outcome = publisher.publish(&Record::OhlcvBar(bar)).await;
-        assert!(
-            matches!(&outcome, Err(PublishError::Record(text)) if text.contains("more than Kafka takes")),
-            "{outcome:?}"
-        );
-        assert_eq!(publisher.flush().await, Ok(Delivered::default()));
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_kafka_that_cannot_be_reached_is_named() {
-        let cluster = Cluster::new("127.0.0.1:1", "test");
-        let error = Publisher::connect(&cluster, "test", &[dataset("ohlcv_bar").unwrap()]).await.unwrap_err();
-        assert!(error.to_string().contains("`127.0.0.1:1`"), "{error:#}");
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use contract::{Dataset, Original, Rows, tombstone};
 use tokio::runtime::Handle;
 
 use crate::dead_letter::Cause;
-use crate::schemas::{Missing, Schemas};
+use kafka::schemas::{Missing, Schemas};
 
 /// Reads messages of one dataset.
 #[derive(Debug)]

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use contract::{Dataset, Decoder, datasets};
-use service::registry::{Registry, RegistryError};
 use thiserror::Error;
 use tokio::runtime::Handle;
+
+use crate::registry::{Registry, RegistryError};
 
 /// Most schemas of one topic that are kept; a topic with more is not one of ours.
 const MAX_SCHEMAS: usize = 1000;

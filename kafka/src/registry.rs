@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
+use service::secret::without_credentials;
+use service::{settings, tls};
 use thiserror::Error;
 
-use crate::secret::without_credentials;
-use crate::settings;
+use crate::error::KafkaError;
 
 /// How long a request to the registry may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,7 +46,16 @@ pub enum RegistryError {
     },
 }
 
-/// A Confluent-compatible schema registry.
+impl From<RegistryError> for KafkaError {
+    fn from(error: RegistryError) -> KafkaError {
+        match error {
+            RegistryError::Refused { .. } => KafkaError::Halt(error.to_string()),
+            RegistryError::Unavailable { .. } | RegistryError::UnknownId { .. } => KafkaError::Retry(error.to_string()),
+        }
+    }
+}
+
+/// A Confluent-compatible schema registry. Clones share connections.
 #[derive(Debug, Clone)]
 pub struct Registry {
     address: String,
@@ -54,19 +64,25 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// The registry that the environment names, if any.
-    pub fn from_settings() -> anyhow::Result<Option<Registry>> {
-        let address = settings::read_secret(&settings::SCHEMA_REGISTRY_URL)?;
+    /// The registry that the environment names; None when it names none.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError::Halt`] when the file with its address cannot be read.
+    pub fn from_settings() -> Result<Option<Registry>, KafkaError> {
+        let address = settings::read_secret(&settings::SCHEMA_REGISTRY_URL);
+        let address = address.map_err(|error| KafkaError::Halt(error.to_string()))?;
         address.map(|address| Registry::new(address.expose())).transpose()
     }
 
-    /// The registry at that address.
-    pub fn new(address: &str) -> anyhow::Result<Registry> {
-        install_tls();
+    /// The registry at that address. Connects when it is first asked.
+    pub fn new(address: &str) -> Result<Registry, KafkaError> {
+        tls::install();
+        let client = Client::builder().no_proxy().timeout(REQUEST_TIMEOUT).build();
         Ok(Registry {
             address: address.trim_end_matches('/').to_owned(),
             shown: without_credentials(address),
-            client: Client::builder().no_proxy().timeout(REQUEST_TIMEOUT).build()?,
+            client: client.map_err(|error| KafkaError::Halt(format!("cannot prepare an HTTP client: {error}")))?,
         })
     }
 
@@ -113,16 +129,10 @@ impl Registry {
 
     fn unavailable(&self, error: reqwest::Error) -> RegistryError {
         let error = anyhow::Error::new(error.without_url());
-        self.unexpected(&crate::telemetry::one_line(&error))
+        self.unexpected(&service::telemetry::one_line(&error))
     }
 
     fn unexpected(&self, reason: &str) -> RegistryError {
         RegistryError::Unavailable { address: self.shown.clone(), reason: reason.to_owned() }
     }
-}
-
-/// Chooses the TLS implementation for this process; the first to choose wins.
-pub fn install_tls() {
-    // An error only says that it was chosen before.
-    let _ = rustls::crypto::ring::default_provider().install_default();
 }

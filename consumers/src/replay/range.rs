@@ -2,11 +2,9 @@
 
 use anyhow::bail;
 use chrono::{DateTime, Utc};
+use kafka::Cluster;
+use kafka::offsets::{end_offsets, offsets_at};
 use serde::Serialize;
-use service::kafka::Cluster;
-
-use crate::reader::offsets_at;
-use crate::replay::partitions;
 
 /// One end of a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -60,7 +58,7 @@ impl Range {
 
     /// The offsets in each partition, within what Kafka has.
     pub fn resolve(&self, cluster: &Cluster, topic: &str) -> anyhow::Result<Vec<PartitionRange>> {
-        let mut there = partitions(cluster, topic)?;
+        let mut there = end_offsets(cluster, topic)?;
         if there.is_empty() {
             bail!("there is no topic `{topic}`");
         }

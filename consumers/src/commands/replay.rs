@@ -1,26 +1,26 @@
 //! `consumer replay`: arguments in, lines out.
 
-use std::time::Duration;
-
 use anyhow::bail;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use contract::Dataset;
-use service::kafka::Cluster;
-use service::registry::Registry;
-use service::settings;
+use kafka::Cluster;
+use kafka::registry::Registry;
+use service::shutdown;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::{limits, one};
 use crate::chunk::Limits;
-use crate::replay::{Replay, Report};
-use crate::replay_range::{Bound, Range};
+use crate::replay::{Bound, Range, Replay, Report};
 use crate::store::Database;
 use crate::store::side::Difference;
 
 /// What to replay, and where to.
 #[derive(Debug, Args)]
 pub struct Arguments {
+    /// Name of the dataset
+    dataset: String,
     /// From when Kafka got it, RFC 3339
     #[arg(long, value_name = "TIME", conflicts_with = "from_offset")]
     from_time: Option<DateTime<Utc>>,
@@ -62,9 +62,15 @@ pub struct Arguments {
     json: bool,
 }
 
+/// Replays into the database that the environment names.
+pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let (dataset, limits, stop) = (one(&arguments.dataset)?, limits()?, shutdown::token()?);
+    Database::from_settings()?.migrate().await?;
+    tokio::task::spawn_blocking(move || arguments.replay_and_print(dataset, limits, &Handle::current(), &stop)).await?
+}
+
 impl Arguments {
-    /// Does it; blocks.
-    pub fn run(
+    fn replay_and_print(
         &self,
         dataset: &'static Dataset,
         limits: Limits,
@@ -190,13 +196,4 @@ fn stopped(stop: &CancellationToken) -> anyhow::Result<()> {
         bail!("stopped; the same command goes on from there");
     }
     Ok(())
-}
-
-/// Default bounds of a chunk, as the environment says.
-pub fn limits() -> anyhow::Result<Limits> {
-    Ok(Limits {
-        rows: settings::read_number(&settings::CHUNK_ROWS, 1..=1_000_000)? as usize,
-        bytes: settings::read_number(&settings::CHUNK_BYTES, 1..=1 << 30)? as usize,
-        age: Duration::from_millis(settings::read_number(&settings::CHUNK_AGE_MS, 1..=3_600_000)?.cast_unsigned()),
-    })
 }
