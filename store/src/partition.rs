@@ -30,10 +30,10 @@ impl std::fmt::Display for SinkPartition {
     }
 }
 
-/// The last record of a range and a hash of its bytes, by which a topic that was made anew is told from the old one.
+/// The last record of a range: its offset and a hash of its bytes. A recreated topic has another record at that offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastRecord {
-    /// Its offset.
+    /// The offset.
     pub offset: i64,
     /// See [`contract::Original::hash`].
     pub hash: i64,
