@@ -13,8 +13,8 @@ use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime, TimeDelta, Utc
 use contract::codec::split_header;
 use contract::{Column, Decoder, Rows, dataset};
 use kafka::offsets::ranges;
-use producers::poll::plan;
 use kafka::publish::CHANGE_HEADER;
+use producers::poll::plan;
 use producers::state::{GapState, State};
 use producers::watchlist::Watchlist;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
