@@ -13,8 +13,8 @@ use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime, TimeDelta, Utc
 use contract::codec::split_header;
 use contract::{Column, Decoder, Rows, dataset};
 use kafka::offsets::ranges;
-use producers::poll::plan;
 use kafka::publish::CHANGE_HEADER;
+use producers::poll::plan;
 use producers::state::{GapState, State};
 use producers::watchlist::Watchlist;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -271,6 +271,10 @@ async fn a_year(bench: &Bench) {
     let filled = script(control, &mut random);
     plan_outages(control, &mut random);
     let (_, last) = year();
+    let end = at(last + Days::new(2 * ASKED_DAYS), 0);
+    // From then on the provider shows nothing: the producer is stopped some time later, in the middle of whatever it does, and
+    // does not publish a response that it has just received.
+    control.outage_between("yahoo", end..end + TimeDelta::days(365), Outage::Status(500));
     let mut kills = 0;
     while world.time.now() < at(last, 0) {
         let calls = 1 + random.below(MOST_CALLS) as u64;
@@ -284,7 +288,7 @@ async fn a_year(bench: &Bench) {
     }
     // The rest of the last kill, and the days that are still retried.
     let mut producer = world.start_producer();
-    world.live(&mut producer, u64::MAX / 2, at(last + Days::new(2 * ASKED_DAYS), 0)).await;
+    world.live(&mut producer, u64::MAX / 2, end).await;
     assert!(kills > 40, "the year was over after {kills} kills");
 
     let world = &world;
