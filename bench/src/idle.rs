@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::time::{sleep, timeout};
 
 use crate::memory::{memory_mb, resident_mb};
-use crate::report::{print, told};
+use crate::report::{check_limits, print};
 use crate::setup::{Bench, PATIENCE, WATCHLIST, on_bench};
 
 /// Number of items that the limits are for.
@@ -48,7 +48,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let report = on_bench(async |bench| bench.idle(arguments.items, arguments.seconds).await).await?;
     print(&report, arguments.json)?;
-    told(&report.missed, arguments.check)
+    check_limits(&report.missed, arguments.check)
 }
 
 /// What was measured.
@@ -106,11 +106,11 @@ async fn first_round(producer: &mut Child, items: usize) -> anyhow::Result<()> {
         BufReader::new(producer.stdout().context("the standard output of the producer is not piped")?).lines();
     let mut answered = 0;
     while let Some(line) = lines.next_line().await? {
-        let said: Progress = serde_json::from_str(&line).with_context(|| format!("the producer says `{line}`"))?;
-        if let Some(error) = said.error {
-            bail!("polling `{}` failed: {error}", said.item);
+        let report: Progress = serde_json::from_str(&line).with_context(|| format!("the producer says `{line}`"))?;
+        if let Some(error) = report.error {
+            bail!("polling `{}` failed: {error}", report.item);
         }
-        if said.done {
+        if report.done {
             ensure!(answered == items, "{answered} of {items} items were answered");
             return Ok(());
         }

@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use crate::bars::generated;
 use crate::limits::copy_rate;
 use crate::memory::resident_mb;
-use crate::report::{print, told};
+use crate::report::{check_limits, print};
 use crate::setup::{Bench, on_bench};
 
 /// Symbols and years that the limits are for: 1.26 million bars at 252 sessions a year; the simulator has some more.
@@ -54,7 +54,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let report = on_bench(async |bench| bench.pipeline(arguments.symbols, arguments.years).await).await?;
     print(&report, arguments.json)?;
-    told(&report.missed, arguments.check)
+    check_limits(&report.missed, arguments.check)
 }
 
 /// What was measured.
@@ -144,12 +144,12 @@ async fn published(mut producer: Child, expected: (usize, u64), began: Instant) 
         BufReader::new(producer.stdout().context("the standard output of the producer is not piped")?).lines();
     let (mut seconds, mut memory, mut items, mut records) = (0.0, 0.0, 0, 0);
     while let Some(line) = lines.next_line().await? {
-        let said: Progress = serde_json::from_str(&line).with_context(|| format!("the producer says `{line}`"))?;
-        if let Some(error) = said.error {
-            bail!("polling `{}` failed: {error}; see {}", said.item, log.display());
+        let report: Progress = serde_json::from_str(&line).with_context(|| format!("the producer says `{line}`"))?;
+        if let Some(error) = report.error {
+            bail!("polling `{}` failed: {error}; see {}", report.item, log.display());
         }
-        if !said.done {
-            (items, records) = (items + 1, records + said.published);
+        if !report.done {
+            (items, records) = (items + 1, records + report.published);
             seconds = began.elapsed().as_secs_f64();
             // The producer may have ended meanwhile.
             memory = resident_mb(producer.id()).unwrap_or(memory);

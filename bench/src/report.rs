@@ -10,7 +10,7 @@ pub(crate) fn print(report: &(impl Serialize + std::fmt::Debug), json: bool) -> 
 }
 
 /// Names the limits that were exceeded; an error with `--check`.
-pub(crate) fn told(missed: &[String], check: bool) -> anyhow::Result<()> {
+pub(crate) fn check_limits(missed: &[String], check: bool) -> anyhow::Result<()> {
     if missed.is_empty() {
         return Ok(());
     }

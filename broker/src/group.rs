@@ -1,7 +1,7 @@
-//! A consumer group as Kafka's classic protocol has it, without any waiting of its own: every request brings the time.
+//! A consumer group of Kafka's classic protocol, as a pure state machine: it never waits, and every request brings the time.
 //!
-//! Whoever joins starts a rebalance: all members join (`Joining`), their leader divides the partitions (`Syncing`), and
-//! everybody reads (`Stable`) until somebody comes, leaves, or is not heard of for its session timeout.
+//! A new member starts a rebalance: all members join (`Joining`), their leader divides the partitions (`Syncing`), and all
+//! read (`Stable`) until a member joins, leaves, or sends nothing for its session timeout.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,27 +12,27 @@ use tokio::time::Instant;
 
 /// Most members of a group.
 const MAX_MEMBERS: usize = 1_000;
-/// Longest session timeout, as Kafka has it, and longest wait of a rebalance.
+/// Longest session timeout, the same as Kafka's, and longest wait of a rebalance.
 const MAX_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-/// Names of the ways in which a member can have partitions divided, each with what it says to the leader.
+/// Names of the assignment protocols that a member supports, each with its metadata for the leader.
 pub(crate) type Protocols = Vec<(String, Bytes)>;
 
-/// Who asks to be a member.
+/// A request to become a member.
 #[derive(Debug, Clone)]
 pub(crate) struct Join {
-    /// Empty for somebody new.
+    /// Empty for a new member.
     pub(crate) member: String,
-    /// The name of a new member; unique.
+    /// A unique name to give to a new member.
     pub(crate) new_name: String,
-    /// What stays the same when its process is started again (`group.instance.id`).
+    /// `group.instance.id`, which stays the same when the member's process restarts.
     pub(crate) instance: Option<String>,
-    /// Kind of group: `consumer` for consumers.
+    /// Protocol type of the group: `consumer` for consumers.
     pub(crate) protocol_type: String,
     pub(crate) protocols: Protocols,
-    /// How long it may be silent.
+    /// Session timeout: how long it may send nothing.
     pub(crate) session: Duration,
-    /// How long the others wait for it in a rebalance.
+    /// Rebalance timeout: how long the others wait for it to join.
     pub(crate) rebalance: Duration,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Joined {
     pub(crate) leader: String,
     pub(crate) protocol: String,
     pub(crate) protocol_type: String,
-    /// Everybody, for the leader; for others empty.
+    /// All members for the leader; empty for others.
     pub(crate) members: Vec<Peer>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Peer {
     pub(crate) metadata: Bytes,
 }
 
-/// That a member waits for a generation later than this.
+/// A member waits for a generation later than this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ticket {
     pub(crate) member: String,
@@ -65,13 +65,13 @@ pub(crate) struct Ticket {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Nobody is here.
+    /// The group has no members.
     Empty,
-    /// Waits for everybody to join, at most so long.
+    /// Waits until all members have joined, at most until this time.
     Joining(Instant),
-    /// Waits for the leader's assignments and for everybody to fetch theirs, at most so long.
+    /// Waits for the leader's assignments and until all members have fetched theirs, at most until this time.
     Syncing(Instant),
-    /// Everybody has an assignment or can have it.
+    /// Every member has its assignment or can fetch it.
     Stable,
 }
 
@@ -82,12 +82,12 @@ struct Member {
     session: Duration,
     rebalance: Duration,
     seen: Instant,
-    /// Whether it has asked for what the present state waits for.
+    /// Whether it has sent the request that the present state waits for.
     has_arrived: bool,
     assignment: Bytes,
 }
 
-/// The members of a group, and where they are in a rebalance.
+/// The members of a group, and the state of its rebalance.
 #[derive(Debug, Clone)]
 pub(crate) struct Group {
     state: State,
@@ -111,22 +111,22 @@ impl Group {
         }
     }
 
-    /// Whether nobody is a member.
+    /// Whether the group has no members.
     pub(crate) fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
 
-    /// Whether everybody has or can have an assignment.
+    /// Whether every member has its assignment or can fetch it.
     pub(crate) fn is_stable(&self) -> bool {
         self.state == State::Stable
     }
 
-    /// Counts the times that partitions were divided.
+    /// Generation: how often partitions were divided.
     pub(crate) fn generation(&self) -> i32 {
         self.generation
     }
 
-    /// Asks to be a member, or to stay one; [`Group::joined`] has the answer.
+    /// Joins, or joins again; [`Group::joined`] has the response.
     pub(crate) fn join(&mut self, now: Instant, join: Join) -> Result<Ticket, ErrorCode> {
         self.expire(now);
         self.admit(&join)?;
@@ -140,7 +140,7 @@ impl Group {
             && known.protocols == join.protocols
             && (self.state == State::Stable && self.leader != name || matches!(self.state, State::Syncing(_)))
         {
-            // Its answer was lost, or it only asks again.
+            // The response to its first request was lost, or it repeats the request.
             known.seen = now;
             return Ok(Ticket { member: name, after: self.generation - 1 });
         }
@@ -156,19 +156,19 @@ impl Group {
             self.arrive(&name);
         }
         self.proceed(now);
-        // The last to join finds the next generation there.
+        // The last member to join completes the generation.
         let after = if matches!(self.state, State::Joining(_)) { self.generation } else { self.generation - 1 };
         Ok(Ticket { member: name, after })
     }
 
-    /// What has become of a join; None while others are waited for.
+    /// The response to a join; None while the group waits for other members.
     pub(crate) fn joined(&mut self, now: Instant, ticket: &Ticket) -> Option<Result<Joined, ErrorCode>> {
         self.expire(now);
         let Some(member) = self.members.get(&ticket.member) else {
             return Some(Err(ErrorCode::UnknownMemberId));
         };
         if self.generation <= ticket.after {
-            // It may have been told to join again by another request meanwhile.
+            // Another request may have told it to join again meanwhile.
             return if member.has_arrived { None } else { Some(Err(ErrorCode::RebalanceInProgress)) };
         }
         let is_leader = self.leader == ticket.member;
@@ -182,7 +182,7 @@ impl Group {
         }))
     }
 
-    /// Asks for one's assignment, the leader by giving everybody's; [`Group::assignment`] has the answer.
+    /// Asks for the member's assignment; the leader brings the assignments of all. [`Group::assignment`] has the response.
     pub(crate) fn sync(
         &mut self,
         now: Instant,
@@ -209,7 +209,7 @@ impl Group {
         Ok(())
     }
 
-    /// What a member is to read; None while the leader is waited for.
+    /// A member's assignment; None while the group waits for the leader.
     pub(crate) fn assignment(&mut self, now: Instant, name: &str, generation: i32) -> Option<Result<Bytes, ErrorCode>> {
         self.expire(now);
         let Some(member) = self.members.get(name) else {
@@ -222,9 +222,9 @@ impl Group {
         }
     }
 
-    /// That a member is alive; an error tells it to join again.
+    /// Heartbeat of a member; an error tells it to join again.
     pub(crate) fn heartbeat(&mut self, now: Instant, name: &str, generation: i32) -> Result<(), ErrorCode> {
-        // First of all: who is heard of now is not missed, however late it is.
+        // First, so that a late heartbeat still counts.
         self.hear(now, name, generation)?;
         self.expire(now);
         match self.state {
@@ -233,7 +233,7 @@ impl Group {
         }
     }
 
-    /// Whether somebody may commit offsets: members of the present generation, and anybody where there are no members.
+    /// Whether a client may commit offsets: members of the present generation, and any client of a group without members.
     pub(crate) fn commit(&mut self, now: Instant, name: &str, generation: i32) -> Result<(), ErrorCode> {
         self.expire(now);
         if self.members.is_empty() && generation < 0 {
@@ -243,7 +243,7 @@ impl Group {
         if matches!(self.state, State::Syncing(_)) { Err(ErrorCode::RebalanceInProgress) } else { Ok(()) }
     }
 
-    /// A member goes, by its name or its instance.
+    /// Removes a member by its name or its instance.
     pub(crate) fn leave(&mut self, now: Instant, name: &str, instance: Option<&str>) -> Result<(), ErrorCode> {
         let named = if name.is_empty() { self.with_instance(instance) } else { Some(name.to_owned()) };
         let gone = named.and_then(|name| self.members.remove(&name));
@@ -252,7 +252,7 @@ impl Group {
         Ok(())
     }
 
-    /// Everybody, as the leader sees them.
+    /// All members, as the leader sees them.
     pub(crate) fn peers(&self) -> Vec<Peer> {
         let peer = |(name, member): (&String, &Member)| {
             let said = member.protocols.iter().find(|(protocol, _)| *protocol == self.protocol);
@@ -262,7 +262,7 @@ impl Group {
         self.members.iter().map(peer).collect()
     }
 
-    /// Everybody's assignment.
+    /// The assignments of all members.
     pub(crate) fn assignments(&self) -> BTreeMap<String, Bytes> {
         self.members.iter().map(|(name, member)| (name.clone(), member.assignment.clone())).collect()
     }
@@ -272,7 +272,7 @@ impl Group {
         [&self.leader, &self.protocol, &self.protocol_type]
     }
 
-    /// Refuses who cannot be a member.
+    /// Refuses a request that cannot become a member.
     fn admit(&self, join: &Join) -> Result<(), ErrorCode> {
         let holder = self.with_instance(join.instance.as_deref());
         if join.session.is_zero() || join.session > MAX_TIMEOUT {
@@ -304,7 +304,7 @@ impl Group {
         members.find(|(_, member)| member.instance.as_deref() == Some(instance)).map(|(name, _)| name.clone())
     }
 
-    /// Notes that a member is alive, if it is one of this generation.
+    /// Records that a member is alive, if it belongs to this generation.
     fn hear(&mut self, now: Instant, name: &str, generation: i32) -> Result<(), ErrorCode> {
         let member = self.members.get_mut(name).ok_or(ErrorCode::UnknownMemberId)?;
         if generation != self.generation {
@@ -320,7 +320,7 @@ impl Group {
         }
     }
 
-    /// Removes who was not heard of for too long, and goes on without.
+    /// Removes members whose session has timed out, and goes on without them.
     fn expire(&mut self, now: Instant) {
         let (waits, is_over) = match self.state {
             State::Joining(until) | State::Syncing(until) => (true, now >= until),
@@ -337,7 +337,7 @@ impl Group {
         }
     }
 
-    /// Goes on after somebody has gone.
+    /// Goes on after a member has left.
     fn lost(&mut self, now: Instant) {
         if !matches!(self.state, State::Joining(_)) {
             self.rebalance(now);
@@ -345,23 +345,23 @@ impl Group {
         self.proceed(now);
     }
 
-    /// Tells everybody to join again.
+    /// Tells all members to join again.
     fn rebalance(&mut self, now: Instant) {
         self.state = State::Joining(self.deadline(now));
         for member in self.members.values_mut() {
             if std::mem::take(&mut member.has_arrived) {
-                // It was waiting for us, and could not say that it is alive.
+                // While it waited for a response it could not send a heartbeat.
                 member.seen = now;
             }
         }
     }
 
-    /// As long as the most patient member says.
+    /// The longest rebalance timeout of the members.
     fn deadline(&self, now: Instant) -> Instant {
         now + self.members.values().map(|member| member.rebalance).max().unwrap_or_default().min(MAX_TIMEOUT)
     }
 
-    /// Begins the next generation when everybody has joined.
+    /// Begins the next generation when all members have joined.
     fn proceed(&mut self, now: Instant) {
         if self.members.is_empty() {
             self.state = State::Empty;

@@ -87,7 +87,7 @@ pub mod validate;
 pub mod value;
 
 pub use column::Column;
-pub use coordinate::Coordinate;
+pub use coordinate::{Coordinate, LastRecord};
 pub use dataset::Dataset;
 pub use declarations::{dataset, datasets};
 pub use decode::{DecodeError, Decoder};

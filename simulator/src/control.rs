@@ -1,5 +1,5 @@
-//! What a test says to the simulator: what time it is, how many calls are granted, what fails and what changes; and what the
-//! simulator saw. Nothing of this is on unless it was said.
+//! How a test controls the simulator: its clock, limits, outages and changes of data, and the counts of requests. By default
+//! there is no clock, no limit and no outage.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
@@ -28,12 +28,12 @@ pub struct Control(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    state: Mutex<Said>,
+    state: Mutex<Settings>,
     script: Mutex<Script>,
 }
 
 #[derive(Debug, Default)]
-struct Said {
+struct Settings {
     clock: Option<Clock>,
     sources: HashMap<&'static str, Source>,
 }
@@ -59,14 +59,14 @@ impl Clock {
     }
 }
 
-/// What was said of a source, and what it was asked.
+/// The settings of a source, and the requests that it received.
 #[derive(Debug, Default)]
 struct Source {
     limit: Option<Limit>,
-    /// Calls that are granted in a day.
+    /// Calls granted per day.
     quota: Option<u64>,
     outage: Option<Outage>,
-    /// Outages of which it is known when they begin and end.
+    /// Planned outages, with start and end.
     outages: Vec<(Range<DateTime<Utc>>, Outage)>,
     days: BTreeMap<NaiveDate, Day>,
     /// Path and query of the last request.
@@ -77,7 +77,7 @@ struct Source {
     appeared: usize,
 }
 
-/// So many calls within so long.
+/// A rate limit: calls within a window.
 #[derive(Debug)]
 struct Limit {
     calls: u32,
@@ -91,17 +91,17 @@ struct Limit {
 struct Day {
     calls: u64,
     refused: u64,
-    /// What the calls count for.
+    /// Sum of what the calls cost.
     spent: u64,
 }
 
 impl Control {
-    /// Sets the clock. From then on Yahoo's chart is what it was at that time.
+    /// Sets the clock. From then on Yahoo's chart is as it was at that time.
     pub fn set_now(&self, now: DateTime<Utc>) {
         self.state().clock = Some(Clock::At(now));
     }
 
-    /// Goes by a clock. From then on Yahoo's chart is what it was at that time.
+    /// Follows a clock. From then on Yahoo's chart is as it was at that time.
     pub fn follow(&self, clock: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) {
         self.state().clock = Some(Clock::Follows(Box::new(clock)));
     }
@@ -111,25 +111,25 @@ impl Control {
         self.state().clock.as_ref().map(Clock::now)
     }
 
-    /// Grants so many calls within any window of that length, and answers 429 beyond.
+    /// Grants `calls` within any window of length `per`, and answers 429 to further ones.
     pub fn limit(&self, source: &'static str, calls: u32, per: Duration) {
         let per = TimeDelta::from_std(per).unwrap_or(TimeDelta::MAX);
         self.state().source(source).limit = Some(Limit { calls, per, made: VecDeque::new() });
     }
 
-    /// Grants so many calls in a day of UTC. At EODHD some requests count for several, as they do there.
+    /// Grants this many calls per UTC day. Some requests to EODHD cost several calls, as they do in reality.
     pub fn quota(&self, source: &'static str, calls_per_utc_day: u64) {
         self.state().source(source).quota = Some(calls_per_utc_day);
     }
 
-    /// Grants any number of calls again.
+    /// Removes limit and quota.
     pub fn lift(&self, source: &'static str) {
         let mut state = self.state();
         let source = state.source(source);
         (source.limit, source.quota) = (None, None);
     }
 
-    /// Begins an outage, or ends it.
+    /// Begins an outage, or with None ends it.
     pub fn outage(&self, source: &'static str, outage: Option<Outage>) {
         self.state().source(source).outage = outage;
     }
@@ -144,7 +144,7 @@ impl Control {
         self.state().source(source).last.clone()
     }
 
-    /// Requests that were answered, whatever the answer; those that were refused are not among them.
+    /// Requests that were answered with any response, without those that were refused.
     pub fn calls(&self, source: &'static str) -> u64 {
         self.sum(source, |day| day.calls)
     }
@@ -168,40 +168,40 @@ impl Control {
         self.state().source(source).days.values().map(count).sum()
     }
 
-    /// From a time on the close and the adjusted close of a day are what they were before times a factor.
+    /// From a time on, multiplies the close and the adjusted close of a day by a factor.
     pub fn restate(&self, symbol: &str, date: NaiveDate, at: DateTime<Utc>, factor: f64) {
         self.script().restate(symbol, date, at, factor);
     }
 
-    /// Until it is filled, if ever, the row of a day has no value. The last word on a day counts.
+    /// Empties the row of a day until it is filled, if ever. The last call for a day counts.
     pub fn hole(&self, symbol: &str, date: NaiveDate, filled_at: Option<DateTime<Utc>>) {
         self.script().hole(symbol, date, filled_at);
     }
 
-    /// Until it is filled, if ever, there is no row of a day. The last word on a day counts.
+    /// Removes the row of a day until it is filled, if ever. The last call for a day counts.
     pub fn drop_day(&self, symbol: &str, date: NaiveDate, filled_at: Option<DateTime<Utc>>) {
         self.script().drop_day(symbol, date, filled_at);
     }
 
-    /// Whether adjusted closes differ by up to a millionth from answer to answer.
+    /// Makes adjusted closes differ by up to a millionth between responses.
     pub fn jitter(&self, on: bool) {
         self.script().jitter(on);
     }
 
-    /// Every value that Yahoo's chart held while a clock was set, in the order of symbols and days.
+    /// Every value that Yahoo's chart showed while a clock was set, in the order of symbols and days.
     pub fn shown(&self) -> Vec<Shown> {
         self.script().shown()
     }
 
-    /// Lets so many new articles appear between two pages: what stood on a page stands on a later one then. All pages can be
-    /// had meanwhile. Only `newsapi` has them.
+    /// Lets this many new articles appear between two pages, which moves older ones to a later page. Meanwhile all pages are
+    /// available. Only `newsapi` supports it.
     pub fn shift(&self, source: &'static str, articles: usize) {
         let mut state = self.state();
         let source = state.source(source);
         (source.shift, source.appeared) = (Some(articles), 0);
     }
 
-    /// The new articles on top of the page that is asked for now; None when nothing shifts.
+    /// The number of new articles on top of the present page; None when nothing shifts.
     pub(crate) fn turn_page(&self, source: &'static str) -> Option<usize> {
         let mut state = self.state();
         let source = state.source(source);
@@ -210,13 +210,13 @@ impl Control {
         Some(on_top)
     }
 
-    /// Yahoo's chart as the clock has it; None when no clock was set.
+    /// Yahoo's chart at the time of the clock; None without a clock.
     pub(crate) fn chart(&self, config: &Config, symbol: &str, window: Option<Window>) -> Option<Reply> {
         let now = self.now()?;
         Some(self.script().chart(config, symbol, window, now))
     }
 
-    /// Counts a request; gives the refusal if it must be refused.
+    /// Counts a request; returns the refusal if it is refused.
     fn admit(&self, source: &'static str, uri: &Uri) -> Option<Refusal> {
         let mut state = self.state();
         let now = state.clock.as_ref().map_or_else(|| SystemTime::now().into(), Clock::now);
@@ -225,7 +225,7 @@ impl Control {
         asked.admit(source, cost(source, uri.path()), now)
     }
 
-    fn state(&self) -> MutexGuard<'_, Said> {
+    fn state(&self) -> MutexGuard<'_, Settings> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -234,7 +234,7 @@ impl Control {
     }
 }
 
-impl Said {
+impl Settings {
     fn source(&mut self, name: &'static str) -> &mut Source {
         self.sources.entry(name).or_default()
     }
@@ -273,9 +273,9 @@ impl Source {
 }
 
 impl Limit {
-    /// How long until there is a call again; None when there is one.
+    /// How long until the next call is possible; None when it is possible now.
     fn wait(&mut self, now: DateTime<Utc>) -> Option<TimeDelta> {
-        // A clock that was put back or set for the first time begins anew.
+        // A clock that was set back, or set for the first time, starts a new window.
         let is_within = |made: &DateTime<Utc>| (TimeDelta::zero()..self.per).contains(&(now - *made));
         self.made.retain(is_within);
         let is_full = self.made.len() >= self.calls as usize;
@@ -288,12 +288,12 @@ fn until_tomorrow(now: DateTime<Utc>) -> TimeDelta {
     tomorrow.and_time(NaiveTime::MIN).and_utc() - now
 }
 
-/// Whole seconds after which a wait is over.
+/// A wait rounded up to whole seconds.
 fn seconds(wait: TimeDelta) -> i64 {
     (wait.num_seconds() + i64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
-/// What a request counts for in a day's calls.
+/// Calls that a request costs.
 fn cost(source: &str, path: &str) -> u64 {
     match (source, path.split('/').nth(2).unwrap_or_default()) {
         ("eodhd", "eod-bulk-last-day") => 100,

@@ -1,5 +1,5 @@
-//! A provider that means harm, or is broken beyond what a library for HTTP would let it be: one way of it at a time, written by
-//! hand on a port of this machine.
+//! A hostile or badly broken provider on a local port, one [`Kind`] of harm at a time. It writes HTTP by hand, because an
+//! HTTP library would not allow these responses.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,69 +22,69 @@ use certificate::Certificate;
 pub use http2::GoAway;
 use peer::Peer;
 
-/// What a harmless answer holds: a chart of Yahoo with one bar of this symbol.
+/// Symbol of the harmless response: a Yahoo chart with one bar.
 pub const SYMBOL: &str = "SIM000";
 const PAGE: &[u8] = br#"{"chart":{"result":[{"meta":{"currency":"USD","symbol":"SIM000","exchangeTimezoneName":"America/New_York","dataGranularity":"1d","regularMarketTime":1767214800},"timestamp":[1767191400],"indicators":{"quote":[{"open":[10],"high":[12],"low":[9],"close":[11],"volume":[1000]}],"adjclose":[{"adjclose":[11]}]}}],"error":null}}"#;
-/// A whole answer of its own, with another close, that hides behind one that is said to be over.
+/// A forged response with another close, sent after the declared end of a response.
 const FORGED: &[u8] = br#"{"chart":{"result":[{"meta":{"currency":"USD","symbol":"SIM000","exchangeTimezoneName":"America/New_York","dataGranularity":"1d","regularMarketTime":1767214800},"timestamp":[1767191400],"indicators":{"quote":[{"open":[10],"high":[666],"low":[9],"close":[666],"volume":[1000]}],"adjclose":[{"adjclose":[666]}]}}],"error":null}}"#;
-/// A page of words.
+/// An HTML page.
 const HTML: &[u8] =
     b"<!DOCTYPE html>\n<html><head><title>Welcome</title></head><body><p>We use cookies.</p></body></html>";
 
-/// Bytes sent at once where there is no end of them.
+/// Bytes per write of an endless body.
 const PIECE: usize = 64 << 10;
-/// Bytes that a body lacks whose length says more.
+/// Bytes missing from a body that is shorter than its declared length.
 const MISSING: usize = 1000;
 /// Longest head of a request.
 const MAX_HEAD: usize = 64 << 10;
 
-/// A way to do harm.
+/// A kind of harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// None: a good answer, to compare with.
+    /// No harm: a good response, to compare with.
     Harmless,
     /// A megabyte that unpacks to more than a gigabyte.
     GzipBomb,
-    /// The same, packed twice.
+    /// The same, compressed twice.
     NestedEncoding,
     /// A body without end, and without a length.
     Endless,
     /// A body without end, in chunks.
     EndlessChunked,
-    /// A body that is shorter than its length says.
+    /// A body that is shorter than its declared length.
     WrongLength,
-    /// A body that is longer than its length says: what is behind looks like the next answer.
+    /// A body that is longer than its declared length: the rest looks like the next response.
     ShortLength,
-    /// A good answer, a byte at a time, and so long between two.
+    /// A good response, sent byte by byte with this pause.
     SlowDrip(Duration),
     /// A head without end.
     NeverEndingHeaders,
-    /// Half of the JSON, and a length that fits.
+    /// Half of the JSON, with a matching length.
     Truncated,
-    /// A page of words, as if all were well.
+    /// An HTML page with status 200.
     HtmlOk,
-    /// No body, as if all were well.
+    /// An empty body with status 200.
     Empty,
-    /// A redirect to where only this machine can reach.
+    /// A redirect to an address that only this machine can reach.
     RedirectPrivate(Target),
     /// A redirect to itself.
     RedirectLoop,
-    /// Not a word.
+    /// No response at all.
     Silent,
-    /// A connection that breaks once it was asked.
+    /// A connection that is reset after the request.
     Reset,
-    /// TLS with a certificate that has run out; whoever issued it can be trusted.
+    /// TLS with an expired certificate from a trusted issuer.
     ExpiredCertificate,
-    /// TLS with a certificate that nobody issued.
+    /// TLS with a self-signed certificate.
     SelfSigned,
-    /// TLS with a certificate of another host; whoever issued it can be trusted.
+    /// TLS with a certificate of another host from a trusted issuer.
     WrongHost,
-    /// HTTP/2, with TLS, on a connection that takes one request and no other.
+    /// HTTP/2 with TLS, on a connection that accepts only one request.
     GoAway(GoAway),
 }
 
 impl Kind {
-    /// All that do harm; where bytes drip there is so long between two.
+    /// All harmful kinds; `pause` is the time between the bytes of a slow response.
     pub fn harmful(pause: Duration) -> Vec<Kind> {
         vec![
             Kind::GzipBomb,
@@ -116,9 +116,9 @@ impl Kind {
 /// Where a redirect leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// To another port of this machine, where it is seen when somebody comes.
+    /// To another port of this machine, which counts connections.
     Neighbour,
-    /// To where clouds tell a machine its secrets.
+    /// To the metadata address of cloud machines, which serves secrets.
     Metadata,
     /// To a file.
     File,
@@ -128,13 +128,13 @@ pub enum Target {
 #[derive(Debug)]
 pub struct Hostile {
     address: SocketAddr,
-    /// Whoever issued the certificate, in PEM; empty without TLS.
+    /// Certificate of the issuer in PEM; empty without TLS.
     ca_pem: String,
     seen: Arc<Seen>,
     servers: Vec<JoinHandle<()>>,
 }
 
-/// What was seen of those who came.
+/// Counts of what clients did.
 #[derive(Debug, Default)]
 struct Seen {
     connections: AtomicU64,
@@ -156,7 +156,7 @@ impl Hostile {
         Hostile::start_with(kind, certificate).await
     }
 
-    /// The same with TLS, and a certificate with which nothing is wrong for those who trust its issuer.
+    /// The same with TLS and a certificate that is valid for clients that trust its issuer.
     pub async fn start_encrypted(kind: Kind) -> anyhow::Result<Hostile> {
         Hostile::start_with(kind, Some(Certificate::Valid)).await
     }
@@ -180,7 +180,7 @@ impl Hostile {
         format!("{scheme}://{}", self.address)
     }
 
-    /// The certificate of whoever issued its certificate, in PEM; empty without TLS.
+    /// Certificate of its issuer in PEM; empty without TLS.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
@@ -190,7 +190,7 @@ impl Hostile {
         self.seen.connections.load(Ordering::Relaxed)
     }
 
-    /// Requests read so far: with TLS none comes from those who do not like the certificate.
+    /// Requests read so far; with TLS, a client that rejects the certificate sends none.
     pub fn requests(&self) -> u64 {
         self.seen.requests.load(Ordering::Relaxed)
     }
@@ -200,7 +200,7 @@ impl Hostile {
         self.seen.bytes_sent.load(Ordering::Relaxed)
     }
 
-    /// Those who have followed a redirect to the neighbour.
+    /// Connections of clients that followed the redirect to the neighbour.
     pub fn lured(&self) -> u64 {
         self.seen.lured.load(Ordering::Relaxed)
     }
@@ -217,7 +217,7 @@ async fn listener() -> anyhow::Result<TcpListener> {
     listener.context("the hostile provider cannot listen on 127.0.0.1")
 }
 
-/// Counts whoever comes.
+/// Counts connections.
 async fn listener_of_the_lured(seen: Arc<Seen>) -> anyhow::Result<(SocketAddr, JoinHandle<()>)> {
     let listener = listener().await?;
     let address = listener.local_addr().context("the neighbour has no address")?;
@@ -246,7 +246,7 @@ async fn serve(listener: TcpListener, host: Host) {
         while peers.try_join_next().is_some() {}
         let host = host.clone();
         peers.spawn(async move {
-            // Whoever is attacked may hang up: that is what it should do.
+            // The client may hang up, and should.
             let _ = host.meet(socket).await;
         });
     }
@@ -292,7 +292,7 @@ impl Host {
         Ok(true)
     }
 
-    /// Answers a request; whether the connection is kept.
+    /// Answers a request; returns whether to keep the connection.
     async fn harm<S: AsyncRead + AsyncWrite + Unpin>(&self, peer: &mut Peer<'_, S>) -> io::Result<bool> {
         let half = &PAGE[..PAGE.len() / 2];
         match self.kind {
@@ -309,7 +309,7 @@ impl Host {
             Kind::ShortLength => {
                 peer.page_of_length(half.len(), PAGE).await?;
                 peer.page(&[], FORGED).await?;
-                // The next request is to find what is left over.
+                // Keep the connection, so that the next request finds the rest.
                 return Ok(true);
             }
             Kind::SlowDrip(pause) => peer.drip(pause).await?,

@@ -1,7 +1,7 @@
-//! The providers' endpoints on this machine, for the demo and the tests: real formats, made-up numbers.
+//! The providers' endpoints on this machine, for the demo and the tests: real formats with made-up numbers.
 //!
-//! Its world ends on 2025-12-31 and is the same in every run: asking again gives the same bytes. It needs neither
-//! network nor files, and its errors are the providers' own.
+//! The simulated world ends on 2025-12-31 and is the same in every run: a repeated request gets the same bytes. It needs
+//! neither network nor files, and its errors are the providers' own.
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
@@ -43,11 +43,11 @@ use routes::World;
 /// What to simulate.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Symbols of Yahoo: the second is in London, the third trades every day.
+    /// Number of Yahoo's symbols: the second is in London, the third trades every day.
     pub symbols: usize,
     /// Years of their daily bars, up to 2025-12-31.
     pub years: u32,
-    /// Other numbers for another seed.
+    /// Seed of the made-up numbers.
     pub seed: u64,
 }
 
@@ -75,13 +75,13 @@ impl Simulator {
         let world = Arc::new(World::new(config));
         let router = routes::router(Arc::clone(&world));
         let server = tokio::spawn(async move {
-            // Ends only when it is aborted.
+            // The server ends only when it is aborted.
             let _ = axum::serve(listener, router).await;
         });
         Ok(Simulator { address, world, server })
     }
 
-    /// What can be said to it while it runs.
+    /// Controls it while it runs.
     pub fn control(&self) -> &Control {
         &self.world.control
     }
@@ -96,8 +96,7 @@ impl Simulator {
         [yahoo::first_day(&self.world.config), calendar::END]
     }
 
-    /// Makes the chart of a symbol before anybody asks for it; gives how many bars it has, those without any value left
-    /// out.
+    /// Prepares the chart of a symbol before it is requested; returns the number of its bars with a value.
     pub fn draw_chart(&self, symbol: &str) -> usize {
         self.world.chart(symbol);
         self.world.bars(symbol).map_or(0, |bars| bars.iter().filter(|bar| bar.has_value()).count())
@@ -108,7 +107,7 @@ impl Simulator {
         format!("http://{}/{source}", self.address)
     }
 
-    /// What the callers of a source must show: a key, or to the SEC a contact.
+    /// The credential that a source requires: a key, or for the SEC a contact.
     pub fn key(source: &str) -> &'static str {
         match source {
             "sec_edgar" => sec_edgar::CONTACT,
@@ -116,7 +115,7 @@ impl Simulator {
         }
     }
 
-    /// A watchlist of everything that there is.
+    /// A watchlist of all simulated items.
     pub fn watchlist_toml(&self) -> String {
         let (mut text, mut section) = (String::new(), "");
         for (source, endpoint, items) in self.items() {

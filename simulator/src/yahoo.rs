@@ -1,5 +1,5 @@
-//! Yahoo's endpoints: daily bars of made-up symbols with their dividends and splits, and options on the shares for those
-//! who show cookie and crumb.
+//! Yahoo's endpoints: daily bars of made-up symbols with dividends and splits, and options for clients with cookie and
+//! crumb.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ pub(crate) use options::{check_pass, cookie, crumb, option_items, options};
 pub(crate) use scripted::Script;
 pub use scripted::Shown;
 
-/// The one interval that there is.
+/// The only interval.
 pub(crate) const DAILY: &str = "1d";
 
 /// A symbol and where it is traded.
@@ -55,7 +55,7 @@ fn symbol_at(place: usize) -> String {
     }
 }
 
-/// Whether there is such a symbol; told without a look at all of them.
+/// Whether the symbol exists; does not go through all of them.
 pub(crate) fn is_listed(config: &Config, symbol: &str) -> bool {
     let place = match symbol {
         "SIM.L" => Some(1),
@@ -65,7 +65,7 @@ pub(crate) fn is_listed(config: &Config, symbol: &str) -> bool {
     place.is_some_and(|place| place < config.symbols && symbol_at(place) == symbol)
 }
 
-/// The day with which the bars begin.
+/// The day of the first bar.
 pub(crate) fn first_day(config: &Config) -> NaiveDate {
     day(END.year() - config.years as i32 + 1, 1, 1)
 }
@@ -80,7 +80,7 @@ fn listing(config: &Config, symbol: &str) -> Option<Listing> {
     Some(Listing { symbol, zone, open, currency, instrument })
 }
 
-/// The part of a chart that is asked for, in seconds since 1970: from the first up to, but not, the second.
+/// The requested part of a chart, in seconds since 1970: from `from` up to, but excluding, `to`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Window {
     from: i64,
@@ -88,7 +88,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// That of `period1` and `period2`; None when neither is given.
+    /// The window between `period1` and `period2`; None when both are absent.
     pub(crate) fn of(parameters: &HashMap<String, String>) -> Option<Window> {
         let [from, to] = ["period1", "period2"].map(|name| parameters.get(name).and_then(|text| text.parse().ok()));
         let window = Window { from: from.unwrap_or(i64::MIN), to: to.unwrap_or(i64::MAX) };
@@ -116,7 +116,7 @@ pub(crate) fn chart(config: &Config, symbol: &str, interval: &str) -> Reply {
     }
 }
 
-/// Every bar of a symbol, if there is such a symbol.
+/// Every bar of a symbol; None when it does not exist.
 pub(crate) fn all_bars(config: &Config, symbol: &str) -> Option<Vec<Bar>> {
     listing(config, symbol).map(|listing| bars(config, &listing))
 }
@@ -134,13 +134,13 @@ fn drawn(config: &Config, listing: &Listing, all: &[Bar], window: Option<Window>
 }
 
 fn written(meta: &Value, events: &Value, bars: &[Bar], window: Option<Window>) -> Reply {
-    // Before the first bar there is nothing that could be asked for.
+    // Yahoo refuses a window before the first bar.
     if let Some(Window { from, to }) = window
         && meta["firstTradeDate"].as_i64().is_none_or(|first| to <= first)
     {
         return error(400, "Bad Request", &format!("Data doesn't exist for startDate = {from}, endDate = {to}"));
     }
-    // The columns are long: they are written as text instead of going through JSON values.
+    // The columns are long, so they are written as text without JSON values.
     let head = json!([{ "meta": meta, "events": events }]).to_string();
     let head = head.strip_suffix("}]").expect("an object in a list");
     Reply::json(200, format!("{{\"chart\":{{\"result\":{head},{}}}],\"error\":null}}}}", columns(bars)))
@@ -168,7 +168,7 @@ fn dividends(bars: &[Bar]) -> Value {
     Value::Object(paid.map(event).collect())
 }
 
-/// One split of each share, if it is among these bars: the prices before it are adjusted already.
+/// One split per share, if it is among these bars; the prices before it are already adjusted.
 fn splits(config: &Config, listing: &Listing, all: &[Bar], bars: &[Bar]) -> Value {
     let mut random = Random::new(config.seed, &format!("{} split", listing.symbol));
     let timestamp = all[random.below(all.len())].timestamp;
@@ -198,7 +198,7 @@ fn meta(listing: &Listing, bars: &[Bar]) -> Value {
 
 fn columns(bars: &[Bar]) -> String {
     if bars.is_empty() {
-        // As Yahoo says that nothing was traded.
+        // Yahoo answers this when nothing was traded.
         return "\"indicators\":{\"quote\":[{}],\"adjclose\":[{}]}".to_owned();
     }
     let price = |place: usize| column(bars, move |bar| bar.prices.map(|prices| prices[place]));

@@ -148,7 +148,7 @@ impl ChunkBuilder {
                 dead_letter::append(original, partition, source, dataset, cause, Utc::now(), &mut chunk.dead_letters);
             }
         }
-        chunk.last = Some(LastRecord { offset: original.offset, hash: original.hash() });
+        chunk.last = Some(LastRecord::of(original));
         self.passed(original.offset, original.len(), now);
     }
 

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn one_is_alone_until_it_has_done_and_the_sources_do_not_wait_for_each_other() {
+    async fn one_process_at_a_time_holds_the_lock_of_a_source() {
         let folder = TempDir::new().unwrap();
         let open = async |source| State::open(folder.path(), source).await.unwrap();
         let (first, second, other) = (open("cboe").await, open("cboe").await, open("ici").await);

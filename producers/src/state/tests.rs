@@ -12,7 +12,7 @@ async fn spend(state: &State, budget: &Budget, class: Class, calls: u32, now: &s
 }
 
 #[tokio::test]
-async fn what_is_spent_stays_spent_for_whoever_comes_and_until_the_day_is_over() {
+async fn spent_calls_stay_spent_for_every_process_until_the_day_ends() {
     let folder = TempDir::new().unwrap();
     let budget = Budget::new(3);
     let first = State::open(folder.path(), "fmp").await.unwrap();
@@ -87,7 +87,7 @@ async fn a_state_that_cannot_be_read_is_put_aside() {
 }
 
 #[tokio::test]
-async fn a_state_of_an_earlier_version_is_taken_over_with_all_that_is_in_it() {
+async fn a_state_file_of_an_earlier_version_keeps_its_contents() {
     let folder = TempDir::new().unwrap();
     let path = State::path(folder.path(), "fred");
     State::open(folder.path(), "fred").await.unwrap();
@@ -107,7 +107,7 @@ async fn a_state_of_an_earlier_version_is_taken_over_with_all_that_is_in_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
-async fn all_that_open_it_at_once_for_the_first_time_have_the_same_one() {
+async fn processes_that_create_the_state_at_once_share_it() {
     for was_spoilt in [false, true].repeat(4) {
         let folder = TempDir::new().unwrap();
         if was_spoilt {
@@ -127,7 +127,7 @@ async fn all_that_open_it_at_once_for_the_first_time_have_the_same_one() {
 }
 
 #[tokio::test]
-async fn what_was_asked_and_answered_is_forgotten_and_what_it_has_cost_is_not() {
+async fn forgetting_the_state_keeps_the_calls_of_the_day() {
     let state = State::in_memory("fmp").await.unwrap();
     let (budget, day) = (Budget::new(20), at(NOON).date_naive());
     spend(&state, &budget, Class::Live, 3, NOON).await.unwrap();

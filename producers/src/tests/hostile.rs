@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use service::kafka::Cluster;
+use kafka::Cluster;
 use simulator::hostile::{GoAway, Hostile, Kind, SYMBOL, Target};
 use sources::providers::yahoo;
 use sources::response::PageError;
@@ -52,7 +52,7 @@ const CASES: &[Case] = &[
     (Kind::SlowDrip(Duration::from_millis(20)), PageError::Retry, "timed out"),
     (Kind::NeverEndingHeaders, PageError::Retry, "message head is too large"),
     (Kind::Truncated, PageError::Retry, "not the JSON that Yahoo sends: EOF"),
-    (Kind::HtmlOk, PageError::Retry, "received a page (consent or error)"),
+    (Kind::HtmlOk, PageError::Retry, "received an HTML page (consent or error)"),
     (Kind::Empty, PageError::Retry, "not the JSON that Yahoo sends: EOF"),
     (Kind::RedirectPrivate(Target::Neighbour), PageError::Retry, "HTTP 302"),
     (Kind::RedirectPrivate(Target::Metadata), PageError::Retry, "HTTP 302"),
@@ -112,7 +112,7 @@ async fn ask_at_home(hostile: &Hostile, is_trusted: bool) -> Result<Page, PageEr
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_a_provider_does_asking_ends_soon_costs_little_and_says_why_in_one_line() {
+async fn every_harmful_response_ends_soon_costs_little_and_gives_a_reason_on_one_line() {
     for (kind, error, words) in CASES {
         let hostile = Hostile::start(*kind).await.unwrap();
         let source = away();
@@ -139,7 +139,7 @@ async fn a_good_answer_is_read() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_over_behind_its_answer_costs_nothing_but_a_new_one() {
+async fn a_connection_that_ends_after_its_response_costs_only_a_new_one() {
     let (hostile, source) = (Hostile::start(Kind::GoAway(GoAway::Answered)).await.unwrap(), away());
     let fetcher = trusting(source, &hostile);
     for requests in 1..=5 {
@@ -150,7 +150,7 @@ async fn a_connection_that_is_over_behind_its_answer_costs_nothing_but_a_new_one
 
 /// The client would ask again at once, beside pace and quota.
 #[tokio::test]
-async fn a_request_that_was_not_looked_at_is_made_again_in_its_turn_alone() {
+async fn a_request_that_was_not_processed_is_retried_only_in_its_turn() {
     for when in [GoAway::Unheard, GoAway::Midway] {
         let (hostile, source) = (Hostile::start(Kind::GoAway(when)).await.unwrap(), away());
         let fetcher = trusting(source, &hostile);
@@ -170,7 +170,7 @@ async fn a_certificate_is_accepted_from_an_authority_that_is_trusted_and_from_no
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_right_is_refused_although_its_authority_is_trusted() {
+async fn an_invalid_certificate_of_a_trusted_authority_is_refused() {
     for (kind, words) in [
         (Kind::ExpiredCertificate, "certificate expired"),
         (Kind::SelfSigned, "UnknownIssuer"),
@@ -185,7 +185,7 @@ async fn a_certificate_that_is_not_right_is_refused_although_its_authority_is_tr
 }
 
 #[tokio::test]
-async fn a_redirect_of_the_providers_own_host_leads_nowhere_else_and_has_an_end() {
+async fn redirects_of_the_providers_own_host_stay_there_and_are_limited() {
     for target in [Target::Neighbour, Target::Metadata, Target::File] {
         let hostile = Hostile::start_encrypted(Kind::RedirectPrivate(target)).await.unwrap();
         let error = ask_at_home(&hostile, true).await.unwrap_err();
@@ -200,7 +200,7 @@ async fn a_redirect_of_the_providers_own_host_leads_nowhere_else_and_has_an_end(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_one_provider_does_is_recorded_once_and_the_others_go_on() {
+async fn a_harmful_provider_is_recorded_once_and_does_not_stop_the_others() {
     let mock = kafka();
     let mut hosts = Vec::new();
     for kind in CASES.iter().map(|(kind, ..)| *kind).chain([Kind::Harmless]) {

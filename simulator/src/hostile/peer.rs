@@ -1,4 +1,4 @@
-//! What a hostile provider sends to whoever asks.
+//! What a hostile provider sends to a client.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::{PAGE, PIECE, Seen};
 
-/// Whoever asks.
+/// A client.
 pub(super) struct Peer<'a, S> {
     pub(super) socket: &'a mut S,
     pub(super) seen: &'a Seen,
@@ -33,7 +33,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<'_, S> {
         self.send(&[head.as_bytes(), body].concat()).await
     }
 
-    /// A body of so many times the same piece.
+    /// A body of `count` copies of a piece.
     pub(super) async fn pieces(&mut self, encoding: &str, count: usize, piece: &[u8]) -> io::Result<()> {
         let length = count * piece.len();
         let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: {length}\r\n\r\n");
@@ -76,7 +76,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<'_, S> {
         self.send(head.as_bytes()).await
     }
 
-    /// Waits until the other side has hung up.
+    /// Waits until the client has hung up.
     pub(super) async fn until_gone(&mut self) -> io::Result<()> {
         until_gone(self.socket).await
     }

@@ -9,14 +9,14 @@ use crate::random::Random;
 
 /// Rows without any value in every chart: halts.
 pub(super) const HALTS: usize = 3;
-/// What a dividend takes off the adjusted close of every earlier day.
+/// Share by which a dividend lowers the adjusted close of every earlier day.
 pub(super) const DIVIDEND_YIELD: f64 = 0.005;
 
 /// A row of a chart.
 #[derive(Debug, Clone)]
 pub(crate) struct Bar {
     pub(super) timestamp: i64,
-    /// Open, high, low, close; none when trade was halted.
+    /// Open, high, low, close; None when trading was halted.
     pub(super) prices: Option<[f64; 4]>,
     pub(super) volume: u64,
     pub(super) adjusted_close: f64,
@@ -78,7 +78,7 @@ fn is_first_of_quarter(dates: &[NaiveDate], index: usize) -> bool {
     index > 0 && quarter(dates[index]) != quarter(dates[index - 1])
 }
 
-/// Takes every later dividend off the closes.
+/// Subtracts every later dividend from the adjusted closes.
 fn adjust(bars: &mut [Bar]) {
     let mut factor = 1.0;
     for bar in bars.iter_mut().rev() {
@@ -89,7 +89,7 @@ fn adjust(bars: &mut [Bar]) {
     }
 }
 
-/// When trade begins, on the clocks of the exchange.
+/// Opening time, in the exchange's time zone.
 fn opening(listing: &Listing, date: NaiveDate) -> DateTime<Utc> {
     let time = NaiveTime::from_hms_opt(listing.open.0, listing.open.1, 0).expect("a time of day");
     let local = listing.zone.from_local_datetime(&date.and_time(time)).earliest();

@@ -1,4 +1,4 @@
-//! Options on the shares, for those who show the cookie and the crumb.
+//! Options on the shares, for clients with cookie and crumb.
 
 use chrono::{NaiveDate, NaiveTime};
 use serde_json::{Value, json};
@@ -14,16 +14,16 @@ use crate::reply::Reply;
 const EXPIRATIONS: [NaiveDate; 3] = [day(2026, 1, 16), day(2026, 2, 20), day(2026, 3, 20)];
 /// How far their strikes lie from the price on each side, in steps.
 const STRIKES: i64 = 15;
-/// Where Yahoo has computed no volatility.
+/// Yahoo's value for a volatility that it has not computed.
 const NO_VOLATILITY: f64 = 0.00001;
 
-/// What is handed to whoever asks.
+/// The cookie for every client.
 const COOKIE: &str = "A3=d=simulated&S=0000";
 const SET_COOKIE: &str = "A3=d=simulated&S=0000; Max-Age=31557600; Path=/; SameSite=None; HttpOnly";
-/// What belongs to it; in an address its slash has to be encoded.
+/// The crumb that belongs to the cookie; its slash must be encoded in an address.
 const CRUMB: &str = "sim/Crumb.00";
 
-/// Hands out the cookie; there is nothing else.
+/// Hands out the cookie with a 404, as Yahoo does.
 pub(crate) fn cookie() -> Reply {
     Reply::new(404, "text/html", String::new()).cookie(SET_COOKIE)
 }
@@ -33,7 +33,7 @@ pub(crate) fn crumb(cookies: &str) -> Reply {
     if has_cookie(cookies) { Reply::ok("text/plain", CRUMB.to_owned()) } else { unauthorized("Invalid Cookie") }
 }
 
-/// Refuses what only those may see who show both.
+/// Refuses a request without the cookie and its crumb.
 pub(crate) fn check_pass(cookies: &str, crumb: &str) -> Option<Reply> {
     (!has_cookie(cookies) || crumb != CRUMB).then(|| unauthorized("Invalid Crumb"))
 }
@@ -48,7 +48,7 @@ fn unauthorized(description: &str) -> Reply {
     Reply::json(401, json!({ "finance": { "result": null, "error": error } }).to_string())
 }
 
-/// Items of the options that there are: those that expire next, and those of one date.
+/// Items of options: those that expire next, and those of one date.
 pub(crate) fn option_items(config: &Config) -> Vec<String> {
     let shares = symbols(config).into_iter().filter(|symbol| !symbol.contains('-')).take(3);
     shares
@@ -57,7 +57,7 @@ pub(crate) fn option_items(config: &Config) -> Vec<String> {
         .collect()
 }
 
-/// Answers for the options on a symbol that expire on a date, or next.
+/// Answers with the options on a symbol that expire on a date, or next.
 pub(crate) fn options(config: &Config, symbol: &str, date: Option<i64>) -> Reply {
     let result = listing(config, symbol).map(|listing| chain(config, &listing, date));
     let body = json!({ "optionChain": { "result": result.into_iter().collect::<Vec<Value>>(), "error": null } });
@@ -126,7 +126,7 @@ fn contracts(
             "impliedVolatility": if random.below(10) == 0 { NO_VOLATILITY } else { 0.2 + 0.4 * random.unit() },
             "inTheMoney": worth > 0.0,
         });
-        // Yahoo says nothing where nothing was traded.
+        // Yahoo leaves the volume out when nothing was traded.
         if random.below(4) != 0 {
             contract["volume"] = random.below(2000).into();
         }

@@ -1,7 +1,7 @@
-//! Yahoo's daily bars as they stood at a time of the clock: sessions to come are not there yet, and what was scripted has
-//! been restated, emptied or left out. What was shown is kept.
+//! Yahoo's daily bars as they were at the time of the clock: without later sessions, with the scripted rows restated, emptied
+//! or left out. Keeps every value that it showed.
 //!
-//! Prices are those of the world without a clock, but for its halts, dividends and splits: what changes is what was asked for.
+//! Prices are those of the world without a clock, without its halts, dividends and splits: only scripted values change.
 
 use std::collections::HashMap;
 use std::iter::successors;
@@ -19,38 +19,38 @@ use crate::reply::Reply;
 
 /// When the bar of a session appears, in New York: a quarter of an hour after the close.
 const APPEARS: NaiveTime = NaiveTime::from_hms_opt(16, 15, 0).expect("a time of day");
-/// How far an adjusted close may stray, as a share of it; rounding to single precision keeps it below a millionth.
+/// Largest relative jitter of an adjusted close; with rounding to single precision it stays below a millionth.
 const JITTER: f64 = 9e-7;
 
-/// A value that an answer held.
+/// A value that a response showed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shown {
-    /// Of which symbol.
+    /// Its symbol.
     pub symbol: String,
-    /// Of which day, on the clocks of the exchange.
+    /// Its day, in the exchange's time zone.
     pub date: NaiveDate,
     /// Its close, to the last bit.
     pub close: f64,
     /// Its volume.
     pub volume: u64,
-    /// The clock when an answer held it for the first time.
+    /// Time of the clock when a response showed it first.
     pub first_shown_at: DateTime<Utc>,
 }
 
-/// What is scripted of the bars, and the bars.
+/// The bars and what is scripted about them.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     has_jitter: bool,
-    /// Answers given, so that no two jitter alike.
+    /// Number of responses, so that no two have the same jitter.
     answers: u64,
     edits: HashMap<String, HashMap<NaiveDate, Edits>>,
     series: HashMap<String, Series>,
 }
 
-/// What is scripted of a day.
+/// What is scripted about a day.
 #[derive(Debug, Default)]
 struct Edits {
-    /// From when on the close is multiplied, and by what.
+    /// Time from which the close is multiplied, and the factor.
     restatements: Vec<(DateTime<Utc>, f64)>,
     /// Until when there is no value.
     empty_until: Option<DateTime<Utc>>,
@@ -103,7 +103,7 @@ impl Script {
         reply
     }
 
-    /// Every value that an answer held, by symbol and day.
+    /// Every value that a response showed, by symbol and day.
     pub(crate) fn shown(&self) -> Vec<Shown> {
         let mut all: Vec<Shown> = self.series.values().flat_map(Series::shown).collect();
         all.sort_by(|one, other| {
@@ -113,31 +113,31 @@ impl Script {
     }
 }
 
-/// The bars of a symbol, made as far as they were asked for.
+/// The bars of a symbol, generated as far as they were requested.
 #[derive(Debug)]
 struct Series {
     listing: Listing,
     random: Random,
     close: f64,
-    /// The first day that was not looked at.
+    /// The first day that is not generated yet.
     next: NaiveDate,
     sessions: Vec<Session>,
 }
 
-/// A day with trade.
+/// A trading day.
 #[derive(Debug)]
 struct Session {
     date: NaiveDate,
     appears_at: DateTime<Utc>,
     bar: Bar,
-    /// Close, volume and since when, of each that was shown.
+    /// Close, volume and first time of each value shown.
     shown: Vec<(f64, u64, DateTime<Utc>)>,
 }
 
 impl Series {
     fn new(config: &Config, listing: Listing) -> Series {
         let mut random = Random::new(config.seed, &listing.symbol);
-        // What the world without a clock draws for its halts.
+        // The draws for halts in the world without a clock, to get the same prices.
         for _ in 0..HALTS {
             random.unit();
         }
@@ -146,7 +146,7 @@ impl Series {
         Series { listing, random, close, next, sessions: Vec::new() }
     }
 
-    /// The rows that there are at a time.
+    /// The rows that exist at a time.
     fn as_of(&mut self, now: DateTime<Utc>, edits: Option<&HashMap<NaiveDate, Edits>>) -> Vec<Bar> {
         self.extend_to(now.date_naive());
         let count = self.sessions.partition_point(|session| session.appears_at <= now);
@@ -169,7 +169,7 @@ impl Series {
         }
     }
 
-    /// Notes the values of these rows.
+    /// Records the values of these rows as shown.
     fn note(&mut self, bars: &[Bar], now: DateTime<Utc>) {
         for bar in bars {
             let place = self.sessions.binary_search_by_key(&bar.timestamp, |session| session.bar.timestamp);

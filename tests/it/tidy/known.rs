@@ -2,43 +2,29 @@
 
 /// Names of a crate in an import cycle; the cycle may have fewer.
 pub(super) const KNOWN_CYCLES: &[(&str, &[&str])] = &[
-    (
-        "producers",
-        &[
-            "agenda",
-            "alarm",
-            "ask",
-            "asker",
-            "deliver",
-            "fetch",
-            "fingerprint",
-            "json",
-            "market",
-            "memory",
-            "meters",
-            "occ",
-            "page",
-            "plan",
-            "poll",
-            "publish",
-            "schedule",
-            "sift",
-            "source",
-            "sources",
-            "state",
-            "tail",
-            "tally",
-            "value",
-            "watchlist",
-        ],
-    ),
     ("consumers", &["consume", "meters", "reader", "sink", "writer"]),
     ("consumers", &["replay", "replay_range"]),
 ];
 
 /// Libraries that a crate must give up.
 pub(super) const KNOWN_LIBRARIES: &[(&str, &str)] =
-    &[("consumers", "rdkafka"), ("producers", "rdkafka"), ("service", "rdkafka"), ("service", "reqwest")];
+    &[("consumers", "rdkafka"), ("service", "rdkafka"), ("service", "reqwest")];
+
+/// Files with a library that is not theirs.
+pub(super) const KNOWN_PLACES: &[&str] = &[
+    "consumers/src/consume.rs",
+    "consumers/src/offsets.rs",
+    "consumers/src/original.rs",
+    "consumers/src/reader.rs",
+    "consumers/src/relay.rs",
+    "consumers/src/replay.rs",
+    "consumers/src/sink.rs",
+    "consumers/src/verify/deep.rs",
+    "producers/src/publish.rs",
+    "producers/src/reread.rs",
+    "service/src/kafka.rs",
+    "service/src/registry.rs",
+];
 
 /// Files that are too long, with their length.
 pub(super) const LONG_FILES: &[(&str, usize)] = &[
@@ -46,13 +32,10 @@ pub(super) const LONG_FILES: &[(&str, usize)] = &[
     ("consumers/src/replay.rs", 443),
     ("consumers/src/sink.rs", 472),
     ("consumers/src/verify/deep.rs", 419),
-    ("producers/src/deliver.rs", 407),
-    ("producers/src/fetch.rs", 468),
-    ("producers/src/source.rs", 433),
 ];
 
 /// Functions that are too long, with their length.
-pub(super) const LONG_FUNCTIONS: &[(&str, usize)] = &[("store/src/statements/dead_letters.rs: new", 63)];
+pub(super) const LONG_FUNCTIONS: &[(&str, usize)] = &[("store/src/statements/dead_letters.rs: new", 64)];
 
 /// How many sentences of a document are too long.
 pub(super) const LONG_SENTENCES: &[(&str, usize)] = &[];

@@ -1,7 +1,7 @@
 use std::path::Path;
 
+use kafka::Cluster;
 use service::health::Health;
-use service::kafka::Cluster;
 use sources::fixture::at;
 use sources::source;
 use tempfile::TempDir;

@@ -23,7 +23,7 @@ fn due(agenda: &Agenda<'_>, now: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_restart_asks_for_nothing_that_is_not_due() {
+fn a_restart_polls_nothing_that_is_not_due() {
     let watchlist = Watchlist::parse(WATCHLIST).unwrap();
     let yahoo = source("yahoo").unwrap();
     // A Friday evening in New York: its close was at 21:00.
@@ -45,7 +45,7 @@ fn a_restart_asks_for_nothing_that_is_not_due() {
 }
 
 #[test]
-fn what_comes_out_on_some_days_of_the_month_is_asked_for_on_those_alone() {
+fn an_item_with_days_is_polled_on_those_days_only() {
     let text = "[fred]\nobservations = [\"GDP\", { item = \"UNRATE\", days = [1, 7] }]";
     let (fred, watchlist) = (source("fred").unwrap(), Watchlist::parse(text).unwrap());
     // Saturday the seventh, half an hour before it ends in New York.
@@ -56,7 +56,7 @@ fn what_comes_out_on_some_days_of_the_month_is_asked_for_on_those_alone() {
 }
 
 #[test]
-fn what_was_not_answered_is_asked_for_again_sooner_and_then_less_and_less_often() {
+fn a_failed_item_is_retried_soon_and_then_less_and_less_often() {
     let watchlist = Watchlist::parse("[fred]\nobservations = [\"GDP\"]").unwrap();
     let mut agenda = Agenda::new(source("fred").unwrap(), &watchlist, &[], at("2026-11-20T12:00:00Z"));
     let mut waits = Vec::new();
@@ -86,7 +86,7 @@ fn what_was_not_answered_is_asked_for_again_sooner_and_then_less_and_less_often(
 }
 
 #[test]
-fn a_failure_is_of_what_was_due_alone_and_waits_until_something_trades() {
+fn only_items_that_were_due_count_as_failed_and_their_retry_waits_for_the_market() {
     let watchlist = Watchlist::parse(WATCHLIST).unwrap();
     // Of a Friday; an hour after the close the chart of a share is asked for no longer.
     let now = at("2026-11-20T21:58:00Z");
@@ -101,7 +101,7 @@ fn a_failure_is_of_what_was_due_alone_and_waits_until_something_trades() {
 }
 
 #[test]
-fn days_that_polls_do_not_read_again_are_repaired_once_a_day() {
+fn days_before_the_look_back_are_repaired_once_a_day() {
     let watchlist = Watchlist::parse(WATCHLIST).unwrap();
     let gap = |day: &str, asked: &str, state| Gap {
         endpoint: "chart".to_owned(),

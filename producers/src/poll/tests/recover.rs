@@ -37,7 +37,7 @@ async fn started(mock: &Mock, folder: &Path) -> Recovered {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_published_before_a_crash_is_not_published_again_and_what_was_taken_back_is() {
+async fn records_published_before_a_crash_are_recovered_and_reverted_ones_published() {
     let (mock, folder) = (kafka(), tempfile::TempDir::new().unwrap());
     let folder = folder.path();
     assert_eq!(poll(&mock, folder, ["126.0", "117.0", "120.0"]).await, 3);
@@ -50,7 +50,7 @@ async fn what_was_published_before_a_crash_is_not_published_again_and_what_was_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_before_anything_was_noted_doubles_nothing() {
+async fn a_crash_before_anything_was_recorded_doubles_nothing() {
     let (mock, folder) = (kafka(), tempfile::TempDir::new().unwrap());
     let folder = folder.path();
     // What others have published there before is no affair of this source.

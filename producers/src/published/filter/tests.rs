@@ -39,7 +39,7 @@ fn weeks() -> Vec<String> {
 }
 
 #[test]
-fn only_what_is_new_or_otherwise_is_published() {
+fn only_new_and_changed_records_are_published() {
     let days = weeks();
     let bars = |closes: &dyn Fn(usize) -> f64| -> Vec<(&str, f64)> {
         days.iter().enumerate().map(|(at, day)| (day.as_str(), closes(at))).collect()
@@ -57,7 +57,7 @@ fn only_what_is_new_or_otherwise_is_published() {
 }
 
 #[test]
-fn a_correction_that_reaches_back_makes_everything_be_read_again_once() {
+fn a_correction_that_reaches_back_triggers_one_full_re_read() {
     let days = weeks();
     let bars = |close: f64| -> Vec<(&str, f64)> { days.iter().map(|day| (day.as_str(), close)).collect() };
     let (_, filter, whole) = read(Known::default(), Want::Live, "2026-11-24", &bars(1.0));
@@ -90,7 +90,7 @@ fn days_on_which_the_market_was_open_are_missing_and_holidays_are_not() {
 }
 
 #[test]
-fn the_day_before_those_that_were_asked_for_may_be_the_exchanges_and_none_before_it() {
+fn the_day_before_the_range_may_be_the_exchanges_and_no_earlier_one() {
     let bars = [("2026-10-19", 1.0), ("2026-10-20", 1.0), ("2026-11-20", 1.0)];
     let (_, filter, whole) = read(Known::default(), Want::Live, "2026-11-20", &bars);
     let again = |bars: &[(&str, f64)]| read(kept(&filter, &whole), Want::Live, "2026-11-20", bars).0;
@@ -127,7 +127,7 @@ fn a_day_without_a_value_is_missing_and_an_hour_is_no_day() {
 }
 
 #[test]
-fn only_the_first_page_of_all_that_there_is_can_be_the_whole() {
+fn only_a_single_page_without_a_range_is_whole() {
     let filter = |range| Filter::new(chart(), "AAPL", Want::Live, range, Known::default());
     let day = date("2026-11-20");
     let some = Some(Range { first: day, last: day });
@@ -148,7 +148,7 @@ fn twice(endpoint: &'static Endpoint, item: &str, records: &[Record]) -> [usize;
 }
 
 #[test]
-fn how_long_something_is_remembered_is_the_endpoints() {
+fn the_endpoint_decides_how_long_the_index_keeps_a_record() {
     let cboe = source("cboe").unwrap();
     let parsed = fixture::parse(cboe, "options", "AAPL.json").unwrap();
     let Record::OptionQuote(quote) = &parsed.records[0] else { panic!("no quote") };
@@ -163,7 +163,7 @@ fn how_long_something_is_remembered_is_the_endpoints() {
 }
 
 #[test]
-fn a_repair_publishes_the_days_that_were_missing_and_moves_nothing() {
+fn a_repair_publishes_the_missing_days_and_leaves_the_index() {
     let days = ["2026-08-03", "2026-08-05"].map(date);
     let want = Want::Repair(BTreeSet::from(days));
     let bars = [("2026-08-03", 1.0), ("2026-08-04", 1.0)];
@@ -176,7 +176,7 @@ fn a_repair_publishes_the_days_that_were_missing_and_moves_nothing() {
 }
 
 #[test]
-fn a_backfill_publishes_the_days_that_were_asked_for_and_no_others() {
+fn a_backfill_publishes_only_the_days_that_were_asked_for() {
     let range = Range { first: date("2026-08-03"), last: date("2026-08-04") };
     let want = Want::Backfill { range, whole: range };
     let bars = [("2026-08-02", 1.0), ("2026-08-03", 1.0), ("2026-08-04", 1.0), ("2026-08-05", 1.0)];
@@ -193,7 +193,7 @@ fn a_backfill_publishes_the_days_that_were_asked_for_and_no_others() {
 }
 
 #[test]
-fn a_row_that_cannot_be_read_is_told_once() {
+fn a_row_that_cannot_be_read_is_published_once() {
     let cboe = source("cboe").unwrap();
     let odd = || {
         let parsed = fixture::parse(cboe, "index_history", "VIX9D~odd_rows.csv").unwrap();

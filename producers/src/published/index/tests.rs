@@ -19,7 +19,7 @@ fn price(loose: f64) -> Fingerprint {
 }
 
 #[test]
-fn what_is_said_again_is_unchanged_and_what_is_said_otherwise_a_correction() {
+fn the_same_record_is_unchanged_and_another_one_a_correction() {
     let mut index = Index::default();
     assert_eq!(index.compare(&print(1, 10, 100), 0.0), Change::Insert);
     assert_eq!(index.compare(&print(1, 10, 100), 0.0), Change::Unchanged);
@@ -42,7 +42,7 @@ fn jitter_is_no_change_and_does_not_add_up() {
 }
 
 #[test]
-fn what_is_older_than_the_look_back_is_forgotten_and_may_only_be_a_correction() {
+fn entries_before_the_look_back_expire_and_come_back_as_corrections() {
     let mut index = Index::default();
     for day in 0..100 {
         index.compare(&print(day, 1, day), 0.0);
@@ -64,7 +64,7 @@ fn what_is_older_than_the_look_back_is_forgotten_and_may_only_be_a_correction() 
 }
 
 #[test]
-fn what_is_to_be_kept_is_told_whatever_has_changed() {
+fn every_change_of_the_index_is_reported() {
     let mut index = Index::default();
     say(&mut index, [1, 99].into_iter(), 1);
     index.finish(Keep::All);
@@ -86,7 +86,7 @@ fn what_is_to_be_kept_is_told_whatever_has_changed() {
 }
 
 #[test]
-fn what_does_not_fit_any_more_is_published_each_time() {
+fn records_beyond_the_limit_are_published_each_time() {
     let mut index = Index::default();
     let count = i64::try_from(MAX_ENTRIES).unwrap();
     say(&mut index, 0..count, 1);
@@ -97,7 +97,7 @@ fn what_does_not_fit_any_more_is_published_each_time() {
 }
 
 #[test]
-fn a_correction_of_the_first_record_that_is_asked_for_again_reaches_back() {
+fn a_correction_of_the_first_record_of_the_window_reaches_back() {
     let remembered = || {
         let mut index = Index::default();
         say(&mut index, 0..100, 1);
@@ -128,7 +128,7 @@ fn a_correction_of_the_first_record_that_is_asked_for_again_reaches_back() {
 }
 
 #[test]
-fn a_history_that_becomes_shorter_is_told_and_nothing_of_it_is_forgotten() {
+fn a_history_that_becomes_shorter_is_reported_and_stays_in_the_index() {
     let mut index = Index::default();
     say(&mut index, 0..100, 1);
     assert_eq!(index.finish(Keep::All).shrunk, None);
@@ -161,7 +161,7 @@ fn a_history_is_shorter_when_ten_records_and_more_than_a_fifth_of_it_are_gone() 
 }
 
 #[test]
-fn what_is_old_and_is_said_in_every_answer_is_remembered_as_long_as_it_is() {
+fn an_old_record_stays_while_responses_contain_it() {
     let mut index = Index::default();
     say(&mut index, [1, 99].into_iter(), 1);
     index.finish(Keep::CurrentOrSince(10));
@@ -177,7 +177,7 @@ fn what_is_old_and_is_said_in_every_answer_is_remembered_as_long_as_it_is() {
 }
 
 #[test]
-fn what_has_no_time_is_remembered_as_long_as_it_is_said() {
+fn an_untimed_record_stays_while_responses_contain_it() {
     let mut index = Index::default();
     index.compare(&print(1, 1, NO_TIME), 0.0);
     index.compare(&print(2, 1, NO_TIME), 0.0);
@@ -191,7 +191,7 @@ fn what_has_no_time_is_remembered_as_long_as_it_is_said() {
 }
 
 #[test]
-fn what_is_not_understood_is_not_remembered() {
+fn a_saved_index_of_another_format_is_empty() {
     for bytes in [&b""[..], b"\x02", b"\x01abc", &[0; 33]] {
         assert_eq!(Index::read(bytes, Some(5)), Index::default());
     }
@@ -200,7 +200,7 @@ fn what_is_not_understood_is_not_remembered() {
 proptest! {
     /// A map from key to what was published last is what this must be like.
     #[test]
-    fn whatever_is_said_and_however_often_it_is_kept_each_value_is_published_once(
+    fn each_value_is_published_once_however_often_the_index_is_saved(
         rounds in vec(vec((0..6_i64, 0..3_i64), 0..12), 0..12)
     ) {
         let mut index = Index::default();

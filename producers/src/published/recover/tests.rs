@@ -9,7 +9,7 @@ use super::*;
 use crate::published::index::Change;
 
 #[test]
-fn what_lies_before_the_last_that_is_there_is_there_too() {
+fn records_before_the_last_one_on_kafka_are_there_too() {
     let bars = fixture::parse(source("cboe").unwrap(), "index_history", "SKEW.csv").unwrap().records;
     let with = |at: usize, close: f64| {
         let Record::OhlcvBar(mut bar) = bars[at].clone() else { panic!() };

@@ -24,7 +24,7 @@ fn live_polls_come_before_repairs_and_repairs_before_backfills() {
 }
 
 #[test]
-fn a_provider_grants_what_its_plan_does_and_what_stands_in_its_place_any_number() {
+fn a_provider_has_the_quota_of_its_plan_and_a_replacement_has_none() {
     let fmp = source("fmp").unwrap();
     let calls = |is_own| Budget::of(fmp, is_own).unwrap().map(|budget| budget.calls);
     assert_eq!((calls(true), calls(false)), (fmp.quota.map(|quota| quota.calls), None));
@@ -34,7 +34,7 @@ fn a_provider_grants_what_its_plan_does_and_what_stands_in_its_place_any_number(
 }
 
 #[test]
-fn a_day_that_is_spent_says_when_there_is_more() {
+fn an_exhausted_quota_says_when_the_next_day_begins() {
     let (from, reason) = budget(5, 0).exhausted(Class::Live, "2026-11-20".parse().unwrap());
     assert_eq!(from.to_rfc3339(), "2026-11-21T00:00:00+00:00");
     assert_eq!(
@@ -47,7 +47,7 @@ fn a_day_that_is_spent_says_when_there_is_more() {
 
 proptest! {
     #[test]
-    fn no_class_may_take_more_than_is_granted_and_none_takes_what_is_kept_for_one_before_it(
+    fn no_class_exceeds_the_quota_or_takes_what_is_reserved_for_another(
         calls in 0..1000_u32, planned in 0..1500_u32, spent in any::<[u16; 3]>()
     ) {
         let (budget, spent) = (budget(calls, planned), spent.map(u32::from));

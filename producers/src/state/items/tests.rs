@@ -10,7 +10,7 @@ fn attempt(when: &str, answered: bool) -> Attempt<'static> {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_is_known_to_the_next_one_who_asks() {
+async fn saved_items_are_known_to_the_next_process() {
     let folder = tempfile::TempDir::new().unwrap();
     let state = State::open(folder.path(), "cboe").await.unwrap();
     assert_eq!(state.item("index_history", "VIX").await.unwrap().known.latest, None);
@@ -38,7 +38,7 @@ async fn what_was_acknowledged_is_known_to_the_next_one_who_asks() {
 }
 
 #[tokio::test]
-async fn what_was_asked_in_vain_counts_and_moves_nothing() {
+async fn a_failure_counts_and_moves_nothing() {
     let state = State::in_memory("cboe").await.unwrap();
     let save = async |attempt: Attempt<'_>| {
         let update = Update { endpoint: "index_history", item: "VIX", index: None, attempt: Some(attempt) };
