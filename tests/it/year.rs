@@ -315,9 +315,9 @@ async fn a_year(bench: &Bench) {
             None => assert_eq!(state, Some(GapState::Absent), "{gap:?}"),
         }
     }
-    let alarms = assert_who_cannot_be_had_is_told(world);
+    let alerts = assert_every_long_outage_raised_alerts(world);
     eprintln!(
-        "a year: {} calls, of which {refused} were refused, {kills} kills, {alarms} alarms, {} bars, {} corrections",
+        "a year: {} calls, of which {refused} were refused, {kills} kills, {alerts} alerts, {} bars, {} corrections",
         world.calls(),
         bars.len(),
         bars.values().map(|bars| bars.len() - 1).sum::<usize>()
@@ -355,14 +355,14 @@ fn assert_no_key(world: &World<'_>, mut shown: Vec<(String, Vec<u8>)>) {
 }
 
 /// An outage longer than the retries raises an alert for each item, and a line reports its end.
-fn assert_who_cannot_be_had_is_told(world: &World<'_>) -> usize {
+fn assert_every_long_outage_raised_alerts(world: &World<'_>) -> usize {
     let log = std::fs::read_to_string(world.file("log")).unwrap();
     let said = |words: &str| log.lines().filter(|line| line.contains(words)).count();
-    let (errors, alarms, ends) = (said(" ERROR "), said("failed 3 times in a row"), said("answered again"));
-    assert!(alarms >= SYMBOLS.len(), "{alarms} alerts in a year of outages");
-    assert_eq!(errors, alarms, "there are other errors in the log");
-    assert!(ends >= SYMBOLS.len(), "{ends} of {alarms} alerts ended");
-    alarms
+    let (errors, alerts, ends) = (said(" ERROR "), said("failed 3 times in a row"), said("answered again"));
+    assert!(alerts >= SYMBOLS.len(), "{alerts} alerts in a year of outages");
+    assert_eq!(errors, alerts, "there are other errors in the log");
+    assert!(ends >= SYMBOLS.len(), "{ends} of {alerts} alerts ended");
+    alerts
 }
 
 /// Returns the number of refused requests.
