@@ -131,7 +131,7 @@ async fn gzip_is_decompressed_and_gzip_in_gzip_is_refused() {
     let stub = Stub::answering(&[answer("gzip"), answer("gzip, gzip")]).await;
     let limits = Limits { body: 4 << 20, ..SHORT };
     let fetcher = Fetcher::new(source("cboe").unwrap(), &stub.base, None, limits).unwrap();
-    // More than 200 times as large as what was sent.
+    // It decompresses to more than 200 times its size.
     let error = fetcher.get(None, "/x").await.unwrap_err();
     assert!(matches!(&error, PageError::GiveUp(text) if text.contains("200 times")), "{error:?}");
     let error = fetcher.get(None, "/x").await.unwrap_err();
@@ -170,14 +170,14 @@ async fn calls_are_reserved_before_they_are_made_and_an_exhausted_quota_pauses_t
         fetcher.reserve(Class::Live, 1).await.unwrap();
     }
     assert!(fetcher.reserve(Class::Live, 2).await.is_err());
-    // Another process goes on where this one was.
+    // Another process shares the quota.
     let fetcher = started().await;
     fetcher.reserve(Class::Live, 1).await.unwrap();
     assert_eq!(fetcher.no_use_for(Class::Live), Duration::ZERO);
     let (wait, why) = fetcher.reserve(Class::Live, 1).await.unwrap_err();
     let until_midnight = Duration::from_secs(12 * 3600);
     assert!(wait == until_midnight && why.starts_with("the daily quota of 3 calls"), "{wait:?} {why}");
-    // Who has not asked in vain does not know.
+    // Only a class that was refused knows.
     assert_eq!([Class::Live, Class::Repair].map(|class| fetcher.no_use_for(class)), [until_midnight, Duration::ZERO]);
     fetcher.reserve(Class::Repair, 1).await.unwrap_err();
     assert_eq!(fetcher.no_use_for(Class::Repair), until_midnight);

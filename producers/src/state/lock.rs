@@ -82,7 +82,7 @@ mod tests {
         drop(lock);
         let lock = timeout(Duration::from_secs(60), second.lock()).await.unwrap();
         assert!(timeout(Duration::from_millis(300), first.lock()).await.is_err());
-        // One that is gone holds nobody up.
+        // A dropped state releases its lock.
         drop(lock);
         drop(second);
         timeout(Duration::from_secs(60), first.lock()).await.unwrap();

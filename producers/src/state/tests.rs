@@ -16,7 +16,7 @@ async fn spent_calls_stay_spent_for_every_process_until_the_day_ends() {
     let folder = TempDir::new().unwrap();
     let budget = Budget::new(3);
     let first = State::open(folder.path(), "fmp").await.unwrap();
-    // Beside the first, not after it: a backfill beside a daemon.
+    // Beside the first one, as a backfill beside a daemon.
     let second = State::open(folder.path(), "fmp").await.unwrap();
     for state in [&first, &second, &first] {
         spend(state, &budget, Class::Live, 1, NOON).await.unwrap();
@@ -27,7 +27,7 @@ async fn spent_calls_stay_spent_for_every_process_until_the_day_ends() {
     drop((first, second));
     let third = State::open(folder.path(), "fmp").await.unwrap();
     assert!(spend(&third, &budget, Class::Live, 1, "2026-11-20T23:59:59Z").await.is_err());
-    // A clock that is put back begins no new day, and the next day is none of the old one.
+    // A clock that is set back starts no new day, and does not return to an old one.
     spend(&third, &budget, Class::Live, 1, "2026-11-21T00:00:00Z").await.unwrap();
     assert!(spend(&third, &budget, Class::Live, 3, "2026-11-20T12:00:00Z").await.is_err());
     spend(&third, &budget, Class::Live, 2, "2026-11-20T12:00:00Z").await.unwrap();
@@ -62,7 +62,7 @@ async fn requests_come_in_a_burst_and_then_one_by_one() {
     assert_eq!(turn(400).await, Some(Duration::from_millis(600)));
     assert_eq!(turn(1000).await, None);
     assert_eq!(turn(1000).await, Some(pause));
-    // After a rest the next burst may come; a clock that was put back does not make anybody wait for it.
+    // After a pause the next burst may come; nobody waits for a clock that was set back.
     for _ in 0..3 {
         assert_eq!(turn(60_000).await, None);
     }
@@ -152,7 +152,7 @@ async fn forgetting_the_state_keeps_the_calls_of_the_day() {
     assert_eq!((state.standings().await.unwrap(), state.gaps(None).await.unwrap()), (vec![], vec![]));
     assert_eq!(state.backfill(key).await.unwrap(), None);
     assert_eq!(state.spent(at(NOON)).await.unwrap(), [5, 0, 0]);
-    // A day that is over costs no more.
+    // The calls of a past day are gone.
     let mut connection = state.connection.lock().await;
     let days: i64 = sqlx::query_scalar("select count(*) from quota").fetch_one(&mut *connection).await.unwrap();
     assert_eq!(days, 1);

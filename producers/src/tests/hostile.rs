@@ -1,4 +1,4 @@
-//! Every way of a provider to do harm, against the one way in which pages are asked for.
+//! Every way in which a provider can do harm, against the code that fetches pages.
 
 use std::time::Duration;
 
@@ -35,10 +35,10 @@ const HASTY: Patience = Patience {
 
 /// Longest that a page may take, at two attempts.
 const LONGEST: Duration = Duration::from_secs(3);
-/// What a connection holds that nobody reads, at most.
+/// Most bytes that the buffers of a connection hold unread.
 const BUFFERS: u64 = 16 << 20;
 
-/// A way to do harm, whether asking again may help, and what is said of it.
+/// A way to do harm, the class of its error, and a part of the message.
 type Case = (Kind, fn(String) -> PageError, &'static str);
 
 const CASES: &[Case] = &[
@@ -75,7 +75,7 @@ fn every_way_of_doing_harm_is_a_case() {
     assert_eq!(missing, []);
 }
 
-/// Yahoo under another name, at home at that address or elsewhere.
+/// Yahoo under another name, with this address as its own or as a replacement.
 fn source(name: &str, base_url: &str) -> Source {
     let [name, base_url] = [name, base_url].map(|text| &*String::leak(text.to_owned()));
     Source { name, base_url, ..yahoo::SOURCE }
@@ -87,7 +87,7 @@ async fn ask(fetcher: &Fetcher, source: &'static Source) -> Result<Page, PageErr
     page(fetcher, question, &Validators::default(), HASTY).await
 }
 
-/// What asks it, trusting the authority that it may have.
+/// A fetcher for it, which trusts its authority, if it has one.
 fn trusting(source: &Source, hostile: &Hostile) -> Fetcher {
     let authorities = match hostile.ca_pem() {
         "" => Authorities::default(),
@@ -96,12 +96,12 @@ fn trusting(source: &Source, hostile: &Hostile) -> Fetcher {
     Fetcher::trusting(source, &hostile.url(), None, SHORT, &authorities).unwrap()
 }
 
-/// One that is not at home there.
+/// A source with another address of its own.
 fn away() -> &'static Source {
     Box::leak(Box::new(source("away", "https://provider.example")))
 }
 
-/// Asks as one asks a provider at its own address.
+/// Fetches as from a provider at its own address.
 async fn ask_at_home(hostile: &Hostile, is_trusted: bool) -> Result<Page, PageError> {
     let source = Box::leak(Box::new(source("home", &hostile.url())));
     let fetcher = match is_trusted {
@@ -148,7 +148,7 @@ async fn a_connection_that_ends_after_its_response_costs_only_a_new_one() {
     }
 }
 
-/// The client would ask again at once, beside pace and quota.
+/// By default the client would repeat the request at once, past pace and quota.
 #[tokio::test]
 async fn a_request_that_was_not_processed_is_retried_only_in_its_turn() {
     for when in [GoAway::Unheard, GoAway::Midway] {
@@ -179,7 +179,7 @@ async fn an_invalid_certificate_of_a_trusted_authority_is_refused() {
         let hostile = Hostile::start(kind).await.unwrap();
         let error = ask_at_home(&hostile, true).await.unwrap_err();
         assert!(matches!(&error, PageError::Retry(text) if text.contains(words)), "{kind:?}: {error:?}");
-        // Nothing was said to whoever that was.
+        // No request was sent there.
         assert_eq!((hostile.connections(), hostile.requests()), (HASTY.attempts as u64, 0), "{kind:?}");
     }
 }
@@ -195,7 +195,7 @@ async fn redirects_of_the_providers_own_host_stay_there_and_are_limited() {
     let hostile = Hostile::start_encrypted(Kind::RedirectLoop).await.unwrap();
     let error = ask_at_home(&hostile, true).await.unwrap_err();
     assert!(matches!(&error, PageError::Retry(text) if text.starts_with("HTTP 302")), "{error:?}");
-    // Three redirects behind each request.
+    // Three redirects after each request.
     assert_eq!(hostile.requests(), 4 * HASTY.attempts as u64);
 }
 
@@ -214,7 +214,7 @@ async fn a_harmful_provider_is_recorded_once_and_does_not_stop_the_others() {
     let run_once = Run::new(watchlist, Cluster::new(&mock.bootstrap_servers(), "test"), Mode::Once);
     let fetchers = hosts.iter().map(|host| Ok(trusting(&sources[0], host)));
     assert_eq!(run(sources.iter().zip(fetchers).collect(), run_once).await, Ending::Incomplete);
-    // Of them all the last alone had something to give.
+    // Only the last provider sent a good page.
     assert_eq!(published(&mock, "ohlcv_bar", &["source", "close"]), [["yahoo", "11"]]);
     let logs = published(&mock, "fetch_log", &["source", "outcome", "records", "error"]);
     assert_eq!(logs.len(), hosts.len());

@@ -30,7 +30,7 @@ fn requests_pause_for_as_long_as_the_provider_asks() {
     assert_eq!(why, "the provider asks for a pause of 1 more seconds");
     tried.now += Duration::from_secs(1);
     assert_eq!(tried.left(), None);
-    // It is there, however often it says so.
+    // A provider that asks for a pause is not failing, however often it asks.
     (0..4).for_each(|_| assert_eq!(tried.note(Sign::Busy(Duration::from_secs(5))), Some(5)));
     assert_eq!(tried.note(Sign::Failed), None);
 }

@@ -9,7 +9,7 @@ const REFUSAL: &[u8] = br#"{"finance":{"result":null,"error":{"code":"Unauthoriz
 
 fn cookie(value: &str) -> Vec<u8> {
     let header = format!("Set-Cookie: A3=d={value}; Max-Age=31557600; Path=/; SameSite=None; HttpOnly");
-    // Yahoo has nothing there, and says so.
+    // Yahoo responds with 404 there.
     response("404 Not Found", &[&header], b"")
 }
 
@@ -61,7 +61,7 @@ async fn an_expired_crumb_is_renewed_once_per_request() {
     assert_eq!((all.len(), all[2].0.ends_with("&crumb=1"), all[5].0.ends_with("&crumb=2")), (6, true, true));
     assert_eq!(all[5].1.as_deref(), Some("A3=d=2"));
 
-    // Refused again it is the provider's answer, and the next request begins anew.
+    // A second refusal is the response, and the next request fetches new ones.
     let script = [&pass("1")[..], &[refused()], &pass("2"), &[refused()], &pass("3"), &[ok(b"{}")]].concat();
     let stub = Stub::answering(&script).await;
     let fetcher = yahoo(&stub.base);
@@ -83,7 +83,7 @@ async fn cookie_and_crumb_are_never_shown() {
     let refused = response("401 Unauthorized", &[], REFUSAL);
     let stub = Stub::answering(&[cookie("secret"), ok(b"hidden"), refused]).await;
     let fetcher = yahoo(&stub.base);
-    // The refusal is taken for a cookie without a value, and what was refused is secret all the same.
+    // The response deletes the cookie, and the expired one stays secret all the same.
     fetcher.get(None, OPTIONS).await.unwrap_err();
     assert_eq!(fetcher.redacted("Invalid hidden of A3=d=secret"), "Invalid *** of ***");
 }

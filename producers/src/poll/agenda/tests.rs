@@ -33,12 +33,12 @@ fn a_restart_polls_nothing_that_is_not_due() {
         standing("chart", "BTC-USD", "2026-11-20T22:20:00Z", Some("2026-11-20T22:20:00Z"), 0),
     ];
     let agenda = Agenda::new(yahoo, &watchlist, &standings, now);
-    // What was never asked for is, at any hour.
+    // An item that was never polled is due at any hour.
     assert_eq!(due(&agenda, "2026-11-20T22:30:00Z"), ["options AAPL"]);
     assert_eq!(due(&agenda, "2026-11-20T22:35:00Z"), ["chart BTC-USD", "options AAPL"]);
     assert_eq!(due(&agenda, "2026-11-23T14:29:00Z"), ["chart BTC-USD", "options AAPL"]);
     assert_eq!(due(&agenda, "2026-11-23T14:30:00Z").len(), 3);
-    // The clock was put back.
+    // The clock was set back.
     let agenda = Agenda::new(yahoo, &watchlist, &standings, at("2026-11-19T15:00:00Z"));
     assert_eq!(agenda.next().unwrap(), at("2026-11-19T15:00:00Z"));
     assert_eq!(due(&agenda, "2026-11-19T15:15:00Z").len(), 3);
@@ -73,11 +73,11 @@ fn a_failed_item_is_retried_soon_and_then_less_and_less_often() {
     let answered = [Ended { endpoint: "observations", item: "GDP".to_owned(), answered: true }];
     agenda.ended(&answered, now, Duration::ZERO);
     assert_eq!((agenda.next().unwrap() - now).num_minutes(), 60);
-    // An answer makes all that was before it forgotten.
+    // A response resets the failures.
     let now = agenda.next().unwrap();
     agenda.ended(&[], now, Duration::ZERO);
     assert_eq!((agenda.next().unwrap() - now).num_minutes(), 5);
-    // After a restart as before it, whether it was ever answered or not.
+    // After a restart as before it, whether the item was ever answered or not.
     for answered in [None, Some("2026-11-20T09:00:00Z")] {
         let failed = [standing("observations", "GDP", "2026-11-20T12:00:00Z", answered, 3)];
         let agenda = Agenda::new(source("fred").unwrap(), &watchlist, &failed, at("2026-11-20T12:01:00Z"));
@@ -88,7 +88,7 @@ fn a_failed_item_is_retried_soon_and_then_less_and_less_often() {
 #[test]
 fn only_items_that_were_due_count_as_failed_and_their_retry_waits_for_the_market() {
     let watchlist = Watchlist::parse(WATCHLIST).unwrap();
-    // Of a Friday; an hour after the close the chart of a share is asked for no longer.
+    // A Friday: an hour after the close the chart of a share is no longer polled.
     let now = at("2026-11-20T21:58:00Z");
     let answered = standing("chart", "BTC-USD", "2026-11-20T21:50:00Z", Some("2026-11-20T21:50:00Z"), 0);
     let mut agenda = Agenda::new(source("yahoo").unwrap(), &watchlist, &[answered], now);

@@ -140,7 +140,7 @@ async fn a_stopped_backfill_resumes_and_leaves_live_polls_alone() {
     let before = simulator.control().calls("fmp");
     assert!(before < 2 * 365, "it was not stopped in the middle");
     assert_eq!(backfill.run(fetcher(), &fresh(), true).await.unwrap(), Ending::Complete);
-    // What was asked for and not acknowledged is asked for again, and nothing else.
+    // Only windows that were fetched and not acknowledged are fetched again.
     let calls = simulator.control().calls("fmp");
     assert!((2 * 365..2 * 365 + 40).contains(&calls), "{before} and then {calls} calls for {} windows", 2 * 365);
     let bars = published(&mock, "ohlcv_bar", &["symbol", "close", "volume"]);
@@ -149,7 +149,7 @@ async fn a_stopped_backfill_resumes_and_leaves_live_polls_alone() {
     assert!(all >= 2 * 365);
     let state = State::open(folder.path(), "fmp").await.unwrap();
     assert!(state.item("eod_prices", "ACME").await.unwrap().answered_at.is_none());
-    // All that a poll would have had.
+    // Everything that a live poll would have published.
     assert_eq!(poll::run(vec![asking("fmp", &simulator.url("fmp"))], fresh()).await, Ending::Complete);
     let polled = published(&mock, "ohlcv_bar", &["symbol", "close", "volume"]);
     let after: HashSet<&Vec<String>> = polled.iter().collect();

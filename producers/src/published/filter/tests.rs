@@ -15,7 +15,7 @@ fn chart() -> &'static Endpoint {
     source("yahoo").unwrap().endpoint("chart").unwrap()
 }
 
-/// Reads an answer of some bars; gives what is published of it as day and change, and what is kept.
+/// Filters a response with some bars; gives what is published, as day and change, and what is saved.
 fn read(known: Known, want: Want, today: &str, bars: &[(&str, f64)]) -> (Vec<(String, Change)>, Filter, Whole) {
     let range = want.range(chart(), &known, date(today));
     let mut filter = Filter::new(chart(), "AAPL", want, range, known);
@@ -49,7 +49,7 @@ fn only_new_and_changed_records_are_published() {
     let known = kept(&filter, &whole);
     let range = Want::Live.range(chart(), &known, date("2026-11-24")).unwrap();
     assert_eq!((range.first, range.last), (date("2026-10-17"), date("2026-11-25")));
-    // A provider that gives all, whatever it is asked for: what lies before the look-back is nobody's business.
+    // A provider that always sends everything: bars before the look-back are ignored.
     let again = bars(&|at| if at == 3 || at == 23 { 2.0 } else { 1.0 });
     let (published, _, whole) = read(known, Want::Live, "2026-11-24", &again);
     assert_eq!(published, [(days[23].clone(), Change::Correction), (days[25].clone(), Change::Insert)]);
@@ -73,7 +73,7 @@ fn a_correction_that_reaches_back_triggers_one_full_re_read() {
     assert!(published.is_empty(), "{published:?}");
 }
 
-/// Days that are still remembered after the first poll.
+/// Days that are still in the index after the first poll.
 fn whole_look_back(days: &[String]) -> usize {
     days.iter().filter(|day| date(day) >= date(days.last().unwrap()) - TimeDelta::days(33)).count()
 }
@@ -135,7 +135,7 @@ fn only_a_single_page_without_a_range_is_whole() {
     assert_eq!([0, 100].map(|offset| filter(some).is_whole(offset)), [false, false]);
 }
 
-/// Reads the same records in two answers; gives how many are published of each.
+/// Filters the same records in two responses; gives how many are published of each.
 fn twice(endpoint: &'static Endpoint, item: &str, records: &[Record]) -> [usize; 2] {
     let mut known = Known::default();
     [1, 2].map(|_| {
@@ -158,7 +158,7 @@ fn the_endpoint_decides_how_long_the_index_keeps_a_record() {
     assert_eq!(twice(cboe.endpoint("options").unwrap(), "AAPL", &[old.into(), new.into()]), [2, 0]);
     let bars = ["2020-01-02", "2026-11-19"].map(|day| bar(day, 1.0));
     assert_eq!(twice(cboe.endpoint("index_history").unwrap(), "SKEW", &bars), [2, 0]);
-    // Of a file nothing is.
+    // Files have no index.
     assert_eq!(twice(source("file").unwrap().endpoint("csv").unwrap(), "x.csv?ohlcv_bar", &bars), [2, 2]);
 }
 
@@ -184,7 +184,7 @@ fn a_backfill_publishes_only_the_days_that_were_asked_for() {
     assert_eq!(published.iter().map(|(day, _)| day.as_str()).collect::<Vec<_>>(), ["2026-08-03", "2026-08-04"]);
     assert_eq!((whole.reread, filter.index), (None, Index::default()));
     assert_eq!(whole.days.there, BTreeSet::from([range.first, range.last]));
-    // Of others it says nothing.
+    // Other days do not count.
     let want = Want::Backfill { range, whole: range };
     let bars = [("2026-08-03", 1.0), ("2026-08-07", 1.0)];
     let (.., whole) = read(Known::default(), want, "2026-11-24", &bars);

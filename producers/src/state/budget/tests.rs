@@ -14,12 +14,12 @@ fn live_polls_come_before_repairs_and_repairs_before_backfills() {
     let left = |spent| Class::ALL.map(|class| budget(100, 60).left(class, spent));
     assert_eq!(left([0, 0, 0]), [100, 40, 35]);
     assert_eq!(left([30, 0, 0]), [70, 40, 35]);
-    // What live polls take beyond their plan is taken from the others.
+    // Live polls beyond their plan take from the other classes.
     assert_eq!(left([90, 0, 0]), [10, 10, 5]);
     assert_eq!(left([60, 10, 25]), [5, 5, 5]);
     assert_eq!(left([0, 40, 0]), [60, 0, 0]);
     assert_eq!(left([100, 0, 0]), [0, 0, 0]);
-    // A plan that is larger than what is granted leaves nothing to others.
+    // A plan above the quota leaves nothing to the other classes.
     assert_eq!(Class::ALL.map(|class| budget(100, 500).left(class, [0, 0, 0])), [100, 0, 0]);
 }
 
@@ -54,7 +54,7 @@ proptest! {
         let [live, repair, backfill] = Class::ALL.map(|class| budget.left(class, spent));
         prop_assert!(backfill <= repair && repair <= live);
         prop_assert!(live == 0 || live + spent.iter().sum::<u32>() == calls);
-        // After all the others have taken what they may, a day of live polls still has what was planned for it.
+        // After all other classes have used their share, live polls still have what was reserved for them.
         let after = [spent[0], spent[1] + repair, spent[2]];
         prop_assert!(budget.left(Class::Live, after) >= live.min(planned.saturating_sub(spent[0])));
     }

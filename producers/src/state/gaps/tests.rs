@@ -20,7 +20,7 @@ async fn a_missing_day_is_open_until_it_comes() {
     assert_eq!(states, expected);
     assert!(state.gaps(Some(("chart", "MSFT"))).await.unwrap().is_empty());
     assert!(state.gaps(Some(("options", "AAPL"))).await.unwrap().is_empty());
-    // What has come and is gone again is open again.
+    // A day that came and is missing again is open again.
     note(days(&[], &["2026-11-18"]), "2026-11-20T13:00:00Z").await;
     assert_eq!(state.gaps(None).await.unwrap()[1].state, GapState::Open);
 }
@@ -52,7 +52,7 @@ async fn an_operator_may_declare_a_day_absent() {
     assert!(declare("2026-11-16").await);
     assert!(!declare("2026-11-16").await);
     assert_eq!(state.gaps(None).await.unwrap()[0].state, GapState::Absent);
-    // An answer that lacks it says nothing new.
+    // A response that lacks the day changes nothing.
     let missing = days(&[], &["2026-11-16"]);
     state.record_days("chart", "AAPL", &missing, at("2026-11-22T12:00:00Z")).await.unwrap();
     assert_eq!(state.gaps(None).await.unwrap()[0].state, GapState::Absent);

@@ -58,13 +58,13 @@ async fn a_failure_counts_and_moves_nothing() {
     let failed = save(attempt("2026-11-20T13:00:00Z", false)).await;
     assert_eq!((failed.answered_at, failed.streak.failures), (answered.answered_at, 2));
     assert_eq!((failed.asked_at, failed.error.as_deref()), (at("2026-11-20T13:00:00Z"), Some("HTTP 500")));
-    // Calls are those of the last time; what was refused without one counts for one.
+    // Calls are those of the last attempt, and at least one.
     assert_eq!(failed.calls, 2);
     assert_eq!(save(Attempt { calls: 0, ..attempt("2026-11-20T13:30:00Z", false) }).await.calls, 1);
-    // The latest record stays the latest, and a page that was read moves nothing before the last one has come.
+    // The latest time never moves back, and a page before the last one moves nothing.
     save(Attempt { latest: Some(5), ..attempt("2026-11-20T14:00:00Z", true) }).await;
     assert_eq!(state.item("index_history", "VIX").await.unwrap().known.latest, Some(7));
-    // That all of it is to be read again is not forgotten until it was.
+    // A full re-read stays due until it is done.
     for (reread, answered, expected) in [(Some(true), true, true), (None, false, true), (Some(false), true, false)] {
         save(Attempt { reread, ..attempt("2026-11-20T15:00:00Z", answered) }).await;
         assert_eq!(state.item("index_history", "VIX").await.unwrap().known.reread, expected);
