@@ -4,7 +4,7 @@ use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
 use contract::Record;
 use contract::records::OhlcvBar;
-use producers::publish::Publisher;
+use kafka::publish::Publisher;
 
 /// Symbols in the generated bars: enough that all partitions have some.
 const SYMBOLS: u64 = 500;

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use contract::Record;
 use contract::records::OhlcvBar;
-use producers::publish::Publisher;
+use kafka::publish::Publisher;
 use serde::Serialize;
 
 use crate::bars::bar;

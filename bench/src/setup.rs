@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use cli::deck::child::{Child, Recipe};
 use cli::deck::simulated_by;
 use contract::{Dataset, topic};
-use service::kafka::Cluster;
+use kafka::Cluster;
 use service::settings;
 use simulator::Simulator;
 use store::Database;

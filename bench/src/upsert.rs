@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use producers::publish::Publisher;
+use kafka::publish::Publisher;
 use serde::Serialize;
 use service::settings;
 

@@ -11,7 +11,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use service::kafka::Cluster;
+use kafka::Cluster;
 use service::settings;
 use store::Database;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -219,7 +219,8 @@ impl Deck {
     async fn ensure_topics(&self) -> anyhow::Result<()> {
         let cluster = self.cluster();
         let topic = |dataset| contract::topic::topic(cluster.namespace(), dataset);
-        cluster.ensure_topics(&contract::datasets().iter().map(topic).collect::<Vec<_>>()).await
+        cluster.ensure_topics(&contract::datasets().iter().map(topic).collect::<Vec<_>>()).await?;
+        Ok(())
     }
 
     fn child(

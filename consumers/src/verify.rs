@@ -13,12 +13,11 @@ mod report;
 use std::collections::HashMap;
 
 use contract::{Dataset, topic};
-use service::kafka::Cluster;
-use service::registry::Registry;
+use kafka::Cluster;
+use kafka::Registry;
+use kafka::offsets::{end_offsets, group_offsets};
 use tokio::runtime::Handle;
 
-use crate::offsets::group_offsets;
-use crate::reader::end_offsets;
 use crate::store::{Database, GapRow, PositionRow};
 use report::Findings;
 pub use report::{PartitionLine, Report, TableLine, Violation};

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn on_a_clock_that_is_set_by_hand_a_year_passes_at_once() {
+    async fn on_a_test_clock_a_year_passes_at_once() {
         let began: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
         let (clock, real) = (Clock::by_hand(began), Instant::now());
         let start = clock.instant();
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_goes_by_a_clock_that_is_set_by_hand_is_told_what_time_it_will_be() {
+    async fn a_test_clock_reports_each_new_time_before_it_is_set() {
         let began: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
         let told = Arc::<Mutex<Vec<DateTime<Utc>>>>::default();
         let heard = Arc::clone(&told);

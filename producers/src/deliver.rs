@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use kafka::publish::{Acknowledged, PublishError, Publisher};
 use service::telemetry;
 use sources::source::{Endpoint, Source};
 use tokio::sync::mpsc;
@@ -14,7 +15,6 @@ use crate::answer::{Answer, Ended, Outcome};
 use crate::deliver::alert::Alerts;
 use crate::deliver::prepared::Prepared;
 use crate::events::Events;
-use crate::publish::{Acknowledged, PublishError, Publisher};
 use crate::published::filter::{Filter, Want, Whole};
 use crate::published::recover::{self, Recovered};
 use crate::run::{KAFKA_WAITS, Mode, Run, Stop};

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use kafka::publish::Publisher;
 use service::telemetry;
 use sources::source::Source;
 use tokio::task::JoinSet;
@@ -13,7 +14,6 @@ use crate::events::Events;
 use crate::fetch::Fetcher;
 use crate::poll::asker::Asker;
 use crate::poll::rounds::Poller;
-use crate::publish::Publisher;
 use crate::published::recover::{self, Found, Recovered};
 use crate::run::{Ending, KAFKA_WAITS, Mode, Run, Stop};
 use crate::state::State;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kafka::Cluster;
 use service::health::Health;
-use service::kafka::Cluster;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 

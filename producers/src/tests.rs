@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use contract::{Decoder, Rows, codec, dataset, topic};
+use kafka::Cluster;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Message as _;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::{Offset, TopicPartitionList};
-use service::kafka::Cluster;
 use service::secret::Secret;
 use simulator::Simulator;
 use sources::source;

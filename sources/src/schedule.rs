@@ -115,7 +115,7 @@ impl Frequency {
 
 /// When an item is polled: every so often, in certain hours.
 ///
-/// The same hours answer three questions: when an item is due ([`Schedule::after_answer`]), how many calls a day takes
+/// The same hours answer three questions: when an item is due ([`Schedule::after_response`]), how many calls a day takes
 /// ([`Schedule::polls`]), and how old a response is ([`Schedule::age`]). All three are pure; the caller passes the time.
 /// Start from one of the constructors and override fields.
 #[derive(Debug, Clone, Copy)]
@@ -269,7 +269,7 @@ impl Schedule {
     }
 
     /// When an item is next due whose last response came at `answered`.
-    pub fn after_answer(&self, item: &str, answered: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    pub fn after_response(&self, item: &str, answered: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let every = TimeDelta::from_std(self.every).ok()?;
         self.when.next(item, answered.checked_add_signed(every)?)
     }
@@ -285,7 +285,7 @@ impl Schedule {
         let mut at = self.when.next(item, from);
         while let Some(due) = at.filter(|due| *due < to) {
             count += 1;
-            at = self.after_answer(item, due);
+            at = self.after_response(item, due);
         }
         count
     }

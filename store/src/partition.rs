@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use contract::Coordinate;
+pub use contract::LastRecord;
 
 /// A partition of a topic, as one sink sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -28,13 +29,4 @@ impl std::fmt::Display for SinkPartition {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}[{}]", self.topic, self.number)
     }
-}
-
-/// The last record of a range and a hash of its bytes, by which a topic that was made anew is told from the old one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LastRecord {
-    /// Its offset.
-    pub offset: i64,
-    /// See [`contract::Original::hash`].
-    pub hash: i64,
 }

@@ -160,8 +160,7 @@ fn a_redrive_without_its_registry_fails_and_changes_nothing() {
     let with_registry = bench.with(&[("TAPEDECK_SCHEMA_REGISTRY_URL", &registry)]);
     let dataset = contract::dataset("ohlcv_bar").unwrap();
     let subject = topic::subject(&bench.topic("ohlcv_bar"));
-    let id =
-        block_on(service::registry::Registry::new(&registry).unwrap().register(&subject, &dataset.schema)).unwrap();
+    let id = block_on(kafka::Registry::new(&registry).unwrap().register(&subject, &dataset.schema)).unwrap();
     let record = Record::from(bar("BAD", 0, 1.0, 10, 10));
     let key = record.message_key().into_bytes();
     send(&bench, "ohlcv_bar", &[(Some(0), Some(key), Some(tests::message::encode(id, &record)))]);
@@ -259,7 +258,7 @@ fn the_sqlstate_is_a_header_of_the_published_dead_letter() {
 fn a_dead_letter_too_large_for_a_message_is_published_without_its_value_and_never_replaces_the_whole_one() {
     for (name, bench) in benches() {
         block_on(async {
-            let cluster = service::kafka::Cluster::new(&bench.brokers, &bench.namespace);
+            let cluster = kafka::Cluster::new(&bench.brokers, &bench.namespace);
             cluster.ensure_topics(&[bench.topic("ohlcv_bar")]).await.unwrap();
         });
         // Its headers are those of a deletion. Without its value it must not be taken for one.
@@ -349,7 +348,7 @@ fn a_published_dead_letter_has_the_registrys_schema_id() {
     succeed("consumer", &["run", "--once"], &environment);
     let dataset = contract::dataset("dead_letter").unwrap();
     let subject = topic::subject(&bench.topic("dead_letter"));
-    let registry = service::registry::Registry::new(&registry).unwrap();
+    let registry = kafka::Registry::new(&registry).unwrap();
     let id = block_on(registry.register(&subject, &dataset.schema)).unwrap();
     assert_ne!(id, dataset.schema_id, "the test would prove nothing");
     let received = on_topic(&bench);

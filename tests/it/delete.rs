@@ -29,8 +29,8 @@ fn count(bench: &Bench, symbol: &str, deleted: bool) -> i64 {
 }
 
 fn published(bench: &Bench) -> i64 {
-    let cluster = service::kafka::Cluster::new(&bench.brokers, &bench.namespace);
-    let ends = consumers::reader::end_offsets(&cluster, &bench.topic("ohlcv_bar")).unwrap();
+    let cluster = kafka::Cluster::new(&bench.brokers, &bench.namespace);
+    let ends = kafka::offsets::end_offsets(&cluster, &bench.topic("ohlcv_bar")).unwrap();
     ends.iter().map(|(_, low, high)| high - low).sum()
 }
 

@@ -1,10 +1,10 @@
 //! What a consumer does if the database refuses rows, with deletions, and with topics that were truncated or recreated.
 
 use contract::{Decoder, Original, Record};
+use kafka::Cluster;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{Offset, TopicPartitionList};
-use service::kafka::Cluster;
 use store::StoreError;
 use store::chunk::{Chunk, ChunkBuilder, SinkPartition, Target};
 use tests::broker::{Bench, benches, block_on, postgres};
@@ -149,7 +149,7 @@ fn a_topic_that_was_made_anew_is_noticed_whether_it_is_shorter_or_longer() {
         consume(&bench);
         block_on(cluster.delete_topics(&[bench.topic("ohlcv_bar")])).unwrap();
         tests::process::until("the topic is gone", || {
-            let offsets = consumers::reader::end_offsets(&cluster, &bench.topic("ohlcv_bar"));
+            let offsets = kafka::offsets::end_offsets(&cluster, &bench.topic("ohlcv_bar"));
             offsets.is_err() || offsets.unwrap().is_empty()
         });
         send(&bench, "ohlcv_bar", &(0..more).map(|day| good("NEW", day, 1.0, 0)).collect::<Vec<_>>());

@@ -254,12 +254,12 @@ fn an_item_that_fails_three_times_in_a_row_raises_one_alert_until_it_succeeds() 
     let poll = |pages: &Pages, word: &str| -> usize {
         let output = run("producer", &["run", "cboe", "--once"], &asking(pages));
         let said = String::from_utf8(output.stderr).unwrap();
-        let alarms: Vec<&str> = said.lines().filter(|line| line.contains(word)).collect();
-        assert!(alarms.iter().all(|line| line.contains("SKEW")), "{said}");
-        alarms.len()
+        let alerts: Vec<&str> = said.lines().filter(|line| line.contains(word)).collect();
+        assert!(alerts.iter().all(|line| line.contains("SKEW")), "{said}");
+        alerts.len()
     };
-    let in_vain: Vec<usize> = (0..4).map(|_| poll(&spoilt, "ERROR")).collect();
-    assert_eq!(in_vain, [0, 0, 1, 0]);
+    let alerts_by_poll: Vec<usize> = (0..4).map(|_| poll(&spoilt, "ERROR")).collect();
+    assert_eq!(alerts_by_poll, [0, 0, 1, 0]);
     let status = run("producer", &["status", "cboe", "--json"], &asking(&spoilt));
     let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
     let error = status[0]["error"].as_str().unwrap();

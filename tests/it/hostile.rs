@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use kafka::offsets::ranges;
 use producers::state::State;
 use rdkafka::consumer::BaseConsumer;
-use service::kafka::ranges;
 use simulator::hostile::{Hostile, Kind, SYMBOL};
 use tests::broker::{Bench, block_on, embedded};
 use tests::oracle::plain_consumer;

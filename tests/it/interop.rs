@@ -74,7 +74,7 @@ fn an_id_that_the_registry_does_not_know_holds_its_partition_until_the_sink_halt
     let (Some(bench), Some(registry)) = (postgres(), service("TAPEDECK_TEST_REGISTRY")) else { return };
     let dataset = contract::dataset("ohlcv_bar").unwrap();
     let id = tests::broker::block_on(async {
-        let registry = service::registry::Registry::new(&registry).unwrap();
+        let registry = kafka::Registry::new(&registry).unwrap();
         registry.register(&format!("{}-value", bench.topic("ohlcv_bar")), &dataset.schema).await.unwrap()
     });
     let message =
@@ -101,7 +101,7 @@ fn while_the_registry_is_unavailable_no_record_is_lost_or_becomes_a_dead_letter(
     let dataset = contract::dataset("ohlcv_bar").unwrap();
     let away = format!("http://{}", tests::broker::free_address());
     let id = tests::broker::block_on(async {
-        let registry = service::registry::Registry::new(&registry).unwrap();
+        let registry = kafka::Registry::new(&registry).unwrap();
         registry.register(&format!("{}-value", bench.topic("ohlcv_bar")), &dataset.schema).await.unwrap()
     });
     let message = encode(id, &Record::from(bar("AAPL", 0, 1.0, 0, 0)));

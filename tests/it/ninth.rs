@@ -7,11 +7,11 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use contract::records::Observation;
+use kafka::Cluster;
 use producers::fetch::{Fetcher, LIMITS};
 use producers::poll;
 use producers::run::{Ending, Mode, Run};
 use producers::watchlist::Watchlist;
-use service::kafka::Cluster;
 use sources::parse::body::{MAX_ROWS, excerpt};
 use sources::parse::fault::Fault;
 use sources::response::{PageError, Parsed, Request};
@@ -101,7 +101,7 @@ fn fixing(request: &Request<'_>, line: &[u8], seen: &mut HashSet<NaiveDate>) -> 
     }
     let value: f64 = rate.parse().ok().filter(|rate: &f64| rate.is_finite()).ok_or_else(|| odd(rate))?;
     if !seen.insert(observation_date) {
-        return Err(Fault("duplicate", format!("{observation_date} is in the file already")));
+        return Err(Fault("duplicate", format!("{observation_date} is already in the file")));
     }
     Ok(Some(Observation {
         source: BANK[0].name.into(),

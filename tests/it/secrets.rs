@@ -12,11 +12,11 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::{LOCATION, RETRY_AFTER, SET_COOKIE};
 use axum::response::Response;
+use kafka::offsets::ranges;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::json;
-use service::kafka::ranges;
 use sources::SOURCES;
 use sources::source::{Auth, Source};
 use tests::broker::{Bench, benches};
@@ -72,7 +72,7 @@ impl Echo {
     }
 
     /// True if each source got every kind of response.
-    fn has_said_all(&self, names: &[&str]) -> bool {
+    fn has_repeated_all(&self, names: &[&str]) -> bool {
         let asked = self.asked.lock().unwrap();
         names.iter().all(|name| asked.get(*name).is_some_and(|count| *count >= ANSWERS))
     }
@@ -245,7 +245,7 @@ fn a_key_that_a_provider_repeats_is_in_no_log_error_metric_topic_or_state_file()
         let mut shown: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         let names: Vec<&str> = sources().map(|source| source.name).collect();
         let mut runs = 0;
-        while !echo.has_said_all(&names) {
+        while !echo.has_repeated_all(&names) {
             let output = run("producer", &[&["run", "--once", "--progress"][..], &names].concat(), &environment);
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             runs += 1;

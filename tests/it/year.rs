@@ -12,14 +12,14 @@ use std::time::Duration;
 use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime, TimeDelta, Utc, Weekday};
 use contract::codec::split_header;
 use contract::{Column, Decoder, Rows, dataset};
+use kafka::offsets::ranges;
+use kafka::publish::CHANGE_HEADER;
 use producers::poll::plan;
-use producers::publish::CHANGE_HEADER;
 use producers::state::{GapState, State};
 use producers::watchlist::Watchlist;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
-use service::kafka::ranges;
 use simulator::{Config, Control, Outage, Simulator};
 use tests::broker::{Bench, block_on, embedded, postgres};
 use tests::oracle::plain_consumer;
@@ -271,6 +271,10 @@ async fn a_year(bench: &Bench) {
     let filled = script(control, &mut random);
     plan_outages(control, &mut random);
     let (_, last) = year();
+    let end = at(last + Days::new(2 * ASKED_DAYS), 0);
+    // From then on the provider shows nothing: the producer is stopped some time later, in the middle of whatever it does, and
+    // does not publish a response that it has just received.
+    control.outage_between("yahoo", end..end + TimeDelta::days(365), Outage::Status(500));
     let mut kills = 0;
     while world.time.now() < at(last, 0) {
         let calls = 1 + random.below(MOST_CALLS) as u64;
@@ -284,7 +288,7 @@ async fn a_year(bench: &Bench) {
     }
     // The rest of the last kill, and the days that are still retried.
     let mut producer = world.start_producer();
-    world.live(&mut producer, u64::MAX / 2, at(last + Days::new(2 * ASKED_DAYS), 0)).await;
+    world.live(&mut producer, u64::MAX / 2, end).await;
     assert!(kills > 40, "the year was over after {kills} kills");
 
     let world = &world;
@@ -311,9 +315,9 @@ async fn a_year(bench: &Bench) {
             None => assert_eq!(state, Some(GapState::Absent), "{gap:?}"),
         }
     }
-    let alarms = assert_who_cannot_be_had_is_told(world);
+    let alerts = assert_every_long_outage_raised_alerts(world);
     eprintln!(
-        "a year: {} calls, of which {refused} were refused, {kills} kills, {alarms} alarms, {} bars, {} corrections",
+        "a year: {} calls, of which {refused} were refused, {kills} kills, {alerts} alerts, {} bars, {} corrections",
         world.calls(),
         bars.len(),
         bars.values().map(|bars| bars.len() - 1).sum::<usize>()
@@ -351,14 +355,14 @@ fn assert_no_key(world: &World<'_>, mut shown: Vec<(String, Vec<u8>)>) {
 }
 
 /// An outage longer than the retries raises an alert for each item, and a line reports its end.
-fn assert_who_cannot_be_had_is_told(world: &World<'_>) -> usize {
+fn assert_every_long_outage_raised_alerts(world: &World<'_>) -> usize {
     let log = std::fs::read_to_string(world.file("log")).unwrap();
     let said = |words: &str| log.lines().filter(|line| line.contains(words)).count();
-    let (errors, alarms, ends) = (said(" ERROR "), said("failed 3 times in a row"), said("answered again"));
-    assert!(alarms >= SYMBOLS.len(), "{alarms} alerts in a year of outages");
-    assert_eq!(errors, alarms, "there are other errors in the log");
-    assert!(ends >= SYMBOLS.len(), "{ends} of {alarms} alerts ended");
-    alarms
+    let (errors, alerts, ends) = (said(" ERROR "), said("failed 3 times in a row"), said("answered again"));
+    assert!(alerts >= SYMBOLS.len(), "{alerts} alerts in a year of outages");
+    assert_eq!(errors, alerts, "there are other errors in the log");
+    assert!(ends >= SYMBOLS.len(), "{ends} of {alerts} alerts ended");
+    alerts
 }
 
 /// Returns the number of refused requests.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, Utc};
 use contract::records::OhlcvBar;
 use contract::{Record, codec};
+use kafka::Cluster;
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use service::kafka::Cluster;
 
 use crate::broker::{Bench, block_on};
 

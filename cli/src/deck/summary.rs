@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use consumers::reader::end_offsets;
 use contract::{Dataset, datasets, topic};
+use kafka::Cluster;
+use kafka::offsets::end_offsets;
 use serde::Serialize;
-use service::kafka::Cluster;
 use store::{Database, DeadLetters, Outcome, Store};
 
 /// The dataset of refused records.

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use contract::{Dataset, topic};
+use kafka::reader::records_at;
 use tokio::runtime::Handle;
 
 use super::report::{Findings, MAX_NAMED, PartitionLine};
 use super::{Facts, Verification};
 use crate::chunk::{LastRecord, SinkPartition};
-use crate::reader::fingerprints;
 use crate::store::{Audit, GapRow, LedgerSums, PositionRow};
 
 /// What the database holds about one incarnation of a partition.
@@ -104,7 +104,7 @@ impl Verification {
             let Some(dataset) = self.dataset_of(&sink) else { continue };
             let offsets: Vec<(i32, i64)> =
                 partitions.iter().map(|(number, (_, last))| (*number, last.offset)).collect();
-            let found = fingerprints(&self.cluster, &topic, &offsets)?;
+            let found = records_at(&self.cluster, &topic, &offsets)?;
             for (number, (_, last)) in partitions.iter().filter(|(number, (_, last))| found[*number] != *last) {
                 findings.add("other_record", &dataset.name, || {
                     format!(

@@ -31,6 +31,9 @@ pub(super) struct Letter {
 /// The dead letters of one sink in a topic, by incarnation, partition and offset.
 pub(super) type Letters = HashMap<(i32, i32, i64), Letter>;
 
+/// The dead letters of each sink in a topic.
+pub(super) type SinkLetters = HashMap<String, Letters>;
+
 /// The dead letters of a sink; some 64 bytes of memory for each.
 pub(super) fn load(
     (sink, topic, dataset): (&str, &str, &str),

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
-use service::kafka::Cluster;
+use kafka::Cluster;
 
 use super::deletion::Deletion;
 use super::{now, print};

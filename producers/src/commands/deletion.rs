@@ -11,13 +11,12 @@ use contract::codec::split_header;
 use contract::rows::DELETED_HASH;
 use contract::validate::validate_last;
 use contract::{Column, Dataset, Decoder, Kind, Rows, datasets, tombstone, topic};
-use service::kafka::Cluster;
-use service::registry::{Registry, RegistryError};
+use kafka::publish::Publisher;
+use kafka::reader::Topic;
+use kafka::registry::{Registry, RegistryError};
+use kafka::{Cluster, Message};
 use tokio::runtime::Handle;
 use xxhash_rust::xxh3::Xxh3;
-
-use crate::publish::Publisher;
-use crate::reread::{Published, Topic};
 
 /// Most keys of one deletion. It bounds the memory: some 300 bytes per key.
 const MAX_KEYS: usize = 1_000_000;
@@ -226,9 +225,9 @@ impl Decoders {
     }
 
     /// Appends the message's record to the rows; false if it is not a record of the dataset.
-    fn decode(&mut self, message: &Published<'_>, runtime: &Handle, rows: &mut Rows) -> anyhow::Result<bool> {
-        let Some(value) = message.value else {
-            return Ok(tombstone::decode(self.dataset, message.key, |name| message.header(name), rows).is_ok());
+    fn decode(&mut self, message: &Message<'_>, runtime: &Handle, rows: &mut Rows) -> anyhow::Result<bool> {
+        let Some(value) = message.value() else {
+            return Ok(tombstone::decode(self.dataset, message.key(), |name| message.header(name), rows).is_ok());
         };
         let Ok((id, body)) = split_header(value) else { return Ok(false) };
         if !self.known.contains_key(&id) {

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_page_says_why_on_one_line() {
+    fn a_file_that_cannot_be_parsed_says_why_on_one_line() {
         let error = inspected("NOSUCH", "NOSUCH~error_access_denied.xml").unwrap_err().to_string();
         assert!(error.starts_with("unknown index `NOSUCH`") && !error.contains('\n'), "{error}");
         assert!(inspected("VIX", "none.csv").unwrap_err().to_string().contains("cannot be read"));

@@ -13,7 +13,7 @@ use super::{block_on, chosen, minute, now, print};
 use crate::poll::plan::{Planned, planned};
 use crate::watchlist::Watchlist;
 
-/// Show what is due of the watchlist, and how many calls that takes
+/// Show which items of the watchlist are due, and how many calls they take
 ///
 /// Example: `producer plan fmp --at 2026-11-20T12:00:00Z`
 #[derive(Debug, Args)]

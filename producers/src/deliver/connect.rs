@@ -1,11 +1,11 @@
 //! Connects a source to Kafka.
 
 use contract::{Dataset, dataset};
+use kafka::publish::Publisher;
 use service::telemetry;
 use sources::source::Source;
 
 use crate::events::Events;
-use crate::publish::Publisher;
 use crate::run::{KAFKA_WAITS, Mode, Run, Stop};
 
 /// Datasets of every source.
@@ -19,7 +19,7 @@ pub(crate) async fn connect(source: &Source, run: &Run, events: &Events) -> Resu
     loop {
         let reason = match Publisher::connect(&run.cluster, &role, &datasets).await {
             Ok(publisher) => return Ok(publisher),
-            Err(error) => telemetry::one_line(&error),
+            Err(error) => telemetry::one_line(&error.into()),
         };
         let is_once = run.mode == Mode::Once;
         events.kafka_unreachable(&reason, (!is_once).then_some(wait));

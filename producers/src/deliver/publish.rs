@@ -1,13 +1,14 @@
 //! Publishes a batch of pages.
 
 use contract::Record;
+use kafka::publish::{Delivered, PublishError, Publisher};
 use sources::response::{Reject, Request};
 use sources::source::Source;
 
 use crate::answer::Answer;
 use crate::deliver::prepared::Prepared;
-use crate::publish::{Delivered, PublishError, Publisher};
 use crate::published::filter::Filtered;
+use crate::published::index::Change;
 use crate::tally::ItemTally;
 
 /// Publishes pages, and for each item that has ended its `fetch_log`, and waits for Kafka. `item` is the tally of the item
@@ -42,7 +43,11 @@ async fn page(
         if filtered.published.contains(&at) {
             continue;
         }
-        match publisher.publish_change(record, *change).await {
+        let published = match change {
+            Change::Correction => publisher.publish_correction(record).await,
+            Change::Insert | Change::Unchanged => publisher.publish(record).await,
+        };
+        match published {
             Err(PublishError::Record(reason)) => {
                 oversized_records += 1;
                 publisher.publish(&oversized(source, answer, record, reason)).await?;

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_named_must_be_there_and_hold_a_certificate() {
+    fn the_ca_file_must_exist_and_contain_a_certificate() {
         let folder = tempfile::TempDir::new().unwrap();
         let refused = |name: &str| {
             let path = folder.path().join(name);

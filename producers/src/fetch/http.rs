@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use chrono::DateTime;
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, LAST_MODIFIED, RETRY_AFTER};
 use reqwest::{Client, Url, redirect, retry};
-use service::registry::install_tls;
+use service::tls;
 use sources::response::PageError;
 use sources::source::Source;
 use tokio::time::timeout;
@@ -59,7 +59,7 @@ pub(super) fn client(
     is_own: bool,
     authorities: &Authorities,
 ) -> anyhow::Result<Client> {
-    install_tls();
+    tls::install();
     let client = authorities.trusted_by(Client::builder().user_agent(source.user_agent).https_only(is_own));
     let client = match is_own {
         true => client.dns_resolver(PublicAddresses).redirect(address::redirects()),

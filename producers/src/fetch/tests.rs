@@ -35,7 +35,7 @@ async fn a_response_has_its_status_its_times_and_its_body() {
 }
 
 #[tokio::test]
-async fn a_request_looks_as_its_source_wants_and_says_no_more() {
+async fn a_request_has_the_headers_of_its_source_and_no_others() {
     let stub = Stub::answering(&[response("200 OK", &[], b"")]).await;
     fetcher("yahoo", &stub.base).get(None, "/x").await.unwrap();
     let request = stub.requests()[0].to_lowercase();
@@ -97,7 +97,7 @@ async fn a_key_in_a_header_is_sent_and_never_shown() {
 }
 
 #[tokio::test]
-async fn a_contact_stands_behind_the_name_of_the_user_agent() {
+async fn the_contact_follows_the_name_of_the_user_agent() {
     let stub = Stub::answering(&[response("200 OK", &[], b"")]).await;
     let fetcher = known_by(Auth::Contact { env: "", doc: "" }, &stub.base).unwrap();
     fetcher.get(None, "/x").await.unwrap();
@@ -105,7 +105,7 @@ async fn a_contact_stands_behind_the_name_of_the_user_agent() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_elsewhere_is_asked_there() {
+async fn an_endpoint_on_another_host_is_fetched_there() {
     let (here, there) = (
         Stub::answering(&[response("200 OK", &[], b"here")]).await,
         Stub::answering(&[response("200 OK", &[], b"there")]).await,
@@ -125,13 +125,13 @@ async fn a_body_is_measured_after_decompression() {
 }
 
 #[tokio::test]
-async fn a_body_that_was_packed_is_unpacked_and_one_packed_twice_is_refused() {
+async fn gzip_is_decompressed_and_gzip_in_gzip_is_refused() {
     let packed = include_bytes!("../../fixtures/two_megabytes_of_zeros.gz");
     let answer = |encoding: &str| response("200 OK", &[&format!("Content-Encoding: {encoding}")], packed);
     let stub = Stub::answering(&[answer("gzip"), answer("gzip, gzip")]).await;
     let limits = Limits { body: 4 << 20, ..SHORT };
     let fetcher = Fetcher::new(source("cboe").unwrap(), &stub.base, None, limits).unwrap();
-    // More than 200 times as large as what was sent.
+    // It decompresses to more than 200 times its size.
     let error = fetcher.get(None, "/x").await.unwrap_err();
     assert!(matches!(&error, PageError::GiveUp(text) if text.contains("200 times")), "{error:?}");
     let error = fetcher.get(None, "/x").await.unwrap_err();
@@ -139,7 +139,7 @@ async fn a_body_that_was_packed_is_unpacked_and_one_packed_twice_is_refused() {
 }
 
 #[tokio::test]
-async fn a_provider_that_fails_again_and_again_is_left_alone_until_it_answers() {
+async fn the_circuit_breaker_opens_after_five_failures_of_any_kind() {
     let failing = [response("500 Oops", &[], b""), response("429 Slow", &[], b""), b"no HTTP at all\r\n\r\n".to_vec()];
     let stub = Stub::answering(&failing).await;
     let fetcher = fetcher("cboe", &stub.base);
@@ -156,7 +156,7 @@ async fn a_provider_that_fails_again_and_again_is_left_alone_until_it_answers() 
 }
 
 #[tokio::test]
-async fn a_days_calls_are_reserved_before_they_are_made_and_then_the_provider_is_left_alone() {
+async fn calls_are_reserved_before_they_are_made_and_an_exhausted_quota_pauses_the_class() {
     let folder = tempfile::TempDir::new().unwrap();
     let clock = Clock::by_hand("2026-11-20T12:00:00Z".parse().unwrap());
     let started = async || {
@@ -170,14 +170,14 @@ async fn a_days_calls_are_reserved_before_they_are_made_and_then_the_provider_is
         fetcher.reserve(Class::Live, 1).await.unwrap();
     }
     assert!(fetcher.reserve(Class::Live, 2).await.is_err());
-    // Another process goes on where this one was.
+    // Another process shares the quota.
     let fetcher = started().await;
     fetcher.reserve(Class::Live, 1).await.unwrap();
     assert_eq!(fetcher.no_use_for(Class::Live), Duration::ZERO);
     let (wait, why) = fetcher.reserve(Class::Live, 1).await.unwrap_err();
     let until_midnight = Duration::from_secs(12 * 3600);
     assert!(wait == until_midnight && why.starts_with("the daily quota of 3 calls"), "{wait:?} {why}");
-    // Who has not asked in vain does not know.
+    // Only a class that was refused knows.
     assert_eq!([Class::Live, Class::Repair].map(|class| fetcher.no_use_for(class)), [until_midnight, Duration::ZERO]);
     fetcher.reserve(Class::Repair, 1).await.unwrap_err();
     assert_eq!(fetcher.no_use_for(Class::Repair), until_midnight);
@@ -187,7 +187,7 @@ async fn a_days_calls_are_reserved_before_they_are_made_and_then_the_provider_is
 }
 
 #[test]
-fn a_request_counts_for_as_many_calls_as_its_endpoint_costs() {
+fn a_request_costs_the_calls_of_its_endpoint() {
     let quota = source("eodhd").unwrap().quota.unwrap();
     assert_eq!(["eod", "fundamentals", "bulk_eod"].map(|endpoint| quota.cost(endpoint)), [1, 10, 100]);
     for source in sources::SOURCES {
@@ -198,7 +198,7 @@ fn a_request_counts_for_as_many_calls_as_its_endpoint_costs() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_an_item_says_nothing_of_the_provider() {
+async fn an_error_about_an_item_says_nothing_about_the_provider() {
     for answer in [response("404 Not Found", &[], b""), response("401 Unauthorized", &[], b"")] {
         let stub = Stub::answering(&[answer]).await;
         let fetcher = fetcher("cboe", &stub.base);
@@ -229,7 +229,7 @@ async fn a_body_without_end_is_cut_at_the_limit() {
 }
 
 #[tokio::test]
-async fn a_provider_that_stalls_is_left() {
+async fn a_stalled_response_times_out() {
     for partial in ["", "HTTP/1.1 200 OK\r\nX: ", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"] {
         let stub = Stub::start(vec![partial.as_bytes().to_vec()], Duration::from_secs(10)).await;
         let start = Instant::now();
@@ -256,7 +256,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[test]
-fn a_wait_that_a_provider_asks_for_is_taken_within_bounds() {
+fn retry_after_is_respected_within_bounds() {
     let now = SystemTime::from(at("2026-11-20T12:00:00Z"));
     let seconds = |text| http::retry_after(text, now).map(|wait| wait.as_secs());
     assert_eq!(seconds("30"), Some(30));
@@ -282,7 +282,7 @@ async fn a_file_is_answered_as_a_provider_would() {
 }
 
 #[test]
-fn an_address_is_https_or_was_chosen_on_purpose() {
+fn an_address_is_https_or_set_explicitly() {
     let yahoo = source("yahoo").unwrap();
     let fetcher = |base: &str| Fetcher::new(yahoo, base, None, SHORT);
     assert_eq!(fetcher(yahoo.base_url).unwrap().pause, yahoo.pause);

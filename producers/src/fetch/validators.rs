@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_answer_had_is_sent_back_as_it_was() {
+    fn validators_are_sent_back_as_they_were() {
         let value = HeaderValue::from_static;
         let response = HeaderMap::from_iter([
             (ETAG, value("W/\"a b\"")),

@@ -112,7 +112,7 @@ impl Entry<'_> {
 
     fn answered(&mut self, at: DateTime<Utc>) {
         self.failures = 0;
-        self.due = self.schedule.after_answer(self.item, at).unwrap_or(at + LONGEST_WAIT);
+        self.due = self.schedule.after_response(self.item, at).unwrap_or(at + LONGEST_WAIT);
     }
 
     fn failed(&mut self, at: DateTime<Utc>, no_use_for: Duration) {

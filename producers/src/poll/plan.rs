@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_is_counted_in_the_calls_that_it_takes() {
+    fn the_plan_counts_the_calls_of_due_items() {
         let watchlist = "[eodhd]\neod = [\"AAPL.US\", \"MSFT.US\"]\nfundamentals = [\"AAPL.US\"]";
         let (watchlist, eodhd) = (Watchlist::parse(watchlist).unwrap(), source("eodhd").unwrap());
         // Before the close of a Friday.
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_just_answered_is_not_counted_again() {
+    fn an_item_that_was_just_answered_is_not_counted_again() {
         let watchlist = Watchlist::parse("[eodhd]\neod = [\"AAPL.US\"]").unwrap();
         let answered = standing("AAPL.US", "2026-11-20T23:30:00Z", 1);
         let planned = planned(source("eodhd").unwrap(), &watchlist, &[answered], at("2026-11-20T23:45:00Z"));

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
+use kafka::Cluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
-use service::kafka::Cluster;
 use simulator::{Config, Simulator};
 use sources::source;
 use sources::source::Endpoint;
@@ -20,7 +20,7 @@ use crate::tests::{Mock, asking, kafka, messages, once, published};
 mod recover;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_the_providers_have_is_published_and_what_cannot_be_read_is_kept() {
+async fn all_records_are_published_and_bad_rows_become_dead_letters() {
     let mock = kafka();
     let simulator = Simulator::start(Config { symbols: 3, years: 1, seed: 7 }).await.unwrap();
     let sources = ["cboe", "fred", "ici", "yahoo"].map(|name| asking(name, &simulator.url(name)));
@@ -74,7 +74,7 @@ async fn an_item_that_the_provider_does_not_have_is_no_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_item_that_cannot_be_had_is_a_failure_and_the_rest_goes_on() {
+async fn an_item_that_fails_does_not_stop_the_others() {
     let mock = kafka();
     // Five times for VIX, which has another header; then SKEW.
     let skew = response("200 OK", &[], b"DATE,SKEW\n01/02/1990,126.09\n");
@@ -105,7 +105,7 @@ async fn every_page_of_an_item_is_published() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_the_plan_refuses_ends_an_item_and_takes_nothing_back() {
+async fn a_page_that_the_plan_refuses_ends_an_item_and_keeps_its_earlier_pages() {
     let mock = kafka();
     let article = |at: usize| format!(r#"{{"title":"A title","url":"https://paper.example/{at}"}}"#);
     let articles = (0..100).map(article).collect::<Vec<_>>().join(",");
@@ -122,7 +122,7 @@ async fn a_page_that_the_plan_refuses_ends_an_item_and_takes_nothing_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_item_of_which_a_later_page_is_not_what_it_should_be_is_asked_for_again() {
+async fn an_item_with_a_bad_later_page_is_fetched_again() {
     let (mock, folder) = (kafka(), tempfile::TempDir::new().unwrap());
     let page = |offset: u64| {
         let body = format!(
@@ -132,7 +132,7 @@ async fn an_item_of_which_a_later_page_is_not_what_it_should_be_is_asked_for_aga
         response("200 OK", &[], body.as_bytes())
     };
     let unknown = br#"{"error_code":400,"error_message":"Bad Request.  The series does not exist."}"#;
-    // A page that is none, one that swells, and at last the one that it should be.
+    // An error page, a decompression bomb, and at last the right page.
     let bomb = include_bytes!("../../fixtures/two_megabytes_of_zeros.gz");
     let answers = [
         page(0),
@@ -159,7 +159,7 @@ async fn an_item_of_which_a_later_page_is_not_what_it_should_be_is_asked_for_aga
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_item_leaves_what_came_of_it_and_what_it_cost() {
+async fn every_item_leaves_a_record_of_outcome_and_cost() {
     let mock = kafka();
     let good = b"DATE,SKEW\n01/02/1990,126.09\n01/03/1990,x\n";
     let unknown = b"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>";
@@ -169,7 +169,7 @@ async fn every_item_leaves_what_came_of_it_and_what_it_cost() {
     let run_once = once(&mock, "[cboe]\nindex_history = [\"SKEW\", \"VIX\"]");
     assert_eq!(run(vec![asking("cboe", &stub.base)], run_once).await, Ending::Complete);
     let fields = ["item", "source", "endpoint", "outcome", "records", "rejects", "calls", "bytes"];
-    // The first answer was none, and is paid for all the same.
+    // The first response was an error, and counts as a call all the same.
     let [skew_bytes, vix_bytes] = [("oops".len() + good.len()), unknown.len()].map(|bytes| bytes.to_string());
     let expected = [
         ["SKEW", "cboe", "index_history", "answered", "1", "1", "2", &skew_bytes],
@@ -183,7 +183,7 @@ async fn every_item_leaves_what_came_of_it_and_what_it_cost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_not_changed_since_it_was_published_is_not_sent_again() {
+async fn an_unchanged_response_is_not_sent_again() {
     let mock = kafka();
     let good = b"DATE,SKEW\n01/02/1990,126.09\n";
     let tagged = |tag: &str| response("200 OK", &[&format!("ETag: {tag}")], good);
@@ -212,7 +212,7 @@ async fn what_has_not_changed_since_it_was_published_is_not_sent_again() {
     assert_eq!(tags, [None, Some("\"1\"".to_owned()), Some("\"1\"".to_owned()), Some("\"2\"".to_owned())]);
     let outcomes = published(&mock, "fetch_log", &["outcome", "records"]);
     assert_eq!(outcomes, [["answered", "0"], ["answered", "1"], ["unchanged", "0"], ["unchanged", "0"]]);
-    // Of an item with two pages nothing tells whether both are as they were.
+    // Two pages can change independently, so they are not fetched conditionally.
     let stub = Stub::answering(&[page(0), page(1), page(0), page(1)]).await;
     rounds("fred", "[fred]\nobservations = [\"DGS10\"]", &stub, 2).await;
     assert_eq!(messages(&mock, "observation"), 2);
@@ -267,9 +267,9 @@ async fn on_another_kafka_everything_is_published_again_and_on_the_same_one_noth
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_days_calls_are_not_exceeded_however_often_a_producer_starts() {
+async fn the_daily_quota_is_kept_however_often_a_producer_starts() {
     let (mock, folder) = (kafka(), tempfile::TempDir::new().unwrap());
-    // Every other answer is a failure, which is asked for again and is paid for, too.
+    // Every other response is an error, which is retried and counts as a call, too.
     let oops = response("500 Oops", &[], b"oops");
     let good = response("200 OK", &[], b"DATE,SKEW\n01/02/1990,126.09\n");
     let stub = Stub::answering(&[oops.clone(), good.clone(), oops.clone(), good.clone(), oops, good]).await;
@@ -293,7 +293,7 @@ async fn a_days_calls_are_not_exceeded_however_often_a_producer_starts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_given_up_and_what_stopped_a_source_is_recorded_too() {
+async fn failed_items_and_the_one_that_stopped_a_source_are_recorded_too() {
     let mock = kafka();
     let body =
         br#"{"error_code":400,"error_message":"Bad Request. The value for variable api_key is not registered."}"#;
@@ -310,9 +310,9 @@ async fn what_was_given_up_and_what_stopped_a_source_is_recorded_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_that_poll_a_source_at_a_time_publish_each_value_once() {
+async fn two_processes_that_poll_a_source_publish_each_value_once() {
     let (mock, folder) = (kafka(), tempfile::TempDir::new().unwrap());
-    // Long enough that both would have asked before either knows what the other one publishes.
+    // Long enough that both would have fetched before either knows what the other publishes.
     let answer = response("200 OK", &[], b"DATE,SKEW\n01/02/1990,126.09\n01/03/1990,123.34\n");
     let stub = Stub::hesitating(answer, Duration::from_secs(2)).await;
     let poll = || {
@@ -354,10 +354,10 @@ async fn without_kafka_one_round_fails_and_a_daemon_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kafka_that_refuses_ends_the_asking_at_once() {
+async fn a_kafka_that_refuses_ends_fetching_at_once() {
     let mock = kafka();
     mock.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 20]);
-    // After the first page nothing but errors, which are asked for again and again.
+    // After the first page only errors, which are retried.
     let good = response("200 OK", &[], b"DATE,SKEW\n01/02/1990,126.09\n");
     let stub = Stub::answering(&[good, response("500 Oops", &[], b"<html>oops</html>")]).await;
     let run_once = once(&mock, "[cboe]\nindex_history = [\"SKEW\", \"VIX\"]");

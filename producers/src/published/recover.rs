@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::bail;
 use contract::codec;
-use service::kafka::Cluster;
+use kafka::offsets::ends;
+use kafka::publish::{Acknowledged, Route};
+use kafka::reader::Topic;
+use kafka::{Cluster, KafkaError, Message as Published};
 use sources::source::Source;
 
-use crate::publish::{Acknowledged, Route};
 use crate::published::filter::Filtered;
 use crate::published::fingerprint::{Fingerprint, Fingerprints};
-use crate::reread::{self, Published};
 
 /// Most messages that are read back: more than a batch of pages has.
 const MAX_MESSAGES: usize = 500_000;
@@ -133,7 +134,7 @@ fn look_now(
     is_publishing: bool,
 ) -> anyhow::Result<Found> {
     let topics: Vec<String> = routes.iter().map(|route| route.topic.to_string()).collect();
-    let ends = reread::ends(cluster, &topics)?;
+    let ends = ends(cluster, &topics)?;
     // A topic that is none of ours belongs to another installation.
     let is_there = |mark: &Mark| ends.get(&(mark.topic.clone(), mark.partition)).is_some_and(|end| *end >= mark.end);
     if !marks.iter().all(is_there) {
@@ -145,13 +146,13 @@ fn look_now(
         for route in routes.iter().filter(|route| route.dataset != "fetch_log") {
             let of_topic = marks.iter().filter(|mark| *mark.topic == *route.topic);
             let recorded: BTreeMap<i32, i64> = of_topic.map(|mark| (mark.partition, mark.recorded)).collect();
-            reread::Topic::open(cluster, &route.topic)?.after(&recorded).each(|published| {
+            Topic::open(cluster, &route.topic)?.after(&recorded).each(|published| {
                 if recovered.0.len() < MAX_MESSAGES
                     && let Some((key, message)) = message(published, route, keys.as_bytes(), &mut prints)
                 {
                     recovered.0.insert(key, message);
                 }
-                Ok(())
+                Ok::<(), KafkaError>(())
             })?;
         }
         if recovered.0.len() >= MAX_MESSAGES {
@@ -164,10 +165,10 @@ fn look_now(
 
 /// A message of a source that this version understands, and the fingerprint of its key.
 fn message(published: &Published<'_>, route: &Route, keys: &[u8], prints: &mut Fingerprints) -> Option<(i64, Message)> {
-    if !published.key?.starts_with(keys) {
+    if !published.key()?.starts_with(keys) {
         return None;
     }
-    let (schema_id, body) = codec::split_header(published.value?).ok()?;
+    let (schema_id, body) = codec::split_header(published.value()?).ok()?;
     if schema_id != route.schema_id {
         return None;
     }

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_backfill_goes_on_from_where_it_was() {
+    async fn a_backfill_resumes_where_it_stopped() {
         let state = State::in_memory("yahoo").await.unwrap();
         let key = ("chart", "AAPL", date("2016-01-01"), date("2025-12-31"));
         assert_eq!(state.backfill(key).await.unwrap(), None);
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_is_begun_anew_leaves_the_others_where_they_are() {
+    async fn a_backfill_that_starts_over_leaves_the_others() {
         let state = State::in_memory("yahoo").await.unwrap();
         let (first, last) = (date("2016-01-01"), date("2025-12-31"));
         let keys = [("chart", "AAPL", first, last), ("options", "AAPL", first, last), ("chart", "AAPL", first, first)];

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn one_is_alone_until_it_has_done_and_the_sources_do_not_wait_for_each_other() {
+    async fn one_process_at_a_time_holds_the_lock_of_a_source() {
         let folder = TempDir::new().unwrap();
         let open = async |source| State::open(folder.path(), source).await.unwrap();
         let (first, second, other) = (open("cboe").await, open("cboe").await, open("ici").await);
@@ -82,7 +82,7 @@ mod tests {
         drop(lock);
         let lock = timeout(Duration::from_secs(60), second.lock()).await.unwrap();
         assert!(timeout(Duration::from_millis(300), first.lock()).await.is_err());
-        // One that is gone holds nobody up.
+        // A dropped state releases its lock.
         drop(lock);
         drop(second);
         timeout(Duration::from_secs(60), first.lock()).await.unwrap();

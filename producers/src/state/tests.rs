@@ -12,11 +12,11 @@ async fn spend(state: &State, budget: &Budget, class: Class, calls: u32, now: &s
 }
 
 #[tokio::test]
-async fn what_is_spent_stays_spent_for_whoever_comes_and_until_the_day_is_over() {
+async fn spent_calls_stay_spent_for_every_process_until_the_day_ends() {
     let folder = TempDir::new().unwrap();
     let budget = Budget::new(3);
     let first = State::open(folder.path(), "fmp").await.unwrap();
-    // Beside the first, not after it: a backfill beside a daemon.
+    // Beside the first one, as a backfill beside a daemon.
     let second = State::open(folder.path(), "fmp").await.unwrap();
     for state in [&first, &second, &first] {
         spend(state, &budget, Class::Live, 1, NOON).await.unwrap();
@@ -27,7 +27,7 @@ async fn what_is_spent_stays_spent_for_whoever_comes_and_until_the_day_is_over()
     drop((first, second));
     let third = State::open(folder.path(), "fmp").await.unwrap();
     assert!(spend(&third, &budget, Class::Live, 1, "2026-11-20T23:59:59Z").await.is_err());
-    // A clock that is put back begins no new day, and the next day is none of the old one.
+    // A clock that is set back starts no new day, and does not return to an old one.
     spend(&third, &budget, Class::Live, 1, "2026-11-21T00:00:00Z").await.unwrap();
     assert!(spend(&third, &budget, Class::Live, 3, "2026-11-20T12:00:00Z").await.is_err());
     spend(&third, &budget, Class::Live, 2, "2026-11-20T12:00:00Z").await.unwrap();
@@ -62,7 +62,7 @@ async fn requests_come_in_a_burst_and_then_one_by_one() {
     assert_eq!(turn(400).await, Some(Duration::from_millis(600)));
     assert_eq!(turn(1000).await, None);
     assert_eq!(turn(1000).await, Some(pause));
-    // After a rest the next burst may come; a clock that was put back does not make anybody wait for it.
+    // After a pause the next burst may come; nobody waits for a clock that was set back.
     for _ in 0..3 {
         assert_eq!(turn(60_000).await, None);
     }
@@ -87,7 +87,7 @@ async fn a_state_that_cannot_be_read_is_put_aside() {
 }
 
 #[tokio::test]
-async fn a_state_of_an_earlier_version_is_taken_over_with_all_that_is_in_it() {
+async fn a_state_file_of_an_earlier_version_keeps_its_contents() {
     let folder = TempDir::new().unwrap();
     let path = State::path(folder.path(), "fred");
     State::open(folder.path(), "fred").await.unwrap();
@@ -107,7 +107,7 @@ async fn a_state_of_an_earlier_version_is_taken_over_with_all_that_is_in_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
-async fn all_that_open_it_at_once_for_the_first_time_have_the_same_one() {
+async fn processes_that_create_the_state_at_once_share_it() {
     for was_spoilt in [false, true].repeat(4) {
         let folder = TempDir::new().unwrap();
         if was_spoilt {
@@ -127,7 +127,7 @@ async fn all_that_open_it_at_once_for_the_first_time_have_the_same_one() {
 }
 
 #[tokio::test]
-async fn what_was_asked_and_answered_is_forgotten_and_what_it_has_cost_is_not() {
+async fn forgetting_the_state_keeps_the_calls_of_the_day() {
     let state = State::in_memory("fmp").await.unwrap();
     let (budget, day) = (Budget::new(20), at(NOON).date_naive());
     spend(&state, &budget, Class::Live, 3, NOON).await.unwrap();
@@ -152,7 +152,7 @@ async fn what_was_asked_and_answered_is_forgotten_and_what_it_has_cost_is_not() 
     assert_eq!((state.standings().await.unwrap(), state.gaps(None).await.unwrap()), (vec![], vec![]));
     assert_eq!(state.backfill(key).await.unwrap(), None);
     assert_eq!(state.spent(at(NOON)).await.unwrap(), [5, 0, 0]);
-    // A day that is over costs no more.
+    // The calls of a past day are gone.
     let mut connection = state.connection.lock().await;
     let days: i64 = sqlx::query_scalar("select count(*) from quota").fetch_one(&mut *connection).await.unwrap();
     assert_eq!(days, 1);

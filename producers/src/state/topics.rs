@@ -1,7 +1,8 @@
 //! How far was published, and how far of that is recorded.
 
+use kafka::publish::Acknowledged;
+
 use super::*;
-use crate::publish::Acknowledged;
 use crate::published::recover::{Mark, Message, Recovered};
 
 /// How far was published, as recorded together with items.
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_others_published_meanwhile_does_not_hide_what_is_not_noted() {
+    async fn messages_of_other_producers_do_not_hide_unrecorded_ones() {
         let state = State::in_memory("fred").await.unwrap();
         let save = async |partition, next, is_all| {
             let acknowledged = [acknowledged(partition, next)];
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_read_back_stays_until_it_is_kept() {
+    async fn recovered_messages_stay_until_they_are_recorded() {
         let folder = tempfile::TempDir::new().unwrap();
         let state = State::open(folder.path(), "fred").await.unwrap();
         state.publishing().await.unwrap();

@@ -1,8 +1,8 @@
-//! Every way of a provider to do harm, against the one way in which pages are asked for.
+//! Every way in which a provider can do harm, against the code that fetches pages.
 
 use std::time::Duration;
 
-use service::kafka::Cluster;
+use kafka::Cluster;
 use simulator::hostile::{GoAway, Hostile, Kind, SYMBOL, Target};
 use sources::providers::yahoo;
 use sources::response::PageError;
@@ -35,10 +35,10 @@ const HASTY: Patience = Patience {
 
 /// Longest that a page may take, at two attempts.
 const LONGEST: Duration = Duration::from_secs(3);
-/// What a connection holds that nobody reads, at most.
+/// Most bytes that the buffers of a connection hold unread.
 const BUFFERS: u64 = 16 << 20;
 
-/// A way to do harm, whether asking again may help, and what is said of it.
+/// A way to do harm, the class of its error, and a part of the message.
 type Case = (Kind, fn(String) -> PageError, &'static str);
 
 const CASES: &[Case] = &[
@@ -52,7 +52,7 @@ const CASES: &[Case] = &[
     (Kind::SlowDrip(Duration::from_millis(20)), PageError::Retry, "timed out"),
     (Kind::NeverEndingHeaders, PageError::Retry, "message head is too large"),
     (Kind::Truncated, PageError::Retry, "not the JSON that Yahoo sends: EOF"),
-    (Kind::HtmlOk, PageError::Retry, "received a page (consent or error)"),
+    (Kind::HtmlOk, PageError::Retry, "received an HTML page (consent or error)"),
     (Kind::Empty, PageError::Retry, "not the JSON that Yahoo sends: EOF"),
     (Kind::RedirectPrivate(Target::Neighbour), PageError::Retry, "HTTP 302"),
     (Kind::RedirectPrivate(Target::Metadata), PageError::Retry, "HTTP 302"),
@@ -75,7 +75,7 @@ fn every_way_of_doing_harm_is_a_case() {
     assert_eq!(missing, []);
 }
 
-/// Yahoo under another name, at home at that address or elsewhere.
+/// Yahoo under another name, with this address as its own or as a replacement.
 fn source(name: &str, base_url: &str) -> Source {
     let [name, base_url] = [name, base_url].map(|text| &*String::leak(text.to_owned()));
     Source { name, base_url, ..yahoo::SOURCE }
@@ -87,7 +87,7 @@ async fn ask(fetcher: &Fetcher, source: &'static Source) -> Result<Page, PageErr
     page(fetcher, question, &Validators::default(), HASTY).await
 }
 
-/// What asks it, trusting the authority that it may have.
+/// A fetcher for it, which trusts its authority, if it has one.
 fn trusting(source: &Source, hostile: &Hostile) -> Fetcher {
     let authorities = match hostile.ca_pem() {
         "" => Authorities::default(),
@@ -96,12 +96,12 @@ fn trusting(source: &Source, hostile: &Hostile) -> Fetcher {
     Fetcher::trusting(source, &hostile.url(), None, SHORT, &authorities).unwrap()
 }
 
-/// One that is not at home there.
+/// A source with another address of its own.
 fn away() -> &'static Source {
     Box::leak(Box::new(source("away", "https://provider.example")))
 }
 
-/// Asks as one asks a provider at its own address.
+/// Fetches as from a provider at its own address.
 async fn ask_at_home(hostile: &Hostile, is_trusted: bool) -> Result<Page, PageError> {
     let source = Box::leak(Box::new(source("home", &hostile.url())));
     let fetcher = match is_trusted {
@@ -112,7 +112,7 @@ async fn ask_at_home(hostile: &Hostile, is_trusted: bool) -> Result<Page, PageEr
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_a_provider_does_asking_ends_soon_costs_little_and_says_why_in_one_line() {
+async fn every_harmful_response_ends_soon_costs_little_and_gives_a_reason_on_one_line() {
     for (kind, error, words) in CASES {
         let hostile = Hostile::start(*kind).await.unwrap();
         let source = away();
@@ -139,7 +139,7 @@ async fn a_good_answer_is_read() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_over_behind_its_answer_costs_nothing_but_a_new_one() {
+async fn a_connection_that_ends_after_its_response_costs_only_a_new_one() {
     let (hostile, source) = (Hostile::start(Kind::GoAway(GoAway::Answered)).await.unwrap(), away());
     let fetcher = trusting(source, &hostile);
     for requests in 1..=5 {
@@ -148,9 +148,9 @@ async fn a_connection_that_is_over_behind_its_answer_costs_nothing_but_a_new_one
     }
 }
 
-/// The client would ask again at once, beside pace and quota.
+/// By default the client would repeat the request at once, past pace and quota.
 #[tokio::test]
-async fn a_request_that_was_not_looked_at_is_made_again_in_its_turn_alone() {
+async fn a_request_that_was_not_processed_is_retried_only_in_its_turn() {
     for when in [GoAway::Unheard, GoAway::Midway] {
         let (hostile, source) = (Hostile::start(Kind::GoAway(when)).await.unwrap(), away());
         let fetcher = trusting(source, &hostile);
@@ -170,7 +170,7 @@ async fn a_certificate_is_accepted_from_an_authority_that_is_trusted_and_from_no
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_right_is_refused_although_its_authority_is_trusted() {
+async fn an_invalid_certificate_of_a_trusted_authority_is_refused() {
     for (kind, words) in [
         (Kind::ExpiredCertificate, "certificate expired"),
         (Kind::SelfSigned, "UnknownIssuer"),
@@ -179,13 +179,13 @@ async fn a_certificate_that_is_not_right_is_refused_although_its_authority_is_tr
         let hostile = Hostile::start(kind).await.unwrap();
         let error = ask_at_home(&hostile, true).await.unwrap_err();
         assert!(matches!(&error, PageError::Retry(text) if text.contains(words)), "{kind:?}: {error:?}");
-        // Nothing was said to whoever that was.
+        // No request was sent there.
         assert_eq!((hostile.connections(), hostile.requests()), (HASTY.attempts as u64, 0), "{kind:?}");
     }
 }
 
 #[tokio::test]
-async fn a_redirect_of_the_providers_own_host_leads_nowhere_else_and_has_an_end() {
+async fn redirects_of_the_providers_own_host_stay_there_and_are_limited() {
     for target in [Target::Neighbour, Target::Metadata, Target::File] {
         let hostile = Hostile::start_encrypted(Kind::RedirectPrivate(target)).await.unwrap();
         let error = ask_at_home(&hostile, true).await.unwrap_err();
@@ -195,12 +195,12 @@ async fn a_redirect_of_the_providers_own_host_leads_nowhere_else_and_has_an_end(
     let hostile = Hostile::start_encrypted(Kind::RedirectLoop).await.unwrap();
     let error = ask_at_home(&hostile, true).await.unwrap_err();
     assert!(matches!(&error, PageError::Retry(text) if text.starts_with("HTTP 302")), "{error:?}");
-    // Three redirects behind each request.
+    // Three redirects after each request.
     assert_eq!(hostile.requests(), 4 * HASTY.attempts as u64);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_one_provider_does_is_recorded_once_and_the_others_go_on() {
+async fn a_harmful_provider_is_recorded_once_and_does_not_stop_the_others() {
     let mock = kafka();
     let mut hosts = Vec::new();
     for kind in CASES.iter().map(|(kind, ..)| *kind).chain([Kind::Harmless]) {
@@ -214,7 +214,7 @@ async fn whatever_one_provider_does_is_recorded_once_and_the_others_go_on() {
     let run_once = Run::new(watchlist, Cluster::new(&mock.bootstrap_servers(), "test"), Mode::Once);
     let fetchers = hosts.iter().map(|host| Ok(trusting(&sources[0], host)));
     assert_eq!(run(sources.iter().zip(fetchers).collect(), run_once).await, Ending::Incomplete);
-    // Of them all the last alone had something to give.
+    // Only the last provider sent a good page.
     assert_eq!(published(&mock, "ohlcv_bar", &["source", "close"]), [["yahoo", "11"]]);
     let logs = published(&mock, "fetch_log", &["source", "outcome", "records", "error"]);
     assert_eq!(logs.len(), hosts.len());

@@ -1,4 +1,4 @@
-//! A provider for tests that answers byte for byte what it is told to.
+//! A provider for tests that sends given bytes.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
-/// How long each connection has to wait for the answer, and then for its end.
+/// How long each connection waits for the response, and then for its end.
 #[derive(Clone, Copy)]
 struct Pauses {
     hesitation: Duration,
@@ -22,17 +22,17 @@ pub(crate) struct Stub {
 }
 
 impl Stub {
-    /// Answers each request with the next response, and the last one from then on; then keeps silent for `linger`.
+    /// Sends the next response to each request, and the last one from then on; then keeps the connection open for `linger`.
     pub(crate) async fn start(responses: Vec<Vec<u8>>, linger: Duration) -> Stub {
         Stub::with(move |index, _| responses[index.min(responses.len() - 1)].clone(), Pauses { linger, ..NONE }).await
     }
 
-    /// Answers every request with that, after a while, in which others may ask.
+    /// Sends this response to every request, after a while.
     pub(crate) async fn hesitating(response: Vec<u8>, hesitation: Duration) -> Stub {
         Stub::with(move |_, _| response.clone(), Pauses { hesitation, ..NONE }).await
     }
 
-    /// Answers each request with what is said to it.
+    /// Sends the response that the function gives for the request.
     pub(crate) async fn saying(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Stub {
         Stub::with(move |_, request| answer(request), NONE).await
     }
@@ -59,7 +59,7 @@ impl Stub {
                         response
                     };
                     sleep(pauses.hesitation).await;
-                    // The client may hang up early: that is what some tests are about.
+                    // In some tests the client closes the connection early.
                     let _ = socket.write_all(&response).await;
                     sleep(pauses.linger).await;
                 });

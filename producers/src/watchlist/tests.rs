@@ -16,7 +16,7 @@ fn a_watchlist_gives_the_items_of_each_endpoint() {
 }
 
 #[test]
-fn monthly_data_may_be_asked_for_in_its_first_week_alone() {
+fn monthly_data_may_be_polled_in_the_first_week_only() {
     let text = "[fred]\nobservations = [\"GDP\", { item = \"UNRATE\", days = [1, 7] }]";
     let watchlist = Watchlist::parse(text).unwrap();
     assert_eq!(items(&watchlist, "fred", "observations"), ["GDP", "UNRATE"]);
@@ -28,7 +28,7 @@ fn monthly_data_may_be_asked_for_in_its_first_week_alone() {
 }
 
 #[test]
-fn what_is_wrong_is_said_on_one_line() {
+fn errors_of_the_watchlist_have_one_line() {
     for (text, expected) in [
         (
             "[fred]\nreleases = []",

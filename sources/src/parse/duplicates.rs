@@ -7,17 +7,17 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A set of keys. Most pages are sorted by key; as long as one is, no key is hashed.
 #[derive(Debug)]
-pub struct Seen<K> {
+pub struct Keys<K> {
     /// The keys, while they are in ascending or descending order; empty once they are not.
     sorted: Vec<K>,
     is_falling: bool,
     others: HashSet<K, Hashing>,
 }
 
-impl<K: Ord + Hash> Seen<K> {
+impl<K: Ord + Hash> Keys<K> {
     /// An empty set with room for the keys of that many rows.
-    pub fn with_capacity(rows: usize) -> Seen<K> {
-        Seen { sorted: Vec::with_capacity(rows), is_falling: false, others: HashSet::default() }
+    pub fn with_capacity(rows: usize) -> Keys<K> {
+        Keys { sorted: Vec::with_capacity(rows), is_falling: false, others: HashSet::default() }
     }
 
     /// Adds a key; returns false for a duplicate.
@@ -43,14 +43,14 @@ impl<K: Ord + Hash> Seen<K> {
     }
 }
 
-impl<K: Ord + Hash> Default for Seen<K> {
-    fn default() -> Seen<K> {
-        Seen::with_capacity(0)
+impl<K: Ord + Hash> Default for Keys<K> {
+    fn default() -> Keys<K> {
+        Keys::with_capacity(0)
     }
 }
 
 /// A map with the same hash function.
-pub type Known<K, V> = HashMap<K, V, Hashing>;
+pub type KeyMap<K, V> = HashMap<K, V, Hashing>;
 
 /// Hashes short keys in a few nanoseconds; seeded, as an attacker may choose the keys.
 #[derive(Debug, Clone)]
@@ -130,9 +130,9 @@ mod tests {
     #[test]
     fn a_key_is_new_once_whatever_the_order() {
         for keys in [[1, 2, 3, 4], [4, 3, 2, 1], [1, 3, 2, 4], [2, 1, 3, 4]] {
-            let mut seen = Seen::with_capacity(4);
-            assert!(keys.iter().all(|key| seen.insert(*key)), "{keys:?}");
-            assert!(!keys.iter().any(|key| seen.insert(*key)), "{keys:?}");
+            let mut found = Keys::with_capacity(4);
+            assert!(keys.iter().all(|key| found.insert(*key)), "{keys:?}");
+            assert!(!keys.iter().any(|key| found.insert(*key)), "{keys:?}");
         }
     }
 
@@ -149,9 +149,9 @@ mod tests {
 
         #[test]
         fn a_key_is_new_as_a_set_says(keys in prop::collection::vec((0_u8..6, "[ab]{0,2}"), 0..12)) {
-            let (mut seen, mut set) = (Seen::default(), HashSet::new());
+            let (mut found, mut set) = (Keys::default(), HashSet::new());
             for key in keys {
-                prop_assert_eq!(seen.insert(key.clone()), set.insert(key));
+                prop_assert_eq!(found.insert(key.clone()), set.insert(key));
             }
         }
     }

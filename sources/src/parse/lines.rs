@@ -50,6 +50,35 @@ pub fn split_at_commas<'a>(line: &'a str, columns: &mut [&'a str]) -> usize {
     count
 }
 
+/// The first cell of a line, and what follows its delimiter.
+pub fn bare_cell(line: &str, delimiter: u8) -> (&str, Option<&str>) {
+    match line.bytes().position(|byte| byte == delimiter) {
+        Some(end) => (&line[..end], line.get(end + 1..)),
+        None => (line, None),
+    }
+}
+
+/// The first cell of a line that begins with a quote, without its quotes, and what follows its delimiter.
+///
+/// Quotes within the cell stay doubled. None if the cell is not quoted, or the quote is not closed before the delimiter.
+pub fn quoted_cell(line: &str, delimiter: u8) -> Option<(&str, Option<&str>)> {
+    let text = line.strip_prefix('"')?;
+    let bytes = text.as_bytes();
+    let mut end = 0;
+    loop {
+        end += bytes.get(end..)?.iter().position(|byte| *byte == b'"')?;
+        match bytes.get(end + 1) {
+            Some(b'"') => end += 2,
+            _ => break,
+        }
+    }
+    match bytes.get(end + 1) {
+        None => Some((&text[..end], None)),
+        Some(byte) if *byte == delimiter => Some((&text[..end], text.get(end + 2..))),
+        Some(_) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

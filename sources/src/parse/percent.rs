@@ -1,62 +1,25 @@
-//! Text in addresses.
+//! Percent-encoding of addresses.
 
-/// The text as one segment of a path or one value of a query string.
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// What is encoded in a segment or a value: everything but RFC 3986's unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What no address may hold.
+const UNPRINTABLE: &AsciiSet = &CONTROLS.add(b' ');
+
+/// Encodes a text as one segment of a path or one value of a query string.
 pub fn percent_encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        let is_plain = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        push(byte, is_plain, &mut out);
-    }
-    out
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
-/// The address with everything encoded that no address may hold; what is encoded already stays as it is.
+/// Encodes the characters of an address that no address may hold; leaves encoded ones as they are.
 pub fn printable(address: &str) -> String {
-    let mut out = String::with_capacity(address.len());
-    for byte in address.bytes() {
-        push(byte, byte.is_ascii_graphic(), &mut out);
-    }
-    out
+    utf8_percent_encode(address, UNPRINTABLE).to_string()
 }
 
-/// The text that was encoded; a `%` without two hexadecimal digits behind it stands for itself. None when it is not UTF-8.
+/// Decodes a text; a `%` without two hexadecimal digits stands for itself. None if the result is not UTF-8.
 pub fn percent_decoded(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        rest = tail;
-        let decoded = match (first, tail) {
-            (b'%', [high, low, tail @ ..]) => value(*high).zip(value(*low)).map(|(high, low)| (high << 4 | low, tail)),
-            _ => None,
-        };
-        match decoded {
-            Some((byte, tail)) => {
-                out.push(byte);
-                rest = tail;
-            }
-            None => out.push(*first),
-        }
-    }
-    String::from_utf8(out).ok()
-}
-
-/// Value of a hexadecimal digit.
-fn value(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
-}
-
-fn push(byte: u8, is_plain: bool, out: &mut String) {
-    if is_plain {
-        out.push(char::from(byte));
-    } else {
-        out.push('%');
-        out.push(digit(byte >> 4));
-        out.push(digit(byte & 15));
-    }
-}
-
-fn digit(value: u8) -> char {
-    char::from(b"0123456789ABCDEF"[usize::from(value & 15)])
+    percent_decode_str(text).decode_utf8().ok().map(Into::into)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ const TRADING: When = When::Trading { market: new_york, after: Duration::ZERO };
 #[test]
 fn nothing_is_asked_while_nothing_trades() {
     let quotes = schedule(HOUR / 4, TRADING);
-    let next = |answered: &str| quotes.after_answer("AAPL", at(answered)).unwrap().to_rfc3339();
+    let next = |answered: &str| quotes.after_response("AAPL", at(answered)).unwrap().to_rfc3339();
     assert_eq!(next("2026-11-18T15:00:00Z"), "2026-11-18T15:15:00+00:00");
     // At the close of a Friday, until Monday morning.
     assert_eq!(next("2026-11-20T20:55:00Z"), "2026-11-23T14:30:00+00:00");
@@ -52,7 +52,7 @@ fn an_answer_ages_only_while_there_could_be_a_newer_one() {
 fn monthly_data_is_asked_for_in_its_first_week() {
     let when = When::DaysOfMonth { zone: Tz::America__New_York, first: 1, last: 7 };
     let monthly = schedule(24 * HOUR, when);
-    let next = |answered: &str| monthly.after_answer("x", at(answered)).unwrap().to_rfc3339();
+    let next = |answered: &str| monthly.after_response("x", at(answered)).unwrap().to_rfc3339();
     assert_eq!(next("2026-11-03T12:00:00Z"), "2026-11-04T12:00:00+00:00");
     assert_eq!(next("2026-11-07T12:00:00Z"), "2026-12-01T05:00:00+00:00");
     assert_eq!(monthly.polls("x", at("2026-12-01T00:00:00Z"), at("2027-01-01T00:00:00Z")), 7);

@@ -1,15 +1,12 @@
 //! What does not keep the rules yet. Each table only shrinks; an entry that is no longer needed makes the check fail.
 
 /// Names of a crate in an import cycle; the cycle may have fewer.
-pub(super) const KNOWN_CYCLES: &[(&str, &[&str])] = &[
-    ("producers", &["publish", "published"]),
-    ("consumers", &["consume", "meters", "reader", "sink", "writer"]),
-    ("consumers", &["replay", "replay_range"]),
-];
+pub(super) const KNOWN_CYCLES: &[(&str, &[&str])] =
+    &[("consumers", &["consume", "meters", "reader", "sink", "writer"]), ("consumers", &["replay", "replay_range"])];
 
 /// Libraries that a crate must give up.
 pub(super) const KNOWN_LIBRARIES: &[(&str, &str)] =
-    &[("consumers", "rdkafka"), ("producers", "rdkafka"), ("service", "rdkafka"), ("service", "reqwest")];
+    &[("consumers", "rdkafka"), ("service", "rdkafka"), ("service", "reqwest")];
 
 /// Files with a library that is not theirs.
 pub(super) const KNOWN_PLACES: &[&str] = &[
@@ -36,7 +33,7 @@ pub(super) const LONG_FILES: &[(&str, usize)] = &[
 ];
 
 /// Functions that are too long, with their length.
-pub(super) const LONG_FUNCTIONS: &[(&str, usize)] = &[("store/src/statements/dead_letters.rs: new", 64)];
+pub(super) const LONG_FUNCTIONS: &[(&str, usize)] = &[];
 
 /// How many sentences of a document are too long.
 pub(super) const LONG_SENTENCES: &[(&str, usize)] = &[];

@@ -4,13 +4,13 @@
 
 use std::path::PathBuf;
 
+use kafka::Cluster;
 use producers::fetch::Fetcher;
 use producers::meters::Meters;
 use producers::poll;
 use producers::run::{Mode, Run};
 use producers::watchlist::Watchlist;
 use service::health::Health;
-use service::kafka::Cluster;
 use service::{settings, shutdown, telemetry};
 use tests::year::{self, Time};
 

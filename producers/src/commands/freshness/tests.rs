@@ -17,7 +17,7 @@ fn standing(item: &str, answered: Option<&str>, error: Option<&str>) -> Standing
 }
 
 #[test]
-fn over_a_weekend_nothing_grows_old_and_on_monday_it_does() {
+fn nothing_ages_over_a_weekend() {
     let watchlist = Watchlist::parse("[yahoo]\nchart = [\"AAPL\", \"MSFT\"]").unwrap();
     let yahoo = source("yahoo").unwrap();
     let answered = Some("2026-11-20T21:45:00Z");
@@ -34,7 +34,7 @@ fn over_a_weekend_nothing_grows_old_and_on_monday_it_does() {
 }
 
 #[test]
-fn open_gaps_and_the_last_error_are_told() {
+fn open_gaps_and_the_last_error_are_shown() {
     let watchlist = Watchlist::parse("[yahoo]\nchart = [\"AAPL\"]").unwrap();
     let gap = |endpoint: &str, item: &str, state| Gap {
         endpoint: endpoint.to_owned(),
@@ -63,7 +63,7 @@ fn open_gaps_and_the_last_error_are_told() {
 }
 
 #[test]
-fn of_several_errors_that_of_the_item_is_told_that_was_asked_for_most_often_in_vain() {
+fn of_several_errors_that_of_the_longest_streak_is_shown() {
     let watchlist = Watchlist::parse("[yahoo]\nchart = [\"A\", \"B\", \"C\", \"D\"]").unwrap();
     let failed = |item: &str, failures, error: &str| {
         let streak = Streak { failures, is_alerted: false };

@@ -1,7 +1,7 @@
 use std::path::Path;
 
+use kafka::Cluster;
 use service::health::Health;
-use service::kafka::Cluster;
 use sources::fixture::at;
 use sources::source;
 use tempfile::TempDir;
@@ -32,12 +32,12 @@ fn update(item: &str, answered: bool) -> Update<'_> {
     Update { endpoint: ENDPOINT, item, index: None, attempt: Some(attempt) }
 }
 
-/// Saves how asking for an item has ended, and is killed before anything is logged.
+/// Saves how an attempt has ended, and is killed before anything is logged.
 async fn killed_after(state: &State, item: &str, answered: bool) -> Streak {
     state.save(&[update(item, answered)], &Extent::default()).await.unwrap().remove(0)
 }
 
-/// Saves how asking for an item has ended, and logs what is due.
+/// Saves how an attempt has ended, and logs what is due.
 async fn ended(alerts: &mut Alerts<'_>, item: &str, answered: bool) {
     let streak = killed_after(alerts.state, item, answered).await;
     alerts.ended(&update(item, answered), streak).await;
@@ -89,7 +89,7 @@ async fn an_item_is_failing_from_the_third_time_on_until_it_is_answered() {
         assert_eq!(taken(&log), [alert("VIX")]);
         ended(alerts, "VIX", false).await;
         assert!(is_failing(&health, 2));
-        // A page of an item that goes on says nothing.
+        // A page before the last one changes nothing.
         alerts.ended(&Update { attempt: None, ..update("VIX", true) }, Streak::default()).await;
         assert!(is_failing(&health, 2));
         ended(alerts, "VIX", true).await;
@@ -118,7 +118,7 @@ async fn a_process_that_is_killed_between_the_third_failure_and_the_line_leaves_
         assert_eq!(taken(&log), [alert("VIX"), alert("SKEW")]);
         assert!(is_failing(&health, 2));
         ended(alerts, "VIX", false).await;
-        // Killed as well before it logs that this one is answered.
+        // Killed again, before it logs that this item was answered.
         killed_after(alerts.state, "VIX", true).await;
     })
     .await;
@@ -130,7 +130,7 @@ async fn a_process_that_is_killed_between_the_third_failure_and_the_line_leaves_
         killed_after(alerts.state, "SKEW", false).await;
     })
     .await;
-    // It was answered in between, whatever it does now.
+    // It was answered in between, although it has failed since.
     process(folder.path(), &health, async |_: &mut Alerts<'_>| ()).await;
     assert_eq!(taken(&log), [answered_again("SKEW")]);
     process(folder.path(), &health, async |_: &mut Alerts<'_>| ()).await;

@@ -3,7 +3,7 @@ use std::str::FromStr as _;
 use super::*;
 
 #[test]
-fn addresses_that_only_this_machine_may_reach_are_not_of_the_internet() {
+fn private_addresses_are_not_on_the_internet() {
     for address in [
         "0.0.0.0",
         "10.1.2.3",
@@ -59,7 +59,7 @@ fn addresses_that_only_this_machine_may_reach_are_not_of_the_internet() {
 }
 
 #[tokio::test]
-async fn a_name_that_leads_to_this_machine_is_not_followed() {
+async fn a_name_that_resolves_to_this_machine_is_refused() {
     let outcome = PublicAddresses.resolve(Name::from_str("localhost").unwrap()).await;
     let error = outcome.err().unwrap().to_string();
     assert_eq!(error, "`localhost` has no address on the internet");

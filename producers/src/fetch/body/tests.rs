@@ -26,7 +26,7 @@ fn read(encodings: &[&'static str], pieces: &[&[u8]]) -> Result<Vec<u8>, PageErr
 }
 
 #[test]
-fn a_body_is_unpacked_wherever_it_is_cut_into_pieces() {
+fn a_body_is_decompressed_wherever_it_is_cut_into_pieces() {
     let text: Vec<u8> = (0..20_000_u32).flat_map(u32::to_le_bytes).collect();
     let packed = packed(&text);
     for at in (0..packed.len()).step_by(997) {
@@ -40,7 +40,7 @@ fn a_body_is_unpacked_wherever_it_is_cut_into_pieces() {
 }
 
 #[test]
-fn a_body_that_swells_is_cut_off_before_it_is_large() {
+fn a_decompression_bomb_is_refused_before_it_is_large() {
     let bomb = packed(&vec![0; 4 * FREE_BYTES]);
     assert!(bomb.len() < 4 * FREE_BYTES / MAX_RATIO, "{}", bomb.len());
     let mut body = Body::of(&HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static("gzip"))]), LIMIT);
@@ -48,7 +48,7 @@ fn a_body_that_swells_is_cut_off_before_it_is_large() {
     assert_eq!(error, PageError::GiveUp("the body decompresses to more than 200 times its size".to_owned()));
     let Ok(Body { packing: Packing::Gzip(decoder), .. }) = &body else { panic!("not gzip") };
     assert!(decoder.get_ref().bytes.capacity() <= 4 * FREE_BYTES);
-    // A small one may shrink as much as it likes.
+    // A small body may have any ratio.
     assert_eq!(read(&["gzip"], &[&packed(&vec![0; FREE_BYTES])]).unwrap().len(), FREE_BYTES);
 }
 
@@ -86,7 +86,7 @@ fn no_more_memory_is_taken_than_a_body_may_have() {
 }
 
 #[test]
-fn what_is_packed_otherwise_or_twice_is_refused() {
+fn other_or_repeated_content_encodings_are_refused() {
     for (encodings, shown) in [(&["br"][..], "br"), (&["gzip, gzip"], "gzip, gzip"), (&["gzip", "gzip"], "gzip, gzip")]
     {
         let expected = format!("the body has content encoding `{shown}`; expected gzip or none");
@@ -95,7 +95,7 @@ fn what_is_packed_otherwise_or_twice_is_refused() {
 }
 
 #[test]
-fn what_is_no_gzip_or_ends_early_is_asked_for_again() {
+fn invalid_or_truncated_gzip_is_retried() {
     let whole = packed(b"a body that is whole");
     for body in [&b"<html>"[..], &whole[..whole.len() - 1], &whole[..12], &[&whole[..], b"x"].concat()] {
         assert_eq!(read(&["gzip"], &[body]), Err(not_packed()), "{body:?}");

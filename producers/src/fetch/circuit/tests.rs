@@ -21,7 +21,7 @@ impl Tried {
 }
 
 #[test]
-fn a_provider_that_wants_to_be_left_alone_is_for_as_long_as_it_said() {
+fn requests_pause_for_as_long_as_the_provider_asks() {
     let mut tried = Tried::new();
     assert_eq!((tried.note(Sign::Busy(Duration::from_secs(60))), tried.left()), (Some(60), Some(60)));
     tried.note(Sign::Busy(Duration::from_secs(5)));
@@ -30,13 +30,13 @@ fn a_provider_that_wants_to_be_left_alone_is_for_as_long_as_it_said() {
     assert_eq!(why, "the provider asks for a pause of 1 more seconds");
     tried.now += Duration::from_secs(1);
     assert_eq!(tried.left(), None);
-    // It is there, however often it says so.
+    // A provider that asks for a pause is not failing, however often it asks.
     (0..4).for_each(|_| assert_eq!(tried.note(Sign::Busy(Duration::from_secs(5))), Some(5)));
     assert_eq!(tried.note(Sign::Failed), None);
 }
 
 #[test]
-fn one_that_fails_again_and_again_is_asked_less_and_less_until_it_answers() {
+fn pauses_double_while_a_provider_keeps_failing() {
     let mut tried = Tried::new();
     for _ in 0..4 {
         assert_eq!((tried.note(Sign::Failed), tried.left()), (None, None));
@@ -53,7 +53,7 @@ fn one_that_fails_again_and_again_is_asked_less_and_less_until_it_answers() {
 }
 
 #[test]
-fn an_answer_in_between_forgets_the_failures() {
+fn a_response_in_between_resets_the_failures() {
     let tried = Tried::new();
     for _ in 0..100 {
         (0..4).for_each(|_| assert_eq!(tried.note(Sign::Failed), None));

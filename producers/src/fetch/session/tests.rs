@@ -9,7 +9,7 @@ const REFUSAL: &[u8] = br#"{"finance":{"result":null,"error":{"code":"Unauthoriz
 
 fn cookie(value: &str) -> Vec<u8> {
     let header = format!("Set-Cookie: A3=d={value}; Max-Age=31557600; Path=/; SameSite=None; HttpOnly");
-    // Yahoo has nothing there, and says so.
+    // Yahoo responds with 404 there.
     response("404 Not Found", &[&header], b"")
 }
 
@@ -31,7 +31,7 @@ fn asked(stub: &Stub) -> Vec<(String, Option<String>)> {
 }
 
 #[tokio::test]
-async fn options_are_asked_for_with_a_cookie_and_a_crumb_that_are_fetched_once() {
+async fn options_are_fetched_with_one_cookie_and_crumb() {
     let stub = Stub::answering(&[cookie("1"), ok(b"a/crumb.1\n"), ok(b"{}")]).await;
     let fetcher = yahoo(&stub.base);
     for _ in 0..2 {
@@ -44,14 +44,14 @@ async fn options_are_asked_for_with_a_cookie_and_a_crumb_that_are_fetched_once()
 }
 
 #[tokio::test]
-async fn charts_are_asked_for_without() {
+async fn charts_are_fetched_without_cookie_and_crumb() {
     let stub = Stub::answering(&[ok(b"{}")]).await;
     yahoo(&stub.base).get(None, "/v8/finance/chart/AAPL?range=10y").await.unwrap();
     assert_eq!(asked(&stub), [("GET /v8/finance/chart/AAPL?range=10y".to_owned(), None)]);
 }
 
 #[tokio::test]
-async fn a_crumb_that_has_run_out_is_renewed_once_for_a_request() {
+async fn an_expired_crumb_is_renewed_once_per_request() {
     let refused = || response("401 Unauthorized", &[], REFUSAL);
     let pass = |name: &str| [cookie(name), ok(name.as_bytes())];
     let script = [&pass("1")[..], &[refused()], &pass("2"), &[ok(b"{}")]].concat();
@@ -61,7 +61,7 @@ async fn a_crumb_that_has_run_out_is_renewed_once_for_a_request() {
     assert_eq!((all.len(), all[2].0.ends_with("&crumb=1"), all[5].0.ends_with("&crumb=2")), (6, true, true));
     assert_eq!(all[5].1.as_deref(), Some("A3=d=2"));
 
-    // Refused again it is the provider's answer, and the next request begins anew.
+    // A second refusal is the response, and the next request fetches new ones.
     let script = [&pass("1")[..], &[refused()], &pass("2"), &[refused()], &pass("3"), &[ok(b"{}")]].concat();
     let stub = Stub::answering(&script).await;
     let fetcher = yahoo(&stub.base);
@@ -83,13 +83,13 @@ async fn cookie_and_crumb_are_never_shown() {
     let refused = response("401 Unauthorized", &[], REFUSAL);
     let stub = Stub::answering(&[cookie("secret"), ok(b"hidden"), refused]).await;
     let fetcher = yahoo(&stub.base);
-    // The refusal is taken for a cookie without a value, and what was refused is secret all the same.
+    // The response deletes the cookie, and the expired one stays secret all the same.
     fetcher.get(None, OPTIONS).await.unwrap_err();
     assert_eq!(fetcher.redacted("Invalid hidden of A3=d=secret"), "Invalid *** of ***");
 }
 
 #[tokio::test]
-async fn without_a_cookie_or_a_crumb_it_is_asked_again_later() {
+async fn without_a_cookie_or_a_crumb_the_page_is_retried_later() {
     let error = async |script: &[Vec<u8>]| {
         let stub = Stub::answering(script).await;
         match yahoo(&stub.base).get(None, OPTIONS).await.unwrap_err() {
@@ -108,7 +108,7 @@ async fn without_a_cookie_or_a_crumb_it_is_asked_again_later() {
 }
 
 #[test]
-fn a_cookie_is_not_sent_to_others() {
+fn a_cookie_is_not_sent_to_other_hosts() {
     let from = Url::parse("https://fc.yahoo.com/").unwrap();
     let read = |text: &str| {
         let headers = HeaderMap::from_iter([(SET_COOKIE, HeaderValue::from_str(text).unwrap())]);

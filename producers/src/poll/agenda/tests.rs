@@ -23,7 +23,7 @@ fn due(agenda: &Agenda<'_>, now: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_restart_asks_for_nothing_that_is_not_due() {
+fn a_restart_polls_nothing_that_is_not_due() {
     let watchlist = Watchlist::parse(WATCHLIST).unwrap();
     let yahoo = source("yahoo").unwrap();
     // A Friday evening in New York: its close was at 21:00.
@@ -33,19 +33,19 @@ fn a_restart_asks_for_nothing_that_is_not_due() {
         standing("chart", "BTC-USD", "2026-11-20T22:20:00Z", Some("2026-11-20T22:20:00Z"), 0),
     ];
     let agenda = Agenda::new(yahoo, &watchlist, &standings, now);
-    // What was never asked for is, at any hour.
+    // An item that was never polled is due at any hour.
     assert_eq!(due(&agenda, "2026-11-20T22:30:00Z"), ["options AAPL"]);
     assert_eq!(due(&agenda, "2026-11-20T22:35:00Z"), ["chart BTC-USD", "options AAPL"]);
     assert_eq!(due(&agenda, "2026-11-23T14:29:00Z"), ["chart BTC-USD", "options AAPL"]);
     assert_eq!(due(&agenda, "2026-11-23T14:30:00Z").len(), 3);
-    // The clock was put back.
+    // The clock was set back.
     let agenda = Agenda::new(yahoo, &watchlist, &standings, at("2026-11-19T15:00:00Z"));
     assert_eq!(agenda.next().unwrap(), at("2026-11-19T15:00:00Z"));
     assert_eq!(due(&agenda, "2026-11-19T15:15:00Z").len(), 3);
 }
 
 #[test]
-fn what_comes_out_on_some_days_of_the_month_is_asked_for_on_those_alone() {
+fn an_item_with_days_is_polled_on_those_days_only() {
     let text = "[fred]\nobservations = [\"GDP\", { item = \"UNRATE\", days = [1, 7] }]";
     let (fred, watchlist) = (source("fred").unwrap(), Watchlist::parse(text).unwrap());
     // Saturday the seventh, half an hour before it ends in New York.
@@ -56,7 +56,7 @@ fn what_comes_out_on_some_days_of_the_month_is_asked_for_on_those_alone() {
 }
 
 #[test]
-fn what_was_not_answered_is_asked_for_again_sooner_and_then_less_and_less_often() {
+fn a_failed_item_is_retried_soon_and_then_less_and_less_often() {
     let watchlist = Watchlist::parse("[fred]\nobservations = [\"GDP\"]").unwrap();
     let mut agenda = Agenda::new(source("fred").unwrap(), &watchlist, &[], at("2026-11-20T12:00:00Z"));
     let mut waits = Vec::new();
@@ -73,11 +73,11 @@ fn what_was_not_answered_is_asked_for_again_sooner_and_then_less_and_less_often(
     let answered = [Ended { endpoint: "observations", item: "GDP".to_owned(), answered: true }];
     agenda.ended(&answered, now, Duration::ZERO);
     assert_eq!((agenda.next().unwrap() - now).num_minutes(), 60);
-    // An answer makes all that was before it forgotten.
+    // A response resets the failures.
     let now = agenda.next().unwrap();
     agenda.ended(&[], now, Duration::ZERO);
     assert_eq!((agenda.next().unwrap() - now).num_minutes(), 5);
-    // After a restart as before it, whether it was ever answered or not.
+    // After a restart as before it, whether the item was ever answered or not.
     for answered in [None, Some("2026-11-20T09:00:00Z")] {
         let failed = [standing("observations", "GDP", "2026-11-20T12:00:00Z", answered, 3)];
         let agenda = Agenda::new(source("fred").unwrap(), &watchlist, &failed, at("2026-11-20T12:01:00Z"));
@@ -86,9 +86,9 @@ fn what_was_not_answered_is_asked_for_again_sooner_and_then_less_and_less_often(
 }
 
 #[test]
-fn a_failure_is_of_what_was_due_alone_and_waits_until_something_trades() {
+fn only_items_that_were_due_count_as_failed_and_their_retry_waits_for_the_market() {
     let watchlist = Watchlist::parse(WATCHLIST).unwrap();
-    // Of a Friday; an hour after the close the chart of a share is asked for no longer.
+    // A Friday: an hour after the close the chart of a share is no longer polled.
     let now = at("2026-11-20T21:58:00Z");
     let answered = standing("chart", "BTC-USD", "2026-11-20T21:50:00Z", Some("2026-11-20T21:50:00Z"), 0);
     let mut agenda = Agenda::new(source("yahoo").unwrap(), &watchlist, &[answered], now);
@@ -101,7 +101,7 @@ fn a_failure_is_of_what_was_due_alone_and_waits_until_something_trades() {
 }
 
 #[test]
-fn days_that_polls_do_not_read_again_are_repaired_once_a_day() {
+fn days_before_the_look_back_are_repaired_once_a_day() {
     let watchlist = Watchlist::parse(WATCHLIST).unwrap();
     let gap = |day: &str, asked: &str, state| Gap {
         endpoint: "chart".to_owned(),

@@ -27,7 +27,7 @@ async fn ask_cboe(stub: &Stub) -> Result<Page, PageError> {
 const GOOD: &[u8] = b"DATE,SKEW\n01/02/1990,126.09\n01/03/1990,x\n";
 
 #[tokio::test]
-async fn a_page_is_asked_for_again_until_it_comes() {
+async fn a_failed_page_is_retried_until_it_comes() {
     let responses = [
         response("429 Too Many Requests", &["Retry-After: 1"], b"slow down"),
         response("200 OK", &[], b"<html>busy</html>"),
@@ -50,7 +50,7 @@ async fn patience_has_an_end() {
 }
 
 #[tokio::test]
-async fn a_provider_that_wants_to_be_left_alone_for_long_is() {
+async fn a_long_retry_after_ends_the_attempts() {
     let stub = Stub::answering(&[response("503 Busy", &["Retry-After: 600"], b"")]).await;
     let start = Instant::now();
     assert!(matches!(ask_cboe(&stub).await, Err(PageError::Retry(_))));
@@ -59,7 +59,7 @@ async fn a_provider_that_wants_to_be_left_alone_for_long_is() {
 }
 
 #[tokio::test]
-async fn what_one_item_was_told_to_wait_for_counts_for_all_of_its_provider() {
+async fn a_retry_after_for_one_item_counts_for_all() {
     let stub = Stub::answering(&[response("503 Busy", &["Retry-After: 600"], b"")]).await;
     let source = source("cboe").unwrap();
     let fetcher = Fetcher::new(source, &stub.base, None, LIMITS).unwrap();
@@ -79,7 +79,7 @@ async fn what_one_item_was_told_to_wait_for_counts_for_all_of_its_provider() {
 }
 
 #[tokio::test]
-async fn what_the_provider_does_not_have_is_asked_for_once() {
+async fn an_item_that_the_provider_does_not_have_is_requested_once() {
     let body = b"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>";
     let stub = Stub::answering(&[response("403 Forbidden", &[], body)]).await;
     let error = ask_cboe(&stub).await.unwrap_err();

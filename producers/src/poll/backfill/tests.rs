@@ -28,7 +28,7 @@ fn windows_cover_every_day_once() {
 }
 
 #[test]
-fn what_cannot_be_had_is_said_before_it_is_asked_for() {
+fn an_impossible_backfill_is_refused_before_it_starts() {
     let error = |backfill: anyhow::Result<Backfill>| backfill.unwrap_err().to_string();
     assert!(error(backfill(None, "2024-01-02", "2024-01-01")).contains("is later than"));
     assert!(error(backfill(Some(9999), "2024-01-01", "2024-01-02")).contains("expected 1 to 1800 days"));
@@ -48,7 +48,7 @@ fn what_cannot_be_had_is_said_before_it_is_asked_for() {
 }
 
 #[test]
-fn it_is_done_when_live_polls_have_left_enough_calls_for_it() {
+fn a_backfill_is_done_when_live_polls_have_left_enough_calls() {
     let now = at("2026-11-20T12:00:00Z");
     let budget = Budget::new(250);
     budget.plan(100);
@@ -75,7 +75,7 @@ fn asked(stub: &Stub) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_could_not_be_had_is_asked_for_again_and_begun_anew_everything_is() {
+async fn a_backfill_resumes_at_the_failed_window_or_starts_over() {
     let (mock, folder) = (kafka(), TempDir::new().unwrap());
     let answer = |body: &[u8]| response("200 OK", &[], body);
     let (none, refused) = (answer(b"[]"), answer(b"{\"Error Message\": \"Invalid API KEY.\"}"));
@@ -95,7 +95,7 @@ async fn what_could_not_be_had_is_asked_for_again_and_begun_anew_everything_is()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_lies_behind_a_day_that_could_not_be_had_is_asked_for_again_with_it() {
+async fn windows_after_a_failed_one_are_fetched_again_with_it() {
     let (mock, folder) = (kafka(), TempDir::new().unwrap());
     let is_down = Arc::new(AtomicBool::new(true));
     let fails = Arc::clone(&is_down);
@@ -119,7 +119,7 @@ async fn what_lies_behind_a_day_that_could_not_be_had_is_asked_for_again_with_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backfill_that_was_stopped_goes_on_from_where_it_was_and_leaves_live_polls_alone() {
+async fn a_stopped_backfill_resumes_and_leaves_live_polls_alone() {
     let (mock, folder) = (kafka(), TempDir::new().unwrap());
     let simulator = Simulator::start(Config { symbols: 1, years: 1, seed: 7 }).await.unwrap();
     let fmp = source("fmp").unwrap();
@@ -140,7 +140,7 @@ async fn a_backfill_that_was_stopped_goes_on_from_where_it_was_and_leaves_live_p
     let before = simulator.control().calls("fmp");
     assert!(before < 2 * 365, "it was not stopped in the middle");
     assert_eq!(backfill.run(fetcher(), &fresh(), true).await.unwrap(), Ending::Complete);
-    // What was asked for and not acknowledged is asked for again, and nothing else.
+    // Only windows that were fetched and not acknowledged are fetched again.
     let calls = simulator.control().calls("fmp");
     assert!((2 * 365..2 * 365 + 40).contains(&calls), "{before} and then {calls} calls for {} windows", 2 * 365);
     let bars = published(&mock, "ohlcv_bar", &["symbol", "close", "volume"]);
@@ -149,7 +149,7 @@ async fn a_backfill_that_was_stopped_goes_on_from_where_it_was_and_leaves_live_p
     assert!(all >= 2 * 365);
     let state = State::open(folder.path(), "fmp").await.unwrap();
     assert!(state.item("eod_prices", "ACME").await.unwrap().answered_at.is_none());
-    // All that a poll would have had.
+    // Everything that a live poll would have published.
     assert_eq!(poll::run(vec![asking("fmp", &simulator.url("fmp"))], fresh()).await, Ending::Complete);
     let polled = published(&mock, "ohlcv_bar", &["symbol", "close", "volume"]);
     let after: HashSet<&Vec<String>> = polled.iter().collect();

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::*;
 
-/// Polls SKEW once, which is this close on three days; gives the bars that were published.
+/// Polls SKEW once, with these closes on three days; gives the number of published bars.
 async fn poll(mock: &Mock, folder: &Path, closes: [&str; 3]) -> i64 {
     let before = messages(mock, "ohlcv_bar");
     let [one, two, three] = closes;
@@ -16,8 +16,8 @@ async fn poll(mock: &Mock, folder: &Path, closes: [&str; 3]) -> i64 {
     messages(mock, "ohlcv_bar") - before
 }
 
-/// The state as a process leaves it that is killed between Kafka's acknowledgement and its note.
-async fn killed_before_the_note(mock: &Mock, folder: &Path, closes: [&str; 3]) {
+/// The state that a process leaves when it is killed after Kafka's acknowledgement and before it saves.
+async fn killed_before_saving(mock: &Mock, folder: &Path, closes: [&str; 3]) {
     let aside = tempfile::TempDir::new().unwrap();
     let copy = State::path(aside.path(), "cboe");
     State::open(folder, "cboe").await.unwrap().copy(&copy).await;
@@ -28,7 +28,7 @@ async fn killed_before_the_note(mock: &Mock, folder: &Path, closes: [&str; 3]) {
     State::open(folder, "cboe").await.unwrap().publishing().await.unwrap();
 }
 
-/// Starts, and ends before anything is asked for; gives what was read back.
+/// Starts, and ends before anything is fetched; gives what was recovered.
 async fn started(mock: &Mock, folder: &Path) -> Recovered {
     let (cboe, run) = (source("cboe").unwrap(), once(mock, "[cboe]\nindex_history = [\"SKEW\"]"));
     let state = State::open(folder, "cboe").await.unwrap();
@@ -37,30 +37,30 @@ async fn started(mock: &Mock, folder: &Path) -> Recovered {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_published_before_a_crash_is_not_published_again_and_what_was_taken_back_is() {
+async fn records_published_before_a_crash_are_recovered_and_reverted_ones_published() {
     let (mock, folder) = (kafka(), tempfile::TempDir::new().unwrap());
     let folder = folder.path();
     assert_eq!(poll(&mock, folder, ["126.0", "117.0", "120.0"]).await, 3);
-    killed_before_the_note(&mock, folder, ["126.0", "117.5", "120.0"]).await;
+    killed_before_saving(&mock, folder, ["126.0", "117.5", "120.0"]).await;
     assert_eq!(poll(&mock, folder, ["126.0", "117.5", "120.0"]).await, 0);
-    killed_before_the_note(&mock, folder, ["126.0", "118.0", "121.0"]).await;
-    // The provider takes one of them back: what was noted is what it says again, but not what Kafka has.
+    killed_before_saving(&mock, folder, ["126.0", "118.0", "121.0"]).await;
+    // The provider reverts one of them: the value is the recorded one, but not the last one on Kafka.
     assert_eq!(poll(&mock, folder, ["126.0", "117.5", "121.0"]).await, 1);
     assert_eq!(poll(&mock, folder, ["126.0", "117.5", "121.0"]).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_before_anything_was_noted_doubles_nothing() {
+async fn a_crash_before_anything_was_recorded_doubles_nothing() {
     let (mock, folder) = (kafka(), tempfile::TempDir::new().unwrap());
     let folder = folder.path();
-    // What others have published there before is no affair of this source.
+    // Earlier messages of another process with another state do not count.
     assert_eq!(poll(&mock, tempfile::TempDir::new().unwrap().path(), ["1.0", "1.0", "1.0"]).await, 3);
     // The first process dies with its first records.
     assert_eq!(started(&mock, folder).await, Recovered::default());
-    killed_before_the_note(&mock, folder, ["126.0", "117.0", "120.0"]).await;
+    killed_before_saving(&mock, folder, ["126.0", "117.0", "120.0"]).await;
     assert_eq!(poll(&mock, folder, ["126.0", "117.0", "120.0"]).await, 0);
-    // Nor is it doubled when the next process dies before it has asked.
-    killed_before_the_note(&mock, folder, ["126.0", "117.0", "122.0"]).await;
+    // Nor are they doubled when the next process dies before it fetches.
+    killed_before_saving(&mock, folder, ["126.0", "117.0", "122.0"]).await;
     assert_eq!(started(&mock, folder).await.messages().len(), 1);
     assert_eq!(poll(&mock, folder, ["126.0", "117.0", "122.0"]).await, 0);
 }

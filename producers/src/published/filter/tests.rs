@@ -15,7 +15,7 @@ fn chart() -> &'static Endpoint {
     source("yahoo").unwrap().endpoint("chart").unwrap()
 }
 
-/// Reads an answer of some bars; gives what is published of it as day and change, and what is kept.
+/// Filters a response with some bars; gives what is published, as day and change, and what is saved.
 fn read(known: Known, want: Want, today: &str, bars: &[(&str, f64)]) -> (Vec<(String, Change)>, Filter, Whole) {
     let range = want.range(chart(), &known, date(today));
     let mut filter = Filter::new(chart(), "AAPL", want, range, known);
@@ -39,7 +39,7 @@ fn weeks() -> Vec<String> {
 }
 
 #[test]
-fn only_what_is_new_or_otherwise_is_published() {
+fn only_new_and_changed_records_are_published() {
     let days = weeks();
     let bars = |closes: &dyn Fn(usize) -> f64| -> Vec<(&str, f64)> {
         days.iter().enumerate().map(|(at, day)| (day.as_str(), closes(at))).collect()
@@ -49,7 +49,7 @@ fn only_what_is_new_or_otherwise_is_published() {
     let known = kept(&filter, &whole);
     let range = Want::Live.range(chart(), &known, date("2026-11-24")).unwrap();
     assert_eq!((range.first, range.last), (date("2026-10-17"), date("2026-11-25")));
-    // A provider that gives all, whatever it is asked for: what lies before the look-back is nobody's business.
+    // A provider that always sends everything: bars before the look-back are ignored.
     let again = bars(&|at| if at == 3 || at == 23 { 2.0 } else { 1.0 });
     let (published, _, whole) = read(known, Want::Live, "2026-11-24", &again);
     assert_eq!(published, [(days[23].clone(), Change::Correction), (days[25].clone(), Change::Insert)]);
@@ -57,7 +57,7 @@ fn only_what_is_new_or_otherwise_is_published() {
 }
 
 #[test]
-fn a_correction_that_reaches_back_makes_everything_be_read_again_once() {
+fn a_correction_that_reaches_back_triggers_one_full_re_read() {
     let days = weeks();
     let bars = |close: f64| -> Vec<(&str, f64)> { days.iter().map(|day| (day.as_str(), close)).collect() };
     let (_, filter, whole) = read(Known::default(), Want::Live, "2026-11-24", &bars(1.0));
@@ -73,7 +73,7 @@ fn a_correction_that_reaches_back_makes_everything_be_read_again_once() {
     assert!(published.is_empty(), "{published:?}");
 }
 
-/// Days that are still remembered after the first poll.
+/// Days that are still in the index after the first poll.
 fn whole_look_back(days: &[String]) -> usize {
     days.iter().filter(|day| date(day) >= date(days.last().unwrap()) - TimeDelta::days(33)).count()
 }
@@ -90,7 +90,7 @@ fn days_on_which_the_market_was_open_are_missing_and_holidays_are_not() {
 }
 
 #[test]
-fn the_day_before_those_that_were_asked_for_may_be_the_exchanges_and_none_before_it() {
+fn the_day_before_the_range_may_be_the_exchanges_and_no_earlier_one() {
     let bars = [("2026-10-19", 1.0), ("2026-10-20", 1.0), ("2026-11-20", 1.0)];
     let (_, filter, whole) = read(Known::default(), Want::Live, "2026-11-20", &bars);
     let again = |bars: &[(&str, f64)]| read(kept(&filter, &whole), Want::Live, "2026-11-20", bars).0;
@@ -127,7 +127,7 @@ fn a_day_without_a_value_is_missing_and_an_hour_is_no_day() {
 }
 
 #[test]
-fn only_the_first_page_of_all_that_there_is_can_be_the_whole() {
+fn only_a_single_page_without_a_range_is_whole() {
     let filter = |range| Filter::new(chart(), "AAPL", Want::Live, range, Known::default());
     let day = date("2026-11-20");
     let some = Some(Range { first: day, last: day });
@@ -135,7 +135,7 @@ fn only_the_first_page_of_all_that_there_is_can_be_the_whole() {
     assert_eq!([0, 100].map(|offset| filter(some).is_whole(offset)), [false, false]);
 }
 
-/// Reads the same records in two answers; gives how many are published of each.
+/// Filters the same records in two responses; gives how many are published of each.
 fn twice(endpoint: &'static Endpoint, item: &str, records: &[Record]) -> [usize; 2] {
     let mut known = Known::default();
     [1, 2].map(|_| {
@@ -148,7 +148,7 @@ fn twice(endpoint: &'static Endpoint, item: &str, records: &[Record]) -> [usize;
 }
 
 #[test]
-fn how_long_something_is_remembered_is_the_endpoints() {
+fn the_endpoint_decides_how_long_the_index_keeps_a_record() {
     let cboe = source("cboe").unwrap();
     let parsed = fixture::parse(cboe, "options", "AAPL.json").unwrap();
     let Record::OptionQuote(quote) = &parsed.records[0] else { panic!("no quote") };
@@ -158,12 +158,12 @@ fn how_long_something_is_remembered_is_the_endpoints() {
     assert_eq!(twice(cboe.endpoint("options").unwrap(), "AAPL", &[old.into(), new.into()]), [2, 0]);
     let bars = ["2020-01-02", "2026-11-19"].map(|day| bar(day, 1.0));
     assert_eq!(twice(cboe.endpoint("index_history").unwrap(), "SKEW", &bars), [2, 0]);
-    // Of a file nothing is.
+    // Files have no index.
     assert_eq!(twice(source("file").unwrap().endpoint("csv").unwrap(), "x.csv?ohlcv_bar", &bars), [2, 2]);
 }
 
 #[test]
-fn a_repair_publishes_the_days_that_were_missing_and_moves_nothing() {
+fn a_repair_publishes_the_missing_days_and_leaves_the_index() {
     let days = ["2026-08-03", "2026-08-05"].map(date);
     let want = Want::Repair(BTreeSet::from(days));
     let bars = [("2026-08-03", 1.0), ("2026-08-04", 1.0)];
@@ -176,7 +176,7 @@ fn a_repair_publishes_the_days_that_were_missing_and_moves_nothing() {
 }
 
 #[test]
-fn a_backfill_publishes_the_days_that_were_asked_for_and_no_others() {
+fn a_backfill_publishes_only_the_days_that_were_asked_for() {
     let range = Range { first: date("2026-08-03"), last: date("2026-08-04") };
     let want = Want::Backfill { range, whole: range };
     let bars = [("2026-08-02", 1.0), ("2026-08-03", 1.0), ("2026-08-04", 1.0), ("2026-08-05", 1.0)];
@@ -184,7 +184,7 @@ fn a_backfill_publishes_the_days_that_were_asked_for_and_no_others() {
     assert_eq!(published.iter().map(|(day, _)| day.as_str()).collect::<Vec<_>>(), ["2026-08-03", "2026-08-04"]);
     assert_eq!((whole.reread, filter.index), (None, Index::default()));
     assert_eq!(whole.days.there, BTreeSet::from([range.first, range.last]));
-    // Of others it says nothing.
+    // Other days do not count.
     let want = Want::Backfill { range, whole: range };
     let bars = [("2026-08-03", 1.0), ("2026-08-07", 1.0)];
     let (.., whole) = read(Known::default(), want, "2026-11-24", &bars);
@@ -193,7 +193,7 @@ fn a_backfill_publishes_the_days_that_were_asked_for_and_no_others() {
 }
 
 #[test]
-fn a_row_that_cannot_be_read_is_told_once() {
+fn a_row_that_cannot_be_read_is_published_once() {
     let cboe = source("cboe").unwrap();
     let odd = || {
         let parsed = fixture::parse(cboe, "index_history", "VIX9D~odd_rows.csv").unwrap();

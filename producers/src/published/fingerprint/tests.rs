@@ -17,7 +17,7 @@ fn bar() -> OhlcvBar {
 }
 
 #[test]
-fn a_record_is_known_by_its_key_and_by_what_it_says() {
+fn a_fingerprint_tells_keys_and_contents_apart() {
     let print = of(bar());
     assert_eq!(print.time, bar().ts_start.timestamp_micros());
     let later = OhlcvBar { known_at: fixture::at("2030-01-01T00:00:00Z"), ..bar() };
@@ -46,7 +46,7 @@ fn a_key_belongs_to_its_dataset_and_only_what_is_in_it_is_its_time() {
 }
 
 #[test]
-fn a_value_that_may_differ_a_little_is_no_part_of_what_is_said() {
+fn a_value_with_a_tolerance_is_not_part_of_the_content() {
     let [one, two] = [100.0, 200.0].map(|price| of(OhlcvBar { adjusted_close: Some(price), ..bar() }));
     assert_eq!((one.key, one.content), (two.key, two.content));
     assert_eq!((one.loose, two.loose), (100.0, 200.0));

@@ -7,8 +7,8 @@ fn print(key: i64, content: i64, time: i64) -> Fingerprint {
     Fingerprint { key, content, time, loose: f64::NAN }
 }
 
-/// Says the same on each of some days.
-fn say(index: &mut Index, days: impl Iterator<Item = i64>, content: i64) {
+/// Compares the same content on each of some days.
+fn compare_days(index: &mut Index, days: impl Iterator<Item = i64>, content: i64) {
     for day in days {
         index.compare(&print(day, content, day), 0.0);
     }
@@ -19,7 +19,7 @@ fn price(loose: f64) -> Fingerprint {
 }
 
 #[test]
-fn what_is_said_again_is_unchanged_and_what_is_said_otherwise_a_correction() {
+fn the_same_record_is_unchanged_and_another_one_a_correction() {
     let mut index = Index::default();
     assert_eq!(index.compare(&print(1, 10, 100), 0.0), Change::Insert);
     assert_eq!(index.compare(&print(1, 10, 100), 0.0), Change::Unchanged);
@@ -42,7 +42,7 @@ fn jitter_is_no_change_and_does_not_add_up() {
 }
 
 #[test]
-fn what_is_older_than_the_look_back_is_forgotten_and_may_only_be_a_correction() {
+fn entries_before_the_look_back_expire_and_come_back_as_corrections() {
     let mut index = Index::default();
     for day in 0..100 {
         index.compare(&print(day, 1, day), 0.0);
@@ -54,42 +54,42 @@ fn what_is_older_than_the_look_back_is_forgotten_and_may_only_be_a_correction() 
     assert_eq!(index.compare(&print(89, 1, 89), 0.0), Change::Unchanged);
     assert_eq!(index.compare(&print(50, 1, 50), 0.0), Change::Correction);
     assert_eq!(index.compare(&print(100, 1, 100), 0.0), Change::Insert);
-    // Of the first day that is remembered all was.
+    // The index has all records of its first day.
     assert_eq!(index.compare(&print(-1, 1, 89), 0.0), Change::Insert);
-    // An answer that ends earlier brings nothing back.
+    // A response that ends earlier brings no entry back.
     index.begin();
-    say(&mut index, 89..95, 1);
+    compare_days(&mut index, 89..95, 1);
     index.finish(Keep::Since(10));
     assert_eq!(index.horizon(), Some(89));
 }
 
 #[test]
-fn what_is_to_be_kept_is_told_whatever_has_changed() {
+fn every_change_of_the_index_is_reported() {
     let mut index = Index::default();
-    say(&mut index, [1, 99].into_iter(), 1);
+    compare_days(&mut index, [1, 99].into_iter(), 1);
     index.finish(Keep::All);
     assert!(index.take_changed() && !index.take_changed());
     index.begin();
-    say(&mut index, [1, 99].into_iter(), 1);
+    compare_days(&mut index, [1, 99].into_iter(), 1);
     index.finish(Keep::All);
     assert!(!index.take_changed());
     // The horizon alone.
     index.finish(Keep::Since(200));
     assert!(index.take_changed());
-    // What is forgotten alone.
+    // Expired entries alone.
     index.finish(Keep::CurrentOrSince(200));
     index.take_changed();
     index.begin();
-    say(&mut index, 99..100, 1);
+    compare_days(&mut index, 99..100, 1);
     index.finish(Keep::CurrentOrSince(10));
     assert!(index.take_changed());
 }
 
 #[test]
-fn what_does_not_fit_any_more_is_published_each_time() {
+fn records_beyond_the_limit_are_published_each_time() {
     let mut index = Index::default();
     let count = i64::try_from(MAX_ENTRIES).unwrap();
-    say(&mut index, 0..count, 1);
+    compare_days(&mut index, 0..count, 1);
     let beyond = [1, 2].map(|_| index.compare(&print(count, 1, count), 0.0));
     assert_eq!((beyond, index.entries.len()), ([Change::Insert; 2], MAX_ENTRIES));
     assert_eq!(index.compare(&print(7, 2, 7), 0.0), Change::Correction);
@@ -97,16 +97,16 @@ fn what_does_not_fit_any_more_is_published_each_time() {
 }
 
 #[test]
-fn a_correction_of_the_first_record_that_is_asked_for_again_reaches_back() {
-    let remembered = || {
+fn a_correction_of_the_first_record_of_the_window_reaches_back() {
+    let indexed = || {
         let mut index = Index::default();
-        say(&mut index, 0..100, 1);
+        compare_days(&mut index, 0..100, 1);
         index.finish(Keep::Since(10));
         index.begin();
         index
     };
     let read = |corrected: std::ops::Range<i64>| {
-        let mut index = remembered();
+        let mut index = indexed();
         for day in 90..101 {
             index.compare(&print(day, 1 + i64::from(corrected.contains(&day)), day), 0.0);
         }
@@ -114,32 +114,32 @@ fn a_correction_of_the_first_record_that_is_asked_for_again_reaches_back() {
     };
     assert!(read(90..101) && read(90..91));
     assert!(!read(91..101) && !read(0..0));
-    // That it did once does not count for the next answer.
-    let mut index = remembered();
-    say(&mut index, 90..100, 2);
+    // One correction does not count for the next response.
+    let mut index = indexed();
+    compare_days(&mut index, 90..100, 2);
     assert!(index.finish(Keep::Since(10)).reaches_back);
     index.begin();
-    say(&mut index, 90..100, 2);
+    compare_days(&mut index, 90..100, 2);
     assert!(!index.finish(Keep::Since(10)).reaches_back);
-    // All that there is was read: nothing lies before it.
-    let mut index = remembered();
-    say(&mut index, 0..100, 2);
+    // Everything was read: nothing lies before it.
+    let mut index = indexed();
+    compare_days(&mut index, 0..100, 2);
     assert!(!index.finish(Keep::Since(10)).reaches_back);
 }
 
 #[test]
-fn a_history_that_becomes_shorter_is_told_and_nothing_of_it_is_forgotten() {
+fn a_history_that_becomes_shorter_is_reported_and_stays_in_the_index() {
     let mut index = Index::default();
-    say(&mut index, 0..100, 1);
+    compare_days(&mut index, 0..100, 1);
     assert_eq!(index.finish(Keep::All).shrunk, None);
     index.begin();
-    say(&mut index, (0..100).filter(|day| *day == 0 || *day > 30), 1);
+    compare_days(&mut index, (0..100).filter(|day| *day == 0 || *day > 30), 1);
     assert_eq!(index.finish(Keep::All).shrunk, Some([30, 100]));
     index.begin();
     assert_eq!(index.compare(&print(5, 1, 5), 0.0), Change::Unchanged);
-    // What was asked for begins later: what lies before is not gone.
+    // The response begins later: earlier records are not gone.
     index.begin();
-    say(&mut index, 90..100, 1);
+    compare_days(&mut index, 90..100, 1);
     assert_eq!(index.finish(Keep::All).shrunk, None);
 }
 
@@ -147,13 +147,13 @@ fn a_history_that_becomes_shorter_is_told_and_nothing_of_it_is_forgotten() {
 fn a_history_is_shorter_when_ten_records_and_more_than_a_fifth_of_it_are_gone() {
     let shrunk = |known: i64, gone: i64| {
         let mut index = Index::default();
-        // What has no time belongs to no history.
+        // Untimed records belong to no history.
         for key in 1..=30 {
             index.compare(&print(-key, 1, NO_TIME), 0.0);
         }
-        say(&mut index, 0..known, 1);
+        compare_days(&mut index, 0..known, 1);
         index.begin();
-        say(&mut index, (0..known).filter(|day| *day == 0 || *day > gone), 1);
+        compare_days(&mut index, (0..known).filter(|day| *day == 0 || *day > gone), 1);
         index.finish(Keep::All).shrunk
     };
     assert_eq!((shrunk(49, 10), shrunk(50, 10)), (Some([10, 49]), None));
@@ -161,15 +161,15 @@ fn a_history_is_shorter_when_ten_records_and_more_than_a_fifth_of_it_are_gone() 
 }
 
 #[test]
-fn what_is_old_and_is_said_in_every_answer_is_remembered_as_long_as_it_is() {
+fn an_old_record_stays_while_responses_contain_it() {
     let mut index = Index::default();
-    say(&mut index, [1, 99].into_iter(), 1);
+    compare_days(&mut index, [1, 99].into_iter(), 1);
     index.finish(Keep::CurrentOrSince(10));
     index.begin();
     assert_eq!(index.compare(&print(1, 1, 1), 0.0), Change::Unchanged);
     assert_eq!(index.compare(&print(1, 2, 1), 0.0), Change::Correction);
     index.begin();
-    say(&mut index, 100..101, 1);
+    compare_days(&mut index, 100..101, 1);
     index.finish(Keep::CurrentOrSince(10));
     assert_eq!((index.entries.len(), index.horizon()), (2, None));
     index.begin();
@@ -177,7 +177,7 @@ fn what_is_old_and_is_said_in_every_answer_is_remembered_as_long_as_it_is() {
 }
 
 #[test]
-fn what_has_no_time_is_remembered_as_long_as_it_is_said() {
+fn an_untimed_record_stays_while_responses_contain_it() {
     let mut index = Index::default();
     index.compare(&print(1, 1, NO_TIME), 0.0);
     index.compare(&print(2, 1, NO_TIME), 0.0);
@@ -191,16 +191,16 @@ fn what_has_no_time_is_remembered_as_long_as_it_is_said() {
 }
 
 #[test]
-fn what_is_not_understood_is_not_remembered() {
+fn a_saved_index_of_another_format_is_empty() {
     for bytes in [&b""[..], b"\x02", b"\x01abc", &[0; 33]] {
         assert_eq!(Index::read(bytes, Some(5)), Index::default());
     }
 }
 
 proptest! {
-    /// A map from key to what was published last is what this must be like.
+    /// The model: a map from key to the record that was published last.
     #[test]
-    fn whatever_is_said_and_however_often_it_is_kept_each_value_is_published_once(
+    fn each_value_is_published_once_however_often_the_index_is_saved(
         rounds in vec(vec((0..6_i64, 0..3_i64), 0..12), 0..12)
     ) {
         let mut index = Index::default();
@@ -217,7 +217,7 @@ proptest! {
                 prop_assert_eq!(index.compare(&print(key, content, key), 0.0), expected);
             }
             index.finish(Keep::All);
-            // Kept only when it says that there is something to be kept.
+            // Saved only if it says that it has changed.
             if index.take_changed() {
                 kept = index.write();
             }

@@ -9,7 +9,7 @@ use super::*;
 use crate::published::index::Change;
 
 #[test]
-fn what_lies_before_the_last_that_is_there_is_there_too() {
+fn records_before_the_last_one_on_kafka_are_there_too() {
     let bars = fixture::parse(source("cboe").unwrap(), "index_history", "SKEW.csv").unwrap().records;
     let with = |at: usize, close: f64| {
         let Record::OhlcvBar(mut bar) = bars[at].clone() else { panic!() };
@@ -27,7 +27,7 @@ fn what_lies_before_the_last_that_is_there_is_there_too() {
         records: records.into_iter().map(|record| (record, Change::Insert)).collect(),
         ..Filtered::default()
     };
-    // One bar three times, of which Kafka has two; another that it has otherwise; a third that it does not have.
+    // One bar three times, of which Kafka has two; one with another value on Kafka; one that Kafka lacks.
     let mut first = filtered(vec![with(0, 1.0), with(1, 1.0)]);
     let mut second = filtered(vec![with(0, 2.0), with(0, 3.0), with(2, 1.0)]);
     recovered.mark([&mut second, &mut first].into_iter());

@@ -14,17 +14,17 @@ fn live_polls_come_before_repairs_and_repairs_before_backfills() {
     let left = |spent| Class::ALL.map(|class| budget(100, 60).left(class, spent));
     assert_eq!(left([0, 0, 0]), [100, 40, 35]);
     assert_eq!(left([30, 0, 0]), [70, 40, 35]);
-    // What live polls take beyond their plan is taken from the others.
+    // Live polls beyond their plan take from the other classes.
     assert_eq!(left([90, 0, 0]), [10, 10, 5]);
     assert_eq!(left([60, 10, 25]), [5, 5, 5]);
     assert_eq!(left([0, 40, 0]), [60, 0, 0]);
     assert_eq!(left([100, 0, 0]), [0, 0, 0]);
-    // A plan that is larger than what is granted leaves nothing to others.
+    // A plan above the quota leaves nothing to the other classes.
     assert_eq!(Class::ALL.map(|class| budget(100, 500).left(class, [0, 0, 0])), [100, 0, 0]);
 }
 
 #[test]
-fn a_provider_grants_what_its_plan_does_and_what_stands_in_its_place_any_number() {
+fn a_provider_has_the_quota_of_its_plan_and_a_replacement_has_none() {
     let fmp = source("fmp").unwrap();
     let calls = |is_own| Budget::of(fmp, is_own).unwrap().map(|budget| budget.calls);
     assert_eq!((calls(true), calls(false)), (fmp.quota.map(|quota| quota.calls), None));
@@ -34,7 +34,7 @@ fn a_provider_grants_what_its_plan_does_and_what_stands_in_its_place_any_number(
 }
 
 #[test]
-fn a_day_that_is_spent_says_when_there_is_more() {
+fn an_exhausted_quota_says_when_the_next_day_begins() {
     let (from, reason) = budget(5, 0).exhausted(Class::Live, "2026-11-20".parse().unwrap());
     assert_eq!(from.to_rfc3339(), "2026-11-21T00:00:00+00:00");
     assert_eq!(
@@ -47,14 +47,14 @@ fn a_day_that_is_spent_says_when_there_is_more() {
 
 proptest! {
     #[test]
-    fn no_class_may_take_more_than_is_granted_and_none_takes_what_is_kept_for_one_before_it(
+    fn no_class_exceeds_the_quota_or_takes_what_is_reserved_for_another(
         calls in 0..1000_u32, planned in 0..1500_u32, spent in any::<[u16; 3]>()
     ) {
         let (budget, spent) = (budget(calls, planned), spent.map(u32::from));
         let [live, repair, backfill] = Class::ALL.map(|class| budget.left(class, spent));
         prop_assert!(backfill <= repair && repair <= live);
         prop_assert!(live == 0 || live + spent.iter().sum::<u32>() == calls);
-        // After all the others have taken what they may, a day of live polls still has what was planned for it.
+        // After all other classes have used their share, live polls still have what was reserved for them.
         let after = [spent[0], spent[1] + repair, spent[2]];
         prop_assert!(budget.left(Class::Live, after) >= live.min(planned.saturating_sub(spent[0])));
     }

@@ -20,13 +20,13 @@ async fn a_missing_day_is_open_until_it_comes() {
     assert_eq!(states, expected);
     assert!(state.gaps(Some(("chart", "MSFT"))).await.unwrap().is_empty());
     assert!(state.gaps(Some(("options", "AAPL"))).await.unwrap().is_empty());
-    // What has come and is gone again is open again.
+    // A day that came and is missing again is open again.
     note(days(&[], &["2026-11-18"]), "2026-11-20T13:00:00Z").await;
     assert_eq!(state.gaps(None).await.unwrap()[1].state, GapState::Open);
 }
 
 #[tokio::test]
-async fn what_was_asked_for_on_ten_days_is_held_to_be_absent_and_taken_when_it_comes() {
+async fn a_day_asked_for_on_ten_days_is_absent_until_it_comes() {
     let state = State::in_memory("yahoo").await.unwrap();
     let missing = || days(&[], &["2026-10-01"]);
     for day in 1..=10 {
@@ -43,7 +43,7 @@ async fn what_was_asked_for_on_ten_days_is_held_to_be_absent_and_taken_when_it_c
 }
 
 #[tokio::test]
-async fn somebody_may_say_that_there_is_nothing() {
+async fn an_operator_may_declare_a_day_absent() {
     let state = State::in_memory("yahoo").await.unwrap();
     let now = at("2026-11-20T12:00:00Z");
     state.record_days("chart", "AAPL", &days(&[], &["2026-11-16"]), now).await.unwrap();
@@ -52,14 +52,14 @@ async fn somebody_may_say_that_there_is_nothing() {
     assert!(declare("2026-11-16").await);
     assert!(!declare("2026-11-16").await);
     assert_eq!(state.gaps(None).await.unwrap()[0].state, GapState::Absent);
-    // An answer that lacks it says nothing new.
+    // A response that lacks the day changes nothing.
     let missing = days(&[], &["2026-11-16"]);
     state.record_days("chart", "AAPL", &missing, at("2026-11-22T12:00:00Z")).await.unwrap();
     assert_eq!(state.gaps(None).await.unwrap()[0].state, GapState::Absent);
 }
 
 #[tokio::test]
-async fn of_an_item_that_lacks_too_many_days_the_latest_are_asked_for() {
+async fn of_too_many_missing_days_the_latest_are_asked_for() {
     let state = State::in_memory("yahoo").await.unwrap();
     let missing = date("2020-01-01").iter_days().take(MAX_GAPS + 100).collect();
     let days = Days { missing, ..Days::default() };

@@ -10,7 +10,7 @@ fn attempt(when: &str, answered: bool) -> Attempt<'static> {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_is_known_to_the_next_one_who_asks() {
+async fn saved_items_are_known_to_the_next_process() {
     let folder = tempfile::TempDir::new().unwrap();
     let state = State::open(folder.path(), "cboe").await.unwrap();
     assert_eq!(state.item("index_history", "VIX").await.unwrap().known.latest, None);
@@ -38,7 +38,7 @@ async fn what_was_acknowledged_is_known_to_the_next_one_who_asks() {
 }
 
 #[tokio::test]
-async fn what_was_asked_in_vain_counts_and_moves_nothing() {
+async fn a_failure_counts_and_moves_nothing() {
     let state = State::in_memory("cboe").await.unwrap();
     let save = async |attempt: Attempt<'_>| {
         let update = Update { endpoint: "index_history", item: "VIX", index: None, attempt: Some(attempt) };
@@ -58,13 +58,13 @@ async fn what_was_asked_in_vain_counts_and_moves_nothing() {
     let failed = save(attempt("2026-11-20T13:00:00Z", false)).await;
     assert_eq!((failed.answered_at, failed.streak.failures), (answered.answered_at, 2));
     assert_eq!((failed.asked_at, failed.error.as_deref()), (at("2026-11-20T13:00:00Z"), Some("HTTP 500")));
-    // Calls are those of the last time; what was refused without one counts for one.
+    // Calls are those of the last attempt, and at least one.
     assert_eq!(failed.calls, 2);
     assert_eq!(save(Attempt { calls: 0, ..attempt("2026-11-20T13:30:00Z", false) }).await.calls, 1);
-    // The latest record stays the latest, and a page that was read moves nothing before the last one has come.
+    // The latest time never moves back, and a page before the last one moves nothing.
     save(Attempt { latest: Some(5), ..attempt("2026-11-20T14:00:00Z", true) }).await;
     assert_eq!(state.item("index_history", "VIX").await.unwrap().known.latest, Some(7));
-    // That all of it is to be read again is not forgotten until it was.
+    // A full re-read stays due until it is done.
     for (reread, answered, expected) in [(Some(true), true, true), (None, false, true), (Some(false), true, false)] {
         save(Attempt { reread, ..attempt("2026-11-20T15:00:00Z", answered) }).await;
         assert_eq!(state.item("index_history", "VIX").await.unwrap().known.reread, expected);

@@ -14,7 +14,7 @@ use contract::{Record, Text};
 use crate::market::Market;
 use crate::parse::body::{MAX_ROWS, excerpt, is_markup, without_bom};
 use crate::parse::date::month_day_year;
-use crate::parse::duplicates::Seen;
+use crate::parse::duplicates::Keys;
 use crate::parse::fault::Fault;
 use crate::parse::lines::{split_at_commas, text_lines};
 use crate::parse::value::DAILY;
@@ -112,7 +112,7 @@ enum Layout {
 fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     let (layout, rows) = header(request, without_bom(body))?;
     let mut page =
-        Page { request, symbol: request.item.into(), layout, calendar: Calendar::of(ZONE), seen: Seen::default() };
+        Page { request, symbol: request.item.into(), layout, calendar: Calendar::of(ZONE), keys: Keys::default() };
     let mut parsed = Parsed::default();
     for (index, (line, text)) in text_lines(rows).enumerate() {
         if index == MAX_ROWS {
@@ -134,7 +134,7 @@ struct Page<'a> {
     symbol: Text,
     layout: Layout,
     calendar: Calendar,
-    seen: Seen<NaiveDate>,
+    keys: Keys<NaiveDate>,
 }
 
 /// The layout by the first line, and the other lines.
@@ -182,8 +182,8 @@ impl Page<'_> {
             return Ok(None);
         }
         let bar = self.bar(text)?;
-        if !self.seen.insert(bar.trading_date) {
-            return Err(Fault("duplicate", format!("{} is in the file already", bar.trading_date)));
+        if !self.keys.insert(bar.trading_date) {
+            return Err(Fault("duplicate", format!("{} is already in the file", bar.trading_date)));
         }
         Ok(Some(bar))
     }

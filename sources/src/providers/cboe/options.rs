@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::{NAME, markup};
 use crate::parse::body::{excerpt, is_markup, without_bom};
-use crate::parse::duplicates::Seen;
+use crate::parse::duplicates::Keys;
 use crate::parse::fault::Fault;
 use crate::parse::json::Bounded;
 use crate::parse::occ;
@@ -78,9 +78,9 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
         quoted_at,
     };
     let mut parsed = Parsed { records: Vec::with_capacity(rows.len()), ..Parsed::default() };
-    let mut seen = Seen::with_capacity(rows.len());
+    let mut keys = Keys::with_capacity(rows.len());
     for row in rows {
-        match underlying.quote(row, &mut seen) {
+        match underlying.quote(row, &mut keys) {
             Ok(quote) => parsed.records.push(quote.into()),
             Err(fault) => parsed.rejects.push(fault.reject(row.get().as_bytes())),
         }
@@ -106,7 +106,7 @@ fn own_symbol(request: &Request<'_>, symbol: Option<&str>) -> Result<String, Pag
         // Shares of several classes are written with or without a dot.
         Some(symbol) if letters(symbol) != letters(&asked) => {
             let symbol = excerpt(symbol.as_bytes());
-            Err(PageError::Skip(format!("asked for `{}`, the provider answered for `{symbol}`", request.item)))
+            Err(PageError::Skip(format!("requested `{}`, the response is for `{symbol}`", request.item)))
         }
         Some(symbol) if symbol.starts_with(['_', '^']) == asked.starts_with('^') => Ok(own(symbol)),
         _ => Ok(asked),
@@ -129,7 +129,7 @@ fn quoted_at(request: &Request<'_>, timestamp: Option<&str>) -> Result<DateTime<
 }
 
 impl Underlying<'_> {
-    fn quote<'a>(&self, row: Raw<'a>, seen: &mut Seen<Cow<'a, str>>) -> Result<OptionQuote, Fault> {
+    fn quote<'a>(&self, row: Raw<'a>, keys: &mut Keys<Cow<'a, str>>) -> Result<OptionQuote, Fault> {
         let row = Object::row(row)?;
         let symbol = row.raw("option").and_then(scalar).ok_or_else(|| absent("option"))?;
         let contract = occ::parse(&symbol)?;
@@ -170,8 +170,8 @@ impl Underlying<'_> {
             observed_at: self.request.received_at,
             flags: Vec::new(),
         };
-        if !seen.insert(symbol) {
-            return Err(Fault("duplicate", format!("`{}` is in the file already", quote.contract_symbol)));
+        if !keys.insert(symbol) {
+            return Err(Fault("duplicate", format!("`{}` is already in the file", quote.contract_symbol)));
         }
         Ok(quote)
     }
@@ -185,7 +185,9 @@ fn not_zero(number: Option<f64>) -> Option<f64> {
 /// The instant of a time in New York; the first of two where clocks were put back.
 fn new_york(time: NaiveDateTime) -> Result<DateTime<Utc>, Fault> {
     let instant = ZONE.from_local_datetime(&time).earliest().map(|instant| instant.to_utc());
-    instant.ok_or_else(|| Fault("date", format!("`last_trade_time` {time} is skipped by the clocks of New York")))
+    instant.ok_or_else(|| {
+        Fault("date", format!("`last_trade_time` {time} does not exist in New York, where clocks skip it"))
+    })
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ fn each_odd_row_is_refused_with_its_line_and_the_rest_goes_on() {
             ("date", "line 4: `02/30/2011` is not a date like `12/31/2024`"),
             ("number", "line 5: `1S.960000` is not a number"),
             ("not_finite", "line 6: `NaN` is not a finite number"),
-            ("duplicate", "line 7: 2011-01-04 is in the file already"),
+            ("duplicate", "line 7: 2011-01-04 is already in the file"),
             ("cut_off", "line 10: ends without a line feed, so its last value may be short"),
         ]
     );

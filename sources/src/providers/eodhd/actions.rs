@@ -8,7 +8,7 @@ use super::NAME;
 use super::row::Row;
 use super::rows;
 use crate::parse::body::excerpt;
-use crate::parse::duplicates::Seen;
+use crate::parse::duplicates::Keys;
 use crate::parse::fault::Fault;
 use crate::parse::value::{absent, trimmed};
 use crate::response::{PageError, Parsed, Request};
@@ -19,27 +19,27 @@ const SPLIT: Text = Text::literal("split");
 
 /// Reads dividends. Amounts in the history of a symbol are adjusted for later splits; those of an exchange are not.
 pub(super) fn parse_dividends(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
-    let mut seen = Actions::default();
+    let mut keys = Actions::default();
     rows::each(body, |row| {
         let Some(dividend) = dividend(request, row)? else { return Ok(None) };
-        seen.check(&dividend)?;
+        keys.check(&dividend)?;
         Ok(Some(Record::CorporateAction(dividend)))
     })
 }
 
 /// Reads splits.
 pub(super) fn parse_splits(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
-    let mut seen = Actions::default();
+    let mut keys = Actions::default();
     rows::each(body, |row| {
         let split = split(request, row)?;
-        seen.check(&split)?;
+        keys.check(&split)?;
         Ok(Some(Record::CorporateAction(split)))
     })
 }
 
 /// Symbols and dates of a page. The key cannot tell a special dividend from another one on the same day.
 #[derive(Default)]
-struct Actions(Seen<(Text, NaiveDate)>);
+struct Actions(Keys<(Text, NaiveDate)>);
 
 impl Actions {
     fn check(&mut self, action: &CorporateAction) -> Result<(), Fault> {
@@ -47,7 +47,7 @@ impl Actions {
             return Ok(());
         }
         let symbol = excerpt(action.symbol.as_bytes());
-        let reason = format!("a {} of `{symbol}` on {} is in the page already", action.action_type, action.ex_date);
+        let reason = format!("a {} of `{symbol}` on {} is already in the page", action.action_type, action.ex_date);
         Err(Fault("duplicate", reason))
     }
 }
@@ -74,7 +74,10 @@ fn dividend(request: &Request<'_>, row: &Row<'_>) -> Result<Option<Box<Corporate
 fn split(request: &Request<'_>, row: &Row<'_>) -> Result<Box<CorporateAction>, Fault> {
     let text = row.borrowed("split")?.ok_or_else(|| absent("split"))?;
     let (to, from) = ratio(&text).ok_or_else(|| {
-        Fault("split", format!("`split` `{}` is not new by old, as `7.000000/1.000000`", excerpt(text.as_bytes())))
+        Fault(
+            "split",
+            format!("`split` `{}` is not new by old shares, such as `7.000000/1.000000`", excerpt(text.as_bytes())),
+        )
     })?;
     let mut action = action(request, row, SPLIT)?;
     (action.split_to, action.split_from) = (Some(to), Some(from));

@@ -7,7 +7,7 @@ use super::row::Row;
 use super::rows;
 use super::{NAME, zone};
 use crate::parse::body::excerpt;
-use crate::parse::duplicates::Seen;
+use crate::parse::duplicates::Keys;
 use crate::parse::fault::Fault;
 use crate::parse::value::DAILY;
 use crate::response::{PageError, Parsed, Request};
@@ -18,11 +18,11 @@ use crate::time::Calendar;
 /// With a free token the last row has a `warning` that paid plans have more, and possibly nothing else.
 pub(super) fn parse_eod(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     let (symbol, mut calendar) = (Text::from(request.item), Calendar::of(zone::of_symbol(request.item)));
-    let mut seen = Seen::default();
+    let mut keys = Keys::default();
     rows::each(body, |row| {
         let Some(bar) = bar(request, row, symbol.clone(), &mut calendar)? else { return Ok(None) };
-        if !seen.insert(bar.trading_date) {
-            return Err(Fault("duplicate", format!("{} is in the page already", bar.trading_date)));
+        if !keys.insert(bar.trading_date) {
+            return Err(Fault("duplicate", format!("{} is already in the page", bar.trading_date)));
         }
         Ok(Some(Record::OhlcvBar(bar)))
     })
@@ -32,7 +32,7 @@ pub(super) fn parse_eod(request: &Request<'_>, body: &[u8]) -> Result<Parsed, Pa
 pub(super) fn parse_bulk(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     // Most bodies have one exchange.
     let (mut exchange, mut calendar) = (Text::default(), Calendar::of(zone::of_exchange("")));
-    let mut seen = Seen::default();
+    let mut keys = Keys::default();
     rows::each(body, |row| {
         let symbol = row.symbol(request.item)?;
         let own_exchange = symbol.rsplit_once('.').map_or("", |(_, exchange)| exchange);
@@ -40,8 +40,8 @@ pub(super) fn parse_bulk(request: &Request<'_>, body: &[u8]) -> Result<Parsed, P
             (exchange, calendar) = (own_exchange.into(), Calendar::of(zone::of_exchange(own_exchange)));
         }
         let Some(bar) = bar(request, row, symbol, &mut calendar)? else { return Ok(None) };
-        if !seen.insert((bar.symbol.clone(), bar.trading_date)) {
-            let reason = format!("{} of `{}` is in the page already", bar.trading_date, excerpt(bar.symbol.as_bytes()));
+        if !keys.insert((bar.symbol.clone(), bar.trading_date)) {
+            let reason = format!("{} of `{}` is already in the page", bar.trading_date, excerpt(bar.symbol.as_bytes()));
             return Err(Fault("duplicate", reason));
         }
         Ok(Some(Record::OhlcvBar(bar)))

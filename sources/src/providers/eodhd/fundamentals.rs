@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use contract::records::AnalystRating;
 
-use super::answer::{Answer, answer};
+use super::body::{Body, recognise};
 use super::entries::{Page, named};
 use super::sections::{Insiders, Sections};
 use super::{NAME, company, insiders, statements};
@@ -19,10 +19,10 @@ use crate::response::{PageError, Parsed, Request};
 
 /// Reads the fundamentals of a symbol.
 pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
-    let root = match answer(body)? {
-        Answer::Empty => return Ok(Parsed::default()),
-        Answer::Object(root) => root,
-        Answer::Rows(_) | Answer::Table(_) => return Err(unknown(body)),
+    let root = match recognise(body)? {
+        Body::Empty => return Ok(Parsed::default()),
+        Body::Object(root) => root,
+        Body::Rows(_) | Body::Table(_) => return Err(unknown(body)),
     };
     let sections = Sections::read(&root).ok_or_else(|| unknown(body))?;
     sections.check_symbol(request)?;
@@ -54,18 +54,18 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
 }
 
 fn unknown(body: &[u8]) -> PageError {
-    PageError::Retry(format!("the response has no section that is known: `{}`", excerpt(body)))
+    PageError::Retry(format!("the response has no known section: `{}`", excerpt(body)))
 }
 
 fn add_insiders(page: &mut Page<'_>, sections: &Sections<'_>) -> Result<(), PageError> {
     let lines = match sections.insiders {
         Insiders::None => return Ok(()),
         Insiders::Section(raw) => page.entries(Some(raw), format_args!("InsiderTransactions"))?,
-        Insiders::Answer(root) => named(root),
+        Insiders::Body(root) => named(root),
     };
-    let mut seen = HashSet::new();
+    let mut keys = HashSet::new();
     for (key, raw) in lines {
-        let line = Object::row(raw).and_then(|row| insiders::flat(page.request, &row, &mut seen));
+        let line = Object::row(raw).and_then(|row| insiders::flat(page.request, &row, &mut keys));
         page.keep(line.map(|line| Some(line.into())), format_args!("InsiderTransactions `{key}`"), raw.get());
     }
     Ok(())

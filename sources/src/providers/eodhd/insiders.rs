@@ -7,7 +7,7 @@ use contract::Text;
 use contract::records::InsiderTransaction;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::answer::{Answer, answer};
+use super::body::{Body, recognise};
 use super::row::{Row, keep};
 use super::rows;
 use super::{NAME, symbol};
@@ -41,25 +41,25 @@ pub(super) fn path(item: &str, offset: u64) -> Result<String, PageError> {
             Ok(format!("/sec-filings/{symbol}/form4?page%5Boffset%5D={offset}&page%5Blimit%5D={PAGE_FORMS}&fmt=json"))
         }
         Some((_, other)) => {
-            Err(PageError::Skip(format!("`{}` is not `{FORM_4}`: there are no others", excerpt(other.as_bytes()))))
+            Err(PageError::Skip(format!("`{}` is not `{FORM_4}`, the only suffix", excerpt(other.as_bytes()))))
         }
     }
 }
 
 /// Reads either feed.
 pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
-    let answer = answer(body)?;
-    if let Answer::Object(object) = &answer
+    let recognised = recognise(body)?;
+    if let Body::Object(object) = &recognised
         && let Some(forms) = object.raw("data")
     {
         return parse_forms(request, object, forms);
     }
-    let mut seen = HashSet::new();
-    rows::each_of(answer, body, |row| {
+    let mut keys = HashSet::new();
+    rows::each_of(recognised, body, |row| {
         let Row::Json(row) = row else {
             return Err(Fault("shape", "expected an object, found a line of CSV".to_owned()));
         };
-        flat(request, row, &mut seen).map(|transaction| Some(transaction.into()))
+        flat(request, row, &mut keys).map(|transaction| Some(transaction.into()))
     })
 }
 
@@ -69,7 +69,7 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
 pub(super) fn flat(
     request: &Request<'_>,
     row: &Object<'_>,
-    seen: &mut HashSet<Text>,
+    keys: &mut HashSet<Text>,
 ) -> Result<InsiderTransaction, Fault> {
     let link = match row.text("secLink")? {
         Some(link) => Some(link),
@@ -91,9 +91,9 @@ pub(super) fn flat(
         ..empty(request)
     };
     let transaction_id = hash(&transaction, row.date("date")?.map(|date| date.to_string()).unwrap_or_default());
-    if !seen.insert(transaction_id.clone()) {
+    if !keys.insert(transaction_id.clone()) {
         // Two equal sales cannot be told from one line sent twice.
-        return Err(Fault("duplicate", "says the same as a line before it".to_owned()));
+        return Err(Fault("duplicate", "is equal to an earlier line".to_owned()));
     }
     Ok(InsiderTransaction { transaction_id, ..transaction })
 }
@@ -123,20 +123,20 @@ fn hash(line: &InsiderTransaction, date: String) -> Text {
 }
 
 /// Reads forms 4: each has an accession number and two tables of lines.
-fn parse_forms(request: &Request<'_>, answer: &Object<'_>, forms: Raw<'_>) -> Result<Parsed, PageError> {
+fn parse_forms(request: &Request<'_>, root: &Object<'_>, forms: Raw<'_>) -> Result<Parsed, PageError> {
     let Ok(Bounded(forms)) = serde_json::from_str::<Bounded<Raw<'_>>>(forms.get()) else {
         let found = excerpt(forms.get().as_bytes());
         return Err(PageError::Retry(format!("expected a list of forms, received `{found}`")));
     };
-    let mut page = Forms { request, parsed: Parsed::default(), rows: 0, seen: HashSet::new() };
+    let mut page = Forms { request, parsed: Parsed::default(), rows: 0, keys: HashSet::new() };
     for (index, raw) in forms.iter().enumerate() {
         if let Err(fault) = page.add(*raw) {
             page.parsed.rejects.push(fault.at(format_args!("form {index}")).reject(raw.get().as_bytes()));
         }
     }
     let end = request.offset.saturating_add(forms.len() as u64);
-    let total = answer.object("meta").whole("total").ok().flatten().and_then(|total| u64::try_from(total).ok());
-    let is_linked = answer.object("links").raw("next").is_some();
+    let total = root.object("meta").whole("total").ok().flatten().and_then(|total| u64::try_from(total).ok());
+    let is_linked = root.object("links").raw("next").is_some();
     let is_more = !forms.is_empty() && is_linked && total.is_none_or(|total| end < total);
     Ok(Parsed { next_offset: is_more.then_some(end), ..page.parsed })
 }
@@ -148,15 +148,15 @@ struct Forms<'a> {
     /// Number of lines so far, of all forms.
     rows: usize,
     /// Accession numbers so far.
-    seen: HashSet<Text>,
+    keys: HashSet<Text>,
 }
 
 impl Forms<'_> {
     /// Adds the lines of a form; a fault concerns the whole form.
     fn add(&mut self, raw: Raw<'_>) -> Result<(), Fault> {
         let form = Form::read(self.request, Object::row(raw)?)?;
-        if !self.seen.insert(form.accession_number.clone()) {
-            return Err(Fault("duplicate", format!("`{}` is in the page already", form.accession_number)));
+        if !self.keys.insert(form.accession_number.clone()) {
+            return Err(Fault("duplicate", format!("`{}` is already in the page", form.accession_number)));
         }
         for table in TABLES {
             let lines = form.object.raw(table).map_or("[]", Raw::get);

@@ -17,8 +17,8 @@ use crate::schedule::{Frequency, Kind, Schedule, When, days, hours};
 use crate::source::{Auth, Endpoint, History, LookBack, Quota, Range, Ranged, Source};
 
 mod actions;
-mod answer;
 mod bars;
+mod body;
 mod company;
 mod entries;
 mod fundamentals;
@@ -58,7 +58,7 @@ const NAME: Text = Text::literal(SOURCE.name);
 
 const EOD: Endpoint = Endpoint {
     name: "eod",
-    doc: "Every daily bar of a symbol; a free token has those of the last year",
+    doc: "Every daily bar of a symbol; with a free token, of the last year",
     datasets: &["ohlcv_bar"],
     item: "symbol, e.g. `AAPL.US`",
     known_at: RECEIPT,
@@ -116,7 +116,7 @@ const SPLITS: Endpoint = Endpoint {
 
 const FUNDAMENTALS: Endpoint = Endpoint {
     name: "fundamentals",
-    doc: "A company or fund: what it is, its statements and ratios, what analysts say, what insiders do",
+    doc: "A company or fund: profile, statements, ratios, analyst ratings, trades of insiders",
     datasets: &[
         "company",
         "financial_statement",
@@ -160,7 +160,7 @@ const NEWS: Endpoint = Endpoint {
 
 const INSIDER_TRANSACTIONS: Endpoint = Endpoint {
     name: "insider_transactions",
-    doc: "What insiders of a company bought and sold; with `@form4` line by line as filed with the SEC",
+    doc: "Trades of a company's insiders; with `@form4` line by line as filed with the SEC",
     datasets: &["insider_transaction"],
     item: "symbol, e.g. `AAPL.US`, or `AAPL.US@form4`",
     known_at: "the end of the day on which a form 4 was filed, in New York, else the time of receipt",

@@ -24,7 +24,7 @@ const SCORER: &str = "provider";
 
 /// Reads the articles about a symbol, the newest first.
 pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
-    let mut seen = HashSet::new();
+    let mut keys = HashSet::new();
     let mut rows = 0;
     let parsed = rows::each(body, |row| {
         rows += 1;
@@ -32,8 +32,8 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
             return Err(Fault("shape", "expected an object, found a line of CSV".to_owned()));
         };
         let article = article(request, row)?;
-        if !seen.insert(article.article_id.clone()) {
-            let reason = format!("`{}` is in the page already", excerpt(article.article_id.as_bytes()));
+        if !keys.insert(article.article_id.clone()) {
+            let reason = format!("`{}` is already in the page", excerpt(article.article_id.as_bytes()));
             return Err(Fault("duplicate", reason));
         }
         Ok(Some(article.into()))

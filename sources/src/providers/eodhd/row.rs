@@ -239,7 +239,7 @@ impl Row<'_> {
         let length = code.len() + 1 + exchange.len();
         if length > super::MAX_SYMBOL_BYTES || !is_symbol(&code) || !is_symbol(exchange) {
             let symbol = format!("{code}.{exchange}");
-            return Err(Fault("symbol", format!("`{}` cannot be a symbol", excerpt(symbol.as_bytes()))));
+            return Err(Fault("symbol", format!("`{}` is not a valid symbol", excerpt(symbol.as_bytes()))));
         }
         Ok(Text::concat(&[&code, ".", exchange]))
     }

@@ -2,7 +2,7 @@
 
 use contract::Record;
 
-use super::answer::{Answer, answer};
+use super::body::{Body, recognise};
 use super::row::{Row, keep};
 use crate::parse::body::excerpt;
 use crate::parse::fault::Fault;
@@ -15,22 +15,22 @@ pub(super) fn each(
     body: &[u8],
     read: impl FnMut(&Row<'_>) -> Result<Option<Record>, Fault>,
 ) -> Result<Parsed, PageError> {
-    each_of(answer(body)?, body, read)
+    each_of(recognise(body)?, body, read)
 }
 
 /// As [`each`], for a body that was already recognised.
 pub(super) fn each_of(
-    answer: Answer<'_>,
+    recognised: Body<'_>,
     body: &[u8],
     mut read: impl FnMut(&Row<'_>) -> Result<Option<Record>, Fault>,
 ) -> Result<Parsed, PageError> {
     let mut parsed = Parsed::default();
-    let rows = match answer {
-        Answer::Empty => Vec::new(),
-        Answer::Rows(rows) => rows,
-        Answer::Object(object) => numbered(&object)
+    let rows = match recognised {
+        Body::Empty => Vec::new(),
+        Body::Rows(rows) => rows,
+        Body::Object(object) => numbered(&object)
             .ok_or_else(|| PageError::Retry(format!("expected a list, received `{}`", excerpt(body))))?,
-        Answer::Table(table) => {
+        Body::Table(table) => {
             table.each(&mut parsed, read)?;
             return Ok(parsed);
         }

@@ -57,7 +57,7 @@ pub(super) enum Insiders<'a> {
     #[default]
     None,
     Section(Raw<'a>),
-    Answer(&'a Object<'a>),
+    Body(&'a Object<'a>),
 }
 
 impl<'a> Sections<'a> {
@@ -79,7 +79,7 @@ impl<'a> Sections<'a> {
         }
         let is_line = |raw: Raw<'_>| Object::parse(raw).is_some_and(|line| line.raw("ownerName").is_some());
         let first = root.iter().next();
-        first.filter(|(_, raw)| is_line(*raw)).map(|_| Sections { insiders: Insiders::Answer(root), ..nothing })
+        first.filter(|(_, raw)| is_line(*raw)).map(|_| Sections { insiders: Insiders::Body(root), ..nothing })
     }
 
     fn of_general(general: Object<'a>) -> Sections<'a> {
@@ -112,7 +112,7 @@ impl<'a> Sections<'a> {
         match self.general.text("Code").ok().flatten() {
             Some(code) if !code.eq_ignore_ascii_case(asked) => {
                 let code = excerpt(code.as_bytes());
-                Err(PageError::Skip(format!("asked for `{}`, the provider answered for `{code}`", request.item)))
+                Err(PageError::Skip(format!("requested `{}`, the response is for `{code}`", request.item)))
             }
             _ => Ok(()),
         }

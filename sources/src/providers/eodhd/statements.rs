@@ -10,7 +10,7 @@ use contract::{Decimal, Text, decimal};
 use super::entries::Page;
 use super::sections::Sections;
 use super::{NAME, zone};
-use crate::parse::duplicates::{Hashing, Seen};
+use crate::parse::duplicates::{Hashing, Keys};
 use crate::parse::fault::Fault;
 use crate::parse::raw::{Raw, put_text};
 use crate::parse::value::{Object, absent, scalar, trimmed};
@@ -30,10 +30,10 @@ pub(super) fn add_statements(page: &mut Page<'_>, sections: &Sections<'_>) -> Re
     for &(section, statement) in STATEMENTS {
         let part = sections.financials.object(section);
         for &(name, period) in PERIODS {
-            let mut seen = Seen::default();
+            let mut keys = Keys::default();
             let kind = Kind { statement, period, currency: part.text("currency_symbol").ok().flatten() };
             for (key, raw) in page.entries(part.raw(name), format_args!("{section}, {name}"))? {
-                let outcome = kind.statement(page.request, sections, &key, raw, &mut seen);
+                let outcome = kind.statement(page.request, sections, &key, raw, &mut keys);
                 let outcome = outcome.map(|statement| statement.map(Into::into));
                 page.keep(outcome, format_args!("{section}, {name} `{key}`"), raw.get());
             }
@@ -57,7 +57,7 @@ impl Kind {
         sections: &Sections<'_>,
         key: &str,
         raw: Raw<'_>,
-        seen: &mut Seen<NaiveDate>,
+        keys: &mut Keys<NaiveDate>,
     ) -> Result<Option<FinancialStatement>, Fault> {
         let row = Object::row(raw)?;
         let Some(metrics) = metrics([&row]) else { return Ok(None) };
@@ -95,8 +95,8 @@ impl Kind {
             observed_at: request.received_at,
             flags: Vec::new(),
         };
-        if !seen.insert(period_end) {
-            return Err(Fault("duplicate", format!("{period_end} is in the answer already")));
+        if !keys.insert(period_end) {
+            return Err(Fault("duplicate", format!("{period_end} is already in the response")));
         }
         Ok(Some(statement))
     }
@@ -141,10 +141,10 @@ fn put_number(number: Decimal, out: &mut String) {
 /// The numbers of several objects as one object; None if there are none.
 fn metrics<'a>(objects: impl IntoIterator<Item = &'a Object<'a>>) -> Option<String> {
     let mut out = String::from("{");
-    let mut seen: HashSet<&str, Hashing> = HashSet::default();
+    let mut keys: HashSet<&str, Hashing> = HashSet::default();
     for (name, raw) in objects.into_iter().flat_map(|object| object.iter()) {
         let Some(number) = scalar(raw).and_then(|text| decimal::parse(trimmed(&text))) else { continue };
-        if NO_AMOUNTS.contains(&name) || !seen.insert(name) {
+        if NO_AMOUNTS.contains(&name) || !keys.insert(name) {
             continue;
         }
         if out.len() > 1 {
@@ -155,5 +155,5 @@ fn metrics<'a>(objects: impl IntoIterator<Item = &'a Object<'a>>) -> Option<Stri
         put_number(number, &mut out);
     }
     out.push('}');
-    (!seen.is_empty()).then_some(out)
+    (!keys.is_empty()).then_some(out)
 }

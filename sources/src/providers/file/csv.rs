@@ -48,13 +48,12 @@ fn header(body: &[u8]) -> Result<Header, PageError> {
         return Err(PageError::Skip(format!("expected CSV, found markup: `{}`", excerpt(body))));
     }
     let Some(end) = memchr(b'\n', &body[..body.len().min(MAX_HEADER_BYTES)]) else {
-        let reason = "is no whole line of names of at most";
+        let reason = "is not a whole header line of at most";
         return Err(PageError::Retry(format!("`{}` {reason} {MAX_HEADER_BYTES} bytes", excerpt(body))));
     };
     let line = without_bom(&body[..=end]);
     let text = std::str::from_utf8(line);
-    let text =
-        text.map_err(|_| PageError::Skip("the line of names is not UTF-8: save the file as UTF-8".to_owned()))?;
+    let text = text.map_err(|_| PageError::Skip("the header line is not UTF-8: save the file as UTF-8".to_owned()))?;
     let delimiter = delimiter(line);
     let mut spans = Vec::new();
     match split(line, delimiter, true, &mut spans) {
@@ -62,7 +61,7 @@ fn header(body: &[u8]) -> Result<Header, PageError> {
             let columns = spans.iter().map(|span| span.of(text).trim().to_owned()).collect();
             Ok(Header { delimiter, columns, bytes: end + 1 })
         }
-        _ => Err(PageError::Skip(format!("the line of names cannot be read: `{}`", excerpt(line)))),
+        _ => Err(PageError::Skip(format!("the header line cannot be read: `{}`", excerpt(line)))),
     }
 }
 

@@ -143,7 +143,8 @@ fn read_item(item: &str) -> Result<Item, String> {
     let mut parts = mapping.split('&');
     let name = parts.next().filter(|name| !name.is_empty()).ok_or(shape)?;
     let dataset = dataset(name).filter(|_| DATASETS.contains(&name));
-    let dataset = dataset.ok_or_else(|| format!("`{name}` is not a dataset; they are {}", DATASETS.join(", ")))?;
+    let dataset =
+        dataset.ok_or_else(|| format!("`{name}` is not a dataset; the datasets are {}", DATASETS.join(", ")))?;
     let mut given: Vec<(&str, Given<'_>)> = Vec::new();
     for part in parts {
         let (field, value) = part.split_once('=').ok_or(shape)?;
@@ -152,7 +153,7 @@ fn read_item(item: &str) -> Result<Item, String> {
             None => (field, Given::Column(value)),
         };
         if given.iter().any(|(other, _)| *other == field) {
-            return Err(format!("`{field}` is there twice"));
+            return Err(format!("`{field}` is given twice"));
         }
         given.push((field, value));
     }
@@ -218,7 +219,7 @@ fn origin(dataset: &Dataset, at: usize, given: &Given<'_>, zone: Tz, slots: &mut
             let (column, format) = match text.split_once('|') {
                 None => (*text, Format::Plain),
                 Some(_) if !matches!(field.kind, Kind::Date | Kind::Timestamp) => {
-                    return Err(format!("`{}` is no date or time: it has no format", field.name));
+                    return Err(format!("`{}` is not a date or time, so it has no format", field.name));
                 }
                 Some((column, format)) => (column, Format::parse(&decoded(format)?)?),
             };
@@ -263,7 +264,7 @@ fn used(slots: Vec<Slot>, origins: &mut [Origin]) -> Vec<Slot> {
 
 fn decoded(text: &str) -> Result<String, String> {
     let text = percent_decoded(text).filter(|text| !text.contains(char::is_control));
-    text.ok_or_else(|| "what is encoded with `%` is not text".to_owned())
+    text.ok_or_else(|| "the percent-encoded bytes are not printable UTF-8".to_owned())
 }
 
 #[cfg(test)]

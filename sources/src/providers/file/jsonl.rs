@@ -39,7 +39,7 @@ fn beginning(body: &[u8], most: usize) -> Result<usize, PageError> {
     check_text(body, "JSON lines")?;
     let text = without_bom(body);
     if memchr(b'\n', text).is_none() && body.len() < most {
-        return Err(PageError::Retry(format!("`{}` is no whole line", excerpt(text))));
+        return Err(PageError::Retry(format!("`{}` is not a whole line", excerpt(text))));
     }
     let head = text.trim_ascii_start();
     if head.first() != Some(&b'{') {

@@ -34,7 +34,7 @@ pub(super) struct Page<'a> {
     /// The row of each record, in the order of the records.
     kept: Vec<Kept<'a>>,
     /// Index of the record of each key.
-    seen: HashMap<u128, usize, BuildHasherDefault<Hashed>>,
+    keys: HashMap<u128, usize, BuildHasherDefault<Hashed>>,
     /// The values of the current row, one for each field.
     values: Vec<Value>,
     key: Vec<u8>,
@@ -87,7 +87,7 @@ impl<'a> Page<'a> {
             calendar: Calendar::of(item.zone),
             known_at: request.last_modified_or_received().timestamp_micros(),
             kept: Vec::with_capacity(rows),
-            seen: HashMap::with_capacity_and_hasher(rows, BuildHasherDefault::default()),
+            keys: HashMap::with_capacity_and_hasher(rows, BuildHasherDefault::default()),
             values: Vec::with_capacity(item.origins.len()),
             key: Vec::new(),
         }
@@ -209,7 +209,7 @@ impl<'a> Page<'a> {
     /// Keeps one record of each key: the one with the latest `known_at`, and of equals the later row.
     fn keep(&mut self, key: u128, kept: Kept<'a>) {
         let last = self.parsed.records.len() - 1;
-        let place = match self.seen.entry(key) {
+        let place = match self.keys.entry(key) {
             Entry::Vacant(entry) => {
                 entry.insert(last);
                 self.kept.push(kept);

@@ -56,7 +56,7 @@ fn history<'a>(request: &Request<'_>, body: &'a [u8]) -> Result<Option<Vec<Raw<'
         return Ok(None);
     };
     let said: Object<'_> = symbol.map(|symbol| ("symbol", symbol)).into_iter().collect();
-    own_symbol(request, &said).map_err(|fault| PageError::Skip(format!("the answer {}", fault.1)))?;
+    own_symbol(request, &said).map_err(|fault| PageError::Skip(format!("the response {}", fault.1)))?;
     Ok(Some(rows))
 }
 

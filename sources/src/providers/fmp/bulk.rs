@@ -9,7 +9,7 @@ use super::bars::Said;
 use super::{Page, ZONE, no_list, rows};
 use crate::parse::body::{MAX_ROWS, excerpt, without_bom};
 use crate::parse::fault::Fault;
-use crate::parse::lines::text_lines;
+use crate::parse::lines::{bare_cell, quoted_cell, text_lines};
 use crate::parse::value::{finite, year_month_day};
 use crate::response::{PageError, Parsed, Request};
 use crate::time::Calendar;
@@ -102,9 +102,10 @@ fn said<'a>(layout: &Layout, line: &[u8], text: Option<&'a str>, day: &mut Day<'
     }
     let text = text.ok_or_else(|| Fault("encoding", "is not UTF-8".to_owned()))?;
     let mut columns = [""; MAX_COLUMNS];
-    let count = split(text.trim_end_matches(['\r', '\n']), &mut columns);
-    if count != Some(layout.count) {
-        return Err(Fault("columns", format!("has not the {} columns of the header", layout.count)));
+    let unreadable = || Fault("columns", format!("has more than {MAX_COLUMNS} columns or a misplaced quote"));
+    let count = split(text.trim_end_matches(['\r', '\n']), &mut columns).ok_or_else(unreadable)?;
+    if count != layout.count {
+        return Err(Fault("columns", format!("has {count} columns instead of {}", layout.count)));
     }
     let symbol = columns[layout.symbol];
     if symbol.is_empty() {
@@ -128,19 +129,16 @@ fn said<'a>(layout: &Layout, line: &[u8], text: Option<&'a str>, day: &mut Day<'
 /// No value of the file holds a quote.
 fn split<'a>(mut line: &'a str, columns: &mut [&'a str; MAX_COLUMNS]) -> Option<usize> {
     for (at, column) in columns.iter_mut().enumerate() {
-        let rest;
-        (*column, rest) = match line.strip_prefix('"') {
-            Some(quoted) => {
-                let (column, rest) = quoted.split_at(quoted.bytes().position(|byte| byte == b'"')?);
-                (column, &rest[1..])
-            }
-            // Byte by byte: columns are too short for `memchr` to pay off.
-            None => line.split_at(line.bytes().position(|byte| byte == b',').unwrap_or(line.len())),
+        let (cell, rest) = if line.starts_with('"') {
+            quoted_cell(line, b',').filter(|(cell, _)| !cell.contains('"'))?
+        } else {
+            bare_cell(line, b',')
         };
-        if rest.is_empty() {
-            return Some(at + 1);
+        *column = cell;
+        match rest {
+            Some(rest) => line = rest,
+            None => return Some(at + 1),
         }
-        line = rest.strip_prefix(',')?;
     }
     None
 }

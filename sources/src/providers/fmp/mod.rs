@@ -22,7 +22,7 @@ use contract::{Record, Text};
 
 use crate::market::Market;
 use crate::parse::body::{excerpt, is_markup, without_bom};
-use crate::parse::duplicates::{Hashing, Known};
+use crate::parse::duplicates::{Hashing, KeyMap};
 use crate::parse::fault::Fault;
 use crate::parse::json::Bounded;
 use crate::parse::percent::percent_encoded;
@@ -91,7 +91,7 @@ pub const SOURCE: Source = Source {
         },
         Endpoint {
             name: "profile",
-            doc: "What a company is and where it is listed",
+            doc: "Profile of a company and its listing",
             datasets: &["company"],
             item: "symbol, e.g. `AAPL`",
             known_at: RECEIPT,
@@ -316,13 +316,13 @@ fn metrics(row: &Object<'_>) -> Result<String, Fault> {
 struct Page<'a, K, R> {
     parsed: Parsed,
     /// For each key: the index of its record, its rank and its row.
-    kept: Known<K, (usize, R, &'a [u8])>,
+    kept: KeyMap<K, (usize, R, &'a [u8])>,
 }
 
 impl<'a, K: Hash + Eq, R: PartialOrd> Page<'a, K, R> {
     fn with_capacity(rows: usize) -> Page<'a, K, R> {
         let parsed = Parsed { records: Vec::with_capacity(rows), ..Parsed::default() };
-        Page { parsed, kept: Known::with_capacity_and_hasher(rows, Hashing::default()) }
+        Page { parsed, kept: KeyMap::with_capacity_and_hasher(rows, Hashing::default()) }
     }
 
     fn keep(&mut self, key: K, rank: R, record: impl Into<Record>, row: &'a [u8]) {

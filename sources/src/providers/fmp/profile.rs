@@ -40,7 +40,7 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
                 parsed.records.push(company.into());
                 continue;
             }
-            Ok(_) => Fault("duplicate", "is a second company in the answer for one".to_owned()),
+            Ok(_) => Fault("duplicate", "is a second company in the response for one".to_owned()),
             Err(fault) => fault,
         };
         parsed.rejects.push(fault.reject(row.get().as_bytes()));

@@ -77,7 +77,8 @@ fn accepted_at(row: &Object<'_>, period_end: NaiveDate) -> Result<Option<DateTim
         return Ok(None);
     }
     let Some(local) = row.local_time("acceptedDate")? else { return Ok(None) };
-    let skipped = || Fault("date", format!("`acceptedDate` `{local}` is a time that the clocks of New York left out"));
+    let skipped =
+        || Fault("date", format!("`acceptedDate` `{local}` does not exist in New York, where clocks skip it"));
     let time = ZONE.from_local_datetime(&local).earliest().ok_or_else(skipped)?;
     Ok(Some(time.to_utc()))
 }
@@ -86,7 +87,7 @@ fn accepted_at(row: &Object<'_>, period_end: NaiveDate) -> Result<Option<DateTim
 pub(super) fn cik(row: &Object<'_>) -> Result<Option<Text>, Fault> {
     let Some(text) = row.text("cik")? else { return Ok(None) };
     if text.len() > CIK_DIGITS || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Fault("cik", format!("`cik` `{}` is not a number of the SEC", excerpt(text.as_bytes()))));
+        return Err(Fault("cik", format!("`cik` `{}` is not an SEC number", excerpt(text.as_bytes()))));
     }
     Ok(Some(format!("{text:0>CIK_DIGITS$}").into()))
 }

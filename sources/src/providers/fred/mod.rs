@@ -15,21 +15,21 @@ use contract::Text;
 use contract::records::{Observation, Series};
 
 use crate::parse::body::excerpt;
-use crate::parse::duplicates::Seen;
+use crate::parse::duplicates::Keys;
 use crate::parse::fault::Fault;
 use crate::parse::value::{Object, absent, finite, scalar};
 use crate::response::{PageError, Parsed, Request};
 use crate::schedule::{Kind, Schedule, hours};
 use crate::source::{Auth, Endpoint, History, Range, Ranged, Source};
 
-mod answer;
 mod body;
 mod json;
+mod response;
 mod vintages;
 mod xml;
 
-use answer::Answer;
 use body::Row;
+use response::Response;
 
 /// The source.
 pub const SOURCE: Source = Source {
@@ -62,7 +62,7 @@ pub const SOURCE: Source = Source {
         },
         Endpoint {
             name: "series",
-            doc: "What a series means: title, frequency, units, seasonal adjustment, notes",
+            doc: "Metadata of a series: title, frequency, units, seasonal adjustment, notes",
             datasets: &["series"],
             item: "series id, e.g. `GDP`",
             known_at: "`last_updated` of the series",
@@ -74,7 +74,7 @@ pub const SOURCE: Source = Source {
         },
         Endpoint {
             name: "vintages",
-            doc: "Every value of a series that ever was the published one (ALFRED); refused for more than 2,000 vintages",
+            doc: "Every value of a series that was ever published (ALFRED); refused for more than 2,000 vintages",
             datasets: &["observation_vintage"],
             item: "series id, e.g. `GDP`",
             known_at: "00:00 UTC of `realtime_start`; of a replaced value, of the day after `realtime_end`",
@@ -132,12 +132,12 @@ fn series_id(item: &str) -> Result<&str, PageError> {
 }
 
 fn parse_observations(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
-    let answer = Answer::read(body, "observations")?;
-    check_observations(&answer, &["1"])?;
-    let mut parsed = answer.page(request);
-    let (series_id, mut seen) = (Text::from(request.item), Seen::with_capacity(answer.rows.len()));
-    for row in &answer.rows {
-        match observation(request, row, &series_id, &mut seen) {
+    let response = Response::read(body, "observations")?;
+    check_observations(&response, &["1"])?;
+    let mut parsed = response.page(request);
+    let (series_id, mut keys) = (Text::from(request.item), Keys::with_capacity(response.rows.len()));
+    for row in &response.rows {
+        match observation(request, row, &series_id, &mut keys) {
             Ok(observation) => parsed.records.push(observation.into()),
             Err(fault) => parsed.rejects.push(fault.reject(row.sent().as_bytes())),
         }
@@ -146,22 +146,22 @@ fn parse_observations(request: &Request<'_>, body: &[u8]) -> Result<Parsed, Page
 }
 
 /// Checks that values are in the series' own units and rows in the requested layout.
-fn check_observations(answer: &Answer<'_>, output_types: &[&str]) -> Result<(), PageError> {
-    answer.check("units", &["lin"])?;
-    answer.check("output_type", output_types)
+fn check_observations(response: &Response<'_>, output_types: &[&str]) -> Result<(), PageError> {
+    response.check("units", &["lin"])?;
+    response.check("output_type", output_types)
 }
 
 fn observation(
     request: &Request<'_>,
     row: &Row<'_>,
     series_id: &Text,
-    seen: &mut Seen<NaiveDate>,
+    keys: &mut Keys<NaiveDate>,
 ) -> Result<Observation, Fault> {
     let row = Object::row(row.raw())?;
     let observation_date = row.needed_date("date")?;
     let value = value_of(&row)?;
-    if !seen.insert(observation_date) {
-        let reason = format!("{observation_date} is in the page already: only vintages have a date several times");
+    if !keys.insert(observation_date) {
+        let reason = format!("{observation_date} is already in the page: only vintages have a date several times");
         return Err(Fault("duplicate", reason));
     }
     Ok(Observation {
@@ -192,8 +192,8 @@ fn value_of(row: &Object<'_>) -> Result<Option<f64>, Fault> {
 }
 
 fn parse_series(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
-    let answer = Answer::read(body, "seriess")?;
-    let Some((first, others)) = answer.rows.split_first() else {
+    let response = Response::read(body, "seriess")?;
+    let Some((first, others)) = response.rows.split_first() else {
         return Err(PageError::Skip(format!("the provider has no series `{}`", request.item)));
     };
     let mut parsed = Parsed::default();
@@ -202,7 +202,7 @@ fn parse_series(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError>
         Ok(series) => parsed.records.push(series.into()),
         Err(fault) => parsed.rejects.push(fault.reject(first.sent().as_bytes())),
     }
-    let fault = || Fault("duplicate", "is a second series in the answer for one".to_owned());
+    let fault = || Fault("duplicate", "is a second series in the response for one".to_owned());
     parsed.rejects.extend(others.iter().map(|other| fault().reject(other.sent().as_bytes())));
     Ok(parsed)
 }
@@ -210,7 +210,7 @@ fn parse_series(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError>
 /// Refuses the response of another series: its records would be under a wrong id.
 fn other_series(request: &Request<'_>, id: &str) -> PageError {
     let id = excerpt(id.as_bytes());
-    PageError::Skip(format!("asked for series `{}`, the provider answered for `{id}`: write its id so", request.item))
+    PageError::Skip(format!("requested series `{}`, the response is for `{id}`: write the id like that", request.item))
 }
 
 fn series(request: &Request<'_>, said: &Object<'_>) -> Result<Series, Fault> {

@@ -99,7 +99,7 @@ fn an_error_of_the_provider_says_what_to_do_next() {
 #[test]
 fn values_in_other_units_than_asked_for_are_not_taken() {
     let error = parse_file(&SOURCE, "observations", "GDP~error_units.json").unwrap_err();
-    let expected = "asked for `units` `lin`, the provider answered for `pch`";
+    let expected = "requested `units` `lin`, the response is for `pch`";
     assert_eq!(error, PageError::Skip(expected.to_owned()));
 }
 
@@ -208,7 +208,7 @@ fn a_series_that_cannot_be_read_is_refused() {
 #[test]
 fn the_answer_for_another_series_is_skipped() {
     let error = parse_file(&SOURCE, "series", "gdp~error_other_id.json").unwrap_err();
-    let expected = "asked for series `gdp`, the provider answered for `GDP`: write its id so";
+    let expected = "requested series `gdp`, the response is for `GDP`: write the id like that";
     assert_eq!(error, PageError::Skip(expected.to_owned()));
     assert!(matches!(parse_series(&request("GDP"), br#"{"seriess":[]}"#), Err(PageError::Skip(_))));
 }

@@ -8,11 +8,11 @@ use chrono::NaiveDate;
 use contract::Text;
 use contract::records::{ObservationVintage, SeriesVintage};
 
-use super::answer::Answer;
 use super::body::Row;
+use super::response::Response;
 use super::{NAME, check_observations, series_id, value_of};
 use crate::parse::body::excerpt;
-use crate::parse::duplicates::Seen;
+use crate::parse::duplicates::Keys;
 use crate::parse::fault::Fault;
 use crate::parse::value::{Object, scalar, year_month_day};
 use crate::response::{PageError, Parsed, Request};
@@ -45,13 +45,13 @@ pub(super) fn dates_path(item: &str, offset: u64) -> Result<String, PageError> {
 }
 
 pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
-    let answer = Answer::read(body, "observations")?;
-    check_observations(&answer, OUTPUT_TYPES)?;
-    let window_end = window_end(&answer)?;
-    let mut parsed = answer.page(request);
-    let (series_id, mut seen) = (Text::from(request.item), Seen::with_capacity(answer.rows.len()));
-    for row in &answer.rows {
-        match vintage(request, row, window_end, &series_id, &mut seen) {
+    let response = Response::read(body, "observations")?;
+    check_observations(&response, OUTPUT_TYPES)?;
+    let window_end = window_end(&response)?;
+    let mut parsed = response.page(request);
+    let (series_id, mut keys) = (Text::from(request.item), Keys::with_capacity(response.rows.len()));
+    for row in &response.rows {
+        match vintage(request, row, window_end, &series_id, &mut keys) {
             Ok(vintage) => parsed.records.push(vintage.into()),
             Err(fault) => parsed.rejects.push(fault.reject(row.sent().as_bytes())),
         }
@@ -60,10 +60,10 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
 }
 
 /// The last day of a response's window, which must start at FRED's first day.
-fn window_end(answer: &Answer<'_>) -> Result<NaiveDate, PageError> {
-    answer.check("realtime_start", &[FIRST_DAY])?;
-    let end = answer.text("realtime_end").filter(|_| answer.text("realtime_start").is_some());
-    let end = end.ok_or_else(|| PageError::Retry("the response does not say which dates it is about".to_owned()))?;
+fn window_end(response: &Response<'_>) -> Result<NaiveDate, PageError> {
+    response.check("realtime_start", &[FIRST_DAY])?;
+    let end = response.text("realtime_end").filter(|_| response.text("realtime_start").is_some());
+    let end = end.ok_or_else(|| PageError::Retry("the response has no `realtime_end`".to_owned()))?;
     end.parse().map_err(|_| {
         PageError::Retry(format!("`realtime_end` `{}` is not a date like `2024-12-31`", excerpt(end.as_bytes())))
     })
@@ -74,7 +74,7 @@ fn vintage(
     row: &Row<'_>,
     window_end: NaiveDate,
     series_id: &Text,
-    seen: &mut Seen<(NaiveDate, NaiveDate)>,
+    keys: &mut Keys<(NaiveDate, NaiveDate)>,
 ) -> Result<ObservationVintage, Fault> {
     let row = Object::row(row.raw())?;
     let observation_date = row.needed_date("date")?;
@@ -82,8 +82,8 @@ fn vintage(
     let realtime_end = row.needed_date("realtime_end")?;
     let realtime_end = (realtime_end != window_end && realtime_end != LAST_DAY).then_some(realtime_end);
     let value = value_of(&row)?;
-    if !seen.insert((observation_date, realtime_start)) {
-        let reason = format!("{observation_date} as of {realtime_start} is in the page already");
+    if !keys.insert((observation_date, realtime_start)) {
+        let reason = format!("{observation_date} as of {realtime_start} is already in the page");
         return Err(Fault("duplicate", reason));
     }
     // The end of a value was known on the first day of the next one.
@@ -102,16 +102,16 @@ fn vintage(
 }
 
 pub(super) fn parse_dates(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
-    let answer = Answer::read(body, "vintage_dates")?;
+    let response = Response::read(body, "vintage_dates")?;
     // A vintage's number is the index of its date among all.
-    answer.check("sort_order", &["asc"])?;
-    window_end(&answer)?;
-    let mut parsed = answer.page(request);
-    let (series_id, mut seen) = (Text::from(request.item), Seen::with_capacity(answer.rows.len()));
-    let mut number = i64::try_from(answer.offset(request)).unwrap_or(i64::MAX);
-    for row in &answer.rows {
+    response.check("sort_order", &["asc"])?;
+    window_end(&response)?;
+    let mut parsed = response.page(request);
+    let (series_id, mut keys) = (Text::from(request.item), Keys::with_capacity(response.rows.len()));
+    let mut number = i64::try_from(response.offset(request)).unwrap_or(i64::MAX);
+    for row in &response.rows {
         number = number.saturating_add(1);
-        match vintage_date(row, &mut seen) {
+        match vintage_date(row, &mut keys) {
             Ok(date) => parsed.records.push(series_vintage(request, &series_id, date, number).into()),
             Err(fault) => parsed.rejects.push(fault.reject(row.sent().as_bytes())),
         }
@@ -119,14 +119,14 @@ pub(super) fn parse_dates(request: &Request<'_>, body: &[u8]) -> Result<Parsed, 
     Ok(parsed)
 }
 
-fn vintage_date(row: &Row<'_>, seen: &mut Seen<NaiveDate>) -> Result<NaiveDate, Fault> {
+fn vintage_date(row: &Row<'_>, keys: &mut Keys<NaiveDate>) -> Result<NaiveDate, Fault> {
     let text = scalar(row.raw()).unwrap_or_else(|| row.sent().into());
     let other = || Some(&text).filter(|text| text.len() == 10).and_then(|text| text.parse::<NaiveDate>().ok());
     let date = year_month_day(&text).or_else(other);
     let bad = || Fault("date", format!("`{}` is not a date like `2024-12-31`", excerpt(text.as_bytes())));
     let date = date.ok_or_else(bad)?;
-    if !seen.insert(date) {
-        return Err(Fault("duplicate", format!("{date} is in the page already")));
+    if !keys.insert(date) {
+        return Err(Fault("duplicate", format!("{date} is already in the page")));
     }
     Ok(date)
 }

@@ -15,6 +15,7 @@ use crate::schedule::{Frequency, Kind, Schedule, days, hours};
 use crate::source::{Auth, Endpoint, History, Source};
 
 mod biff;
+mod number;
 mod ole2;
 mod table;
 mod text;
@@ -91,13 +92,13 @@ fn report(item: &str) -> Result<(&'static Report, String), PageError> {
 fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     let (report, file) = report(request.item)?;
     if is_markup(body) {
-        return Err(PageError::Retry(format!("expected a workbook, received a page: `{}`", excerpt(body))));
+        return Err(PageError::Retry(format!("expected a workbook, received HTML: `{}`", excerpt(body))));
     }
     if body.trim_ascii().is_empty() {
         return Err(PageError::Retry("the body is empty".to_owned()));
     }
     if body.starts_with(ZIP) {
-        let reason = "the file is a zip file (an `.xlsx`?), which is not read: ICI's workbooks are `.xls`";
+        let reason = "the file is a zip file (an `.xlsx`?), which is not supported: ICI's workbooks are `.xls`";
         return Err(PageError::Retry(reason.to_owned()));
     }
     let table = table::Table { request, report: report.name.into(), source_file: file.into() };

@@ -8,11 +8,12 @@ use contract::Text;
 use contract::records::EtfFlow;
 
 use super::NAME;
+use super::number::number;
 use crate::parse::body::excerpt;
 use crate::parse::date::month_day_year;
-use crate::parse::duplicates::Seen;
+use crate::parse::duplicates::Keys;
 use crate::parse::fault::Fault;
-use crate::parse::value::{finite, trimmed};
+use crate::parse::value::trimmed;
 use crate::response::{PageError, Parsed, Reject, Request};
 
 /// Most rows of a table: weeks and months of three centuries. A row has up to nine records.
@@ -27,10 +28,6 @@ const MAX_SECTION_WORDS: usize = 8;
 const DAYS: std::ops::RangeInclusive<f64> = 30_000.0..=80_000.0;
 /// Largest flow, in millions of dollars: more than all dollars that exist.
 const MAX_MILLIONS: f64 = 1e9;
-/// Longest number, without its commas.
-const MAX_NUMBER_BYTES: usize = 40;
-/// Most digits of a whole number that a double always holds exactly.
-const MAX_EXACT_DIGITS: usize = 15;
 /// Texts of a missing value.
 const NOTHING: &[&str] = &["-", "--", "–", "—", ".", "n/a", "na", "n.a."];
 
@@ -255,46 +252,6 @@ fn millions(cell: &Cell<'_>, category: &Category) -> Result<Option<i64>, Fault> 
     number.map(|number| Some(number.round() as i64)).ok_or_else(odd)
 }
 
-/// Reads `-1,234`, `(1,234)` and `1234.5`.
-fn number(text: &str) -> Option<f64> {
-    let (is_negative, digits) = match text.as_bytes().first()? {
-        b'0'..=b'9' => (false, text),
-        b'(' => (true, text[1..].strip_suffix(')')?),
-        b'-' => (true, &text[1..]),
-        _ => text.strip_prefix('\u{2212}').map_or((false, text), |digits| (true, digits)),
-    };
-    let digits = trimmed(digits).trim_start_matches('$');
-    // Digits since the last comma, if there was one; decimals are not counted.
-    let (mut group, mut is_grouped, mut is_part) = (0, false, false);
-    let is_group = |group: usize, is_grouped: bool| if is_grouped { group == 3 } else { group > 0 };
-    let (mut plain, mut length, mut whole) = ([0; MAX_NUMBER_BYTES], 0, 0_u64);
-    for byte in digits.bytes() {
-        match byte {
-            b',' if !is_part && is_group(group, is_grouped) && group <= 3 => (group, is_grouped) = (0, true),
-            b'.' if !is_part && is_group(group, is_grouped) => is_part = true,
-            b'0'..=b'9' if is_part => {}
-            b'0'..=b'9' => {
-                group += 1;
-                whole = whole.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
-            }
-            _ => return None,
-        }
-        if byte != b',' {
-            *plain.get_mut(length)? = byte;
-            length += 1;
-        }
-    }
-    if !is_group(group, is_grouped) {
-        return None;
-    }
-    // Most flows are whole, and of few digits.
-    let number = match length {
-        ..=MAX_EXACT_DIGITS if !is_part => whole as f64,
-        _ => finite(std::str::from_utf8(&plain[..length]).ok()?)?,
-    };
-    Some(if is_negative { -number } else { number })
-}
-
 /// What all records of a file share.
 pub(super) struct Table<'a> {
     pub(super) request: &'a Request<'a>,
@@ -317,7 +274,7 @@ impl Table<'_> {
             return Err(PageError::Retry(format!("the table has more than {MAX_TABLE_ROWS} rows")));
         }
         let parsed = Parsed::default();
-        let mut body = Body { table: self, columns, section: Some(frequency), parsed, seen: Seen::default() };
+        let mut body = Body { table: self, columns, section: Some(frequency), parsed, keys: Keys::default() };
         for row in rows {
             if let Err(fault) = body.add(&row) {
                 body.parsed.rejects.push(row.reject(fault));
@@ -334,7 +291,7 @@ struct Body<'a> {
     /// Frequency of the section; None after its footnotes have begun.
     section: Option<&'static str>,
     parsed: Parsed,
-    seen: Seen<(&'static str, NaiveDate)>,
+    keys: Keys<(&'static str, NaiveDate)>,
 }
 
 impl Body<'_> {
@@ -364,8 +321,8 @@ impl Body<'_> {
             self.parsed.holes += 1;
             return Ok(());
         }
-        if !self.seen.insert((frequency, period_end)) {
-            return Err(Fault("duplicate", format!("{period_end} is in the {frequency} section already")));
+        if !self.keys.insert((frequency, period_end)) {
+            return Err(Fault("duplicate", format!("{period_end} is already in the {frequency} section")));
         }
         let frequency = Text::from(frequency);
         for (category, flow) in flows.iter().enumerate() {

@@ -111,7 +111,7 @@ fn each_odd_row_of_a_workbook_is_refused_and_the_rest_goes_on() {
         [
             ("date", "row 10: `13/31/2026` is not a date like `12/31/2024`"),
             ("number", "row 11: `equity_world` `x` is not a flow in millions"),
-            ("duplicate", "row 12: 2026-08-31 is in the monthly section already"),
+            ("duplicate", "row 12: 2026-08-31 is already in the monthly section"),
             ("date", "row 14: `1234` is not a date like `12/31/2024`"),
             ("number", "row 18: `total` `2000000000` is not a flow in millions"),
             ("section", "row 21: 2026-11-18 is in no section of months or weeks"),
@@ -134,7 +134,7 @@ fn each_odd_row_of_a_text_is_refused_with_its_line() {
             ("date", "row 10: `11/31/2016` is not a date like `12/31/2024`"),
             ("date", "row 11: `` is not a date like `12/31/2024`"),
             ("number", "row 12: `total` `3,79` is not a flow in millions"),
-            ("duplicate", "row 16: 2017-01-04 is in the weekly section already"),
+            ("duplicate", "row 16: 2017-01-04 is already in the weekly section"),
             ("date", "row 17: `13/45/2017` is not a date like `12/31/2024`"),
             ("section", "row 21: 2017-01-11 is in no section of months or weeks"),
         ]

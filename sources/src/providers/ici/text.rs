@@ -6,7 +6,7 @@ use memchr::memchr;
 
 use super::table::{Cell, Line, Row};
 use crate::parse::body::{MAX_ROWS, without_bom};
-use crate::parse::lines::text_lines;
+use crate::parse::lines::{bare_cell, quoted_cell, text_lines};
 use crate::parse::value::trimmed;
 use crate::response::PageError;
 
@@ -46,8 +46,8 @@ fn cells<'a, 'b>(line: &'b str, delimiter: u8, keep: impl Fn(&'b str) -> Cow<'a,
     let mut rest = Some(line);
     for column in 0..MAX_COLUMNS {
         let Some(line) = rest else { break };
-        let quoted = quoted(line, delimiter);
-        let (cell, others) = quoted.unwrap_or_else(|| bare(line, delimiter));
+        let quoted = quoted_cell(line, delimiter);
+        let (cell, others) = quoted.unwrap_or_else(|| bare_cell(line, delimiter));
         rest = others;
         if trimmed(cell).is_empty() {
             continue;
@@ -57,33 +57,6 @@ fn cells<'a, 'b>(line: &'b str, delimiter: u8, keep: impl Fn(&'b str) -> Cow<'a,
         cells.push((column, Cell::Text(cell)));
     }
     cells
-}
-
-/// The first cell of a line, and what follows its delimiter.
-fn bare(line: &str, delimiter: u8) -> (&str, Option<&str>) {
-    match line.bytes().position(|byte| byte == delimiter) {
-        Some(end) => (&line[..end], line.get(end + 1..)),
-        None => (line, None),
-    }
-}
-
-/// The same for a quoted cell, in which doubled quotes are one; None if the quote is not closed in this line.
-fn quoted(line: &str, delimiter: u8) -> Option<(&str, Option<&str>)> {
-    let text = line.strip_prefix('"')?;
-    let bytes = text.as_bytes();
-    let mut end = 0;
-    loop {
-        end += bytes.get(end..)?.iter().position(|byte| *byte == b'"')?;
-        match bytes.get(end + 1) {
-            Some(b'"') => end += 2,
-            _ => break,
-        }
-    }
-    match bytes.get(end + 1) {
-        None => Some((&text[..end], None)),
-        Some(byte) if *byte == delimiter => Some((&text[..end], text.get(end + 2..))),
-        Some(_) => None,
-    }
 }
 
 #[cfg(test)]

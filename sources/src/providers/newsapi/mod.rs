@@ -45,7 +45,7 @@ pub const SOURCE: Source = Source {
     endpoints: &[
         Endpoint {
             name: "everything",
-            doc: "The newest English articles in which something is mentioned",
+            doc: "The newest English articles that mention something",
             datasets: &["news_article"],
             item: "query, e.g. `inflation`",
             known_at: PUBLISHED,
@@ -57,7 +57,7 @@ pub const SOURCE: Source = Source {
         },
         Endpoint {
             name: "top_headlines",
-            doc: "What a country, a category or a publisher has on top",
+            doc: "The top headlines of a country, a category or a publisher",
             datasets: &["news_article"],
             item: "`country=us`, `category=business`, `sources=bbc-news` or `q=inflation`",
             known_at: PUBLISHED,
@@ -105,7 +105,7 @@ fn top_headlines_path(item: &str, offset: u64) -> Result<String, PageError> {
     let selector = item.split_once('=').filter(|(name, _)| SELECTORS.contains(name));
     let Some((name, value)) = selector else {
         let found = excerpt(item.as_bytes());
-        return Err(PageError::Skip(format!("`{found}` does not say which headlines, as `country=us` does")));
+        return Err(PageError::Skip(format!("`{found}` does not select headlines, as `country=us` does")));
     };
     let value = query(value)?;
     let page = page(offset);
@@ -129,20 +129,20 @@ fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     if is_markup(body) {
         return Err(PageError::Retry(format!("expected JSON, received markup: `{}`", excerpt(body))));
     }
-    let answer: Object<'_> = serde_json::from_slice(without_bom(body)).map_err(|error| not_json(body, &error))?;
-    if let Some(error) = provider_error(&answer) {
+    let root: Object<'_> = serde_json::from_slice(without_bom(body)).map_err(|error| not_json(body, &error))?;
+    if let Some(error) = provider_error(&root) {
         return Err(error);
     }
-    let Some(articles) = answer.raw("articles") else {
+    let Some(articles) = root.raw("articles") else {
         return Err(PageError::Retry(format!("the response has no `articles`: `{}`", excerpt(body))));
     };
     let Bounded(articles): Bounded<Raw<'_>> =
         serde_json::from_str(articles.get()).map_err(|error| not_json(body, &error))?;
-    let total = answer.whole("totalResults").ok().flatten().and_then(|total| u64::try_from(total).ok());
+    let total = root.whole("totalResults").ok().flatten().and_then(|total| u64::try_from(total).ok());
     let mut parsed = Parsed { next_offset: next_offset(request, articles.len(), total), ..Parsed::default() };
-    let mut seen = HashSet::with_capacity(articles.len());
+    let mut keys = HashSet::with_capacity(articles.len());
     for (index, raw) in articles.into_iter().enumerate() {
-        match article(request, raw, &mut seen) {
+        match article(request, raw, &mut keys) {
             Ok(None) => parsed.holes += 1,
             Ok(Some(article)) => parsed.records.push(article.into()),
             Err(fault) => parsed.rejects.push(fault.at(format_args!("article {index}")).reject(raw.get().as_bytes())),
@@ -158,8 +158,8 @@ fn not_json(body: &[u8], error: &serde_json::Error) -> PageError {
 }
 
 /// What `"status": "error"` means for the next request; None for another status.
-fn provider_error(answer: &Object<'_>) -> Option<PageError> {
-    let said = |name| answer.text(name).ok().flatten().unwrap_or_default();
+fn provider_error(root: &Object<'_>) -> Option<PageError> {
+    let said = |name| root.text(name).ok().flatten().unwrap_or_default();
     if said("status") != "error" {
         return None;
     }
@@ -185,7 +185,7 @@ fn next_offset(request: &Request<'_>, articles: usize, total: Option<u64>) -> Op
 }
 
 /// An article; None if it was withdrawn.
-fn article(request: &Request<'_>, raw: Raw<'_>, seen: &mut HashSet<Text>) -> Result<Option<NewsArticle>, Fault> {
+fn article(request: &Request<'_>, raw: Raw<'_>, keys: &mut HashSet<Text>) -> Result<Option<NewsArticle>, Fault> {
     let row = Object::row(raw)?;
     let title = row.text("title")?;
     if title.as_deref() == Some(REMOVED) {
@@ -220,8 +220,8 @@ fn article(request: &Request<'_>, raw: Raw<'_>, seen: &mut HashSet<Text>) -> Res
         observed_at: request.received_at,
         flags: Vec::new(),
     };
-    if !seen.insert(article.article_id.clone()) {
-        return Err(Fault("duplicate", format!("`{}` is in the page already", excerpt(article.article_id.as_bytes()))));
+    if !keys.insert(article.article_id.clone()) {
+        return Err(Fault("duplicate", format!("`{}` is already in the page", excerpt(article.article_id.as_bytes()))));
     }
     Ok(Some(article))
 }

@@ -105,7 +105,7 @@ fn each_odd_article_is_refused_and_the_rest_goes_on() {
     let parsed = top_headlines("category=business~odd_articles.json");
     let expected = [
         ("absent", "article 1: has no `title`"),
-        ("duplicate", "article 2: `https://paper.example/a` is in the page already"),
+        ("duplicate", "article 2: `https://paper.example/a` is already in the page"),
         ("date", "article 3: `publishedAt` `\"yesterday\"` is not a time like `2024-12-31T12:00:00Z`"),
         ("shape", "article 4: expected an object, found `\"text\"`"),
         ("text", "article 5: `url` `[]` is not a text"),

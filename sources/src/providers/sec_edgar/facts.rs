@@ -15,7 +15,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 
 use super::{NAME, check_filer, end_of_day, filer, markup, not_json};
 use crate::parse::body::{excerpt, is_markup, without_bom};
-use crate::parse::duplicates::{Known, Seen};
+use crate::parse::duplicates::{KeyMap, Keys};
 use crate::parse::fault::Fault;
 use crate::parse::raw::Raw;
 use crate::parse::value::{Quoted, absent, scalar, year_month_day};
@@ -47,8 +47,8 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
         return Err(PageError::Retry(format!("the response has no `facts`: `{}`", excerpt(body))));
     }
     // A number, or a text of ten digits.
-    let answered = page.answered.and_then(scalar).unwrap_or_default();
-    check_filer(&cik, &answered)?;
+    let found = page.found.and_then(scalar).unwrap_or_default();
+    check_filer(&cik, &found)?;
     Ok(page.parsed)
 }
 
@@ -58,15 +58,15 @@ struct Page<'p, 'de> {
     cik: Text,
     parsed: Parsed,
     /// The filer that the body names.
-    answered: Option<Raw<'de>>,
+    found: Option<Raw<'de>>,
     has_facts: bool,
     taxonomy: Text,
     concept: Text,
     unit: Text,
     /// Numbers of the current taxonomy, concept and unit: they stand in a fact's key for its longest parts.
-    lists: Known<[Text; 3], usize>,
+    lists: KeyMap<[Text; 3], usize>,
     list: usize,
-    seen: Seen<(usize, Option<NaiveDate>, NaiveDate, Cow<'de, str>)>,
+    keys: Keys<(usize, Option<NaiveDate>, NaiveDate, Cow<'de, str>)>,
     /// Number of facts so far, including those of other pages.
     facts: u64,
 }
@@ -77,14 +77,14 @@ impl<'p, 'de> Page<'p, 'de> {
             request,
             cik: cik.into(),
             parsed: Parsed::default(),
-            answered: None,
+            found: None,
             has_facts: false,
             taxonomy: Text::default(),
             concept: Text::default(),
             unit: Text::default(),
-            lists: Known::default(),
+            lists: KeyMap::default(),
             list: 0,
-            seen: Seen::default(),
+            keys: Keys::default(),
             facts: 0,
         }
     }
@@ -125,7 +125,7 @@ impl<'p, 'de> Page<'p, 'de> {
         let bad_value = || Fault("number", format!("`val` `{}` is not a number", excerpt(value.get().as_bytes())));
         let value = scalar(value).and_then(|text| decimal::parse(&text)).ok_or_else(bad_value)?;
         let form = needed("form", row.form)?.0.into();
-        if !self.seen.insert((self.list, period_start, period_end, accession_number.clone())) {
+        if !self.keys.insert((self.list, period_start, period_end, accession_number.clone())) {
             return Err(Fault("duplicate", "another fact has the same period and filing".to_owned()));
         }
         let known_at = end_of_day(filed_on).unwrap_or(self.request.received_at);
@@ -242,7 +242,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_, 'de> {
                     continue;
                 }
                 Level::Body if name == "cik" => {
-                    page.answered = Some(entries.next_value()?);
+                    page.found = Some(entries.next_value()?);
                     continue;
                 }
                 Level::Body | Level::Concept => {

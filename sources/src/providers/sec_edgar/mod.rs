@@ -19,7 +19,7 @@ use contract::records::Company;
 use contract::{Record, Text};
 
 use crate::parse::body::{excerpt, is_markup, without_bom};
-use crate::parse::duplicates::Seen;
+use crate::parse::duplicates::Keys;
 use crate::parse::fault::Fault;
 use crate::parse::value::Object;
 use crate::response::{PageError, Parsed, Request};
@@ -41,7 +41,7 @@ pub const SOURCE: Source = Source {
     base_url_env: "TAPEDECK_SEC_EDGAR_URL",
     auth: Auth::Contact {
         env: CONTACT_ENV,
-        doc: "who asks, as the SEC demands: name and mail address, e.g. `Jane Doe jane@example.com`",
+        doc: "your name and mail address, which the SEC requires, e.g. `Jane Doe jane@example.com`",
     },
     user_agent: concat!("tapedeck/", env!("CARGO_PKG_VERSION")),
     // Ten requests a second are allowed over all hosts; a client that exceeds them is blocked for ten minutes.
@@ -51,7 +51,7 @@ pub const SOURCE: Source = Source {
     endpoints: &[
         Endpoint {
             name: "company_tickers",
-            doc: "Names and numbers of all companies that have a ticker, each ticker on its own",
+            doc: "Names and numbers of all companies with a ticker, one record for each ticker",
             datasets: &["company"],
             item: "`all`",
             known_at: "`Last-Modified` of the file, else the time of receipt",
@@ -63,7 +63,7 @@ pub const SOURCE: Source = Source {
         },
         Endpoint {
             name: "submissions",
-            doc: "Every filing of a company or person, the newest first, and who that is",
+            doc: "Every filing of a company or person, the newest first, and the filer itself",
             datasets: &["filing", "company"],
             item: "CIK, the filer's number at the SEC, e.g. `320193`",
             known_at: "when the SEC accepted the filing, else the end of its day in New York; of the company `Last-Modified`, else the time of receipt",
@@ -75,7 +75,7 @@ pub const SOURCE: Source = Source {
         },
         Endpoint {
             name: "company_facts",
-            doc: "Every fact that a company has reported in XBRL, of every filing",
+            doc: "Every fact that a company reported in XBRL, in every filing",
             datasets: &["xbrl_fact"],
             item: "CIK, the filer's number at the SEC, e.g. `320193`",
             known_at: "the end of the day of the filing, in New York",
@@ -152,7 +152,7 @@ fn markup(request: &Request<'_>, body: &[u8]) -> PageError {
     if says("<Code>NoSuchKey</Code>") || says("<Code>AccessDenied</Code>") {
         PageError::Skip(format!("no file of `{}`: {text}", excerpt(request.item.as_bytes())))
     } else if says("Undeclared Automated Tool") {
-        PageError::Halt(format!("say who asks, in `{CONTACT_ENV}`: {text}"))
+        PageError::Halt(format!("identify yourself in `{CONTACT_ENV}`: {text}"))
     } else {
         // Too many requests, an outage.
         PageError::Retry(text)
@@ -166,11 +166,11 @@ fn title(page: &str) -> &str {
 }
 
 /// Refuses the response of another filer.
-fn check_filer(asked: &str, answered: &str) -> Result<(), PageError> {
-    if cik(answered).as_deref() == Some(asked) {
+fn check_filer(asked: &str, found: &str) -> Result<(), PageError> {
+    if cik(found).as_deref() == Some(asked) {
         return Ok(());
     }
-    Err(PageError::Skip(format!("asked for CIK {asked}, the provider answered for `{}`", excerpt(answered.as_bytes()))))
+    Err(PageError::Skip(format!("requested CIK {asked}, the response is for `{}`", excerpt(found.as_bytes()))))
 }
 
 /// The latest time at which a filing of that date became public: reports of insiders are accepted until 22:00, which is
@@ -182,7 +182,7 @@ fn end_of_day(date: NaiveDate) -> Option<DateTime<Utc>> {
 fn tickers_path(item: &str, _offset: u64) -> Result<String, PageError> {
     match item {
         "all" => Ok("/files/company_tickers.json".to_owned()),
-        _ => Err(PageError::Skip(format!("`{}` is not `all`: there is one file", excerpt(item.as_bytes())))),
+        _ => Err(PageError::Skip(format!("`{}` is not `all`, the only item", excerpt(item.as_bytes())))),
     }
 }
 
@@ -190,10 +190,10 @@ fn tickers_path(item: &str, _offset: u64) -> Result<String, PageError> {
 fn parse_tickers(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     let rows = object(request, body)?;
     let mut parsed = Parsed { records: Vec::with_capacity(rows.iter().count()), ..Parsed::default() };
-    let mut seen = Seen::with_capacity(rows.iter().count());
+    let mut keys = Keys::with_capacity(rows.iter().count());
     for (_, row) in rows.iter() {
         let company = Object::row(row).and_then(|row| listed(request, &row)).and_then(|company| {
-            let is_new = seen.insert(company.symbol.clone());
+            let is_new = keys.insert(company.symbol.clone());
             is_new.then_some(company).ok_or_else(|| Fault("duplicate", "another row has the same ticker".to_owned()))
         });
         match company {

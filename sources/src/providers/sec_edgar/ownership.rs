@@ -94,7 +94,7 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
 fn no_report(request: &Request<'_>, body: &[u8]) -> PageError {
     let text = body.trim_ascii_end();
     if OTHER_ENDS.iter().any(|end| text.ends_with(end)) {
-        return PageError::Skip(format!("no form 3, 4 or 5: `{}`", excerpt(body)));
+        return PageError::Skip(format!("not a form 3, 4 or 5: `{}`", excerpt(body)));
     }
     if is_markup(body) {
         return markup(request, body);

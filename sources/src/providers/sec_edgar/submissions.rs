@@ -10,7 +10,7 @@ use contract::{Record, Text};
 use super::acceptance::{Acceptance, Clock, NewYork};
 use super::{NAME, check_filer, company, filer, object};
 use crate::parse::body::{MAX_ROWS, excerpt};
-use crate::parse::duplicates::Seen;
+use crate::parse::duplicates::Keys;
 use crate::parse::fault::Fault;
 use crate::parse::json::Bounded;
 use crate::parse::raw::Raw;
@@ -38,8 +38,8 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
         filings(request, &cik, &page, &mut parsed)?;
         return Ok(parsed);
     }
-    let answered = page.text("cik").ok().flatten().unwrap_or_default();
-    check_filer(&cik, &answered)?;
+    let found = page.text("cik").ok().flatten().unwrap_or_default();
+    check_filer(&cik, &found)?;
     let all = page.object("filings");
     let Some(recent) = all.raw("recent").and_then(Object::parse) else {
         return Err(PageError::Retry(format!("the response has no `filings.recent`: `{}`", excerpt(body))));
@@ -144,12 +144,12 @@ fn filings(request: &Request<'_>, cik: &str, page: &Object<'_>, parsed: &mut Par
     let columns = Columns::of(page)?;
     let mut new_york = NewYork::clocks();
     let clock = Clock::of(columns.times(), request.received_at, &mut new_york);
-    let mut seen = Seen::default();
+    let mut keys = Keys::default();
     let cik = Text::from(cik);
     columns.each(|at, row| {
         let filing = filing(request, &cik, (clock, &mut new_york), row).and_then(|filing| {
-            let is_new = seen.insert(filing.accession_number.clone());
-            is_new.then_some(filing).ok_or_else(|| Fault("duplicate", "is in the page already".to_owned()))
+            let is_new = keys.insert(filing.accession_number.clone());
+            is_new.then_some(filing).ok_or_else(|| Fault("duplicate", "is already in the page".to_owned()))
         });
         match filing {
             Ok(filing) => parsed.records.push(Record::Filing(filing)),

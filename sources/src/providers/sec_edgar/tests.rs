@@ -38,7 +38,7 @@ fn each_odd_row_is_refused_and_the_rest_goes_on() {
 fn a_page_instead_of_the_file_says_what_to_do_next() {
     let error = |file| parse_file(&SOURCE, "company_tickers", file).unwrap_err();
     let tool = error("all~error_undeclared_automated_tool.html");
-    let expected = "say who asks, in `TAPEDECK_SEC_CONTACT`: the provider says `SEC.gov | Your Request Originates from an Undeclared Automated Tool`";
+    let expected = "identify yourself in `TAPEDECK_SEC_CONTACT`: the provider says `SEC.gov | Your Request Originates from an Undeclared Automated Tool`";
     assert_eq!(tool, PageError::Halt(expected.to_owned()));
     let rate = error("all~error_request_rate.html");
     assert!(matches!(&rate, PageError::Retry(text) if text.contains("Request Rate Threshold Exceeded")), "{rate:?}");

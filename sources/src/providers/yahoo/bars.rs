@@ -10,7 +10,7 @@ use contract::{Record, Text};
 use super::{Chart, NAME};
 use crate::parse::body::excerpt;
 use crate::parse::date::instant;
-use crate::parse::duplicates::{Hashing, Known};
+use crate::parse::duplicates::{Hashing, KeyMap};
 use crate::parse::fault::Fault;
 use crate::parse::json::{Bounded, Cell};
 use crate::response::{PageError, Parsed, Request};
@@ -112,7 +112,7 @@ pub(super) fn parse(
         interval,
         columns,
         parsed: Parsed { records: Vec::with_capacity(rows), ..Parsed::default() },
-        places: Known::with_capacity_and_hasher(rows, Hashing::default()),
+        places: KeyMap::with_capacity_and_hasher(rows, Hashing::default()),
         last_date: None,
     };
     for row in 0..rows {
@@ -187,7 +187,7 @@ struct Page<'a> {
     columns: Columns<'a>,
     parsed: Parsed,
     /// For each start of a bar, the index of its record and its row.
-    places: Known<DateTime<Utc>, (usize, usize)>,
+    places: KeyMap<DateTime<Utc>, (usize, usize)>,
     /// Trading date of the last record.
     last_date: Option<NaiveDate>,
 }

@@ -25,7 +25,7 @@ const CAPITAL_GAIN: &str = "capital_gain";
 pub(super) fn add(request: &Request<'_>, chart: &Chart<'_>, zone: Tz, parsed: &mut Parsed) -> Result<(), PageError> {
     let Some(events) = chart.events else { return Ok(()) };
     let Some(kinds) = object("events", events, parsed) else { return Ok(()) };
-    let mut seen = HashSet::new();
+    let mut keys = HashSet::new();
     for (name, action_type) in KINDS {
         let Some(all) = kinds.raw(name).and_then(|raw| object(name, raw, parsed)) else { continue };
         for (key, raw) in all.iter() {
@@ -34,7 +34,7 @@ pub(super) fn add(request: &Request<'_>, chart: &Chart<'_>, zone: Tz, parsed: &m
             }
             let event = Object::row(raw).and_then(|event| action(request, chart, zone, action_type, &event));
             match event {
-                Ok(action) if !seen.insert((*action_type, action.ex_date)) => {
+                Ok(action) if !keys.insert((*action_type, action.ex_date)) => {
                     let fault = Fault("duplicate", format!("a second {action_type} of {}", action.ex_date));
                     refuse(fault, name, key, raw, parsed);
                 }

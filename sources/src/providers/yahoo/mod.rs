@@ -54,7 +54,7 @@ pub const SOURCE: Source = Source {
     endpoints: &[
         Endpoint {
             name: "chart",
-            doc: "Bars of ten years, within the day of 60 days, of minutes 7 days; dividends, splits, capital gains",
+            doc: "Bars of ten years, intraday of 60 days, minutes of 7 days; dividends, splits, capital gains",
             datasets: &["ohlcv_bar", "corporate_action"],
             item: "symbol, e.g. `AAPL`, `^GSPC`; with an interval other than `1d`: `AAPL@1h`",
             known_at: "the time of receipt: Yahoo does not say when it changed a value",
@@ -72,9 +72,9 @@ pub const SOURCE: Source = Source {
         },
         Endpoint {
             name: "options",
-            doc: "Quotes of the options on one symbol: those that expire next, or on one date",
+            doc: "Quotes of the options of a symbol: of the next expiration, or of one date",
             datasets: &["option_quote"],
-            item: "symbol, e.g. `AAPL`; with a date of expiration: `AAPL@2025-12-19`",
+            item: "symbol, e.g. `AAPL`; with an expiration date: `AAPL@2025-12-19`",
             known_at: "the time of receipt: Yahoo does not say when it changed a value",
             schedule: Schedule::while_trading(Kind::Options, market, minutes(30)),
             history: History::PASSING,
@@ -158,11 +158,11 @@ fn symbol_of<'a>(symbol: &'a str, item: &str) -> Result<&'a str, PageError> {
 #[derive(Deserialize)]
 struct Envelope<T> {
     #[serde(alias = "chart", alias = "optionChain", alias = "finance")]
-    answer: Option<Answer<T>>,
+    content: Option<Content<T>>,
 }
 
 #[derive(Deserialize)]
-struct Answer<T> {
+struct Content<T> {
     result: Option<Bounded<T>>,
     error: Option<ProviderError>,
 }
@@ -220,12 +220,12 @@ fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     let (symbol, _) = request.item.rsplit_once('@').unwrap_or((request.item, DEFAULT_INTERVAL));
     if !chart.meta.symbol.eq_ignore_ascii_case(symbol) {
         let other = excerpt(chart.meta.symbol.as_bytes());
-        return Err(PageError::Skip(format!("asked for `{symbol}`, the provider answered for `{other}`")));
+        return Err(PageError::Skip(format!("requested `{symbol}`, the response is for `{other}`")));
     }
     let zone = chart.meta.exchange_timezone_name.parse::<Tz>();
     let zone = zone.map_err(|_| {
         let name = excerpt(chart.meta.exchange_timezone_name.as_bytes());
-        PageError::Skip(format!("the exchange's time zone `{name}` is not known, so no trading date can be told"))
+        PageError::Skip(format!("the exchange's time zone `{name}` is unknown, so it has no trading dates"))
     })?;
     let interval = Interval::named(&chart.meta.data_granularity).map_err(PageError::Skip)?;
     let mut parsed = bars::parse(request, &chart, zone, interval)?;
@@ -237,16 +237,16 @@ fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
 fn first_result<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Option<T>, PageError> {
     if is_markup(body) {
         let words = excerpt(body);
-        return Err(PageError::Retry(format!("expected JSON, received a page (consent or error): `{words}`")));
+        return Err(PageError::Retry(format!("expected JSON, received an HTML page (consent or error): `{words}`")));
     }
     let envelope = serde_json::from_slice::<Envelope<T>>(without_bom(body)).map_err(|error| not_json(body, &error))?;
-    let Some(answer) = envelope.answer else {
-        return Err(PageError::Retry(format!("the response has no answer: `{}`", excerpt(body))));
+    let Some(content) = envelope.content else {
+        return Err(PageError::Retry(format!("the response has neither a result nor an error: `{}`", excerpt(body))));
     };
-    if let Some(error) = answer.error {
+    if let Some(error) = content.error {
         return Err(provider_error(&error));
     }
-    Ok(answer.result.and_then(|Bounded(results)| results.into_iter().next()))
+    Ok(content.result.and_then(|Bounded(results)| results.into_iter().next()))
 }
 
 fn not_json(body: &[u8], error: &serde_json::Error) -> PageError {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{NAME, first_result, symbol_of};
 use crate::parse::body::{MAX_ROWS, excerpt};
 use crate::parse::date::instant;
-use crate::parse::duplicates::Seen;
+use crate::parse::duplicates::Keys;
 use crate::parse::fault::Fault;
 use crate::parse::json::Bounded;
 use crate::parse::occ;
@@ -43,7 +43,7 @@ fn parts(item: &str) -> Result<(&str, Option<NaiveDate>), PageError> {
     let expiration = is_shape.then(|| date.parse().ok()).flatten();
     let bad = || {
         let date = excerpt(date.as_bytes());
-        PageError::Skip(format!("`{date}` is not a date of expiration, such as `2024-12-20`"))
+        PageError::Skip(format!("`{date}` is not an expiration date, such as `2024-12-20`"))
     };
     Ok((symbol_of(symbol, item)?, Some(expiration.ok_or_else(bad)?)))
 }
@@ -74,14 +74,14 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
     let chain = chain.ok_or_else(|| PageError::Skip(format!("the provider has no options on `{symbol}`")))?;
     if !chain.underlying_symbol.eq_ignore_ascii_case(symbol) {
         let other = excerpt(chain.underlying_symbol.as_bytes());
-        return Err(PageError::Skip(format!("asked for `{symbol}`, the provider answered for `{other}`")));
+        return Err(PageError::Skip(format!("requested `{symbol}`, the response is for `{other}`")));
     }
     let underlying = Underlying::read(request, &chain.underlying_symbol, chain.quote)?;
-    let mut page = Page { request, underlying, parsed: Parsed::default(), seen: Seen::default() };
+    let mut page = Page { request, underlying, parsed: Parsed::default(), keys: Keys::default() };
     for options in chain.options.map(|Bounded(options)| options).unwrap_or_default() {
         if expiration.is_some_and(|date| midnight(date).timestamp() != options.expiration_date) {
             let (item, other) = (request.item, options.expiration_date);
-            return Err(PageError::Skip(format!("asked for `{item}`, the provider answered for the date {other}")));
+            return Err(PageError::Skip(format!("requested `{item}`, the response is for the date {other}")));
         }
         page.add_all("call", options.calls)?;
         page.add_all("put", options.puts)?;
@@ -113,7 +113,7 @@ struct Page<'a> {
     request: &'a Request<'a>,
     underlying: Underlying,
     parsed: Parsed,
-    seen: Seen<Cow<'a, str>>,
+    keys: Keys<Cow<'a, str>>,
 }
 
 impl<'a> Page<'a> {
@@ -171,8 +171,8 @@ impl<'a> Page<'a> {
             observed_at: self.request.received_at,
             flags: Vec::new(),
         };
-        if !self.seen.insert(symbol) {
-            return Err(Fault("duplicate", format!("`{}` is in the page already", quote.contract_symbol)));
+        if !self.keys.insert(symbol) {
+            return Err(Fault("duplicate", format!("`{}` is already in the page", quote.contract_symbol)));
         }
         Ok(quote)
     }

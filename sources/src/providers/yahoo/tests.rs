@@ -169,14 +169,11 @@ fn what_is_not_a_chart_is_asked_for_again() {
 fn a_chart_that_cannot_be_placed_is_skipped() {
     let body = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/yahoo/chart/AAPL.json")).unwrap();
     let other = parse(&request("MSFT"), &body).unwrap_err();
-    assert_eq!(other, PageError::Skip("asked for `MSFT`, the provider answered for `AAPL`".to_owned()));
+    assert_eq!(other, PageError::Skip("requested `MSFT`, the response is for `AAPL`".to_owned()));
     assert_eq!(bars(&parse(&request("aapl@1d"), &body).unwrap())[0].symbol, "AAPL");
     let nowhere = String::from_utf8_lossy(&body).replace("America/New_York", "America/Atlantis");
     let nowhere = parse(&request("AAPL"), nowhere.as_bytes()).unwrap_err();
-    assert!(
-        matches!(&nowhere, PageError::Skip(text) if text.contains("`America/Atlantis` is not known")),
-        "{nowhere:?}"
-    );
+    assert!(matches!(&nowhere, PageError::Skip(text) if text.contains("`America/Atlantis` is unknown")), "{nowhere:?}");
     let strange = String::from_utf8_lossy(&body).replace(r#""dataGranularity":"1d""#, r#""dataGranularity":"4h""#);
     let strange = parse(&request("AAPL"), strange.as_bytes()).unwrap_err();
     assert!(matches!(&strange, PageError::Skip(text) if text.contains("unknown interval `4h`")), "{strange:?}");

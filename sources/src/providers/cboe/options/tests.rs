@@ -98,12 +98,12 @@ fn each_odd_row_is_refused_and_the_rest_goes_on() {
     assert_eq!(
         rejects(&parsed),
         [
-            ("duplicate", "`CLX261218C00095000` is in the file already"),
+            ("duplicate", "`CLX261218C00095000` is already in the file"),
             ("contract", "`CLX` is not the symbol of an option, such as `AAPL250905C00110000`"),
             ("absent", "has no `option`"),
             ("number", "`bid` `\"x\"` is not a number"),
             ("date", "`last_trade_time` `\"yesterday\"` is not a time like `2024-12-31 12:00:00`"),
-            ("date", "`last_trade_time` 2026-03-08 02:30:00 is skipped by the clocks of New York"),
+            ("date", "`last_trade_time` 2026-03-08 02:30:00 does not exist in New York, where clocks skip it"),
             ("shape", "expected an object, found `[1]`"),
         ]
     );
@@ -137,7 +137,7 @@ fn an_unknown_symbol_is_skipped_with_the_words_of_the_provider() {
     let error = parse_file(&SOURCE, "options", "NOSUCH~error_access_denied.xml").unwrap_err();
     assert!(matches!(&error, PageError::Skip(text) if text.contains("unknown underlying `NOSUCH`")), "{error:?}");
     let error = parse_file(&SOURCE, "options", "MSFT~error_other_symbol.json").unwrap_err();
-    assert_eq!(error, PageError::Skip("asked for `MSFT`, the provider answered for `AAPL`".to_owned()));
+    assert_eq!(error, PageError::Skip("requested `MSFT`, the response is for `AAPL`".to_owned()));
 }
 
 #[test]

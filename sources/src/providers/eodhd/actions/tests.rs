@@ -58,7 +58,7 @@ fn an_exchange_has_the_dividends_of_its_day() {
 fn each_odd_dividend_is_refused_and_the_rest_goes_on() {
     let parsed = dividends("VOD.LSE~odd_rows.json");
     let expected = [
-        ("duplicate", "row 1: a dividend of `VOD.LSE` on 2024-06-06 is in the page already"),
+        ("duplicate", "row 1: a dividend of `VOD.LSE` on 2024-06-06 is already in the page"),
         ("number", "row 2: `value` `\"a penny\"` is not a number"),
         ("absent", "row 3: has no `date`"),
         ("date", "row 4: `paymentDate` `\"soon\"` is not a date like `2024-12-31`"),
@@ -89,10 +89,10 @@ fn shares_may_be_merged() {
 fn each_odd_split_is_refused_and_the_rest_goes_on() {
     let parsed = splits("VOD.LSE~odd_rows.json");
     let expected = [
-        ("split", "row 1: `split` `0.000000/1.000000` is not new by old, as `7.000000/1.000000`"),
-        ("split", "row 2: `split` `2` is not new by old, as `7.000000/1.000000`"),
+        ("split", "row 1: `split` `0.000000/1.000000` is not new by old shares, such as `7.000000/1.000000`"),
+        ("split", "row 2: `split` `2` is not new by old shares, such as `7.000000/1.000000`"),
         ("absent", "row 3: has no `split`"),
-        ("duplicate", "row 4: a split of `VOD.LSE` on 2014-02-24 is in the page already"),
+        ("duplicate", "row 4: a split of `VOD.LSE` on 2014-02-24 is already in the page"),
     ];
     assert_eq!(rejects(&parsed), expected);
     assert_eq!(parsed.records.len(), 1);

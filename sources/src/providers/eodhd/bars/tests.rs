@@ -55,7 +55,7 @@ fn each_odd_row_is_refused_and_the_rest_goes_on() {
         ("no_close", "row 1: has values but no close"),
         ("number", "row 2: `low` `\"1O.5\"` is not a number"),
         ("absent", "row 3: has no `date`"),
-        ("duplicate", "row 4: 2024-07-01 is in the page already"),
+        ("duplicate", "row 4: 2024-07-01 is already in the page"),
         ("shape", "row 5: expected an object, found `[1]`"),
         ("date", "row 6: `date` `\"2024-02-30\"` is not a date like `2024-12-31`"),
     ];
@@ -88,9 +88,9 @@ fn an_exchange_has_a_bar_of_each_symbol() {
 fn a_row_of_an_exchange_needs_a_symbol() {
     let parsed = parse_file(&SOURCE, "bulk_eod", "F~odd_lines.csv").unwrap();
     let expected = [
-        ("symbol", "line 3: `5 NAA.F` cannot be a symbol"),
+        ("symbol", "line 3: `5 NAA.F` is not a valid symbol"),
         ("absent", "line 4: has no `code`"),
-        ("duplicate", "line 5: 2019-10-01 of `4FX.F` is in the page already"),
+        ("duplicate", "line 5: 2019-10-01 of `4FX.F` is already in the page"),
     ];
     assert_eq!(rejects(&parsed), expected);
     assert_eq!((bars(&parsed)[0].symbol.as_str(), bars(&parsed)[0].close), ("4FX.F", 12.5));
@@ -125,5 +125,5 @@ fn an_error_of_the_provider_says_what_to_do_next() {
     let plan = error("bulk_eod", "US~error_forbidden.json");
     assert!(matches!(&plan, PageError::Skip(text) if text.contains("(error 403)")), "{plan:?}");
     let page = error("eod", "AAPL.US~error_page.html");
-    assert!(matches!(&page, PageError::Retry(text) if text.contains("received a page")), "{page:?}");
+    assert!(matches!(&page, PageError::Retry(text) if text.contains("received HTML")), "{page:?}");
 }

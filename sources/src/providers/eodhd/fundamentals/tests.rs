@@ -203,7 +203,7 @@ fn each_odd_entry_is_refused_and_the_rest_goes_on() {
         ("shape", "Income_Statement, yearly: `7` is neither an object nor a list"),
         ("number", "Income_Statement, quarterly `2019-06-29`: `totalRevenue` `\"a lot\"` is not a number"),
         ("absent", "Income_Statement, quarterly `last`: has no `date`"),
-        ("duplicate", "Income_Statement, quarterly `again`: 2019-03-30 is in the answer already"),
+        ("duplicate", "Income_Statement, quarterly `again`: 2019-03-30 is already in the response"),
         ("shape", "Income_Statement, quarterly `text`: expected an object, found `\"x\"`"),
         ("date", "Highlights: `MostRecentQuarter` `\"soon\"` is not a date like `2024-12-31`"),
         ("number", "AnalystRatings: `Buy` `\"some\"` is not a whole number"),
@@ -217,7 +217,7 @@ fn each_odd_entry_is_refused_and_the_rest_goes_on() {
 #[test]
 fn the_answer_for_another_symbol_is_skipped() {
     let error = parse(&request("AAPL.US"), br#"{"General":{"Code":"MSFT","Name":"x"}}"#).unwrap_err();
-    assert_eq!(error, PageError::Skip("asked for `AAPL.US`, the provider answered for `MSFT`".to_owned()));
+    assert_eq!(error, PageError::Skip("requested `AAPL.US`, the response is for `MSFT`".to_owned()));
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn one_section_alone_is_read() {
 fn what_is_not_known_is_asked_for_again() {
     for text in [r#"{"a":1}"#, r#"{"a":{}}"#, "[1]", "Date,Open\n"] {
         let outcome = parse(&request("A.US"), text.as_bytes());
-        assert!(matches!(&outcome, Err(PageError::Retry(text)) if text.contains("no section")), "{outcome:?}");
+        assert!(matches!(&outcome, Err(PageError::Retry(text)) if text.contains("no known section")), "{outcome:?}");
     }
     assert_eq!(fundamentals("SIM.US~empty.json"), Parsed::default());
 }

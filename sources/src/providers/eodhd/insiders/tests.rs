@@ -54,7 +54,7 @@ fn the_same_line_has_the_same_id_however_it_is_written() {
 fn each_odd_line_is_refused_and_the_rest_goes_on() {
     let parsed = insiders("MSFT.US~odd_rows.json");
     let expected = [
-        ("duplicate", "row 1: says the same as a line before it"),
+        ("duplicate", "row 1: is equal to an earlier line"),
         ("absent", "row 2: has no `ownerName`"),
         ("number", "row 3: `transactionAmount` `\"many\"` is not a number"),
         ("date", "row 4: `transactionDate` `\"2025-02-30\"` is not a date like `2024-12-31`"),
@@ -118,7 +118,7 @@ fn each_odd_form_is_refused_and_the_rest_goes_on() {
         ("number", "`0001140361-26-000001`, `non_derivative`, line 0: `shares_amount` `\"many\"` is not a number"),
         ("absent", "`0001140361-26-000001`, `non_derivative`, line 2: has no `reporting_owner_name`"),
         ("absent", "form 1: has no `accession_number`"),
-        ("duplicate", "form 2: `0001140361-26-000001` is in the page already"),
+        ("duplicate", "form 2: `0001140361-26-000001` is already in the page"),
         ("shape", "form 3: expected an object, found `7`"),
         ("shape", "form 4: `derivative` `7` is not a list"),
     ];

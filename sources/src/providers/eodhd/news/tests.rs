@@ -54,7 +54,7 @@ fn each_odd_article_is_refused_and_the_rest_goes_on() {
         ("date", "row 2: `date` `\"today\"` is not a time like `2024-12-31T12:00:00Z`"),
         ("text", "row 3: `symbols` `\"AAPL.US\"` is not a list of texts"),
         ("number", "row 4: `polarity` `\"good\"` is not a number"),
-        ("duplicate", "row 5: `https://finance.example.com/a` is in the page already"),
+        ("duplicate", "row 5: `https://finance.example.com/a` is already in the page"),
     ];
     assert_eq!(rejects(&parsed), expected);
     assert_eq!(articles(&parsed).len(), 1);

@@ -146,10 +146,10 @@ fn what_is_no_table_is_refused() {
     for (text, words) in [
         ("", "the file is empty"),
         ("\n", "the file is empty"),
-        ("Date,Close", "is no whole line of names"),
+        ("Date,Close", "is not a whole header line"),
         ("<html>\n", "expected CSV, found markup"),
         ("Date,Price\n1,2\n", "no column is called `close`"),
-        ("\"Date,Close\n1,2\n", "the line of names cannot be read"),
+        ("\"Date,Close\n1,2\n", "the header line cannot be read"),
     ] {
         let error = parse_text(BARS, text).unwrap_err().to_string();
         assert!(error.contains(words), "{text}: {error}");

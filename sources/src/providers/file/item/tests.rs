@@ -35,22 +35,22 @@ fn an_item_that_cannot_be_one_says_why() {
     for (item, words) in [
         ("prices.csv", "expected `<path>?<dataset>"),
         ("prices.csv?", "expected `<path>?<dataset>"),
-        ("prices.csv?prices", "`prices` is not a dataset; they are analyst_rating, "),
+        ("prices.csv?prices", "`prices` is not a dataset; the datasets are analyst_rating, "),
         ("letters.csv?dead_letter", "`dead_letter` is not a dataset"),
         ("a.csv?ohlcv_bar&shut=Close", "`shut` is not a field of `ohlcv_bar`"),
         ("a.csv?ohlcv_bar&flags=F", "`flags` is not a field of `ohlcv_bar` that can be given"),
-        ("a.csv?ohlcv_bar&close=A&close=B", "`close` is there twice"),
+        ("a.csv?ohlcv_bar&close=A&close=B", "`close` is given twice"),
         ("a.csv?ohlcv_bar&close", "expected `<path>?<dataset>"),
         ("a.csv?ohlcv_bar&close=", "`close` is given no column"),
         ("a.csv?ohlcv_bar&close:=", "`close` is given no value"),
         ("a.csv?ohlcv_bar&close:=1,5", "`1,5` is not a number"),
-        ("a.csv?ohlcv_bar&close=Close|%Y", "`close` is no date or time"),
+        ("a.csv?ohlcv_bar&close=Close|%Y", "`close` is not a date or time"),
         ("a.csv?ohlcv_bar&ts_start=Date|%Q", "`%Q` is not a format"),
         ("a.csv?ohlcv_bar&zone:=Mars/Olympus", "`Mars/Olympus` is not a time zone"),
         ("a.csv?ohlcv_bar&zone=Zone", "write `zone:=America/New_York`"),
         ("a.csv?ohlcv_bar&source:=Stooq", "`Stooq` is not the name of a source"),
-        ("a.csv?ohlcv_bar&symbol=%ff", "what is encoded with `%` is not text"),
-        ("a.csv?ohlcv_bar&symbol=%0a", "what is encoded with `%` is not text"),
+        ("a.csv?ohlcv_bar&symbol=%ff", "the percent-encoded bytes are not printable UTF-8"),
+        ("a.csv?ohlcv_bar&symbol=%0a", "the percent-encoded bytes are not printable UTF-8"),
     ] {
         let reason = refused(item);
         assert!(reason.contains(words) && !reason.contains('\n'), "{item}: {reason}");

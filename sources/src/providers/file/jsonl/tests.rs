@@ -64,7 +64,7 @@ fn what_is_no_file_of_lines_is_refused() {
     for (text, words) in [
         ("", "the file is empty"),
         ("[\n{\"a\":1}\n]\n", "expected an object on each line, found `[`"),
-        ("{\"a\":1}", "is no whole line"),
+        ("{\"a\":1}", "is not a whole line"),
         ("Date,Close\n", "expected an object on each line, found `Date,Close`"),
     ] {
         let error = parse_text(KLINES, text).unwrap_err().to_string();

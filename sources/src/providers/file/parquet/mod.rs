@@ -79,7 +79,7 @@ fn rows(request: &Request<'_>, item: &Item, body: &[u8], metadata: &[u8]) -> Res
         .iter()
         .try_fold(0_u64, |total, group| u64::try_from(group.num_rows()).ok().and_then(|rows| total.checked_add(rows)));
     let total = total.filter(|total| *total <= MAX_ROWS);
-    let total = total.ok_or_else(|| unreadable(format_args!("it has more than {MAX_ROWS} rows: divide it")))?;
+    let total = total.ok_or_else(|| unreadable(format_args!("it has more than {MAX_ROWS} rows: split it")))?;
     let end = total.min(request.offset.saturating_add(PAGE_ROWS as u64));
     // The number of rows in the metadata is not trusted: a page grows with its rows.
     let mut page = Page::new(item, request, 0);
@@ -125,7 +125,7 @@ fn places(item: &Item, metadata: &ParquetMetaData) -> Result<Vec<Option<usize>>,
         let column = &columns[at];
         if column.path().parts().len() > 1 || column.max_rep_level() > 0 {
             return Err(PageError::Skip(format!(
-                "the column `{}` is nested, which is not read",
+                "the column `{}` is nested, which is not supported",
                 excerpt(name.as_bytes())
             )));
         }
@@ -252,7 +252,7 @@ impl Column {
                 let read = $reader.read_records(count, Some(&mut levels), None, &mut values);
                 let (rows, ..) = read.map_err(|error| error.to_string())?;
                 if (skip, rows) != (skipped, count) {
-                    return Err("it has fewer rows than it says".to_owned());
+                    return Err("it has fewer rows than its metadata says".to_owned());
                 }
                 $values(values)
             }};
@@ -332,7 +332,7 @@ impl Column {
             }
             Meaning::Plain => match std::str::from_utf8(bytes) {
                 Ok(text) => Cell::Text(text.into()),
-                Err(_) => Cell::Odd("what is not UTF-8".into()),
+                Err(_) => Cell::Odd("a text that is not UTF-8".into()),
             },
             Meaning::Other(words) => Cell::Odd(words.into()),
             _ => Cell::Odd("a value of this type".into()),

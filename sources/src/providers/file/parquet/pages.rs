@@ -162,7 +162,7 @@ impl Pages {
                     _ => Err(odd("a page has more lengths than values")),
                 }
             }
-            other => Err(odd(&format!("the encoding {other} is not read: write the file with another one"))),
+            other => Err(odd(&format!("the encoding {other} is not supported: write the file with another one"))),
         }
     }
 }
@@ -225,7 +225,7 @@ fn encoding(number: u32) -> Result<Encoding> {
 
 /// Decompresses exactly `size` bytes.
 fn unpacked(compression: Compression, packed: &[u8], length: usize) -> Result<Vec<u8>> {
-    let wrong = || odd("a page has another length than it says");
+    let wrong = || odd("a page does not have the length in its header");
     if length > MAX_PAGE_BYTES {
         return Err(ParquetError::General(format!("a page has more than {MAX_PAGE_BYTES} bytes")));
     }
@@ -255,7 +255,7 @@ fn unpacked(compression: Compression, packed: &[u8], length: usize) -> Result<Ve
         }
         Compression::LZO | Compression::BROTLI(_) | Compression::LZ4 => {
             return Err(ParquetError::General(format!(
-                "the compression {compression} is not read: write the file with another one"
+                "the compression {compression} is not supported: write the file with another one"
             )));
         }
     };

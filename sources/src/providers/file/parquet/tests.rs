@@ -55,7 +55,7 @@ fn decimals_dates_and_wide_numbers_keep_every_digit() {
 fn a_nested_column_is_refused_by_name_and_left_out_where_it_is_not_wanted() {
     let body = fixture("nested.parquet?news_article&symbols=tickers~error_nested.parquet");
     let refused = parse(&request("nested.parquet?news_article&symbols=tickers"), &body).unwrap_err();
-    assert_eq!(refused, PageError::Skip("the column `tickers` is nested, which is not read".to_owned()));
+    assert_eq!(refused, PageError::Skip("the column `tickers` is nested, which is not supported".to_owned()));
     let parsed = parse(&request("nested.parquet?news_article"), &body).unwrap();
     assert_eq!(parsed.records.len(), 2);
 }

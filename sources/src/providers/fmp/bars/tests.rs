@@ -55,7 +55,7 @@ fn each_odd_row_is_refused_and_the_rest_goes_on() {
 fn the_answer_for_another_symbol_is_skipped() {
     let body = br#"{"symbol":"MSFT","historical":[{"date":"2023-01-10","close":1}]}"#;
     let error = parse(&request("AAPL"), body).unwrap_err();
-    assert_eq!(error, PageError::Skip("the answer is of `MSFT`".to_owned()));
+    assert_eq!(error, PageError::Skip("the response is of `MSFT`".to_owned()));
     assert_eq!(bars(&parse(&request("msft"), body).unwrap())[0].symbol, "msft");
 }
 

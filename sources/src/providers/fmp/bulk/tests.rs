@@ -44,12 +44,12 @@ fn each_odd_line_is_refused_and_the_rest_goes_on() {
     assert_eq!(
         rejects(&parsed),
         [
-            ("columns", "line 3: has not the 8 columns of the header"),
+            ("columns", "line 3: has 6 columns instead of 8"),
             ("date", "line 4: `2024-13-24` is not a date like `2024-12-31`"),
             ("number", "line 5: `1O.5` is not a number"),
             ("no_close", "line 6: has prices but no close"),
             ("absent", "line 7: has no `symbol`"),
-            ("columns", "line 8: has not the 8 columns of the header"),
+            ("columns", "line 8: has more than 16 columns or a misplaced quote"),
             ("duplicate", "another row has the same key"),
             ("cut_off", "line 14: ends without a line feed, so its last value may be short"),
         ]

@@ -52,7 +52,7 @@ fn each_odd_row_is_refused() {
         "has no `companyName`",
         "is of `ACME`",
         "`fullTimeEmployees` `\"many\"` is not a whole number",
-        "is a second company in the answer for one",
+        "is a second company in the response for one",
     ];
     assert_eq!(reasons, expected);
 }

@@ -115,8 +115,8 @@ fn each_odd_row_is_refused_and_the_rest_goes_on() {
             ("symbol", "is of `AAPL`"),
             ("number", "`revenue` `\"a lot\"` is not a number"),
             ("number", "`eps` `1e999` is out of bounds"),
-            ("cik", "`cik` `789O19` is not a number of the SEC"),
-            ("date", "`acceptedDate` `2019-03-10 02:30:00` is a time that the clocks of New York left out"),
+            ("cik", "`cik` `789O19` is not an SEC number"),
+            ("date", "`acceptedDate` `2019-03-10 02:30:00` does not exist in New York, where clocks skip it"),
             ("shape", "expected an object, found `7`"),
         ]
     );

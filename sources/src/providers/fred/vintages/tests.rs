@@ -97,7 +97,7 @@ fn each_odd_row_is_refused_and_the_rest_goes_on() {
     let parsed = parse_file(&SOURCE, "vintages", "GDP~odd_rows.json").unwrap();
     assert_eq!(parsed.records.len(), 1);
     let expected = [
-        ("duplicate", "2014-01-01 as of 2014-04-30 is in the page already"),
+        ("duplicate", "2014-01-01 as of 2014-04-30 is already in the page"),
         ("absent", "has no `realtime_start`"),
         ("date", "`realtime_end` `\"never\"` is not a date like `2024-12-31`"),
         ("number", "`value` `n/a` is neither a number nor `.`"),
@@ -110,15 +110,15 @@ fn each_odd_row_is_refused_and_the_rest_goes_on() {
 #[test]
 fn an_answer_to_another_question_is_not_taken_for_vintages() {
     let error = |file| parse_file(&SOURCE, "vintages", file).unwrap_err();
-    let window = "asked for `realtime_start` `1776-07-04`, the provider answered for `2024-10-30`";
+    let window = "requested `realtime_start` `1776-07-04`, the response is for `2024-10-30`";
     assert_eq!(error("GDP~error_default_window.json"), PageError::Skip(window.to_owned()));
-    let form = "asked for `output_type` `1` or `4`, the provider answered for `2`";
+    let form = "requested `output_type` `1` or `4`, the response is for `2`";
     assert_eq!(error("GDP~error_by_vintage.json"), PageError::Skip(form.to_owned()));
     let silent = parse(&request("GDP"), br#"{"observations":[]}"#);
     assert!(matches!(silent, Err(PageError::Retry(_))), "{silent:?}");
     let dates = |file| parse_file(&SOURCE, "vintage_dates", file).unwrap_err();
     assert!(matches!(dates("GDP~error_window.json"), PageError::Skip(_)));
-    let order = "asked for `sort_order` `asc`, the provider answered for `desc`";
+    let order = "requested `sort_order` `asc`, the response is for `desc`";
     assert_eq!(dates("GDP~error_descending.json"), PageError::Skip(order.to_owned()));
 }
 
@@ -156,7 +156,7 @@ fn an_odd_vintage_date_keeps_its_number() {
         ("date", "`1991-12-32` is not a date like `2024-12-31`"),
         ("date", "`null` is not a date like `2024-12-31`"),
         ("date", "`19920129` is not a date like `2024-12-31`"),
-        ("duplicate", "1991-12-04 is in the page already"),
+        ("duplicate", "1991-12-04 is already in the page"),
     ];
     assert_eq!(rejects(&parsed), expected);
 }

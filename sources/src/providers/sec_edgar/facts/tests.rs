@@ -81,7 +81,7 @@ fn the_filers_number_may_be_a_text_and_must_be_the_one_asked_for() {
     let body = br#"{"cik":"0000000007","entityName":"X","facts":{}}"#;
     assert_eq!(parse(&request("7"), body).unwrap(), Parsed::default());
     let error = parse(&request("8"), body).unwrap_err();
-    assert_eq!(error, PageError::Skip("asked for CIK 0000000008, the provider answered for `0000000007`".to_owned()));
+    assert_eq!(error, PageError::Skip("requested CIK 0000000008, the response is for `0000000007`".to_owned()));
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn each_odd_row_is_refused_and_the_rest_goes_on() {
             ("accession_number", "row 1: `accessionNumber` `0001800903-20-1` is not like `0000320193-24-000123`"),
             ("absent", "row 2: has no `filingDate`"),
             ("date", "row 3: `acceptanceDateTime` `\"yesterday\"` is not a time like `2024-12-31T12:00:00Z`"),
-            ("duplicate", "row 4: is in the page already"),
+            ("duplicate", "row 4: is already in the page"),
             ("absent", "row 5: has no `form`"),
             ("shape", "`exchanges` `\"X\"` is not a list of texts"),
         ]
@@ -163,7 +163,7 @@ fn what_is_not_a_page_of_the_filer_is_an_error() {
     let error = parse_file(&SOURCE, "submissions", "99999999~error_no_such_key.xml").unwrap_err();
     assert!(matches!(&error, PageError::Skip(text) if text.contains("NoSuchKey")), "{error:?}");
     let other = parse(&request("1"), br#"{"cik":"0000320193","filings":{"recent":{}}}"#).unwrap_err();
-    assert_eq!(other, PageError::Skip("asked for CIK 0000000001, the provider answered for `0000320193`".to_owned()));
+    assert_eq!(other, PageError::Skip("requested CIK 0000000001, the response is for `0000320193`".to_owned()));
     let columns = |text: &str| format!(r#"{{"cik":"1","name":"X","filings":{{"recent":{{{text}}}}}}}"#);
     for body in [
         r#"{"cik":"1"}"#.to_owned(),

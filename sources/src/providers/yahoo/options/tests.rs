@@ -66,7 +66,7 @@ fn each_odd_contract_is_refused_and_the_rest_goes_on() {
         ("absent", "has no `contractSymbol`"),
         ("number", "`bid` `\"high\"` is not a number"),
         ("shape", "expected an object, found `17`"),
-        ("duplicate", "`AAPL250905C00105000` is in the page already"),
+        ("duplicate", "`AAPL250905C00105000` is already in the page"),
         ("contract", "`options` is a put, by `contractSymbol` it is a call"),
         ("date", "`lastTradeDate` `9007199254740993` is not a time in seconds since 1970"),
     ];
@@ -88,9 +88,9 @@ fn the_underlying_is_named_as_yahoo_names_it() {
 #[test]
 fn an_answer_to_another_question_is_skipped() {
     let error = |file| parse_file(&SOURCE, "options", file).unwrap_err();
-    let symbol = "asked for `MSFT`, the provider answered for `AAPL`";
+    let symbol = "requested `MSFT`, the response is for `AAPL`";
     assert_eq!(error("MSFT~error_other_symbol.json"), PageError::Skip(symbol.to_owned()));
-    let date = "asked for `AAPL@2025-09-12`, the provider answered for the date 1757030400";
+    let date = "requested `AAPL@2025-09-12`, the response is for the date 1757030400";
     assert_eq!(error("AAPL@2025-09-12~error_other_date.json"), PageError::Skip(date.to_owned()));
 }
 
