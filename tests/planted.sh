@@ -21,7 +21,7 @@ git clone -q "$root" "$work/tree"
 [ ! -d "$root/target" ] || cp -a "$root/target" "$work/target"
 export CARGO_TARGET_DIR=$work/target CARGO_INCREMENTAL=1
 cargo=(cargo)
-for crate in contract store consumers tests; do
+for crate in contract kafka store consumers tests; do
   cargo+=(--config "profile.release.package.$crate.opt-level=0")
 done
 cd "$work/tree"

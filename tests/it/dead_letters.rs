@@ -251,7 +251,7 @@ fn once_the_cause_is_mended_a_redrive_applies_the_original_record_and_marks_it_r
             counts(&[("dead letters would be tried again", 4), ("would be inserted", 2), ("would be superseded", 2)]);
         assert_eq!(report(&dead_letters(&bench, &["redrive", "--dry-run"])), would, "on {name}");
         let said = fail("consumer", &["dead-letters", "redrive"], &bench.environment);
-        assert!(said.contains("error: nothing was written: say `--yes` to do it"), "on {name}: {said}");
+        assert!(said.contains("error: nothing was written: add `--yes` to write"), "on {name}: {said}");
         assert_eq!(tables(&bench), before, "a dry run wrote on {name}");
 
         // One by its id, then the rest.
