@@ -1,4 +1,4 @@
-//! What every executable needs at its edge: settings, secrets, TLS, health, logging, shutdown. Knows no dataset.
+//! The edge of every executable: settings, secrets, TLS, logging, shutdown, health and metrics. Knows no dataset.
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 

@@ -22,42 +22,42 @@ pub struct Audit {
     syntax: &'static Syntax,
 }
 
-/// Sums over the ledger of one partition.
+/// Sums over the ledger of one partition of a sink.
 #[derive(Debug, Clone)]
 pub struct LedgerSums {
-    /// Which one.
+    /// The partition.
     pub partition: SinkPartition,
-    /// Where the first chunk begins and where the last one ends.
+    /// Where the first chunk begins and where the last chunk ends.
     pub range: (i64, i64),
     /// Sums of the counts.
     pub outcome: Outcome,
     /// Offsets that the chunks span, added up.
     pub span: i64,
-    /// Chunks whose counts do not add up.
+    /// Number of chunks whose counts do not add up.
     pub broken: i64,
-    /// Sum of the steps from each chunk's beginning to its end, each offset as 40 mixed bits.
+    /// Sum over all chunks of mixed(end) - mixed(beginning), see [`Audit::ledger`].
     pub steps: i64,
-    /// The first beginning and the last end as mixed bits.
+    /// The first beginning and the last end, mixed.
     pub ends: (i64, i64),
 }
 
 /// A row of `sink_gap`.
 #[derive(Debug, Clone)]
 pub struct GapRow {
-    /// Where.
+    /// The partition.
     pub partition: SinkPartition,
-    /// The offsets that are missing; empty where the topic was made anew.
+    /// The missing offsets; empty if the topic was recreated.
     pub range: (i64, i64),
     /// `retention`, `truncated` or `recreated`.
     pub reason: String,
-    /// The range's ends as mixed bits.
+    /// The range's ends, mixed.
     pub ends: (i64, i64),
 }
 
 /// A row of `sink_position`.
 #[derive(Debug, Clone)]
 pub struct PositionRow {
-    /// Where.
+    /// The partition.
     pub partition: SinkPartition,
     /// The next offset to take.
     pub next_offset: i64,
@@ -83,6 +83,11 @@ impl Audit {
     }
 
     /// The sums of the ledger by partition, in one pass.
+    ///
+    /// Each offset is mixed into a number of 40 bits. If every chunk begins where another ends, the steps from mixed(from) to
+    /// mixed(to) add up to the step from the first beginning to the last end. Chunks are never empty and never begin at the
+    /// same offset, so nothing else adds up to it, except by a chance of 1 in 2^40. No sorting is needed, which would take
+    /// ten times as long.
     pub async fn ledger(&mut self) -> Result<Vec<LedgerSums>, StoreError> {
         let counts = ["read", "inserted", "changed", "unchanged", "superseded", "dead_lettered"];
         let sums = counts.map(|count| format!("cast(sum(records_{count}) as bigint)")).join(", ");
@@ -128,7 +133,7 @@ impl Audit {
         Ok(self.all(&query, &[]).await?.into_iter().map(row).collect())
     }
 
-    /// The chunks and gaps of a partition that do not begin where the one before them ended: (that end, beginning).
+    /// The chunks and gaps of a partition that do not begin where the one before ends: (that end, the beginning).
     pub async fn breaks(&mut self, partition: &SinkPartition, most: usize) -> Result<Vec<(i64, i64)>, StoreError> {
         let these = these(partition);
         let query = format!(
@@ -142,7 +147,7 @@ impl Audit {
         Ok(rows.into_iter().map(|line| (line.int(0), line.int(1))).collect())
     }
 
-    /// Of the chunks that begin at an offset or later: where the first one begins and how many records they read.
+    /// The first beginning of the chunks that begin at an offset or later, and the number of records that they read.
     pub async fn read_since(
         &mut self,
         partition: &SinkPartition,
@@ -157,7 +162,7 @@ impl Audit {
         Ok(rows.first().and_then(|line| Some((line.optional_int(0)?, line.int(1)))))
     }
 
-    /// How many dead letters have that source, and a name between these two (the second one not included).
+    /// The number of dead letters with that source, and an id from the first of two names up to the second, not included.
     pub async fn dead_letters(&mut self, source: &str, names: Option<(&str, &str)>) -> Result<i64, StoreError> {
         let (first, end) = names.unwrap_or_default();
         let (between, binds): (_, &[&str]) = match names {
@@ -168,8 +173,7 @@ impl Audit {
         Ok(rows.first().map_or(0, |line| line.int(0)))
     }
 
-    /// Gives each dead letter of a source: its name, timestamp, key, value, headers, whether it was deleted, and whether
-    /// it was stored after all.
+    /// Reads each dead letter of a source: id, timestamp, key, value, headers, whether it was deleted, whether it was redriven.
     pub async fn each_dead_letter(
         &mut self,
         source: &str,
@@ -183,7 +187,7 @@ impl Audit {
         self.each(query, &[source], each).await
     }
 
-    /// Gives each row of a dataset's table: its fields in order, the content hash, whether it is deleted.
+    /// Reads each row of a dataset's table: its fields in order, the content hash, whether it is deleted.
     pub async fn each_row(
         &mut self,
         dataset: &Dataset,

@@ -1,4 +1,4 @@
-//! A chunk: what a consumer commits at once. Pure.
+//! A chunk: the records of one partition that a consumer commits at once. Pure.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,51 +8,54 @@ use chrono::{DateTime, Utc};
 use contract::rows::Folded;
 use contract::{Dataset, Original, Rows};
 
-use crate::dead_letter::{self, Cause};
+use crate::dead_letter::{self, Cause, Refusal};
 pub use crate::partition::{LastRecord, SinkPartition};
 
 mod originals;
 
 use originals::Originals;
 
-/// Where the rows of a sink go.
+/// Where the rows of a sink are written.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// The dataset.
     pub dataset: &'static Dataset,
     /// The table: the dataset's own, or one beside it of the same shape.
     pub table: Arc<str>,
-    /// Under whose name dead letters are kept; None: they are only counted.
+    /// The name under which dead letters are stored; None: they are only counted.
     pub dead_letters: Option<Arc<str>>,
-    /// Whether positions and ledger are kept; a trial run has none.
+    /// Whether position and ledger are written; a trial run has neither.
     pub accounted: bool,
 }
 
 impl Target {
-    /// The dataset's own table, fed by that sink.
+    /// The dataset's own table, written by that sink.
     pub fn live(dataset: &'static Dataset, sink: Arc<str>) -> Target {
         Target { dataset, table: dataset.name.as_str().into(), dead_letters: Some(sink), accounted: true }
     }
 }
 
 /// Records of one partition in a contiguous range of offsets, decoded and validated.
+///
+/// [`ChunkBuilder`] makes it, [`crate::Store::commit`] commits it. Offsets in the range that hold no record of the sink
+/// (markers of transactions, records of another key in a replay) count as passed.
 #[derive(Debug)]
 pub struct Chunk {
-    /// Where they are from.
+    /// The partition.
     pub partition: SinkPartition,
-    /// Where they go.
+    /// The table.
     pub target: Target,
-    /// First offset of the range: where the sink stood.
+    /// First offset of the range, which is the position before the commit.
     pub from_offset: i64,
-    /// End of the range: where the sink will stand.
+    /// End of the range, which is the position after the commit.
     pub to_offset: i64,
-    /// The last record in the range; None when it holds none.
+    /// The last record in the range; None when there is no record in it.
     pub last: Option<LastRecord>,
-    /// Good records.
+    /// Accepted records.
     pub rows: Rows,
     /// Refused records, as rows of `dead_letter`.
     pub dead_letters: Rows,
-    /// The messages behind the rows, for those that only the database refuses.
+    /// The messages behind the rows, for dead letters of rows that only the database refuses.
     originals: Originals,
     refused: HashSet<usize>,
 }
@@ -73,42 +76,53 @@ impl Chunk {
         }
     }
 
-    /// Number of records in it.
+    /// Number of records, accepted and refused.
     pub fn records(&self) -> usize {
         self.rows.len() - self.refused.len() + self.dead_letters.len()
     }
 
-    /// The rows to write: one per key, the highest version of those that were not refused, in the order of the keys.
+    /// The rows to write: of each key the highest version that was not refused, in the order of the keys.
     pub fn fold(&self) -> Vec<Folded> {
         self.rows.fold(self.target.dataset, |row| self.refused.contains(&row))
     }
 
-    /// Makes a row that the database refuses a dead letter; the chunk stays what it was otherwise.
+    /// Turns a row that the database refuses into a dead letter. A row that is already one stays as it is.
     pub fn refuse(&mut self, row: usize, cause: Cause, now: DateTime<Utc>) {
         if self.refused.insert(row) {
             let original = self.originals.get(row);
-            let (partition, dataset) = (&self.partition, self.target.dataset);
-            let source = self.target.dead_letters.as_deref().unwrap_or(&partition.sink);
-            dead_letter::append(&original, partition, source, dataset, cause, now, &mut self.dead_letters);
+            append(&original, &self.partition, &self.target, (cause, now), &mut self.dead_letters);
         }
     }
+}
+
+/// Appends a refused message to the dead letters.
+fn append(
+    original: &Original<'_>,
+    partition: &SinkPartition,
+    target: &Target,
+    (cause, refused_at): (Cause, DateTime<Utc>),
+    dead_letters: &mut Rows,
+) {
+    let source = target.dead_letters.as_deref().unwrap_or(&partition.sink);
+    let refusal = Refusal { original, partition, source, dataset: target.dataset, cause, refused_at };
+    dead_letter::append(refusal, dead_letters);
 }
 
 /// Fewer refused records than this are never too many, whatever their share.
 pub const MIN_REFUSED: usize = 50;
 
-/// When a chunk is committed: as soon as one of the bounds is reached.
+/// When a chunk is committed: as soon as it reaches one of these limits.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Records.
+    /// Number of records.
     pub rows: usize,
-    /// Bytes of messages.
+    /// Bytes of their messages.
     pub bytes: usize,
     /// Time since the first record.
     pub age: Duration,
 }
 
-/// Collects a chunk.
+/// Collects the records of a partition into one chunk after the other.
 #[derive(Debug)]
 pub struct ChunkBuilder {
     chunk: Chunk,
@@ -117,69 +131,68 @@ pub struct ChunkBuilder {
 }
 
 impl ChunkBuilder {
-    /// Begins at an offset.
+    /// Starts an empty chunk at an offset.
     pub fn new(partition: SinkPartition, target: Target, offset: i64) -> Self {
         ChunkBuilder { chunk: Chunk::new(partition, target, offset), bytes: 0, since: None }
     }
 
-    /// Where the records are from.
+    /// The partition.
     pub fn partition(&self) -> &SinkPartition {
         &self.chunk.partition
     }
 
-    /// Offset of the next record to take: a lower one is a repetition.
+    /// Offset of the next record to take. A record with a lower offset was already taken.
     pub fn next_offset(&self) -> i64 {
         self.chunk.to_offset
     }
 
-    /// The rows, for the record at hand to be appended to; [`ChunkBuilder::took`] must follow.
+    /// The rows, to append one record to; call [`ChunkBuilder::took`] afterwards, also when the record was refused.
     pub fn rows(&mut self) -> &mut Rows {
         &mut self.chunk.rows
     }
 
-    /// Notes that the record at hand was appended to the rows, or with the cause, why it was not.
+    /// Completes a record: it was appended to the rows, or refused for a cause and becomes a dead letter.
     pub fn took(&mut self, original: &Original<'_>, refused: Option<Cause>, now: Instant) {
         let chunk = &mut self.chunk;
         match refused {
             None => chunk.originals.push(original),
             Some(cause) => {
-                let (partition, dataset) = (&chunk.partition, chunk.target.dataset);
-                let source = chunk.target.dead_letters.as_deref().unwrap_or(&partition.sink);
-                dead_letter::append(original, partition, source, dataset, cause, Utc::now(), &mut chunk.dead_letters);
+                let (partition, target) = (&chunk.partition, &chunk.target);
+                append(original, partition, target, (cause, Utc::now()), &mut chunk.dead_letters);
             }
         }
         chunk.last = Some(LastRecord::of(original));
         self.passed(original.offset, original.len(), now);
     }
 
-    /// Notes that a record is none of ours, e.g. because a replay is for another key.
+    /// Passes over a record that is not for this sink, such as another key in a replay.
     pub fn passed(&mut self, offset: i64, bytes: usize, now: Instant) {
         self.chunk.to_offset = offset + 1;
         self.bytes += bytes;
         self.since.get_or_insert(now);
     }
 
-    /// Number of records in it.
+    /// Number of records, accepted and refused.
     pub fn records(&self) -> usize {
         self.chunk.records()
     }
 
-    /// Whether it holds as much as it may.
+    /// Whether the chunk has reached its number of records or bytes.
     pub fn is_full(&self, limits: &Limits) -> bool {
         self.chunk.records() >= limits.rows || self.bytes >= limits.bytes
     }
 
-    /// Whether it should be committed now.
+    /// Whether the chunk has reached one of its limits.
     pub fn is_due(&self, limits: &Limits, now: Instant) -> bool {
         self.is_full(limits) || self.since.is_some_and(|since| now.duration_since(since) >= limits.age)
     }
 
-    /// Whether it holds nothing.
+    /// Whether the chunk has taken no record and passed none.
     pub fn is_empty(&self) -> bool {
         self.since.is_none()
     }
 
-    /// Takes the chunk; the builder begins anew where it ends.
+    /// Takes the chunk; the builder starts the next one where it ends.
     pub fn take(&mut self) -> Chunk {
         let Chunk { partition, target, to_offset, .. } = &self.chunk;
         let next = ChunkBuilder::new(partition.clone(), target.clone(), *to_offset);

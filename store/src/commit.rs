@@ -5,6 +5,7 @@ use contract::rows::Folded;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
+use crate::check;
 use crate::chunk::Chunk;
 use crate::dead_letter;
 use crate::dialect::{Care, Connection, Dialect};
@@ -68,8 +69,9 @@ impl<D: Dialect> Session<D> {
             }
             written => written?,
         };
-        self.write_dead_letters(&mut lease, chunk).await?;
+        let dead_letters = self.write_dead_letters(&mut lease, chunk).await?;
         let outcome = Outcome::of_upsert(chunk.records() as u64, chunk.dead_letters.len() as u64, upserted);
+        check::outcome(chunk, &outcome, dead_letters)?;
         // The ledger is last before COMMIT: PostgreSQL answers the COMMIT of a failed transaction without an error, but
         // this statement would fail.
         if accounted {
@@ -85,8 +87,10 @@ impl<D: Dialect> Session<D> {
         if let (true, Some(unpack)) = (self.care.unpack, D::syntax().unpack) {
             connection.run(unpack).await?;
         }
+        check::versions(chunk)?;
         if !self.care.isolate {
             let folded = chunk.fold();
+            check::folded(chunk, &folded)?;
             return self.dialect.write_chunk(connection, chunk, folded, self.care).await;
         }
         let (target, mut upserted) = (chunk.target.clone(), Upserted::default());
@@ -108,9 +112,10 @@ impl<D: Dialect> Session<D> {
         Ok(upserted)
     }
 
-    /// Upserts the chunk's dead letters and puts their names into the outbox.
-    async fn write_dead_letters(&mut self, connection: &mut D::Connection, chunk: &Chunk) -> Result<(), Fault> {
-        let Some(source) = chunk.target.dead_letters.clone() else { return Ok(()) };
+    /// Upserts the chunk's dead letters and puts their ids into the outbox; gives how many there are.
+    async fn write_dead_letters(&mut self, connection: &mut D::Connection, chunk: &Chunk) -> Result<usize, Fault> {
+        // Without a name to keep them under, they are only counted.
+        let Some(source) = chunk.target.dead_letters.clone() else { return Ok(chunk.dead_letters.len()) };
         let dataset = dead_letter::dataset();
         let folded: Vec<Folded> = chunk.dead_letters.fold(dataset, |_| false);
         self.dialect.write(connection, (dataset, &dataset.name), &chunk.dead_letters, &folded).await?;
@@ -118,7 +123,7 @@ impl<D: Dialect> Session<D> {
             let outbox = Statement::new(&D::statements().sinks.outbox).bind(&*source).bind(ids);
             connection.execute(outbox).await?;
         }
-        Ok(())
+        Ok(folded.len())
     }
 
     async fn write_gap(&mut self, gap: &Gap) -> Result<(), Fault> {

@@ -8,7 +8,7 @@ use contract::{Dataset, Decoder, Original, Rows, Text};
 
 use crate::partition::SinkPartition;
 
-/// Longest reason that is kept, in bytes.
+/// Longest reason that is stored, in bytes: a few screens, where a database can repeat a whole statement.
 const MAX_REASON_BYTES: usize = 2048;
 
 /// Why a message is refused.
@@ -16,9 +16,9 @@ const MAX_REASON_BYTES: usize = 2048;
 pub struct Cause {
     /// `decode`, `validate` or `store`.
     pub stage: &'static str,
-    /// Short token for counting by cause.
+    /// Short name of the failure, for counting.
     pub class: &'static str,
-    /// The database's code, when it was the database that refused.
+    /// PostgreSQL's code, if PostgreSQL refused the record.
     pub sqlstate: Option<String>,
     /// One line for a person.
     pub reason: String,
@@ -31,32 +31,34 @@ pub fn dataset() -> &'static Dataset {
     &DATASET
 }
 
-/// Appends a message as a dead letter, kept under the name `source`.
-pub fn append(
-    original: &Original<'_>,
-    partition: &SinkPartition,
-    source: &str,
-    dataset: &Dataset,
-    cause: Cause,
-    now: DateTime<Utc>,
-    rows: &mut Rows,
-) {
+/// A message that is refused.
+#[derive(Debug)]
+pub struct Refusal<'a> {
+    /// The message.
+    pub original: &'a Original<'a>,
+    /// Where it was read.
+    pub partition: &'a SinkPartition,
+    /// Who refuses it: the name under which the dead letter is stored.
+    pub source: &'a str,
+    /// The dataset that it was meant for.
+    pub dataset: &'a Dataset,
+    /// Why it is refused.
+    pub cause: Cause,
+    /// When it is refused.
+    pub refused_at: DateTime<Utc>,
+}
+
+/// Appends a refused message to rows of dead letters. Its id is the coordinate of the message.
+pub fn append(refusal: Refusal<'_>, rows: &mut Rows) {
     static DECODER: LazyLock<Decoder> =
-        LazyLock::new(|| Decoder::new(self::dataset(), &self::dataset().schema).expect("a declaration reads itself"));
-    let letter = letter(original, partition, source, dataset, cause, now);
+        LazyLock::new(|| Decoder::new(dataset(), &dataset().schema).expect("a declaration reads itself"));
     let mut body = Vec::new();
-    letter.encode(&mut body);
+    record(refusal).encode(&mut body);
     DECODER.decode(&body, rows).expect("what was just encoded can be decoded");
 }
 
-fn letter(
-    original: &Original<'_>,
-    partition: &SinkPartition,
-    source: &str,
-    dataset: &Dataset,
-    cause: Cause,
-    now: DateTime<Utc>,
-) -> DeadLetter {
+fn record(refusal: Refusal<'_>) -> DeadLetter {
+    let Refusal { original, partition, source, dataset, cause, refused_at } = refusal;
     DeadLetter {
         source: source.into(),
         dead_letter_id: partition.coordinate(original.offset).to_string().into(),
@@ -73,8 +75,8 @@ fn letter(
         record_key: original.key.map(<[u8]>::to_vec),
         record_value: original.value.map(<[u8]>::to_vec),
         record_headers: original.headers.map(<[u8]>::to_vec),
-        known_at: now,
-        observed_at: now,
+        known_at: refused_at,
+        observed_at: refused_at,
         flags: Vec::new(),
     }
 }

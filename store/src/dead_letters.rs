@@ -13,30 +13,30 @@ mod read;
 mod redrive;
 mod relay;
 
-/// Most dead letters that are handled at once.
+/// Most dead letters that one call reads.
 pub const MAX_LETTERS: usize = 500;
-/// Most dead letters that are taken from the outbox at once: Kafka must acknowledge them within [`FORWARD_PATIENCE`].
-pub(crate) const MAX_RELAYED: i64 = 200;
-/// Most bytes of messages that are handled at once, unless one alone has more: what bounds the memory that this needs.
+/// Most dead letters that are forwarded at once: Kafka must acknowledge them within [`FORWARD_PATIENCE`].
+const MAX_RELAYED: i64 = 200;
+/// Most bytes of messages that one call reads, unless a single message is larger. It bounds the memory.
 const MAX_BYTES: i64 = 4 << 20;
 
-/// Name of a dead letter: its natural key.
+/// The name of a dead letter: its natural key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name {
-    /// Who refused it.
+    /// Who refused the record.
     pub source: String,
-    /// Which one.
+    /// The id: for a message of Kafka its coordinate.
     pub id: String,
 }
 
-/// Which dead letters are meant; what is None or empty does not restrict them.
+/// Selects dead letters; a condition that is None or empty selects all.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Dataset that they were meant for.
+    /// The dataset that the records were meant for.
     pub dataset: Option<String>,
-    /// Kind of the failure.
+    /// The kind of failure.
     pub class: Option<String>,
-    /// Where they were refused.
+    /// The stage that refused them.
     pub stage: Option<String>,
     /// Who refused them.
     pub source: Option<String>,
@@ -46,22 +46,22 @@ pub struct Filter {
     pub to: Option<DateTime<Utc>>,
     /// Their ids.
     pub ids: Vec<String>,
-    /// Also those that are no longer open.
+    /// Also dead letters that were already redriven.
     pub all: bool,
-    /// Only those of a message, which can be tried again.
+    /// Only dead letters of a message, which can be redriven.
     pub of_messages: bool,
 }
 
 /// How many dead letters have the same cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Count {
-    /// Dataset that they were meant for.
+    /// The dataset that the records were meant for.
     pub dataset: String,
-    /// Where they were refused.
+    /// The stage that refused them.
     pub stage: String,
-    /// Kind of the failure.
+    /// The kind of failure.
     pub class: String,
-    /// The database's code.
+    /// PostgreSQL's code.
     pub sqlstate: Option<String>,
     /// How many.
     pub count: i64,
@@ -71,78 +71,86 @@ pub struct Count {
     pub newest: String,
 }
 
-/// A dead letter, and what became of it.
+/// A dead letter and its resolution.
 #[derive(Debug, Clone)]
 pub struct Letter {
     /// The dead letter.
     pub record: DeadLetter,
-    /// `inserted`, `changed`, `unchanged` or `superseded` once it was tried again with success; None: it is open.
+    /// How a redrive ended: `inserted`, `changed`, `unchanged` or `superseded`; None while the dead letter is open.
     pub resolution: Option<String>,
-    /// When that was.
+    /// When that was, as `2020-01-02T14:30:00.000000Z`.
     pub resolved_at: Option<String>,
 }
 
-/// Records of dead letters that are good now.
+/// Records of dead letters to redrive.
 #[derive(Debug)]
 pub struct Batch<'a> {
-    /// Where they go.
+    /// The table.
     pub target: &'a Target,
     /// The records.
     pub rows: &'a Rows,
     /// The dead letter of each row.
     pub names: &'a [Name],
-    /// Whether to write nothing, and only say what would happen.
+    /// Whether to write nothing and only report what would happen.
     pub dry_run: bool,
 }
 
-/// What became of a dead letter that was tried again.
+/// How the redrive of a dead letter ended.
 #[derive(Debug, Clone)]
 pub enum Fate {
-    /// In the table, as `inserted`, `changed`, `unchanged` or `superseded`.
+    /// Upserted, as `inserted`, `changed`, `unchanged` or `superseded`.
     Applied(&'static str),
-    /// The database refuses it still.
+    /// The database still refuses the row; the dead letter stays open.
     Refused(Cause),
-    /// Somebody else was faster.
+    /// Another process redrove it before.
     Resolved,
 }
 
-/// Takes dead letters somewhere.
+/// Where dead letters of the outbox are forwarded to.
 pub trait Forward: Send {
-    /// Says of each whether it is there. Must answer within [`FORWARD_PATIENCE`].
+    /// Forwards dead letters; answers for each whether it arrived, within [`FORWARD_PATIENCE`].
     fn forward<'a>(&'a mut self, letters: &'a [DeadLetter]) -> BoxFuture<'a, Vec<bool>>;
 }
 
-/// How long a [`Forward`] may take: PostgreSQL ends a transaction that idles for 10 seconds.
+/// How long a [`Forward`] may take: PostgreSQL ends a transaction that is idle for 10 seconds.
 pub const FORWARD_PATIENCE: std::time::Duration = std::time::Duration::from_secs(8);
 
-/// What one turn of the outbox did.
+/// What one call of [`DeadLetters::relay`] did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Relayed {
-    /// Taken from the outbox to be forwarded.
+    /// Dead letters read from the outbox.
     pub taken: usize,
-    /// Of these, those that are there and no longer in the outbox.
+    /// Dead letters that arrived and were removed from the outbox.
     pub forwarded: usize,
 }
 
-/// A database connection that knows dead letters.
+/// A database connection that reads, redrives and forwards dead letters.
+///
+/// Like a [`crate::Store`] it connects on first use and again after an error, and every future is safe to cancel. It never
+/// answers [`StoreError::Fenced`].
 pub trait DeadLetters: Send {
-    /// Counts by cause, the most frequent first.
+    /// Counts dead letters by cause, the most frequent first.
     fn counts<'a>(&'a mut self, filter: &'a Filter) -> BoxFuture<'a, Result<Vec<Count>, StoreError>>;
 
-    /// The newest ones, without their messages.
+    /// The newest dead letters, without their messages.
     fn newest<'a>(&'a mut self, filter: &'a Filter, limit: i64) -> BoxFuture<'a, Result<Vec<Letter>, StoreError>>;
 
-    /// The first ones after a name, as many as may be handled at once, with their messages; in the order of their names.
+    /// The next dead letters after a name with their messages, in the order of their names: at most [`MAX_LETTERS`], and
+    /// fewer when their messages are large. Empty after the last one.
     fn next<'a>(&'a mut self, filter: &'a Filter, after: &'a Name) -> BoxFuture<'a, Result<Vec<Letter>, StoreError>>;
 
-    /// Upserts rows as any chunk does, and in the same transaction notes of each dead letter what became of it. One that
-    /// the database refuses stays open and costs no other.
+    /// Upserts the rows of a batch, and records the resolution of each dead letter in the same transaction.
+    ///
+    /// A row that the database refuses stays a dead letter and costs no other. A dead letter that was already resolved is
+    /// left alone, so a batch can be redriven again after any error. Gives a fate for each row.
     fn redrive<'a>(&'a mut self, batch: &'a Batch<'a>) -> BoxFuture<'a, Result<Vec<Fate>, StoreError>>;
 
-    /// How many wait in the outbox, counted up to that many.
+    /// The number of dead letters in the outbox, counted up to `most`.
     fn waiting(&mut self, most: i64) -> BoxFuture<'_, Result<i64, StoreError>>;
 
-    /// Forwards some of the outbox and removes those that arrived. What other consumers have in hand is left to them,
-    /// where the database can tell (PostgreSQL).
+    /// Forwards the first dead letters of the outbox and removes those that arrived: at least once each.
+    ///
+    /// With PostgreSQL, dead letters that another process is forwarding are skipped. A dead letter whose removal fails is
+    /// forwarded again; who reads the topic finds the same version and writes nothing.
     fn relay<'a>(&'a mut self, forward: &'a mut dyn Forward) -> BoxFuture<'a, Result<Relayed, StoreError>>;
 }

@@ -1,4 +1,4 @@
-//! Finding the rows that a database refuses. Pure.
+//! Finds the rows that a database refuses. Pure.
 
 use std::collections::HashSet;
 
@@ -9,18 +9,18 @@ use crate::chunk::{Chunk, MIN_REFUSED};
 use crate::dead_letter::Cause;
 use crate::outcome::StoreError;
 
-/// Into how many parts rows are divided of which one is refused: more parts are more statements, fewer are more rows
-/// that are written and taken back.
+/// Into how many parts refused rows are divided. More parts are more statements; fewer parts are more rows that are written
+/// and taken back.
 const PARTS: usize = 8;
-/// Share of a chunk's records that the database may refuse, in percent; more are no accident, and the sink halts.
+/// Share of a chunk's records that the database may refuse, in percent. More are a systematic fault, and the sink halts.
 const MAX_REFUSED_PERCENT: usize = 5;
 
-/// Refused by the database.
+/// Why the database refuses a record.
 pub(crate) fn cause(class: &'static str, sqlstate: Option<String>, reason: String) -> Cause {
     Cause { stage: "store", class, sqlstate, reason }
 }
 
-/// The rows of a chunk that are still to be written, in parts that are narrowed down around what is refused.
+/// The rows of a chunk that are still to be written, in parts that get smaller around the rows that are refused.
 pub(crate) struct Isolation {
     parts: Vec<Vec<Folded>>,
     tried: HashSet<usize>,
@@ -34,9 +34,9 @@ impl Isolation {
         Isolation { parts: Vec::new(), tried: HashSet::new(), refused: 0, most }
     }
 
-    /// The next part to write; None when all are written.
+    /// The next part to write; None when all rows are written.
     ///
-    /// Where the row that stood for its key was refused, the next version of that key takes its place.
+    /// If the row of a key was refused, the next lower version of that key is written in its place.
     pub(crate) fn next(&mut self, chunk: &Chunk) -> Option<Vec<Folded>> {
         if let Some(part) = self.parts.pop() {
             return Some(part);
@@ -46,13 +46,13 @@ impl Isolation {
         self.parts.pop()
     }
 
-    /// Rows are tried in the order of their keys.
+    /// Divides rows into parts, in the order of their keys.
     fn divide(&mut self, rows: &[Folded]) {
         let parts = rows.chunks(rows.len().div_ceil(PARTS).max(1));
         self.parts.extend(parts.rev().map(<[Folded]>::to_vec));
     }
 
-    /// Notes that a part was refused: it is divided, or its only row becomes a dead letter.
+    /// Divides a part that the database refused; a single row becomes a dead letter.
     pub(crate) fn refuse(
         &mut self,
         part: Vec<Folded>,

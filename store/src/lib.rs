@@ -16,6 +16,7 @@ use service::secret::{Secret, without_credentials};
 use service::settings;
 
 mod audit;
+mod check;
 pub mod chunk;
 mod commit;
 mod database;

@@ -44,7 +44,7 @@ static SYNTAX: Syntax = Syntax {
     lock_outbox: " for update of waiting skip locked",
     mixed: |offset| format!("(hashint8extended({offset}, 0) >> 24)"),
     judge_at_once: Some("set constraints all immediate"),
-    // There where TimescaleDB is, which has refused.
+    // The setting exists where TimescaleDB does, and only TimescaleDB asks for it.
     unpack: Some("set local timescaledb.max_tuples_decompressed_per_dml_transaction = 0"),
     no_time_limit: Some("set statement_timeout = 0"),
     table_exists: "select 1::text where to_regclass($1) is not null",
@@ -52,8 +52,8 @@ static SYNTAX: Syntax = Syntax {
 
 static STATEMENTS: LazyLock<Statements> = LazyLock::new(|| Statements::new(&SYNTAX));
 
-/// A column as text where the database has a type of its own. What that text does not show (an infinite time) comes as
-/// PostgreSQL writes it, and is not read as a value.
+/// A column as text where PostgreSQL has a type of its own. `to_char` gives null for an infinite time, which then comes in
+/// PostgreSQL's own words and is not read as a value.
 fn read(kind: Kind, column: &str) -> String {
     match kind {
         Kind::Timestamp => format!(
@@ -67,7 +67,7 @@ fn read(kind: Kind, column: &str) -> String {
     }
 }
 
-/// A PostgreSQL database, and what one of its connections has learnt about the next chunk.
+/// A PostgreSQL database, and what one of its connections learnt from the chunks before.
 #[derive(Debug, Clone)]
 pub(crate) struct Postgres {
     address: Secret,
@@ -75,8 +75,8 @@ pub(crate) struct Postgres {
     /// The upsert of each table.
     upserts: HashMap<String, Arc<str>>,
     coldness: Coldness,
-    /// Whether the last chunk had nothing new: probably the next one has nothing either, and its keys and versions are
-    /// enough to know.
+    /// Whether the last chunk changed nothing. Then the next one probably changes nothing either, and its keys and versions
+    /// are enough to find out.
     settled: bool,
 }
 
@@ -112,7 +112,8 @@ impl Postgres {
         Ok(Upserted { seen: [count(0)?, count(1)?, count(2)?], written: count(3)? })
     }
 
-    /// By `COPY`, by the upsert, or first by a question by keys and versions alone: as the chunks before suggest.
+    /// Writes by `COPY` or by the upsert, after asking by keys and versions alone which rows are new: whatever the chunks
+    /// before suggest.
     async fn write_all(
         &mut self,
         connection: &mut PgConnection,
@@ -138,7 +139,7 @@ impl Postgres {
         Ok(upserted)
     }
 
-    /// Copies the chunk's rows; None when the table has one of their keys, or does not take them all.
+    /// Copies the chunk's rows; None when the table already has one of the keys, or a trigger left a row out.
     async fn copy_rows(
         &mut self,
         connection: &mut PgConnection,
@@ -153,7 +154,7 @@ impl Postgres {
                 self.coldness.note(true);
                 Ok(Some(Upserted { seen: [copied, 0, 0], written: copied }))
             }
-            // A trigger can leave rows out, which only the upsert accounts for.
+            // Only the upsert accounts for rows that a trigger leaves out.
             outcome => match outcome.err().filter(|error| !is_conflict(error)) {
                 Some(error) => Err(fault(error)),
                 None => {
@@ -238,7 +239,7 @@ impl Dialect for Postgres {
     }
 }
 
-/// Those of the rows that the upsert would write, as things stand.
+/// The rows that the upsert would write now.
 async fn newer(
     connection: &mut PgConnection,
     target: &Target,

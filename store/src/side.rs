@@ -1,4 +1,5 @@
-//! Tables beside a dataset's own: made, compared with it, and exchanged for it.
+//! Side tables: tables of a dataset's shape beside its own. They are filled by a replay, compared with the live table and
+//! exchanged for it.
 
 use contract::{Dataset, datasets};
 
@@ -7,12 +8,12 @@ use crate::outcome::StoreError;
 use crate::sql::{CONTENT_HASH, DELETED};
 use crate::store::Store;
 
-/// Longest name of a table beside a dataset's own: what PostgreSQL keeps of a name, less room for its indexes' endings.
+/// Longest name of a side table: PostgreSQL cuts names at 63 bytes, and the names of its indexes are longer.
 const MAX_NAME_BYTES: usize = 48;
-/// Keys that are shown of each kind of difference.
+/// Number of example keys per kind of difference.
 const EXAMPLES: usize = 10;
 
-/// What two tables of one dataset differ in.
+/// How a side table differs from the live table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
     /// Keys that only the side table has.
@@ -23,13 +24,13 @@ pub struct Difference {
     pub changed: u64,
     /// Keys that both have with the same values under another version.
     pub version_only: u64,
-    /// Of the changed keys, how many differ in each column; columns without a difference are left out.
+    /// The number of changed keys per column; columns without a difference are left out.
     pub by_column: Vec<(String, u64)>,
-    /// Some of the keys: (`added`, `vanished` or `changed`, the key's parts joined by `|`).
+    /// Example keys: (`added`, `vanished` or `changed`, the key's fields joined by `|`).
     pub examples: Vec<(String, String)>,
 }
 
-/// Whether a name can be given to a table beside the datasets' own.
+/// Checks that a name is free for a side table.
 pub fn check_name(table: &str) -> Result<(), StoreError> {
     let mut characters = table.chars();
     let shaped = characters.next().is_some_and(|first| first.is_ascii_lowercase())
@@ -48,7 +49,9 @@ pub fn check_name(table: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Makes an empty table of the dataset's shape; false when there is one of that name.
+/// Creates an empty side table; false when a table of that name exists.
+///
+/// A temporary table belongs to the store's connection and is dropped with it.
 pub async fn create(
     store: &mut dyn Store,
     dataset: &Dataset,
@@ -64,24 +67,24 @@ pub async fn create(
     Ok(true)
 }
 
-/// Whether there is a table of that name.
+/// Whether a table of that name exists.
 pub async fn exists(store: &mut dyn Store, table: &str) -> Result<bool, StoreError> {
     let query = store.syntax().table_exists.to_owned();
     Ok(!store.rows(query, &[table]).await?.is_empty())
 }
 
-/// Removes a side table, if it is there.
+/// Removes a side table, if it exists.
 pub async fn remove(store: &mut dyn Store, table: &str) -> Result<(), StoreError> {
     check_name(table)?;
     store.rows(format!("drop table if exists {table}"), &[]).await?;
     Ok(())
 }
 
-/// Compares a side table with the live one; with `newer`, counts only what an upsert of the side table's rows into the
-/// live one would do.
+/// Compares a side table with the live table. With `newer` it counts only what an upsert of the side table's rows into the
+/// live table would change.
 pub async fn compare(store: &mut dyn Store, target: &Target, newer: bool) -> Result<Difference, StoreError> {
     let dataset = target.dataset;
-    // A comparison of large tables takes as long as it takes.
+    // Comparing large tables can take hours.
     if let Some(no_time_limit) = store.syntax().no_time_limit {
         store.rows(no_time_limit.to_owned(), &[]).await?;
     }
@@ -149,9 +152,10 @@ impl Comparison {
     }
 }
 
-/// Exchanges a side table for the live one in one transaction, if the side table has everything that the sinks have.
+/// Exchanges a side table for the live table in one transaction, if the replay is as far as every live sink.
 ///
-/// Gives the partitions in which it has not: (partition, where the sinks are). Nothing is exchanged then.
+/// Otherwise nothing is exchanged, and the answer is the partitions in which the replay is behind: (partition, position of
+/// the live sink).
 pub async fn swap(
     store: &mut dyn Store,
     target: &Target,

@@ -1,7 +1,7 @@
 //! What is derived from a declaration for both databases: columns, checks, comments, and the parts of an upsert.
 //!
-//! A stored row is replaced only by one of a higher version `(known_at, observed_at, content_hash)`; all three are
-//! never null, because a row comparison that reaches a null would silently do nothing.
+//! A row of a higher version `(known_at, observed_at, content_hash)` replaces a stored row, and nothing else does. All three
+//! are never null, because a row comparison that meets a null silently does nothing.
 
 use contract::{Dataset, Kind};
 
@@ -10,7 +10,7 @@ pub const CONTENT_HASH: &str = "content_hash";
 /// Column with the time of the last write, set by the database.
 pub const UPDATED_AT: &str = "updated_at";
 
-/// Column that says that the key was deleted; such a row has null in all its values.
+/// Column that marks a deleted key; such a row has null in all its values.
 pub const DELETED: &str = "deleted";
 
 /// A column as the migrated database must have it.
@@ -47,7 +47,7 @@ pub(crate) fn columns(
         .collect()
 }
 
-/// The conditions that a dataset's table checks: its rules, and that a row has its values unless it is deleted.
+/// The `CHECK`s of a dataset's table: its rules, and that a row has its values unless it is deleted.
 pub fn checks(dataset: &Dataset) -> Vec<String> {
     let rules = dataset.rules.iter().filter_map(|rule| rule.check()).map(str::to_owned);
     let needed = dataset.values().map(|at| &dataset.fields[at]).filter(|field| !field.nullable);
@@ -56,7 +56,7 @@ pub fn checks(dataset: &Dataset) -> Vec<String> {
     rules.chain(present).collect()
 }
 
-/// Comments on the table and its columns: (what is commented, text).
+/// Comments on the table (None) and its columns: (column, text).
 pub fn comments(dataset: &Dataset) -> Vec<(Option<&str>, String)> {
     let internal = [
         (CONTENT_HASH, "Hash of the values, the last part of the row's version."),
@@ -68,19 +68,23 @@ pub fn comments(dataset: &Dataset) -> Vec<(Option<&str>, String)> {
     std::iter::once((None, dataset.doc.clone())).chain(fields).chain(internal).collect()
 }
 
+/// The columns that an upsert writes.
 pub(crate) fn written(dataset: &Dataset) -> Vec<String> {
     dataset.fields.iter().map(|field| field.name.clone()).chain([CONTENT_HASH, DELETED].map(str::to_owned)).collect()
 }
 
+/// The join of incoming with stored rows.
 pub(crate) fn same_key(dataset: &Dataset) -> String {
     let names = dataset.key.iter().map(|at| &dataset.fields[*at].name);
     names.map(|name| format!("stored.{name} = incoming.{name}")).collect::<Vec<_>>().join(" and ")
 }
 
+/// The columns of the key.
 pub(crate) fn key(dataset: &Dataset) -> String {
     joined(dataset.key.iter().map(|at| dataset.fields[*at].name.clone()))
 }
 
+/// The assignments of an upsert to a row that exists.
 pub(crate) fn updates(dataset: &Dataset) -> String {
     let fields = dataset.fields.iter().enumerate().filter(|(at, _)| !dataset.key.contains(at));
     joined(
@@ -91,11 +95,13 @@ pub(crate) fn updates(dataset: &Dataset) -> String {
     )
 }
 
+/// The columns of the version.
 pub(crate) fn version(dataset: &Dataset) -> [&str; 3] {
     let [known_at, observed_at] = dataset.version_fields;
     [&dataset.fields[known_at].name, &dataset.fields[observed_at].name, CONTENT_HASH]
 }
 
+/// Whether the version on the left is higher than the one on the right.
 pub(crate) fn newer(dataset: &Dataset, left: &str, right: &str) -> String {
     let side = |table: &str| joined(version(dataset).iter().map(|name| format!("{table}.{name}")));
     format!("({}) > ({})", side(left), side(right))

@@ -49,7 +49,7 @@ static SYNTAX: Syntax = Syntax {
 
 static STATEMENTS: LazyLock<Statements> = LazyLock::new(|| Statements::new(&SYNTAX));
 
-/// Rows written by one statement: enough that its fixed cost does not count, few enough for SQLite's 32,766 parameters.
+/// Rows written by one statement: enough to make its fixed cost negligible, few enough for SQLite's 32,766 parameters.
 const ROWS_PER_STATEMENT: usize = 250;
 
 /// A SQLite file.

@@ -1,5 +1,8 @@
 //! A statement with its parameters, in the one form that both databases take.
 
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Encode, Type};
+
 /// The value of a parameter.
 #[derive(Debug, Clone)]
 pub(crate) enum Parameter {
@@ -61,6 +64,20 @@ impl Statement {
     /// A statement that is run once.
     pub(crate) fn once(text: String) -> Statement {
         Statement { text, parameters: Vec::new(), is_kept: false }
+    }
+
+    /// The statement as sqlx takes it.
+    pub(crate) fn into_query<DB>(self) -> Query<'static, DB, DB::Arguments>
+    where
+        DB: sqlx::Database + sqlx::database::HasStatementCache,
+        Option<String>: Encode<'static, DB> + Type<DB>,
+        Option<i64>: Encode<'static, DB> + Type<DB>,
+    {
+        let query = sqlx::query(AssertSqlSafe(self.text)).persistent(self.is_kept);
+        self.parameters.into_iter().fold(query, |query, parameter| match parameter {
+            Parameter::Text(text) => query.bind(text),
+            Parameter::Number(number) => query.bind(number),
+        })
     }
 
     /// Adds the value of the next parameter.

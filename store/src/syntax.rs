@@ -22,13 +22,13 @@ pub struct Syntax {
     /// What keeps other consumers from the same rows of the outbox, appended to the statement that reads them; empty:
     /// they are not kept away.
     pub(crate) lock_outbox: &'static str,
-    /// A number of 40 bits for an offset, such that sums of them tell sets of offsets apart.
+    /// An offset mixed into a number of 40 bits, see [`crate::Audit::ledger`].
     pub(crate) mixed: fn(&str) -> String,
     /// Makes the database judge each row of a transaction at once, also by what would wait for the COMMIT.
     pub(crate) judge_at_once: Option<&'static str>,
     /// Lets a transaction unpack as many compressed rows as it needs.
     pub(crate) unpack: Option<&'static str>,
-    /// Lets a statement of the session take as long as it takes.
+    /// Takes the time limit off the session's statements.
     pub(crate) no_time_limit: Option<&'static str>,
     /// Finds a row when there is a table with the name in the first parameter.
     pub(crate) table_exists: &'static str,

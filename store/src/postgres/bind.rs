@@ -21,7 +21,7 @@ pub(super) fn arguments(dataset: &Dataset, rows: &Rows, folded: &[Folded]) -> Bo
     Ok(arguments)
 }
 
-/// For the question which rows are newer: keys, versions, least and greatest time.
+/// For the query which rows are newer: keys, versions, least and greatest time.
 pub(super) fn keys_and_versions(dataset: &Dataset, rows: &Rows, folded: &[Folded]) -> Bound {
     let mut arguments = PgArguments::default();
     for position in dataset.key.iter().chain(&dataset.version_fields) {

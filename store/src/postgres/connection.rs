@@ -4,9 +4,8 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt as _, StreamExt as _};
 use service::secret::without_credentials;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow};
-use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor, PgConnection, Row as _, TypeInfo as _, ValueRef as _};
+use sqlx::postgres::{PgConnectOptions, PgRow};
+use sqlx::{ConnectOptions as _, Executor, PgConnection, Row as _, TypeInfo as _, ValueRef as _};
 
 use super::Postgres;
 use super::fault::{classify, fault};
@@ -14,10 +13,10 @@ use crate::dialect::Connection;
 use crate::fault::Fault;
 use crate::line::{Cell, Line};
 use crate::outcome::StoreError;
-use crate::statement::{Parameter, Statement};
+use crate::statement::Statement;
 
-/// Settings of every session. The server ends what hangs, because a client that gives up on a statement cannot know
-/// what became of it; and a consumer that is stopped in mid-transaction must not hold its locks for ever.
+/// Settings of every session. The server ends what hangs: a client that gives up on a statement cannot know whether it took
+/// effect, and a consumer that was stopped in a transaction must not hold its locks forever.
 const SESSION: &[(&str, &str)] = &[
     ("statement_timeout", "30s"),
     ("lock_timeout", "5s"),
@@ -25,12 +24,12 @@ const SESSION: &[(&str, &str)] = &[
     ("tcp_keepalives_idle", "10"),
     ("tcp_user_timeout", "15000"),
     ("synchronous_commit", "on"),
-    // A plan of its own for each of the first chunks costs tens of milliseconds, and as it knows how many rows come, it may
-    // well read all of a table of a million rows instead of its index.
+    // Planning each of the first chunks anew costs tens of milliseconds. Such a plan knows the number of rows, and can
+    // prefer reading a whole table of a million rows to its index.
     ("plan_cache_mode", "force_generic_plan"),
 ];
 
-/// How long the network may take to open a connection.
+/// How long opening a connection may take.
 const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 impl Postgres {
@@ -61,7 +60,7 @@ impl Postgres {
     /// Opens a connection on which all that is read is as of one moment.
     pub(super) async fn open_snapshot(&self) -> Result<PgConnection, StoreError> {
         let mut connection = self.open().await?;
-        // A topic is read while the snapshot waits, and a table takes as long as it takes.
+        // The snapshot is idle while a topic is read, and reading a table can take hours.
         for statement in [
             "begin isolation level repeatable read read only",
             "set local statement_timeout = 0",
@@ -79,20 +78,12 @@ impl Connection for PgConnection {
     }
 
     fn execute(&mut self, statement: Statement) -> BoxFuture<'_, Result<u64, Fault>> {
-        async move { Ok(bound(statement).execute(self).await.map_err(fault)?.rows_affected()) }.boxed()
+        async move { Ok(statement.into_query().execute(self).await.map_err(fault)?.rows_affected()) }.boxed()
     }
 
     fn fetch(&mut self, statement: Statement) -> BoxStream<'_, Result<Line, Fault>> {
-        bound(statement).fetch(self).map(|row| row.map(|row| line(&row)).map_err(fault)).boxed()
+        statement.into_query().fetch(self).map(|row| row.map(|row| line(&row)).map_err(fault)).boxed()
     }
-}
-
-fn bound(statement: Statement) -> Query<'static, sqlx::Postgres, PgArguments> {
-    let query = sqlx::query(AssertSqlSafe(statement.text)).persistent(statement.is_kept);
-    statement.parameters.into_iter().fold(query, |query, parameter| match parameter {
-        Parameter::Text(text) => query.bind(text),
-        Parameter::Number(number) => query.bind(number),
-    })
 }
 
 fn line(row: &PgRow) -> Line {

@@ -1,7 +1,7 @@
-//! Rows as a stream for `COPY`: the fastest way in, for keys that the table does not have.
+//! Rows as a stream for `COPY`: the fastest way to write keys that are not in the table.
 //!
-//! `COPY` knows no conflicts: a single key that is there already fails it. So it is tried where the chunks before held
-//! nothing but new keys, under a savepoint, and the upsert is what follows when it fails.
+//! `COPY` fails at the first key that the table already has. So it is tried after chunks of new keys alone, under a
+//! savepoint, and the upsert follows when it fails.
 
 use contract::rows::Folded;
 use contract::{Column, Dataset, Decimal, Rows};
@@ -10,11 +10,11 @@ use sqlx::{Encode, PgConnection, Postgres};
 
 use super::sql;
 
-/// What PostgreSQL's binary format begins with: signature, flags, length of an extension.
+/// Start of PostgreSQL's binary format: signature, flags, length of an extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// What it ends with, in place of a row's number of fields.
+/// End of the format, in place of a row's number of fields.
 const TRAILER: &[u8] = &(-1i16).to_be_bytes();
-/// How much is sent at once.
+/// Bytes sent at once.
 const PIECE_BYTES: usize = 64 * 1024;
 /// PostgreSQL counts days and microseconds from 2000-01-01 on.
 const EPOCH_DAYS: i32 = 10_957;
@@ -22,18 +22,18 @@ const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
 /// The type `text`, among PostgreSQL's own.
 const TEXT_OID: i32 = 25;
 
-/// Fewest rows for which `COPY` is tried: with less, its way to and fro costs what it saves.
+/// Fewest rows for which `COPY` is tried: with fewer, the extra round trip costs more than it saves.
 const LEAST_ROWS: usize = 500;
-/// Most chunks without a known key that must come first, after as many failures as it takes.
+/// Most chunks of new keys alone that must come before the next `COPY`, however often it failed.
 const MOST_NEEDED: u32 = 1024;
 
 /// Whether `COPY` is worth trying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Coldness {
-    /// Chunks in a row of which every row was new.
+    /// Chunks in a row in which every key was new.
     new_chunks: u32,
-    /// How many are asked for; doubled by each failure, because what a failed `COPY` has written stays behind as
-    /// waste until the table is vacuumed.
+    /// How many of them are needed. Each failure doubles it, because the rows of a failed `COPY` waste space until the
+    /// table is vacuumed.
     needed: u32,
 }
 
@@ -44,18 +44,18 @@ impl Coldness {
         self.new_chunks >= self.needed && rows >= LEAST_ROWS
     }
 
-    /// Notes a chunk that was written.
+    /// Counts a chunk that was written.
     pub(super) fn note(&mut self, all_new: bool) {
         self.new_chunks = if all_new { self.new_chunks.saturating_add(1) } else { 0 };
     }
 
-    /// Notes that `COPY` met a key that was there.
+    /// Counts a `COPY` that met a key in the table.
     pub(super) fn note_conflict(&mut self) {
         *self = Coldness { new_chunks: 0, needed: (self.needed * 2).min(MOST_NEEDED) };
     }
 }
 
-/// Copies folded rows into a table; gives their number as PostgreSQL has counted them.
+/// Copies folded rows into a table; gives their number as PostgreSQL counted them.
 pub(super) async fn copy(
     connection: &mut PgConnection,
     table: &str,

@@ -22,7 +22,7 @@ pub(super) fn fault(error: sqlx::Error) -> Fault {
     }
 }
 
-/// What a refusal by the database is called, by SQLSTATE; None: the record is not at fault.
+/// The name of a refusal, by SQLSTATE; None: the record is not at fault.
 fn class_of(sqlstate: &str) -> Option<&'static str> {
     Some(match sqlstate {
         "23502" => "not_null",
@@ -38,13 +38,13 @@ fn class_of(sqlstate: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether a `COPY` cannot be had: one of its keys is there, or the table takes none.
+/// Whether `COPY` is impossible here: the table already has one of the keys, or takes no `COPY`.
 pub(super) fn is_conflict(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|database| database.code());
     matches!(code.as_deref(), Some("23505" | "0A000"))
 }
 
-/// The database's message, without its detail, which can hold the row.
+/// The database's message without its detail, which can repeat the row.
 pub(super) fn message(error: &sqlx::Error) -> String {
     match error.as_database_error() {
         Some(database) => format!("{} (SQLSTATE {})", database.message(), database.code().unwrap_or_default()),

@@ -12,7 +12,7 @@ use crate::sql;
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/postgres");
 
-/// Names the lock under which comments are written; any number that nobody else uses.
+/// The lock under which comments are written: any number that no other program uses.
 const COMMENT_LOCK: i64 = 0x7461_7065_6465_636b;
 
 impl Postgres {
@@ -20,7 +20,7 @@ impl Postgres {
     pub(super) async fn migrate_up(&self) -> Result<(), StoreError> {
         let mut connection = self.open().await?;
         MIGRATOR.run(&mut connection).await.map_err(migration_failed)?;
-        // One after the other: two that comment on one table at the same time would fail.
+        // One process after the other: PostgreSQL fails two that comment on one table at the same time.
         let mut transaction = connection.begin().await.map_err(classify)?;
         let lock = sqlx::query("select pg_advisory_xact_lock($1)").bind(COMMENT_LOCK);
         lock.execute(&mut *transaction).await.map_err(classify)?;
@@ -39,7 +39,7 @@ impl Postgres {
     }
 }
 
-/// Puts the declaration's texts where a database's user looks for them; writes only what differs.
+/// Writes the declaration's texts as comments on the table and its columns, where they differ.
 async fn comment(connection: &mut PgConnection, dataset: &Dataset) -> sqlx::Result<()> {
     let query = "select attname::text, col_description(attrelid, attnum) from pg_attribute \
         where attrelid = $1::regclass and attnum > 0 union all select '', obj_description($1::regclass, 'pg_class')";

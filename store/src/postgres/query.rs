@@ -14,7 +14,7 @@ const SESSION: [(&str, &str); 2] = [("default_transaction_read_only", "on"), ("s
 impl Postgres {
     pub(super) async fn find(&self, query: &str) -> Result<Found, StoreError> {
         let mut connection = self.options()?.options(SESSION).connect().await.map_err(failed)?;
-        // As JSON, because that has a text for every type there is.
+        // JSON has a text for every type.
         let wrapped = AssertSqlSafe(format!("select row_to_json(found)::text from ({query}) as found"));
         let rows = sqlx::query(wrapped).fetch_all(&mut connection).await.map_err(failed)?;
         let mut found = Found::default();

@@ -19,17 +19,17 @@ pub(super) fn sql_type(kind: Kind) -> &'static str {
     }
 }
 
-/// Upserts rows given as one array per column and answers how many were new, changed, unchanged and written.
+/// Upserts rows given as one array per column; answers how many were new, changed, unchanged and written.
 ///
-/// Parameters: one array per field of the dataset (a list as JSON), the content hashes,
-/// whether deleted, and for a dataset with a time the least and the greatest, so that a hypertable reads only the chunks it must.
-/// The rows must be folded: one per key.
+/// Parameters: one array per field of the dataset (a list as JSON), the content hashes, whether deleted. A dataset with a
+/// time adds the least and the greatest time, so that a hypertable reads only the chunks between. The rows must be folded:
+/// one per key.
 pub(super) fn upsert(dataset: &Dataset, table: &str) -> String {
     let names = written(dataset);
     let elements = dataset.fields.iter().map(|field| element_type(field.kind)).chain(["bigint", "boolean"]);
     let arrays = elements.enumerate().map(|(at, element)| format!("${}::{element}[]", at + 1));
     let selected = dataset.fields.iter().map(|field| match field.kind {
-        // Most records have no flags: without the case each would cost a query of its own.
+        // Most records have no flags. The `case` saves them the subquery.
         Kind::TextList => format!(
             "case {name} when '[]' then array[]::text[] else array(select json_array_elements_text({name}::json)) end",
             name = field.name
@@ -61,9 +61,9 @@ pub(super) fn upsert(dataset: &Dataset, table: &str) -> String {
     )
 }
 
-/// Which of some rows, given by key and version alone, the upsert would write; answers their places from 1 on.
+/// Which rows the upsert would write, by their keys and versions alone; answers their places from 1 on.
 ///
-/// Parameters: one array per field of the key and of the version, and as for the upsert the least and the greatest time.
+/// Parameters: one array per field of the key and of the version, the least and the greatest time as for the upsert.
 pub(super) fn newer_places(dataset: &Dataset, table: &str) -> String {
     let fields = dataset.key.iter().chain(&dataset.version_fields).map(|at| &dataset.fields[*at]);
     let fields = fields.map(|field| (field.name.as_str(), element_type(field.kind)));
@@ -81,13 +81,13 @@ pub(super) fn newer_places(dataset: &Dataset, table: &str) -> String {
     )
 }
 
-/// Copies rows of which none is in the table, given in the binary format: all fields of the dataset, the
-/// content hash, whether deleted.
+/// Copies rows whose keys are not in the table, in the binary format: all fields of the dataset, the content hash, whether
+/// deleted.
 pub(super) fn copy(dataset: &Dataset, table: &str) -> String {
     format!("copy {table} ({}) from stdin (format binary)", written(dataset).join(", "))
 }
 
-/// Bounds of the stored rows' time, as parameters from that number on; empty for a dataset without a time.
+/// The condition on the stored rows' time, with parameters from that number on; empty for a dataset without a time.
 fn window(dataset: &Dataset, first: usize) -> String {
     let Some(field) = dataset.time.map(|time| &dataset.fields[time]) else {
         return String::new();

@@ -8,9 +8,8 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt as _, StreamExt as _};
 use service::secret::without_credentials;
-use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor, Row as _, SqliteConnection, TypeInfo as _, ValueRef as _};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Executor, Row as _, SqliteConnection, TypeInfo as _, ValueRef as _};
 
 use super::Sqlite;
 use super::fault::{fault, is_locked};
@@ -18,7 +17,7 @@ use crate::dialect::Connection;
 use crate::fault::Fault;
 use crate::line::{Cell, Line};
 use crate::outcome::StoreError;
-use crate::statement::{Parameter, Statement};
+use crate::statement::Statement;
 
 /// How long to wait for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -44,7 +43,7 @@ impl Sqlite {
             .options()?
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // Rows and positions are lost together, if a power cut takes the last of them, and Kafka still has the records.
+            // A power cut loses the last rows and their positions together, and Kafka still has the records.
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_TIMEOUT);
         // SQLite returns an error at once to a process that opens a file while another creates it.
@@ -71,20 +70,12 @@ impl Connection for SqliteConnection {
     }
 
     fn execute(&mut self, statement: Statement) -> BoxFuture<'_, Result<u64, Fault>> {
-        async move { Ok(bound(statement).execute(self).await.map_err(fault)?.rows_affected()) }.boxed()
+        async move { Ok(statement.into_query().execute(self).await.map_err(fault)?.rows_affected()) }.boxed()
     }
 
     fn fetch(&mut self, statement: Statement) -> BoxStream<'_, Result<Line, Fault>> {
-        bound(statement).fetch(self).map(|row| row.map(|row| line(&row)).map_err(fault)).boxed()
+        statement.into_query().fetch(self).map(|row| row.map(|row| line(&row)).map_err(fault)).boxed()
     }
-}
-
-fn bound(statement: Statement) -> Query<'static, sqlx::Sqlite, SqliteArguments> {
-    let query = sqlx::query(AssertSqlSafe(statement.text)).persistent(statement.is_kept);
-    statement.parameters.into_iter().fold(query, |query, parameter| match parameter {
-        Parameter::Text(text) => query.bind(text),
-        Parameter::Number(number) => query.bind(number),
-    })
 }
 
 pub(super) fn line(row: &SqliteRow) -> Line {

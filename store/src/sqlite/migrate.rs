@@ -12,7 +12,7 @@ impl Sqlite {
     /// Brings the tables up to date.
     pub(super) async fn migrate_up(&self) -> Result<(), StoreError> {
         let mut connection = self.open().await?;
-        // In one transaction that holds the write lock: two processes that migrate at the same time would fail.
+        // In one transaction that holds the write lock: SQLite fails two processes that migrate at the same time.
         let mut transaction = connection.begin_with("begin immediate").await.map_err(classify)?;
         MIGRATOR.run(&mut *transaction).await.map_err(migration_failed)?;
         transaction.commit().await.map_err(classify)?;

@@ -9,7 +9,7 @@ use crate::sql::{CONTENT_HASH, UPDATED_AT, joined, key, newer, same_key, updates
 /// SQLite's name of the type of a kind, in a strict table.
 pub(super) fn sql_type(kind: Kind) -> &'static str {
     match kind {
-        // SQLite has no exact decimals but texts.
+        // SQLite has no exact type for decimals.
         Kind::Text | Kind::Date | Kind::Timestamp | Kind::TextList | Kind::Decimal | Kind::Json => "TEXT",
         Kind::Long => "INTEGER",
         Kind::Double => "REAL",
@@ -17,9 +17,9 @@ pub(super) fn sql_type(kind: Kind) -> &'static str {
     }
 }
 
-/// Which of `count` rows, given by key and version, would be written, with the hash of the row they would replace.
+/// Which of `count` rows the upsert would write, by their keys and versions alone.
 ///
-/// Parameters per row: its place, the key's fields, the version. Answers (place, stored hash or null).
+/// Parameters per row: its place, the key's fields, the version. Answers (place, hash of the stored row or null).
 pub(super) fn newer_rows(dataset: &Dataset, table: &str, count: usize) -> String {
     let names: Vec<&str> = dataset.key.iter().map(|at| dataset.fields[*at].name.as_str()).collect();
     let version = version(dataset);

@@ -50,30 +50,32 @@ fn filter(syntax: &Syntax) -> String {
     )
 }
 
+/// The bytes of a dead letter's message.
+const MESSAGE: &str = "letter.record_key, letter.record_value, letter.record_headers";
+/// Nulls in their place, which have a type.
+const NO_MESSAGE: &str = "nullif(letter.record_key, letter.record_key), nullif(letter.record_value, letter.record_value), \
+    nullif(letter.record_headers, letter.record_headers)";
+
+/// The columns of a dead letter and of its resolution, in the order in which they are read.
+fn columns(syntax: &Syntax, message: &str) -> String {
+    let time = |column: &str| (syntax.read)(Kind::Timestamp, column);
+    format!(
+        "letter.source, letter.dead_letter_id, letter.stage, letter.error_class, letter.sqlstate, letter.reason, \
+         letter.dataset, letter.kafka_topic, cast(letter.kafka_incarnation as bigint), \
+         cast(letter.kafka_partition as bigint), letter.kafka_offset, letter.record_timestamp_ms, {message}, \
+         {}, {}, {}, done.resolution, {}",
+        time("letter.known_at"),
+        time("letter.observed_at"),
+        (syntax.read)(Kind::TextList, "letter.flags"),
+        time("done.resolved_at"),
+    )
+}
+
 impl Statements {
     pub(super) fn new(syntax: &Syntax) -> Statements {
         let Syntax { now, read, items, lock_outbox, .. } = syntax;
         let text = |time: &str| read(Kind::Timestamp, time);
         let filter = filter(syntax);
-        let columns = |with_message: bool| {
-            let message = if with_message {
-                "letter.record_key, letter.record_value, letter.record_headers"
-            } else {
-                // Nulls that have a type.
-                "nullif(letter.record_key, letter.record_key), nullif(letter.record_value, letter.record_value), \
-                 nullif(letter.record_headers, letter.record_headers)"
-            };
-            format!(
-                "letter.source, letter.dead_letter_id, letter.stage, letter.error_class, letter.sqlstate, letter.reason, \
-                 letter.dataset, letter.kafka_topic, cast(letter.kafka_incarnation as bigint), \
-                 cast(letter.kafka_partition as bigint), letter.kafka_offset, letter.record_timestamp_ms, {message}, \
-                 {}, {}, {}, done.resolution, {}",
-                text("letter.known_at"),
-                text("letter.observed_at"),
-                read(Kind::TextList, "letter.flags"),
-                text("done.resolved_at"),
-            )
-        };
         let (oldest, newest, items) = (text("min(letter.known_at)"), text("max(letter.known_at)"), items("$1"));
         let by_name = "letter.source, letter.dead_letter_id";
         Statements {
@@ -84,7 +86,7 @@ impl Statements {
             ),
             newest: format!(
                 "select {} {FROM} where {filter} order by letter.known_at desc, {by_name} limit $10",
-                columns(false)
+                columns(syntax, NO_MESSAGE)
             ),
             next: format!(
                 "select letter.source, letter.dead_letter_id, {SIZE} {FROM} where {filter} \
@@ -96,7 +98,7 @@ impl Statements {
                  left join dead_letter_resolution as done \
                  on done.source = letter.source and done.dead_letter_id = letter.dead_letter_id \
                  where not letter.deleted order by {by_name}",
-                columns(true)
+                columns(syntax, MESSAGE)
             ),
             resolve: format!(
                 "insert into dead_letter_resolution (source, dead_letter_id, resolution, resolved_at) \

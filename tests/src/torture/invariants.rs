@@ -1,14 +1,15 @@
-//! What must hold after whatever has happened; each violation is a line.
+//! What must hold after any faults; each violation is a line.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use contract::Invariant;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 
 use crate::broker::block_on;
 use crate::oracle::{Dead, Key, Oracle, Row};
 
-/// Records every update of a bar that does not go forward (I6).
+/// Records every update of a bar that does not go forward ([`Invariant::NeverBackward`]).
 const BACKWARD_TRIGGER: &str = "
 create table test_backward (old_row text not null, new_row text not null);
 create function test_backward() returns trigger language plpgsql as $$
@@ -26,27 +27,31 @@ begin
 end $$;
 create trigger test_deleted before delete on ohlcv_bar for each row execute function test_deleted();";
 
-/// Queries that must find nothing; `{sink}` is the consumer group.
-const NOTHING: &[(&str, &str)] = &[
+/// Queries that must return no rows, and what a row would violate; `{sink}` is the consumer group.
+const NOTHING: &[(Option<Invariant>, &str, &str)] = &[
     (
-        "I1: the ledger has a gap or an overlap",
+        Some(Invariant::ContiguousLedger),
+        "the ledger has a gap or an overlap",
         "select kafka_partition, from_offset, before from (select *, coalesce(lag(to_offset) over (partition by \
          kafka_topic, kafka_incarnation, kafka_partition order by from_offset), 0) as before from sink_chunk \
          where sink = '{sink}') as chunk where before <> from_offset",
     ),
     (
-        "I2: a position is not where the ledger ends",
+        Some(Invariant::PositionEndsLedger),
+        "a position is not where the ledger ends",
         "select kafka_partition, next_offset from sink_position as position where sink = '{sink}' and next_offset <> \
          (select max(to_offset) from sink_chunk where sink = position.sink and kafka_topic = position.kafka_topic and \
          kafka_incarnation = position.kafka_incarnation and kafka_partition = position.kafka_partition)",
     ),
     (
-        "I3: a chunk does not account for each of its records",
+        Some(Invariant::RecordsAddUp),
+        "a chunk does not account for each of its records",
         "select kafka_partition, from_offset from sink_chunk where sink = '{sink}' and (records_read <> to_offset - from_offset \
          or records_read <> records_inserted + records_changed + records_unchanged + records_superseded + records_dead_lettered)",
     ),
-    ("I6: a row went backward", "select old_row, new_row from test_backward"),
+    (Some(Invariant::NeverBackward), "a row went backward", "select old_row, new_row from test_backward"),
     (
+        None,
         "an incarnation was begun anew",
         "select kafka_incarnation from sink_position where sink = '{sink}' and kafka_incarnation > 0",
     ),
@@ -60,7 +65,7 @@ pub(super) fn watch_updates(database: &str) {
     });
 }
 
-/// What is violated in a sink's database; `offsets` are what Kafka's group says and where the topic's partitions end.
+/// Violations in a sink's database; `offsets` are those of Kafka's group and the ends of the topic's partitions.
 pub(super) fn violations(
     database: &str,
     group: &str,
@@ -70,18 +75,19 @@ pub(super) fn violations(
     block_on(async {
         let mut connection = PgConnection::connect(database).await.unwrap();
         let mut found = Vec::new();
-        for (what, query) in NOTHING {
+        for (invariant, what, query) in NOTHING {
             let query = query.replace("{sink}", group);
             let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(&mut connection).await.unwrap();
             if !rows.is_empty() {
-                found.push(format!("{what}: {} times in {group}", rows.len()));
+                let id = invariant.map(|invariant| format!("{invariant}: ")).unwrap_or_default();
+                found.push(format!("{id}{what}: {} times in {group}", rows.len()));
             }
         }
         positions(&mut connection, group, oracle, offsets, &mut found).await;
         let dead_letters = dead_letters(&mut connection, group).await;
-        differences("I4: dead letter", group, &dead_letters, &oracle.dead_letters, &mut found);
+        differences((Invariant::RefusalsKept, "dead letter"), group, &dead_letters, &oracle.dead_letters, &mut found);
         let rows = rows(&mut connection).await;
-        differences("I5: row", group, &rows, &oracle.rows, &mut found);
+        differences((Invariant::HighestVersion, "row"), group, &rows, &oracle.rows, &mut found);
         found
     })
 }
@@ -99,16 +105,24 @@ async fn positions(
     let rows = sqlx::query(query).bind(group).fetch_all(connection).await.unwrap();
     let read: BTreeMap<i32, i64> = rows.iter().map(|row| (row.get(0), row.get(2))).collect();
     if read != oracle.counts {
-        found.push(format!("I3: {group} has read {read:?}, the topic has {:?}", oracle.counts));
+        found.push(format!(
+            "{}: {group} has read {read:?}, the topic has {:?}",
+            Invariant::RecordsAddUp,
+            oracle.counts
+        ));
     }
     for row in &rows {
         let (partition, position): (i32, i64) = (row.get(0), row.get(1));
         if reported.get(&partition).is_some_and(|reported| *reported > position) {
-            found.push(format!("I9: Kafka's group {group} is ahead of position {position} of partition {partition}"));
+            found.push(format!(
+                "{}: Kafka's group {group} is ahead of position {position} of partition {partition}",
+                Invariant::GroupBehindPosition
+            ));
         }
         if position > ends[&partition] {
             found.push(format!(
-                "I10: {group} is at {position} of partition {partition}, which ends at {}",
+                "{}: {group} is at {position} of partition {partition}, which ends at {}",
+                Invariant::PositionWithinTopic,
                 ends[&partition]
             ));
         }
@@ -148,9 +162,9 @@ async fn rows(connection: &mut PgConnection) -> BTreeMap<Key, Row> {
     rows.iter().map(row).collect()
 }
 
-/// Lines for what is in one map and not, or not the same, in the other.
+/// A line for each difference between two maps.
 fn differences<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
-    what: &str,
+    (invariant, what): (Invariant, &str),
     group: &str,
     is: &BTreeMap<K, V>,
     must_be: &BTreeMap<K, V>,
@@ -160,14 +174,18 @@ fn differences<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
     let differ: Vec<&K> = keys.into_iter().filter(|key| is.get(key) != must_be.get(key)).collect();
     for key in differ.iter().take(3) {
         let shown = |value: Option<&V>| format!("{value:?}").chars().take(600).collect::<String>();
-        found.push(format!("{what} {key:?} of {group} is {}, must be {}", shown(is.get(key)), shown(must_be.get(key))));
+        found.push(format!(
+            "{invariant}: {what} {key:?} of {group} is {}, must be {}",
+            shown(is.get(key)),
+            shown(must_be.get(key))
+        ));
     }
     if differ.len() > 3 {
-        found.push(format!("{what}: {} differ in {group}", differ.len()));
+        found.push(format!("{invariant}: {what}: {} differ in {group}", differ.len()));
     }
 }
 
-/// A checksum over the whole table, the time of each row's last write with it.
+/// A checksum over the whole table, including the time of each row's last write.
 pub(super) fn checksum(database: &str) -> String {
     let query = "select md5(string_agg(md5(bar::text), '' order by source, symbol, bar_interval, ts_start)) from ohlcv_bar as bar";
     block_on(async {
