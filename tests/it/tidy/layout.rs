@@ -74,7 +74,9 @@ const CONFINED: &[(&str, &[&str])] = &[
 
 /// Files, and folders, that must not hold these words.
 const PURE: &[(&str, &[&str])] = &[
-    ("consumers/src/sink/state", &["rdkafka", "sqlx", "tokio", "Instant::now", "Utc::now"]),
+    ("consumers/src/sink/state", &["rdkafka", "kafka::", "sqlx", "tokio", "Instant::now", "Utc::now"]),
+    ("consumers/src/sink/partition", &["rdkafka", "kafka::", "sqlx", "tokio", "Instant::now", "Utc::now"]),
+    ("consumers/src/sink/breaker", &["rdkafka", "kafka::", "sqlx", "tokio", "Instant::now", "Utc::now"]),
     ("service/src/", &["Dataset"]),
 ];
 
