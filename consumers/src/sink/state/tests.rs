@@ -5,7 +5,7 @@ use super::*;
 mod model;
 
 /// Sequences of events that the model goes through.
-const SEEDS: u64 = 3000;
+const SEEDS: u64 = 1000;
 /// Events of a sequence before everything that failed is cured.
 const EVENTS: usize = 300;
 
