@@ -3,7 +3,7 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /source
 COPY . .
-# Cargo's downloads and the compiled crates stay in caches of the builder, hence the copy: they are not part of a layer.
+# Cargo's downloads and the compiled crates stay in the builder's caches, which are not part of a layer: hence the copy.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target \
     cargo build --release --locked -p producers -p consumers -p cli \
@@ -11,7 +11,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && cp target/release/producer target/release/consumer target/release/tapedeck /executables/
 
 FROM debian:bookworm-slim
-# The roots of trust for HTTPS come from the system; nothing else is needed at run time.
+# HTTPS uses the system's certificate authorities; nothing else is needed at run time.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \

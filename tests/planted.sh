@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Plants one bug after the other and shows that the tests catch it: tests/planted.sh [PATCH..]
+# Plants known bugs one by one and shows which tests catch them: tests/planted.sh [PATCH..]
 #
-# Each tests/planted/*.patch names a bug and the tests that must fail with it. The bug is planted in a copy of the last
-# commit, built, and the tests are run with the real services. Prints a row of a table per bug; fails when a bug is not
-# caught. A patch that no longer applies is an error: write it anew. What is built often is built without optimisation;
-# takes a minute or two per bug on 2 cores.
+# Each tests/planted/*.patch names a bug and the tests that must fail with it. The script applies it to a copy of the last
+# commit, builds, and runs these tests with real services. It prints a table row per bug, and fails if a bug is not
+# caught. A patch that no longer applies is an error: rewrite it. Crates that are built often are built without
+# optimisation; a bug takes a minute or two on 2 cores.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -21,12 +21,12 @@ git clone -q "$root" "$work/tree"
 [ ! -d "$root/target" ] || cp -a "$root/target" "$work/target"
 export CARGO_TARGET_DIR=$work/target CARGO_INCREMENTAL=1
 cargo=(cargo)
-for crate in contract store consumers tests; do
+for crate in contract kafka store consumers tests; do
   cargo+=(--config "profile.release.package.$crate.opt-level=0")
 done
 cd "$work/tree"
 [ -x "$CARGO_TARGET_DIR/release/tapedeck-broker" ] || cargo build -q --release --locked -p broker
-# Without a service its tests would be left out, and no bug would be found.
+# If a service were missing, its tests would be skipped and catch nothing.
 CI=true "$root/tests/services.sh" up "$work/services" >"$work/exports" 2>"$work/messages" || {
   cat "$work/messages" >&2
   exit 1

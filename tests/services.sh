@@ -1,27 +1,27 @@
 #!/usr/bin/env bash
-# Starts and stops the real services that the tests talk to: Apache Kafka, PostgreSQL, TimescaleDB, a schema registry
-# (Apicurio, by its Confluent-compatible API), and a Python with the Confluent client. Needs Linux; on Debian (as root
-# or with password-less sudo) it installs what is missing.
+# Starts and stops the real services that the tests use: Apache Kafka, PostgreSQL, TimescaleDB, a schema registry
+# (Apicurio with its Confluent-compatible API), and a Python with the Confluent client. Needs Linux. On Debian, as root
+# or with password-less sudo, it installs missing packages.
 #
-#   tests/services.sh up DIR [SERVICE..]   start these, or everything, data under DIR; prints `export NAME=value` lines
-#   tests/services.sh down DIR             stop everything that was started under DIR (remove DIR yourself afterwards)
+#   tests/services.sh up DIR [SERVICE..]   start these, or all, with data under DIR; prints `export NAME=value` lines
+#   tests/services.sh down DIR             stop everything started under DIR (DIR itself stays)
 #   tests/services.sh start DIR SERVICE    start one service again, on the same port and data
-#   tests/services.sh stop DIR SERVICE     stop one service in good order
-#   tests/services.sh crash DIR SERVICE    stop one service as a crash would: nothing is flushed, nobody is told
+#   tests/services.sh stop DIR SERVICE     stop one service cleanly
+#   tests/services.sh crash DIR SERVICE    stop one service like a crash: no flush, no goodbye
 #
 # SERVICE is kafka, postgres, timescale or registry. DIR/SERVICE/ holds its `pid`, `log` and data.
 # Typical use:  exports=$(tests/services.sh up DIR) && eval "$exports"
 #
-# Kafka has a second listener for clients that go through a proxy: it tells them to connect to a port on which a test's
-# proxy listens. TAPEDECK_TEST_KAFKA_PROXIED is PROXY:LISTENER, the port for the proxy and the one it is to connect to.
+# Kafka has a second listener for clients behind a proxy. It sends them to a port on which a test's proxy listens.
+# TAPEDECK_TEST_KAFKA_PROXIED is PROXY:LISTENER: the port for the proxy, and the port it connects to.
 #
-# Only the exports go to standard output, all else to standard error. Everything listens on 127.0.0.1, on ports
-# that are free when `up` runs, so several runs can live side by side. Downloads are kept in a cache
-# ($TAPEDECK_CACHE, else ~/.cache/tapedeck); later runs need no network.
+# Only the exports go to standard output; messages go to standard error. Everything listens on 127.0.0.1, on ports that
+# are free when `up` runs, so several runs can coexist. Downloads stay in a cache ($TAPEDECK_CACHE, else
+# ~/.cache/tapedeck); later runs need no network.
 #
-# A service whose variable (TAPEDECK_TEST_KAFKA, TAPEDECK_TEST_POSTGRES, TAPEDECK_TEST_TIMESCALE,
-# TAPEDECK_TEST_REGISTRY, TAPEDECK_TEST_PYTHON) is set already is not started: the given one is used. One that cannot
-# be had is left out with a message, or, where CI=true, ends the run.
+# If a service's variable is set (TAPEDECK_TEST_KAFKA, TAPEDECK_TEST_POSTGRES, TAPEDECK_TEST_TIMESCALE,
+# TAPEDECK_TEST_REGISTRY, TAPEDECK_TEST_PYTHON), the given service is used and none is started. An unavailable service is
+# skipped with a message; with CI=true it ends the run.
 set -euo pipefail
 umask 022
 
@@ -38,14 +38,14 @@ registry_version=3.0.9 # 3.3 needs Java 21; docker-compose.yml names the same ve
 confluent_version=2.16.0
 exchange_calendars_version=4.13.2
 fastavro_version=1.13.1
-pandas_version=3.1.1 # for exchange_calendars, which takes any
+pandas_version=3.1.1 # for exchange_calendars, which accepts any version
 pyarrow_version=26.0.1
 pyyaml_version=6.0.3
 tzdata_version=2026.6
 xlrd_version=2.0.2
 
-start_seconds=120 # a cold machine that also compiles Rust on every core still makes it
-stop_seconds=40   # longer than Kafka needs to give up on a controlled shutdown
+start_seconds=120 # enough for a cold machine that also compiles Rust on every core
+stop_seconds=40   # longer than Kafka's controlled shutdown takes to give up
 
 main() {
   local action=${1:-} dir=${2:-} service=${3:-}
@@ -59,12 +59,12 @@ main() {
     *) usage ;;
   esac
   dir=$(realpath -m -- "$dir")
-  cd / # the user that runs PostgreSQL may not enter the folder we were called from
+  cd / # the user that runs PostgreSQL may not be able to enter the current folder
   case $action in
     up) up "$dir" ;;
     down) down "$dir" ;;
     start)
-      about="$service: " # who the messages are about
+      about="$service: " # prefix of all messages
       begin "$dir"
       "start_$service" "$dir"
       ;;
@@ -88,13 +88,13 @@ die() {
 known() {
   local each
   for each in "${provided[@]}"; do [ "$each" != "$1" ] || return 0; done
-  die "there is no service \`$1\`; there are: ${provided[*]}"
+  die "unknown service \`$1\`: choose one of ${provided[*]}"
 }
 
 # ---- all services at once ---------------------------------------------------------------------------------------
 
-# Each service is started by a process of its own: they come up side by side, and `set -e` holds inside each
-# (bash ignores it in a function whose result is being looked at).
+# A separate process starts each service: they start in parallel, and `set -e` applies inside each (bash ignores it in a
+# function whose result is tested).
 up() {
   local dir=$1 service missing=0
   local -A starting=()
@@ -124,7 +124,7 @@ down() {
   for pid in "${stopping[@]}"; do wait "$pid"; done
 }
 
-# Prepares DIR. Its own mode is widened because PostgreSQL may run as another user, who has to walk through it.
+# Prepares DIR. Its mode is widened because PostgreSQL may run as another user, who must be able to enter it.
 begin() {
   local block
   mkdir -p "$1"
@@ -144,10 +144,10 @@ value_of() {
 
 given() { [ -n "$(value_of "$1")" ]; }
 
-# A given database address may hold a password.
+# A given database address may contain a password.
 redacted() { sed -E 's|(://[^:/@]*):[^@]*@|\1:***@|' <<<"$1"; }
 
-# A service that is there has written its address to DIR/<service>/address.
+# A started service has written its address to DIR/<service>/address.
 print_exports() {
   local dir=$1 service
   for service in "${provided[@]}"; do
@@ -164,15 +164,15 @@ report_missing() {
   local dir=$1 service
   for service in "${provided[@]}"; do
     if given "$service" || [ -s "$dir/$service/address" ]; then continue; fi
-    say "$service could not be had: the tests that need $(variable "$service") will be left out"
+    say "$service is unavailable: tests that need $(variable "$service") are skipped"
   done
-  if [ "${CI:-}" = true ]; then die "CI=true, so nothing may be left out: giving up"; fi
+  if [ "${CI:-}" = true ]; then die "a service is missing and CI=true: see the messages above"; fi
 }
 
 # ---- one daemon: ports, start, stop -----------------------------------------------------------------------------
 
-# Ten free ports in a row. Below 32768, so that no outgoing connection takes the port of a service that is just being
-# restarted. The search starts at the process id: runs that begin at the same moment look at different ports.
+# Ten free ports in a row. They are below 32768, so that no outgoing connection takes the port of a service during its
+# restart. The search starts at the process id, so that simultaneous runs try different ports.
 free_block() {
   local attempt block
   for attempt in {0..1199}; do
@@ -201,11 +201,11 @@ port() {
   echo $(($(<"$1/first_port") + position))
 }
 
-# Of the ten ports the last three are Kafka's: for a proxy before it, for what the proxy connects to, the controller's.
+# The last three of the ten ports are Kafka's: the proxy's, the one the proxy connects to, and the controller's.
 proxied_ports() { echo "$(($(<"$1/first_port") + 7)):$(($(<"$1/first_port") + 8))"; }
 
-# launch HOME COMMAND...: runs COMMAND in a session of its own, so that Ctrl-C in a terminal does not reach it and the
-# one who started it decides when it ends.
+# launch HOME COMMAND...: runs COMMAND in its own session, so that Ctrl-C in a terminal does not reach it and only its
+# starter ends it.
 launch() {
   local home=$1
   shift
@@ -215,7 +215,7 @@ launch() {
   born $! >"$home/born"
 }
 
-# When a process began, in clock ticks since boot: with the pid it names one process for ever, the pid alone does not.
+# Start time of a process, in clock ticks since boot. Pid and start time identify a process; the pid alone may be reused.
 born() {
   local stat
   stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
@@ -228,18 +228,18 @@ running() {
   [ -s "$home/pid" ] && [ -s "$home/born" ] && [ "$(born "$(<"$home/pid")")" = "$(<"$home/born")" ]
 }
 
-# await HOME COMMAND...: until COMMAND succeeds; ends at once when the daemon has died.
+# await HOME COMMAND...: waits until COMMAND succeeds; fails at once if the daemon has died.
 await() {
   local home=$1 end=$((SECONDS + start_seconds))
   shift
   until "$@" >/dev/null 2>&1; do
-    running "$home" || die "ended while starting; the end of $home/log: $(tail -n 3 "$home/log")"
-    [ "$SECONDS" -lt "$end" ] || die "did not answer within $start_seconds s; see $home/log"
+    running "$home" || die "ended during its start; last lines of $home/log: $(tail -n 3 "$home/log")"
+    [ "$SECONDS" -lt "$end" ] || die "no response within $start_seconds s; see $home/log"
     sleep 0.1
   done
 }
 
-# SIGINT is PostgreSQL's `fast` shutdown (SIGTERM would wait for its clients to leave).
+# SIGINT is PostgreSQL's `fast` shutdown (SIGTERM would wait for its clients).
 stop() {
   case $2 in
     kafka | registry) end_with "$1/$2" TERM ;;
@@ -247,8 +247,8 @@ stop() {
   esac
 }
 
-# SIGQUIT is PostgreSQL's `immediate` shutdown: no checkpoint, recovery at the next start. SIGKILL would leave its
-# backends behind for a moment, and the next start would stumble over them.
+# SIGQUIT is PostgreSQL's `immediate` shutdown: no checkpoint, recovery at the next start. After SIGKILL its backends
+# would survive for a moment, and the next start would fail because of them.
 crash() {
   case $2 in
     kafka | registry) end_with "$1/$2" KILL ;;
@@ -271,8 +271,8 @@ end_with() {
 
 # ---- the cache and Debian packages ------------------------------------------------------------------------------
 
-# cached NAME BUILD: makes sure that the folder NAME is in the cache. `BUILD FOLDER` fills it under another name first,
-# so that a folder with its final name is always complete; the lock lets the second of two runs wait for the first.
+# cached NAME BUILD: makes sure that the folder NAME is in the cache. `BUILD FOLDER` fills it under another name first, so
+# that a folder with its final name is always complete. Of two runs, the lock makes the second wait for the first.
 cached() {
   local target=$cache/$1 build=$2
   if [ -d "$target" ]; then return; fi
@@ -288,7 +288,7 @@ cached() {
   ) 9>"$target.lock"
 }
 
-# installed COMMAND PACKAGE...: makes sure that COMMAND is there, from Debian packages where we may install them.
+# installed COMMAND PACKAGE...: makes sure that COMMAND exists; installs Debian packages if permitted.
 installed() {
   local command=$1
   shift
@@ -297,8 +297,8 @@ installed() {
 }
 
 install_packages() {
-  command -v apt-get >/dev/null || die "missing, and no apt-get to install it with: $*"
-  as_root true 2>/dev/null || die "missing, and only root may install it: apt-get install $*"
+  command -v apt-get >/dev/null || die "missing and apt-get is unavailable; install: $*"
+  as_root true 2>/dev/null || die "missing and not root; run as root: apt-get install $*"
   mkdir -p "$cache"
   (
     flock 7 # apt itself does not wait for another apt
@@ -315,17 +315,17 @@ as_root() {
 
 # ---- Java -------------------------------------------------------------------------------------------------------
 
-# These processes live for minutes: the quick compiler and the simple collector save half of their start.
+# These processes live for minutes: the quick compiler and the serial collector halve their start time.
 java_options=(-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData)
 
 need_java() {
   installed java default-jre-headless
-  [ "$(java_version)" -ge 17 ] || die "needs Java 17 or newer, here is Java $(java_version)"
+  [ "$(java_version)" -ge 17 ] || die "needs Java 17 or newer, found Java $(java_version)"
 }
 
 java_version() { java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p'; }
 
-# One at a time: Maven's own cache of downloads is not made for two.
+# One at a time: Maven's download cache does not support two processes.
 maven() {
   installed mvn maven
   (
@@ -348,7 +348,7 @@ start_kafka() {
     launch "$home" java -Xmx512m "${java_options[@]}" "-Djava.io.tmpdir=$home/tmp" \
       "-Dlog4j2.configurationFile=$home/log4j2.properties" -cp "$cache/kafka-$kafka_version/*" kafka.Kafka "$home/server.properties"
   fi
-  # The port opens before the broker serves; this line comes when it does.
+  # The port opens before the broker serves; it logs this line once it does.
   await "$home" grep -q 'Kafka Server started' "$home/log"
   echo "127.0.0.1:$port" >"$home/address"
   say "Apache Kafka $kafka_version at 127.0.0.1:$port"
@@ -359,8 +359,8 @@ build_kafka() {
 }
 
 # One process is both broker and controller (KRaft). The group and transaction topics get few partitions, because
-# creating the usual fifty takes longer than most tests. After a crash the broker has to wait until its former self
-# counts as gone (broker.session.timeout.ms): long enough for a busy machine, shorter than the usual nine seconds.
+# creating the default fifty takes longer than most tests. After a crash the broker waits until the session of its
+# predecessor ends (broker.session.timeout.ms): long enough for a busy machine, shorter than the default nine seconds.
 write_kafka_config() {
   local home=$1 port=$2 controller_port=$3 proxied=$4
   cat >"$home/server.properties" <<EOF
@@ -401,19 +401,19 @@ logger.server.level=INFO
 EOF
 }
 
-# Every run gets a cluster id of its own, as every real cluster has.
+# Every run gets its own cluster id, like every real cluster.
 format_kafka() {
   local home=$1 cluster_id
   rm -rf "$home/data"
   cluster_id=$(head -c 16 /dev/urandom | base64 | tr '+/' 'ab' | cut -c 1-22)
   java -Xmx128m "${java_options[@]}" "-Dlog4j2.configurationFile=$home/log4j2.properties" \
     -cp "$cache/kafka-$kafka_version/*" kafka.tools.StorageTool format --standalone -t "$cluster_id" -c "$home/server.properties" \
-    >"$home/format.log" 2>&1 || die "the data folder could not be formatted: $(tail -n 3 "$home/format.log")"
+    >"$home/format.log" 2>&1 || die "cannot format the data folder: $(tail -n 3 "$home/format.log")"
 }
 
 # ---- schema registry --------------------------------------------------------------------------------------------
 
-# Apicurio Registry with its embedded database in a file, so that it remembers its schemas over a restart.
+# Apicurio Registry with its embedded database in a file, so that it keeps its schemas across restarts.
 start_registry() {
   local home=$1/registry port url
   need_java
@@ -433,7 +433,7 @@ start_registry() {
   say "Apicurio Registry $registry_version at $url"
 }
 
-# In a subshell, because a refused connection would end this shell and not just the function.
+# In a subshell, because a refused connection would end this shell, not only the function.
 registry_answers() (
   exec 3<>"/dev/tcp/127.0.0.1/$1"
   printf 'GET /apis/ccompat/v7/subjects HTTP/1.0\r\n\r\n' >&3
@@ -457,14 +457,14 @@ start_postgres() {
   say "PostgreSQL $postgres_version at $(<"$1/postgres/address")"
 }
 
-# Debian would also create a cluster and start it on port 5432, which is nobody's wish here.
+# By default Debian also creates a cluster and starts it on port 5432; this setting prevents that.
 install_postgres() {
   local setting=/etc/postgresql-common/createcluster.d/tapedeck.conf
-  as_root mkdir -p "${setting%/*}" || die "missing, and only root may install it: apt-get install postgresql-$postgres_version"
+  as_root mkdir -p "${setting%/*}" || die "missing and not root; run as root: apt-get install postgresql-$postgres_version"
   echo 'create_main_cluster = false' | as_root tee "$setting" >/dev/null
-  install_packages "postgresql-$postgres_version" || true # looked at below, the setting must go in any case
+  install_packages "postgresql-$postgres_version" || true # checked below; the setting must go in any case
   as_root rm -f "$setting"
-  [ -x "/usr/lib/postgresql/$postgres_version/bin/postgres" ] || die "postgresql-$postgres_version could not be installed"
+  [ -x "/usr/lib/postgresql/$postgres_version/bin/postgres" ] || die "cannot install postgresql-$postgres_version: see the messages of apt-get above"
 }
 
 start_timescale() {
@@ -472,7 +472,7 @@ start_timescale() {
   cached timescale-pg17 build_timescale
   bin=$(timescale_root "$1")/usr/lib/postgresql/17/bin
   start_database "$1" timescale "$bin" "shared_preload_libraries = 'timescaledb'" 'timescaledb.telemetry_level = off' 'jit = off'
-  # In template1, so that every database created later has it too.
+  # In template1, so that later databases have it too.
   query "$1" timescale "$bin" template1 'create extension if not exists timescaledb'
   query "$1" timescale "$bin" tapedeck 'create extension if not exists timescaledb'
   say "TimescaleDB on PostgreSQL 17 at $(<"$1/timescale/address")"
@@ -483,7 +483,7 @@ start_database() {
   local dir=$1 service=$2 bin=$3 home=$1/$2
   shift 3
   mkdir -p "$home"
-  as_service_user test -x "$home" || die "user $service_user may not enter $home; choose a folder it can reach"
+  as_service_user test -x "$home" || die "user $service_user cannot enter $home; choose a folder it can enter"
   [ -d "$home/data" ] || create_cluster "$dir" "$service" "$bin" "$@"
   if ! running "$home"; then launch "$home" "${service_command[@]}" "$bin/postgres" -D "$home/data"; fi
   await "$home" query "$dir" "$service" "$bin" postgres 'select 1'
@@ -492,7 +492,7 @@ start_database() {
   echo "postgres://tapedeck@127.0.0.1:$(port "$dir" "$service")/tapedeck" >"$home/address"
 }
 
-# Everyone on this machine may log in, over loopback only: it holds test data. Durability stays as in production, for
+# Everyone on this machine may log in, over loopback only: it holds test data. Durability is as in production, because
 # the tests crash it. A cluster under its final name is complete.
 create_cluster() {
   local dir=$1 service=$2 bin=$3 home=$1/$2 setting
@@ -501,7 +501,7 @@ create_cluster() {
   mkdir -m 700 "$home/new"
   [ "$EUID" != 0 ] || chown "$service_user:" "$home/new"
   as_service_user "$bin/initdb" -D "$home/new" -U tapedeck -A trust --locale=C -E UTF8 --no-sync >"$home/initdb.log" 2>&1 ||
-    die "the data folder could not be made; the end of $home/initdb.log: $(tail -n 3 "$home/initdb.log")"
+    die "cannot create the data folder; last lines of $home/initdb.log: $(tail -n 3 "$home/initdb.log")"
   for setting in "listen_addresses = '127.0.0.1'" "unix_socket_directories = ''" "port = $(port "$dir" "$service")" \
     'max_connections = 200' "$@"; do
     echo "$setting" >>"$home/new/postgresql.conf"
@@ -515,7 +515,7 @@ query() {
     -v ON_ERROR_STOP=1 -Atc "$5"
 }
 
-# PostgreSQL refuses to run as root, so root starts it as a user that every machine has.
+# PostgreSQL refuses to run as root, so root starts it as a user that exists on every machine.
 service_user=$(id -un)
 service_command=()
 if [ "$EUID" = 0 ]; then
@@ -525,8 +525,8 @@ fi
 
 as_service_user() { "${service_command[@]}" "$@"; }
 
-# The folder with TimescaleDB's programs: the cache itself, or, where the user that runs them cannot enter the cache
-# (a home folder mostly), a copy made of hard links.
+# The folder with TimescaleDB's programs: the cache, or a copy made of hard links if the user that runs them cannot enter
+# the cache (mostly because it is in a home folder).
 timescale_root() {
   local source=$cache/timescale-pg17 copy=$1/timescale/programs
   if as_service_user test -x "$source/usr"; then
@@ -541,13 +541,13 @@ timescale_root() {
   echo "$copy"
 }
 
-# Debian 12 has no TimescaleDB, Debian 13 has (PostgreSQL 17, TimescaleDB's Apache edition: hypertables, time_bucket and
-# drop_chunks, but no compression, policies or continuous aggregates). Its packages are fetched with a private apt
-# state and unpacked into a folder, nothing is installed. The programs run on the C library they were built for,
-# which comes along with them.
+# Debian 12 has no TimescaleDB, Debian 13 has: PostgreSQL 17 with TimescaleDB's Apache edition (hypertables, time_bucket
+# and drop_chunks, but no compression, policies or continuous aggregates). A private apt state fetches its packages, and
+# they are unpacked into a folder; nothing is installed. The programs run on the C library they were built for, which is
+# among the packages.
 build_timescale() {
   local folder=$1 deb program
-  command -v apt-get >/dev/null || die "it comes as Debian packages, and there is no apt-get here"
+  command -v apt-get >/dev/null || die "needs apt-get to fetch its Debian packages, and there is none"
   fetch_timescale "$folder"
   for deb in "$folder"/debs/*.deb; do
     case ${deb##*/} in *perl* | locales* | libc-l10n* | libllvm* | libz3*) ;; *) dpkg -x "$deb" "$folder" ;; esac
@@ -558,10 +558,10 @@ build_timescale() {
 
 fetch_timescale() {
   local folder=$1 keyring=/usr/share/keyrings/debian-archive-keyring.gpg mirror options
-  [ -e "$keyring" ] || die "needs Debian's keys (package debian-archive-keyring)"
+  [ -e "$keyring" ] || die "needs Debian's keys: install the package debian-archive-keyring"
   # shellcheck disable=SC2016 # apt's own placeholder, not the shell's
   mirror=$(apt-get indextargets --format '$(REPO_URI)' | awk '/\/debian\/?$/ && !found++')
-  [ -n "$mirror" ] || die "found no Debian mirror in this machine's apt sources"
+  [ -n "$mirror" ] || die "found no Debian mirror in the apt sources: add one"
   mkdir -p "$folder"/{debs,lists}/partial
   : >"$folder/status"
   echo "deb [signed-by=$keyring] $mirror trixie main" >"$folder/sources.list"
@@ -573,8 +573,8 @@ fetch_timescale() {
   apt-get "${options[@]}" install -y --download-only postgresql-17-timescaledb >&2
 }
 
-# A program from a newer Debian cannot use this machine's C library: start it through the loader of its own. The
-# name it is called by stays the same, because PostgreSQL finds its other files relative to it.
+# A program from a newer Debian cannot use this machine's C library, so its own loader starts it. Its name stays the
+# same, because PostgreSQL finds its other files relative to it.
 wrap_program() {
   mv "$1" "$1.program"
   cat >"$1" <<'EOF'
@@ -590,10 +590,9 @@ EOF
 
 # ---- Python -----------------------------------------------------------------------------------------------------
 
-# Confluent's own client: the second opinion on what we write to Kafka and to a schema registry. A reader of YAML, to
-# check docker-compose.yml where no Docker does. And for the second reading of providers' responses (tests/oracle) one
-# of workbooks and one of Parquet files, and the time zones, which not every system has; for the hours of markets, the
-# calendars of exchanges.
+# Packages and their purposes: Confluent's client and fastavro check what we write to Kafka and to a schema registry; pyyaml
+# checks docker-compose.yml without Docker. The second parser (tests/oracle) needs xlrd for workbooks, pyarrow for
+# Parquet, and tzdata, because not every system has the time zones. exchange_calendars checks the hours of markets.
 start_python() {
   local name
   python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
@@ -607,7 +606,7 @@ start_python() {
   say "$cache/$name/bin/python"
 }
 
-# A virtual environment survives being renamed as long as its python is called, and not the scripts beside it.
+# A renamed virtual environment works as long as its python is called, not the scripts beside it.
 build_python() {
   python3 -m venv "$1" >&2
   "$1/bin/python" -m pip install -q --disable-pip-version-check \

@@ -4,12 +4,12 @@ use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
 use contract::Record;
 use contract::records::OhlcvBar;
-use producers::publish::Publisher;
+use kafka::publish::Publisher;
 
 /// Symbols in the generated bars: enough that all partitions have some.
 const SYMBOLS: u64 = 500;
 
-/// Publishes so many bars of an edition, and waits until Kafka has acknowledged them.
+/// Publishes `rows` bars of an edition, and waits until Kafka has acknowledged them.
 pub(crate) async fn publish(publisher: &mut Publisher, rows: u64, edition: i64) -> anyhow::Result<()> {
     for at in 0..rows {
         publisher.publish(&bar(at, edition)).await?;
@@ -21,13 +21,13 @@ pub(crate) async fn publish(publisher: &mut Publisher, rows: u64, edition: i64) 
     Ok(())
 }
 
-/// So many bars of the first edition.
+/// The first `rows` bars of the first edition.
 pub(crate) fn generated(rows: u64) -> Vec<Record> {
     (0..rows).map(|at| bar(at, 0)).collect()
 }
 
-/// Day after day, all symbols of a day one after the other, as a poll of many symbols gives them; a later edition has
-/// the same keys and other values.
+/// The bar with that number: day after day, all symbols of a day one after the other, as a poll of many symbols publishes
+/// them. A later edition has the same keys with other values.
 pub(crate) fn bar(at: u64, edition: i64) -> Record {
     let (day, symbol) = ((at / SYMBOLS).cast_signed(), at % SYMBOLS);
     let ts_start = DateTime::UNIX_EPOCH + TimeDelta::days(day);

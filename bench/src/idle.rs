@@ -1,4 +1,4 @@
-//! `tapedeck-bench idle`: what a daemon costs that has nothing to do.
+//! `tapedeck-bench idle`: what a daemon costs while nothing is due.
 
 use std::time::{Duration, Instant};
 
@@ -12,16 +12,16 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::time::{sleep, timeout};
 
 use crate::memory::{memory_mb, resident_mb};
-use crate::report::{print, told};
+use crate::report::{check_limits, print};
 use crate::setup::{Bench, PATIENCE, WATCHLIST, on_bench};
 
-/// Items for which there is a limit.
+/// Number of items that the limits are for.
 const ITEMS: usize = 10_000;
-/// Most memory that they may keep resident, in MB.
+/// Most resident memory of the daemon, in MB.
 const MEMORY_LIMIT_MB: f64 = 150.0;
-/// Largest share of a core that they may take, in percent.
+/// Largest share of a core that the daemon may use, in percent.
 const CORE_LIMIT_PERCENT: f64 = 5.0;
-/// The kernel counts a process' time in these, on every architecture that we run on.
+/// Unit in which the kernel counts a process's time, on every architecture that we support.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Measure what a daemon costs while nothing is due
@@ -48,24 +48,24 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let report = on_bench(async |bench| bench.idle(arguments.items, arguments.seconds).await).await?;
     print(&report, arguments.json)?;
-    told(&report.missed, arguments.check)
+    check_limits(&report.missed, arguments.check)
 }
 
 /// What was measured.
 #[derive(Debug, Serialize)]
 struct Report {
     items: usize,
-    /// What the first round took, in which each was asked for and published.
+    /// Duration of the first round, in which each item is polled and published.
     round_seconds: f64,
-    /// How long the daemon was looked at after that.
+    /// How long the daemon was observed after that.
     idle_seconds: f64,
-    /// Share of a core that it took meanwhile.
+    /// Share of a core that it used meanwhile.
     core_percent: f64,
     /// Memory that it had resident at the end of that.
     idle_resident_mb: f64,
     /// Most memory that it had resident, in the first round that is.
     most_resident_mb: f64,
-    /// Limits that were not kept.
+    /// Limits that were exceeded.
     missed: Vec<String>,
 }
 
@@ -91,7 +91,7 @@ impl Bench {
         let idle_seconds = watched.elapsed().as_secs_f64();
         let core_percent = 100.0 * (core_seconds(producer.id())? - before) / idle_seconds;
         let calls = simulator.control().calls("yahoo") - asked;
-        ensure!(calls == 0, "the producer was not idle: {calls} items were due, try again outside the hours of trade");
+        ensure!(calls == 0, "the producer was not idle: {calls} items were due; try again outside trading hours");
         let idle_resident_mb = memory_mb(producer.id(), "VmRSS:")?;
         let most_resident_mb = resident_mb(producer.id())?;
         producer.stop().await?;
@@ -102,14 +102,15 @@ impl Bench {
 
 /// Waits until each item was answered, and then until the round is over.
 async fn first_round(producer: &mut Child, items: usize) -> anyhow::Result<()> {
-    let mut lines = BufReader::new(producer.stdout().context("the producer says nothing")?).lines();
+    let mut lines =
+        BufReader::new(producer.stdout().context("the standard output of the producer is not piped")?).lines();
     let mut answered = 0;
     while let Some(line) = lines.next_line().await? {
-        let said: Progress = serde_json::from_str(&line).with_context(|| format!("the producer says `{line}`"))?;
-        if let Some(error) = said.error {
-            bail!("`{}` could not be had: {error}", said.item);
+        let report: Progress = serde_json::from_str(&line).with_context(|| format!("the producer says `{line}`"))?;
+        if let Some(error) = report.error {
+            bail!("polling `{}` failed: {error}", report.item);
         }
-        if said.done {
+        if report.done {
             ensure!(answered == items, "{answered} of {items} items were answered");
             return Ok(());
         }
@@ -128,12 +129,12 @@ fn core_seconds(process: Option<u32>) -> anyhow::Result<f64> {
     Ok(ticks.iter().sum::<f64>() / TICKS_PER_SECOND)
 }
 
-/// The limits that were not kept.
+/// The limits that were exceeded.
 fn missed(memory_mb: f64, core_percent: f64) -> Vec<String> {
     let memory = (memory_mb >= MEMORY_LIMIT_MB)
-        .then(|| format!("{memory_mb:.0} MB were resident while idle, not {MEMORY_LIMIT_MB} MB"));
+        .then(|| format!("{memory_mb:.0} MB were resident while idle, the limit is {MEMORY_LIMIT_MB} MB"));
     let core = (core_percent >= CORE_LIMIT_PERCENT)
-        .then(|| format!("{core_percent:.1} % of a core were taken while idle, not {CORE_LIMIT_PERCENT} %"));
+        .then(|| format!("{core_percent:.1} % of a core were used while idle, the limit is {CORE_LIMIT_PERCENT} %"));
     memory.into_iter().chain(core).collect()
 }
 
@@ -154,9 +155,9 @@ mod tests {
     }
 
     #[test]
-    fn what_costs_more_than_is_wanted_is_named() {
+    fn an_exceeded_limit_is_named() {
         assert!(missed(149.9, 4.9).is_empty());
         assert_eq!(missed(150.0, 5.0).len(), 2);
-        assert_eq!(missed(200.4, 0.1), ["200 MB were resident while idle, not 150 MB"]);
+        assert_eq!(missed(200.4, 0.1), ["200 MB were resident while idle, the limit is 150 MB"]);
     }
 }

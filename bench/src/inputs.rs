@@ -1,41 +1,43 @@
-//! Responses to be read: recorded ones where they lie beside the repository, and fixtures that are made longer.
+//! Responses to be parsed: recorded ones if they lie beside the repository, and lengthened fixtures.
 
 use std::path::Path;
 
 use anyhow::Context as _;
 use chrono::{NaiveDate, TimeDelta, Utc};
-use producers::source::{Endpoint, PageError, Parsed, Request, Source, source};
 use serde_json::Value;
+use sources::response::{PageError, Parsed, Request};
+use sources::source;
+use sources::source::{Endpoint, Source};
 
-/// The table that says what recorded responses answer, and where they are.
+/// The table of recorded responses: the request and the file of each.
 const SAMPLES_TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/samples.tsv");
 const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/providers/samples");
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../producers/fixtures");
-/// How long a fixture is made: what is read in less than a millisecond says more of its beginning than of its rows.
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../sources/fixtures");
+/// Length of a lengthened fixture: a response parsed in less than a millisecond measures its header more than its rows.
 const LONG_BYTES: usize = 1 << 20;
-/// Dates from here on stand for ever, and dates are not moved before the other.
+/// Dates from here on mean "for ever" and stay; no date is moved before [`FIRST`].
 const FOREVER: NaiveDate = NaiveDate::from_ymd_opt(2200, 1, 1).expect("a date");
 const FIRST: NaiveDate = NaiveDate::from_ymd_opt(100, 1, 1).expect("a date");
 
-/// A response and what it answers.
+/// A response and its request.
 #[derive(Debug)]
 pub(crate) struct Input {
     pub(crate) source: &'static Source,
     pub(crate) endpoint: &'static Endpoint,
     pub(crate) item: String,
     pub(crate) offset: u64,
-    /// The file that it is from.
+    /// The file that holds it.
     pub(crate) name: String,
     pub(crate) body: Vec<u8>,
 }
 
 impl Input {
-    /// Reads it.
+    /// Parses it.
     pub(crate) fn parse(&self) -> anyhow::Result<Parsed> {
         self.outcome((self.endpoint.parse)(&self.request(), &self.body))
     }
 
-    /// Reads it and scores its articles.
+    /// Parses it and scores its articles.
     pub(crate) fn read(&self) -> anyhow::Result<Parsed> {
         self.outcome(self.endpoint.read(&self.request(), &self.body))
     }
@@ -62,7 +64,7 @@ pub(crate) fn named(of: &[String]) -> anyhow::Result<Input> {
 pub(crate) fn all() -> anyhow::Result<Vec<Input>> {
     let samples = samples()?;
     let mut inputs = Vec::new();
-    for source in producers::SOURCES {
+    for source in sources::SOURCES {
         for endpoint in source.endpoints {
             let is_own = |input: &&Input| (input.source.name, input.endpoint.name) == (source.name, endpoint.name);
             let longest = samples.iter().filter(is_own).max_by_key(|input| input.body.len());

@@ -2,11 +2,13 @@
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
+use std::panic;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use service::telemetry;
+use sources::parse::caught::without_caught;
 use tokio::runtime::Runtime;
 
 mod bars;
@@ -47,6 +49,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    panic::set_hook(without_caught(panic::take_hook()));
     let arguments = Arguments::parse();
     telemetry::init();
     telemetry::report(Runtime::new().context("cannot start the runtime").and_then(|runtime| {

@@ -1,13 +1,13 @@
-//! How much memory a process has, as the kernel counts it.
+//! The memory of a process, as the kernel counts it.
 
 use anyhow::Context as _;
 
-/// Most memory that a process has had resident, in MB, as the kernel counts it.
+/// Peak resident memory of a process, in MB.
 pub(crate) fn resident_mb(process: Option<u32>) -> anyhow::Result<f64> {
     memory_mb(process, "VmHWM:")
 }
 
-/// A measure of a process' memory under the kernel's name for it.
+/// A measure of a process's memory, in MB, under the kernel's name for it.
 pub(crate) fn memory_mb(process: Option<u32>, name: &str) -> anyhow::Result<f64> {
     let id = process.context("the process has ended")?;
     let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;

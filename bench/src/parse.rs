@@ -1,4 +1,4 @@
-//! How fast responses are read: every endpoint's, beside what is wanted of it, or one from a file.
+//! `tapedeck-bench parse`: how fast responses are parsed, compared with their targets.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -10,20 +10,20 @@ use serde::Serialize;
 use crate::inputs::{self, Input};
 use crate::memory::resident_mb;
 
-/// How often each response has its turn: a machine that others use too is slow for seconds.
+/// Turns of each response: a shared machine can be slow for seconds, so each is measured several times.
 const TURNS: usize = 3;
-/// How long one response is read again and again in a turn.
+/// How long a turn parses one response again and again.
 const MEASURED: Duration = Duration::from_millis(300);
-/// How long it is read before the time is looked at again.
+/// Shortest time between two readings of the clock.
 const ROUND: Duration = Duration::from_millis(5);
 /// Bytes of a megabyte.
 const MEGABYTE: f64 = 1e6;
-/// Megabytes a second that are wanted, by the form of a response.
+/// Targets in megabytes per second, by the format of a response.
 const JSON_OR_XML: f64 = 100.0;
 const CSV: f64 = 150.0;
-/// What an OLE2 container begins with: a few kilobytes a week, whose speed nobody waits for.
+/// First bytes of an OLE2 container; it has no target, because it is a few kilobytes a week.
 const WORKBOOK: &[u8] = b"\xd0\xcf\x11\xe0";
-/// What a Parquet file begins with, whose bytes say little of its rows.
+/// First bytes of a Parquet file; it has no target, because its bytes say little about its rows.
 const PARQUET: &[u8] = b"PAR1";
 
 /// Measure how fast providers' responses are read, on one core
@@ -63,20 +63,20 @@ struct Speed {
     bytes: usize,
     records: usize,
     rejects: usize,
-    /// The fastest round, and the mean of all.
+    /// Time of the fastest round; the next field is the mean of all rounds.
     milliseconds: f64,
     mean_milliseconds: f64,
-    /// What it takes to score its articles, which is no part of the time to read them.
+    /// Time to score its articles, which is not part of the time to parse it.
     scoring_milliseconds: Option<f64>,
-    /// By the fastest round.
+    /// Speed of the fastest round.
     megabytes_per_second: f64,
-    /// What is wanted.
+    /// Target in megabytes per second; None: there is none.
     target: Option<f64>,
-    /// Most memory that the process has had so far, the responses that wait among it.
+    /// Peak memory of this process so far, including the responses that wait.
     peak_resident_mb: f64,
 }
 
-/// Reads the response that is named by source, endpoint, item and file, or else those of every endpoint.
+/// Measures the response named by source, endpoint, item and file, or those of every endpoint.
 fn measure(of: &[String]) -> anyhow::Result<Vec<Speed>> {
     let inputs = if of.is_empty() { inputs::all()? } else { vec![inputs::named(of)?] };
     let mut times = vec![Times::default(); inputs.len()];
@@ -91,7 +91,7 @@ fn measure(of: &[String]) -> anyhow::Result<Vec<Speed>> {
 /// How long something took, in seconds.
 #[derive(Clone, Copy)]
 struct Times {
-    /// The fastest round counts: what makes others slower is not ours.
+    /// The fastest round counts: the machine, not our code, makes others slower.
     fastest: f64,
     sum: f64,
     count: u32,
@@ -104,7 +104,7 @@ impl Default for Times {
 }
 
 impl Times {
-    /// A turn: rounds of which each lasts long enough to be measured.
+    /// One turn: rounds that each last long enough to be measured.
     fn add<T>(&mut self, mut run: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<()> {
         let began = Instant::now();
         run()?;
@@ -160,13 +160,13 @@ fn target(body: &[u8]) -> Option<f64> {
 }
 
 impl Speed {
-    /// Whether it is slower than is wanted.
+    /// Whether it is slower than its target.
     fn is_missed(&self) -> bool {
         self.target.is_some_and(|target| self.megabytes_per_second < target)
     }
 }
 
-/// A line for each response.
+/// One line per response.
 fn table(speeds: &[Speed]) -> String {
     let mut text = format!("{:>7} {:>7} {:>9} {:>8}  response", "MB/s", "target", "kB", "records");
     for speed in speeds {

@@ -14,10 +14,10 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use crate::bars::generated;
 use crate::limits::copy_rate;
 use crate::memory::resident_mb;
-use crate::report::{print, told};
+use crate::report::{check_limits, print};
 use crate::setup::{Bench, on_bench};
 
-/// Symbols and years for which there is a limit: 1.26 million bars in 252 sessions a year, some more in the simulator's.
+/// Symbols and years that the limits are for: 1.26 million bars at 252 sessions a year; the simulator has some more.
 const SYMBOLS: usize = 500;
 /// See [`SYMBOLS`].
 const YEARS: u32 = 10;
@@ -54,7 +54,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let report = on_bench(async |bench| bench.pipeline(arguments.symbols, arguments.years).await).await?;
     print(&report, arguments.json)?;
-    told(&report.missed, arguments.check)
+    check_limits(&report.missed, arguments.check)
 }
 
 /// What was measured.
@@ -67,16 +67,16 @@ struct Report {
     kafka_seconds: f64,
     /// From the same start until every bar is committed.
     database_seconds: f64,
-    /// Until they were committed.
+    /// Bars divided by `database_seconds`.
     bars_per_second: f64,
     /// Other rows by plain `COPY` into the same table, one connection: the database's limit, in the same run.
     copy_rows_per_second: Option<f64>,
-    /// `bars_per_second` by `copy_rows_per_second`.
+    /// `bars_per_second` divided by `copy_rows_per_second`.
     ratio_to_copy: Option<f64>,
     producer_resident_mb: f64,
     consumer_resident_mb: f64,
     database: String,
-    /// Limits that were not kept.
+    /// Limits that were exceeded.
     missed: Vec<String>,
 }
 
@@ -86,7 +86,7 @@ impl Bench {
         let simulator = Simulator::start(Config { symbols: symbols + 1, years, ..Config::default() }).await?;
         let shares: Vec<String> = simulator.symbols().into_iter().filter(|symbol| symbol != NO_SHARE).collect();
         let shares = &shares[..symbols];
-        // What it takes a provider to answer is not what is measured.
+        // The time that a provider takes to answer must not be measured.
         let bars: u64 = shares.iter().map(|symbol| simulator.draw_chart(symbol) as u64).sum();
         self.cluster.ensure_topics(&[topic::topic(self.cluster.namespace(), self.dataset)]).await?;
         let began = Instant::now();
@@ -117,7 +117,7 @@ impl Bench {
         })
     }
 
-    /// Fails unless each bar was read once and is a row of its own.
+    /// Fails unless each bar was read once and stored as one row.
     async fn check(&self, bars: u64) -> anyhow::Result<()> {
         let outcomes: Vec<_> =
             self.database.store("bench").totals().await?.into_iter().map(|total| total.outcome).collect();
@@ -128,7 +128,7 @@ impl Bench {
             [read, inserted, rows] == [bars; 3],
             "the simulator has {bars} bars, of which {read} were read from Kafka, {inserted} inserted, and {rows} are stored"
         );
-        // Nothing is left on the topic that was not read.
+        // The topic holds nothing that was not read.
         let mut verification = self.consumer_command("verify", "verify", &[])?;
         let status = verification.wait().await?;
         ensure!(status.success(), "the database is not what the topic says; see {}", verification.log().display());
@@ -136,21 +136,22 @@ impl Bench {
     }
 }
 
-/// Waits until a producer of so many items with so many bars has ended; gives when Kafka had acknowledged all of them, and
-/// the memory it took.
+/// Waits until the producer of `expected` items and bars has ended; returns when Kafka had acknowledged all of them, in
+/// seconds, and the producer's memory.
 async fn published(mut producer: Child, expected: (usize, u64), began: Instant) -> anyhow::Result<(f64, f64)> {
     let log = producer.log();
-    let mut lines = BufReader::new(producer.stdout().context("the producer says nothing")?).lines();
+    let mut lines =
+        BufReader::new(producer.stdout().context("the standard output of the producer is not piped")?).lines();
     let (mut seconds, mut memory, mut items, mut records) = (0.0, 0.0, 0, 0);
     while let Some(line) = lines.next_line().await? {
-        let said: Progress = serde_json::from_str(&line).with_context(|| format!("the producer says `{line}`"))?;
-        if let Some(error) = said.error {
-            bail!("`{}` could not be had: {error}; see {}", said.item, log.display());
+        let report: Progress = serde_json::from_str(&line).with_context(|| format!("the producer says `{line}`"))?;
+        if let Some(error) = report.error {
+            bail!("polling `{}` failed: {error}; see {}", report.item, log.display());
         }
-        if !said.done {
-            (items, records) = (items + 1, records + said.published);
+        if !report.done {
+            (items, records) = (items + 1, records + report.published);
             seconds = began.elapsed().as_secs_f64();
-            // It may have ended meanwhile.
+            // The producer may have ended meanwhile.
             memory = resident_mb(producer.id()).unwrap_or(memory);
         }
     }
@@ -169,7 +170,7 @@ fn backfill(simulator: &Simulator, symbols: &[String]) -> Vec<String> {
     ["backfill", "yahoo", "chart"].into_iter().chain(items).chain(days).map(str::to_owned).collect()
 }
 
-/// The limits that were not kept.
+/// The limits that were exceeded.
 fn missed(kafka_seconds: f64, database_seconds: f64) -> Vec<String> {
     let kept = [("Kafka", kafka_seconds, KAFKA_LIMIT), ("the database", database_seconds, DATABASE_LIMIT)];
     let missed = kept.into_iter().filter(|(_, seconds, limit)| seconds >= limit);

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use contract::Record;
 use contract::records::OhlcvBar;
-use producers::publish::Publisher;
+use kafka::publish::Publisher;
 use serde::Serialize;
 
 use crate::bars::bar;
@@ -46,11 +46,11 @@ struct Report {
 struct Cost {
     dead_letters: u64,
     good_rows_lost: i64,
-    /// From the commit before to the commit of the chunk that held it, in milliseconds.
+    /// From the previous commit to the commit of the chunk that held it, in milliseconds.
     chunk_ms: f64,
-    /// The same of the other chunks of its partition, half of them less.
+    /// Median time between commits of the partition's other chunks, in milliseconds.
     median_chunk_ms: f64,
-    /// How much later its partition went on: the first less the second.
+    /// How much the bad record delayed its partition: the first minus the second.
     delay_ms: f64,
 }
 

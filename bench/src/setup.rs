@@ -1,4 +1,4 @@
-//! What a benchmark uses: topics, a database and children of its own, removed afterwards.
+//! The environment of a benchmark: its own topics, database and child processes, removed afterwards.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -7,19 +7,19 @@ use anyhow::{Context as _, bail};
 use cli::deck::child::{Child, Recipe};
 use cli::deck::simulated_by;
 use contract::{Dataset, topic};
-use service::kafka::Cluster;
+use kafka::Cluster;
 use service::settings;
 use simulator::Simulator;
 use store::Database;
 
 use crate::scratch;
 
-/// Name of the watchlist; where there is none, nothing is watched.
+/// Name of the watchlist file; without it nothing is polled but what a command names.
 pub(crate) const WATCHLIST: &str = "watchlist.toml";
 /// How long the consumer may take to store what was published.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Measures on a bench of its own, which is removed however that ends.
+/// Measures in an environment of its own, which is removed whether or not that succeeds.
 pub(crate) async fn on_bench<T>(measure: impl AsyncFnOnce(&Bench) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let bench = Bench::new().await?;
     let measured = measure(&bench).await;
@@ -29,7 +29,7 @@ pub(crate) async fn on_bench<T>(measure: impl AsyncFnOnce(&Bench) -> anyhow::Res
     Ok(measured)
 }
 
-/// A topic and a database of its own.
+/// A namespace on Kafka and a database of its own.
 pub(crate) struct Bench {
     pub(crate) cluster: Cluster,
     pub(crate) dataset: &'static Dataset,
@@ -55,7 +55,7 @@ impl Bench {
         })
     }
 
-    /// Of what failed the logs are kept.
+    /// Removes topics and database; keeps the logs of a failed measurement.
     async fn remove(&self, is_measured: bool) -> anyhow::Result<()> {
         let namespace = self.cluster.namespace();
         scratch::remove(&self.database, &self.beside, namespace).await?;
@@ -67,7 +67,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Starts a producer that asks the simulator for what it asks of Yahoo, and tells what it does on its standard output.
+    /// Starts a producer that polls the simulator instead of Yahoo; its standard output is piped.
     pub(crate) fn producer(
         &self,
         simulator: &Simulator,
@@ -83,7 +83,7 @@ impl Bench {
             (settings::HEALTH_ADDRESS.name, "127.0.0.1:0".to_owned()),
         ];
         let own = own.iter().chain(environment).map(|(name, value)| ((*name).to_owned(), value.clone()));
-        let source = producers::source::source("yahoo").map_err(anyhow::Error::msg)?;
+        let source = sources::source("yahoo").map_err(anyhow::Error::msg)?;
         let recipe = Recipe {
             name: "producer".to_owned(),
             program: "producer",
@@ -101,7 +101,7 @@ impl Bench {
         Ok(found.into_iter().flatten().flatten().next().context("no number")?.parse()?)
     }
 
-    /// Starts a consumer that stores what is on the topic.
+    /// Starts a consumer that stores the topic.
     pub(crate) fn consumer(&self, name: &str, environment: &[(&str, &str)]) -> anyhow::Result<Child> {
         self.consumer_command(name, "run", environment)
     }

@@ -1,10 +1,9 @@
-//! `tapedeck-bench upsert`: the consumer from a filled topic, beside what the database can do at best and what a plain
-//! client does.
+//! `tapedeck-bench upsert`: the consumer from a filled topic, compared with the database's limit and with a plain client.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use producers::publish::Publisher;
+use kafka::publish::Publisher;
 use serde::Serialize;
 use service::settings;
 
@@ -14,7 +13,7 @@ use crate::memory::resident_mb;
 use crate::report::print;
 use crate::setup::{Bench, PATIENCE, on_bench};
 
-/// Rows that are written by `COPY` and by 500-row upserts; more would take long and say nothing else.
+/// Most rows written by `COPY` and by 500-row upserts; more rows take longer and give the same rate.
 const MOST_COMPARED: u64 = 500_000;
 
 /// Measure the consumer from a filled topic
@@ -44,17 +43,17 @@ struct Report {
     copy_rows_per_second: Option<f64>,
     /// (b) `insert .. values .. on conflict` of 500 rows, one connection: what a plain client does.
     values_rows_per_second: Option<f64>,
-    /// (c) The consumer, rows that are new.
+    /// (c) The consumer, with new rows.
     fresh_rows_per_second: f64,
-    /// (c) The consumer, the same keys with other values under a later version.
+    /// (c) The consumer, with other values of the same keys under a later version.
     overwrite_rows_per_second: f64,
-    /// (c) The consumer under another name, everything again: nothing changes.
+    /// (c) The consumer under another name, with everything again: nothing changes.
     replay_rows_per_second: f64,
-    /// Fresh by `COPY`.
+    /// Fresh divided by `COPY`.
     fresh_to_copy: Option<f64>,
-    /// Fresh by 500-row upserts.
+    /// Fresh divided by 500-row upserts.
     fresh_to_values: Option<f64>,
-    /// Most memory that a consumer had resident.
+    /// Peak resident memory of a consumer.
     peak_rss_mb: f64,
     database: String,
 }
@@ -86,7 +85,7 @@ impl Bench {
         })
     }
 
-    /// Runs a consumer until it has read so many rows more; gives its speed from its first commit to its last, and its
+    /// Runs a consumer until it has read `rows` more rows; returns its speed from its first commit to its last, and its
     /// memory.
     pub(crate) async fn consume(
         &self,
@@ -108,7 +107,7 @@ impl Bench {
         }
         let memory = resident_mb(consumer.id())?;
         consumer.stop().await?;
-        // Joining the group takes seconds that say nothing about the speed: from the first chunk's commit to the last's.
+        // Joining the group takes seconds that are not part of the speed, so the first commit starts the clock.
         let query = "with chunk as (select records_read, committed_at from sink_chunk \
             where committed_at > cast($1 as timestamptz)) \
             select cast((select sum(records_read) from chunk where committed_at > (select min(committed_at) from chunk)) \

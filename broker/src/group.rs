@@ -1,7 +1,7 @@
-//! A consumer group as Kafka's classic protocol has it, without any waiting of its own: every request brings the time.
+//! A consumer group of Kafka's classic protocol, as a pure state machine: it never waits, and every request brings the time.
 //!
-//! Whoever joins starts a rebalance: all members join (`Joining`), their leader divides the partitions (`Syncing`), and
-//! everybody reads (`Stable`) until somebody comes, leaves, or is not heard of for its session timeout.
+//! A new member starts a rebalance: all members join (`Joining`), their leader divides the partitions (`Syncing`), and all
+//! read (`Stable`) until a member joins, leaves, or sends nothing for its session timeout.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,27 +12,27 @@ use tokio::time::Instant;
 
 /// Most members of a group.
 const MAX_MEMBERS: usize = 1_000;
-/// Longest session timeout, as Kafka has it, and longest wait of a rebalance.
+/// Longest session timeout, the same as Kafka's, and longest wait of a rebalance.
 const MAX_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-/// Names of the ways in which a member can have partitions divided, each with what it says to the leader.
+/// Names of the assignment protocols that a member supports, each with its metadata for the leader.
 pub(crate) type Protocols = Vec<(String, Bytes)>;
 
-/// Who asks to be a member.
+/// A request to become a member.
 #[derive(Debug, Clone)]
 pub(crate) struct Join {
-    /// Empty for somebody new.
+    /// Empty for a new member.
     pub(crate) member: String,
-    /// The name of a new member; unique.
+    /// A unique name to give to a new member.
     pub(crate) new_name: String,
-    /// What stays the same when its process is started again (`group.instance.id`).
+    /// `group.instance.id`, which stays the same when the member's process restarts.
     pub(crate) instance: Option<String>,
-    /// Kind of group: `consumer` for consumers.
+    /// Protocol type of the group: `consumer` for consumers.
     pub(crate) protocol_type: String,
     pub(crate) protocols: Protocols,
-    /// How long it may be silent.
+    /// Session timeout: how long it may send nothing.
     pub(crate) session: Duration,
-    /// How long the others wait for it in a rebalance.
+    /// Rebalance timeout: how long the others wait for it to join.
     pub(crate) rebalance: Duration,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Joined {
     pub(crate) leader: String,
     pub(crate) protocol: String,
     pub(crate) protocol_type: String,
-    /// Everybody, for the leader; for others empty.
+    /// All members for the leader; empty for others.
     pub(crate) members: Vec<Peer>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Peer {
     pub(crate) metadata: Bytes,
 }
 
-/// That a member waits for a generation later than this.
+/// A member waits for a generation later than this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ticket {
     pub(crate) member: String,
@@ -65,13 +65,13 @@ pub(crate) struct Ticket {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Nobody is here.
+    /// The group has no members.
     Empty,
-    /// Waits for everybody to join, at most so long.
+    /// Waits until all members have joined, at most until this time.
     Joining(Instant),
-    /// Waits for the leader's assignments and for everybody to fetch theirs, at most so long.
+    /// Waits for the leader's assignments and until all members have fetched theirs, at most until this time.
     Syncing(Instant),
-    /// Everybody has an assignment or can have it.
+    /// Every member has its assignment or can fetch it.
     Stable,
 }
 
@@ -82,12 +82,12 @@ struct Member {
     session: Duration,
     rebalance: Duration,
     seen: Instant,
-    /// Whether it has asked for what the present state waits for.
+    /// Whether it has sent the request that the present state waits for.
     has_arrived: bool,
     assignment: Bytes,
 }
 
-/// The members of a group, and where they are in a rebalance.
+/// The members of a group, and the state of its rebalance.
 #[derive(Debug, Clone)]
 pub(crate) struct Group {
     state: State,
@@ -111,22 +111,22 @@ impl Group {
         }
     }
 
-    /// Whether nobody is a member.
+    /// Whether the group has no members.
     pub(crate) fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
 
-    /// Whether everybody has or can have an assignment.
+    /// Whether every member has its assignment or can fetch it.
     pub(crate) fn is_stable(&self) -> bool {
         self.state == State::Stable
     }
 
-    /// Counts the times that partitions were divided.
+    /// Generation: how often partitions were divided.
     pub(crate) fn generation(&self) -> i32 {
         self.generation
     }
 
-    /// Asks to be a member, or to stay one; [`Group::joined`] has the answer.
+    /// Joins, or joins again; [`Group::joined`] has the response.
     pub(crate) fn join(&mut self, now: Instant, join: Join) -> Result<Ticket, ErrorCode> {
         self.expire(now);
         self.admit(&join)?;
@@ -140,7 +140,7 @@ impl Group {
             && known.protocols == join.protocols
             && (self.state == State::Stable && self.leader != name || matches!(self.state, State::Syncing(_)))
         {
-            // Its answer was lost, or it only asks again.
+            // The response to its first request was lost, or it repeats the request.
             known.seen = now;
             return Ok(Ticket { member: name, after: self.generation - 1 });
         }
@@ -156,19 +156,19 @@ impl Group {
             self.arrive(&name);
         }
         self.proceed(now);
-        // The last to join finds the next generation there.
+        // The last member to join completes the generation.
         let after = if matches!(self.state, State::Joining(_)) { self.generation } else { self.generation - 1 };
         Ok(Ticket { member: name, after })
     }
 
-    /// What has become of a join; None while others are waited for.
+    /// The response to a join; None while the group waits for other members.
     pub(crate) fn joined(&mut self, now: Instant, ticket: &Ticket) -> Option<Result<Joined, ErrorCode>> {
         self.expire(now);
         let Some(member) = self.members.get(&ticket.member) else {
             return Some(Err(ErrorCode::UnknownMemberId));
         };
         if self.generation <= ticket.after {
-            // It may have been told to join again by another request meanwhile.
+            // Another request may have told it to join again meanwhile.
             return if member.has_arrived { None } else { Some(Err(ErrorCode::RebalanceInProgress)) };
         }
         let is_leader = self.leader == ticket.member;
@@ -182,7 +182,7 @@ impl Group {
         }))
     }
 
-    /// Asks for one's assignment, the leader by giving everybody's; [`Group::assignment`] has the answer.
+    /// Asks for the member's assignment; the leader brings the assignments of all. [`Group::assignment`] has the response.
     pub(crate) fn sync(
         &mut self,
         now: Instant,
@@ -209,7 +209,7 @@ impl Group {
         Ok(())
     }
 
-    /// What a member is to read; None while the leader is waited for.
+    /// A member's assignment; None while the group waits for the leader.
     pub(crate) fn assignment(&mut self, now: Instant, name: &str, generation: i32) -> Option<Result<Bytes, ErrorCode>> {
         self.expire(now);
         let Some(member) = self.members.get(name) else {
@@ -222,9 +222,9 @@ impl Group {
         }
     }
 
-    /// That a member is alive; an error tells it to join again.
+    /// Heartbeat of a member; an error tells it to join again.
     pub(crate) fn heartbeat(&mut self, now: Instant, name: &str, generation: i32) -> Result<(), ErrorCode> {
-        // First of all: who is heard of now is not missed, however late it is.
+        // First, so that a late heartbeat still counts.
         self.hear(now, name, generation)?;
         self.expire(now);
         match self.state {
@@ -233,7 +233,7 @@ impl Group {
         }
     }
 
-    /// Whether somebody may commit offsets: members of the present generation, and anybody where there are no members.
+    /// Whether a client may commit offsets: members of the present generation, and any client of a group without members.
     pub(crate) fn commit(&mut self, now: Instant, name: &str, generation: i32) -> Result<(), ErrorCode> {
         self.expire(now);
         if self.members.is_empty() && generation < 0 {
@@ -243,7 +243,7 @@ impl Group {
         if matches!(self.state, State::Syncing(_)) { Err(ErrorCode::RebalanceInProgress) } else { Ok(()) }
     }
 
-    /// A member goes, by its name or its instance.
+    /// Removes a member by its name or its instance.
     pub(crate) fn leave(&mut self, now: Instant, name: &str, instance: Option<&str>) -> Result<(), ErrorCode> {
         let named = if name.is_empty() { self.with_instance(instance) } else { Some(name.to_owned()) };
         let gone = named.and_then(|name| self.members.remove(&name));
@@ -252,7 +252,7 @@ impl Group {
         Ok(())
     }
 
-    /// Everybody, as the leader sees them.
+    /// All members, as the leader sees them.
     pub(crate) fn peers(&self) -> Vec<Peer> {
         let peer = |(name, member): (&String, &Member)| {
             let said = member.protocols.iter().find(|(protocol, _)| *protocol == self.protocol);
@@ -262,7 +262,7 @@ impl Group {
         self.members.iter().map(peer).collect()
     }
 
-    /// Everybody's assignment.
+    /// The assignments of all members.
     pub(crate) fn assignments(&self) -> BTreeMap<String, Bytes> {
         self.members.iter().map(|(name, member)| (name.clone(), member.assignment.clone())).collect()
     }
@@ -272,7 +272,7 @@ impl Group {
         [&self.leader, &self.protocol, &self.protocol_type]
     }
 
-    /// Refuses who cannot be a member.
+    /// Refuses a request that cannot become a member.
     fn admit(&self, join: &Join) -> Result<(), ErrorCode> {
         let holder = self.with_instance(join.instance.as_deref());
         if join.session.is_zero() || join.session > MAX_TIMEOUT {
@@ -304,7 +304,7 @@ impl Group {
         members.find(|(_, member)| member.instance.as_deref() == Some(instance)).map(|(name, _)| name.clone())
     }
 
-    /// Notes that a member is alive, if it is one of this generation.
+    /// Records that a member is alive, if it belongs to this generation.
     fn hear(&mut self, now: Instant, name: &str, generation: i32) -> Result<(), ErrorCode> {
         let member = self.members.get_mut(name).ok_or(ErrorCode::UnknownMemberId)?;
         if generation != self.generation {
@@ -320,7 +320,7 @@ impl Group {
         }
     }
 
-    /// Removes who was not heard of for too long, and goes on without.
+    /// Removes members whose session has timed out, and goes on without them.
     fn expire(&mut self, now: Instant) {
         let (waits, is_over) = match self.state {
             State::Joining(until) | State::Syncing(until) => (true, now >= until),
@@ -337,7 +337,7 @@ impl Group {
         }
     }
 
-    /// Goes on after somebody has gone.
+    /// Goes on after a member has left.
     fn lost(&mut self, now: Instant) {
         if !matches!(self.state, State::Joining(_)) {
             self.rebalance(now);
@@ -345,23 +345,23 @@ impl Group {
         self.proceed(now);
     }
 
-    /// Tells everybody to join again.
+    /// Tells all members to join again.
     fn rebalance(&mut self, now: Instant) {
         self.state = State::Joining(self.deadline(now));
         for member in self.members.values_mut() {
             if std::mem::take(&mut member.has_arrived) {
-                // It was waiting for us, and could not say that it is alive.
+                // While it waited for a response it could not send a heartbeat.
                 member.seen = now;
             }
         }
     }
 
-    /// As long as the most patient member says.
+    /// The longest rebalance timeout of the members.
     fn deadline(&self, now: Instant) -> Instant {
         now + self.members.values().map(|member| member.rebalance).max().unwrap_or_default().min(MAX_TIMEOUT)
     }
 
-    /// Begins the next generation when everybody has joined.
+    /// Begins the next generation when all members have joined.
     fn proceed(&mut self, now: Instant) {
         if self.members.is_empty() {
             self.state = State::Empty;
@@ -390,280 +390,4 @@ fn knows(protocols: &Protocols, name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const SESSION: Duration = Duration::from_secs(10);
-    const REBALANCE: Duration = Duration::from_secs(30);
-
-    fn protocols(names: &[&str]) -> Protocols {
-        names.iter().map(|name| ((*name).to_owned(), Bytes::from(format!("metadata of {name}")))).collect()
-    }
-
-    fn join(member: &str, new_name: &str) -> Join {
-        Join {
-            member: member.to_owned(),
-            new_name: new_name.to_owned(),
-            instance: None,
-            protocol_type: "consumer".to_owned(),
-            protocols: protocols(&["range", "roundrobin"]),
-            session: SESSION,
-            rebalance: REBALANCE,
-        }
-    }
-
-    fn with_instance(instance: &str, new_name: &str) -> Join {
-        Join { instance: Some(instance.to_owned()), ..join("", new_name) }
-    }
-
-    /// Joins as the only one who is waited for.
-    fn joined(group: &mut Group, now: Instant, join: Join) -> Joined {
-        let ticket = group.join(now, join).unwrap();
-        group.joined(now, &ticket).expect("nobody is waited for").unwrap()
-    }
-
-    /// A group with one member `a`, which has its assignment.
-    fn group_of_one(now: Instant) -> Group {
-        let mut group = Group::new();
-        let generation = joined(&mut group, now, join("", "a")).generation;
-        group.sync(now, "a", generation, vec![("a".to_owned(), Bytes::from("everything"))]).unwrap();
-        assert_eq!(group.assignment(now, "a", generation), Some(Ok(Bytes::from("everything"))));
-        group
-    }
-
-    #[test]
-    fn the_only_member_is_its_leader_and_sees_itself() {
-        let joined = joined(&mut Group::new(), Instant::now(), join("", "a"));
-        assert_eq!((joined.leader.as_str(), joined.member.as_str(), joined.generation), ("a", "a", 1));
-        assert_eq!((joined.protocol.as_str(), joined.protocol_type.as_str()), ("range", "consumer"));
-        let (member, metadata) = ("a".to_owned(), Bytes::from("metadata of range"));
-        assert_eq!(joined.members, [Peer { member, instance: None, metadata }]);
-    }
-
-    #[test]
-    fn a_heartbeat_that_comes_late_still_keeps_who_was_not_missed_by_anybody() {
-        let now = Instant::now();
-        let mut group = group_of_one(now);
-        assert_eq!(group.heartbeat(now + 3 * SESSION, "a", 1), Ok(()));
-    }
-
-    #[test]
-    fn a_leader_that_was_silent_for_too_long_is_followed_by_another() {
-        let now = Instant::now();
-        let mut group = group_of_one(now);
-        let later = now + SESSION + Duration::from_millis(1);
-        let joined = joined(&mut group, later, join("", "b"));
-        assert_eq!((joined.leader.as_str(), joined.members.len()), ("b", 1));
-        assert_eq!(group.heartbeat(later, "a", 1), Err(ErrorCode::UnknownMemberId));
-    }
-
-    #[test]
-    fn who_does_not_join_again_in_time_is_no_member_any_more() {
-        let now = Instant::now();
-        let mut group = group_of_one(now);
-        let ticket = group.join(now, join("", "b")).unwrap();
-        assert_eq!(group.heartbeat(now, "a", 1), Err(ErrorCode::RebalanceInProgress));
-        let mut at = now;
-        while at < now + REBALANCE {
-            // It is alive and does not join.
-            assert_eq!(group.heartbeat(at, "a", 1), Err(ErrorCode::RebalanceInProgress));
-            assert_eq!(group.joined(at, &ticket), None);
-            at += SESSION / 2;
-        }
-        let joined = group.joined(at, &ticket).unwrap().unwrap();
-        assert_eq!((joined.leader.as_str(), joined.members.len()), ("b", 1));
-    }
-
-    #[test]
-    fn a_leader_that_never_divides_the_partitions_loses_its_place() {
-        let now = Instant::now();
-        let mut group = group_of_one(now);
-        let ticket = group.join(now, join("", "b")).unwrap();
-        let generation = joined(&mut group, now, join("a", "")).generation;
-        assert_eq!(group.joined(now, &ticket).unwrap().unwrap().leader, "a");
-        group.sync(now, "b", generation, Vec::new()).unwrap();
-        assert_eq!(group.assignment(now, "b", generation), None);
-        let later = now + REBALANCE;
-        group.heartbeat(later - SESSION, "a", generation).unwrap();
-        assert_eq!(group.assignment(later, "b", generation), Some(Err(ErrorCode::RebalanceInProgress)));
-        assert_eq!(joined(&mut group, later, join("b", "")).leader, "b");
-    }
-
-    #[test]
-    fn a_new_process_with_the_instance_of_another_takes_its_place_at_once() {
-        let now = Instant::now();
-        let mut group = Group::new();
-        joined(&mut group, now, with_instance("host-1", "a"));
-        let second = joined(&mut group, now, with_instance("host-1", "b"));
-        assert_eq!((second.leader.as_str(), second.members.len()), ("b", 1));
-        assert_eq!(group.heartbeat(now, "a", second.generation), Err(ErrorCode::UnknownMemberId));
-        let old = Join { member: "a".to_owned(), ..with_instance("host-1", "") };
-        assert_eq!(group.join(now, old), Err(ErrorCode::FencedInstanceId));
-    }
-
-    #[test]
-    fn a_protocol_that_all_know_is_chosen_and_who_knows_none_of_them_is_refused() {
-        let now = Instant::now();
-        let mut group = group_of_one(now);
-        let with = |names: &[&str], name: &str| Join { protocols: protocols(names), ..join("", name) };
-        assert_eq!(group.join(now, with(&["sticky"], "b")), Err(ErrorCode::InconsistentGroupProtocol));
-        assert_eq!(group.join(now, with(&[], "b")), Err(ErrorCode::InconsistentGroupProtocol));
-        let other = Join { protocol_type: "connect".to_owned(), ..join("", "b") };
-        assert_eq!(group.join(now, other), Err(ErrorCode::InconsistentGroupProtocol));
-        group.join(now, with(&["sticky", "roundrobin"], "b")).unwrap();
-        assert_eq!(joined(&mut group, now, join("a", "")).protocol, "roundrobin");
-    }
-
-    #[test]
-    fn offsets_are_committed_by_members_of_this_generation_or_where_there_are_none() {
-        let now = Instant::now();
-        assert_eq!(Group::new().commit(now, "", -1), Ok(()));
-        let mut group = group_of_one(now);
-        assert_eq!(group.commit(now, "a", 1), Ok(()));
-        assert_eq!(group.commit(now, "a", 0), Err(ErrorCode::IllegalGeneration));
-        assert_eq!(group.commit(now, "", -1), Err(ErrorCode::UnknownMemberId));
-        assert_eq!(group.commit(now, "b", 1), Err(ErrorCode::UnknownMemberId));
-    }
-
-    #[test]
-    fn timeouts_that_are_none_or_too_long_are_refused() {
-        for session in [Duration::ZERO, MAX_TIMEOUT + Duration::from_millis(1)] {
-            let refused = Group::new().join(Instant::now(), Join { session, ..join("", "a") });
-            assert_eq!(refused, Err(ErrorCode::InvalidSessionTimeout));
-        }
-    }
-
-    #[test]
-    fn a_group_has_no_more_members_than_its_limit() {
-        let now = Instant::now();
-        let mut group = Group::new();
-        for at in 0..MAX_MEMBERS {
-            group.join(now, join("", &at.to_string())).unwrap();
-        }
-        assert_eq!(group.join(now, join("", "one more")), Err(ErrorCode::GroupMaxSizeReached));
-    }
-
-    /// A client that does what the protocol says.
-    #[derive(Debug, Default)]
-    struct Client {
-        name: String,
-        generation: i32,
-        phase: Phase,
-    }
-
-    #[derive(Debug, Default)]
-    enum Phase {
-        #[default]
-        Outside,
-        Joining(Ticket),
-        Joined(Joined),
-        Syncing,
-        Reading,
-    }
-
-    impl Client {
-        /// Its next request.
-        fn act(&mut self, group: &mut Group, now: Instant, new_name: &mut u32) {
-            let outcome = match std::mem::take(&mut self.phase) {
-                Phase::Outside => {
-                    *new_name += 1;
-                    group.join(now, join(&self.name, &format!("m{new_name}"))).map(Phase::Joining)
-                }
-                Phase::Joining(ticket) => match group.joined(now, &ticket) {
-                    None => Ok(Phase::Joining(ticket)),
-                    Some(outcome) => outcome.map(|joined| {
-                        (self.name, self.generation) = (joined.member.clone(), joined.generation);
-                        Phase::Joined(joined)
-                    }),
-                },
-                Phase::Joined(joined) => {
-                    let divide = |peer: &Peer| (peer.member.clone(), self.share(&peer.member));
-                    let shares = joined.members.iter().map(divide).collect();
-                    group.sync(now, &self.name, self.generation, shares).map(|()| Phase::Syncing)
-                }
-                Phase::Syncing => match group.assignment(now, &self.name, self.generation) {
-                    None => Ok(Phase::Syncing),
-                    Some(outcome) => outcome.map(|assignment| {
-                        assert_eq!(assignment, self.share(&self.name), "an assignment of another generation");
-                        Phase::Reading
-                    }),
-                },
-                Phase::Reading => group.heartbeat(now, &self.name, self.generation).map(|()| Phase::Reading),
-            };
-            self.phase = outcome.unwrap_or_else(|code| {
-                if code == ErrorCode::UnknownMemberId {
-                    self.name.clear();
-                }
-                Phase::Outside
-            });
-        }
-
-        fn share(&self, member: &str) -> Bytes {
-            Bytes::from(format!("{} in generation {}", member, self.generation))
-        }
-    }
-
-    #[derive(Debug, Clone)]
-    enum Event {
-        Act(usize),
-        /// It asks, and its answer gets lost with its connection.
-        Lose(usize),
-        Leave(usize),
-        /// Its process is another one now; the old one is silent for ever.
-        Replace(usize),
-        Pass(Duration),
-    }
-
-    fn event(clients: usize) -> impl Strategy<Value = Event> {
-        prop_oneof![
-            8 => (0..clients).prop_map(Event::Act),
-            1 => (0..clients).prop_map(Event::Lose),
-            1 => (0..clients).prop_map(Event::Leave),
-            1 => (0..clients).prop_map(Event::Replace),
-            2 => (0_u64..20_000).prop_map(|milliseconds| Event::Pass(Duration::from_millis(milliseconds))),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_happens_everybody_who_goes_on_reads_his_share_in_the_end(
-            events in proptest::collection::vec(event(4), 0..200),
-        ) {
-            let mut now = Instant::now();
-            let (mut group, mut new_name) = (Group::new(), 0);
-            let mut clients: Vec<Client> = (0..4).map(|_| Client::default()).collect();
-            for event in events {
-                match event {
-                    Event::Act(at) => clients[at].act(&mut group, now, &mut new_name),
-                    Event::Lose(at) => {
-                        let name = clients[at].name.clone();
-                        clients[at].act(&mut group, now, &mut new_name);
-                        (clients[at].name, clients[at].phase) = (name, Phase::Outside);
-                    }
-                    Event::Leave(at) => {
-                        let _ = group.leave(now, &clients[at].name, None);
-                        clients[at] = Client::default();
-                    }
-                    Event::Replace(at) => clients[at] = Client::default(),
-                    Event::Pass(time) => now += time,
-                }
-            }
-            // Silent ones go within a session and two rebalances.
-            for _ in 0..300 {
-                now += Duration::from_millis(500);
-                for client in &mut clients {
-                    client.act(&mut group, now, &mut new_name);
-                }
-            }
-            for client in &clients {
-                prop_assert!(matches!(client.phase, Phase::Reading), "{client:?} in {group:?}");
-                prop_assert_eq!(client.generation, group.generation());
-            }
-            prop_assert!(group.is_stable());
-            prop_assert_eq!(group.peers().len(), clients.len());
-            prop_assert!(clients.iter().any(|client| client.name == group.agreed()[0]));
-        }
-    }
-}
+mod tests;

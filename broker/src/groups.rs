@@ -1,8 +1,8 @@
 //! All consumer groups of the embedded broker.
 //!
-//! The library's own coordinator waits for ever for a leader that it has removed itself, so that a consumer that was
-//! stopped for longer than its session timeout would never read again; and two requests at once take a group from each
-//! other. Offsets are still the library's.
+//! They replace the library's own coordinator, which has two faults. It waits for ever for a leader that it has itself
+//! removed, so a consumer that was suspended for longer than its session timeout never reads again. And two concurrent
+//! requests overwrite each other's group. The library still stores the offsets.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,18 +31,18 @@ use uuid::Uuid;
 
 use crate::group::{Group, Join, Joined, Ticket};
 
-/// How often those who wait look whether time has brought what nobody says.
+/// How often a waiting request checks whether a timeout has changed the group.
 const TICK: Duration = Duration::from_millis(200);
-/// How often a description that somebody else has changed is written again.
+/// Most attempts to write a description that others change at the same time.
 const DESCRIPTION_TRIES: usize = 3;
 
-/// The groups, by name. They are in memory alone: when the broker is started again, their members join anew.
+/// The groups, by name. They are only in memory: after a restart of the broker their members join again.
 #[derive(Clone)]
 pub(crate) struct Groups {
     storage: StorageContainer,
     offsets: Controller<StorageContainer>,
     groups: Arc<Mutex<HashMap<String, Group>>>,
-    /// That a group has changed.
+    /// Signals that a group has changed.
     changed: Arc<Notify>,
 }
 
@@ -59,7 +59,7 @@ impl Groups {
         Ok(Groups { storage, offsets, groups: Arc::default(), changed: Arc::default() })
     }
 
-    /// Does something with a group now; one without members is forgotten.
+    /// Does something with a group now; drops a group without members.
     fn with<T>(&self, name: &str, act: impl FnOnce(&mut Group, Instant) -> T) -> T {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         let mut group = groups.remove(name).unwrap_or_else(Group::new);
@@ -72,10 +72,10 @@ impl Groups {
         done
     }
 
-    /// Waits until a group has an answer.
+    /// Waits until a group has a response.
     async fn answer<T>(&self, name: &str, mut ask: impl FnMut(&mut Group, Instant) -> Option<T>) -> T {
         loop {
-            // First: what changes after we have looked wakes us up.
+            // Subscribe before checking, so that no later change is missed.
             let changed = self.changed.notified();
             if let Some(answer) = self.look(name, &mut ask) {
                 return answer;
@@ -84,14 +84,14 @@ impl Groups {
         }
     }
 
-    /// As [`Groups::with`], without waking up those who wait unless there is an answer.
+    /// Like [`Groups::with`], but wakes up waiting requests only if there is a response.
     fn look<T>(&self, name: &str, ask: impl FnOnce(&mut Group, Instant) -> Option<T>) -> Option<T> {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         let mut nobody = Group::new();
         ask(groups.get_mut(name).unwrap_or(&mut nobody), Instant::now())
     }
 
-    /// Tells the storage who is in a group, for those who ask it to describe the group. That it cannot is no error.
+    /// Tells the storage the members of a group, for clients that describe the group. A failure is not an error.
     async fn describe(&self, name: &str) {
         let settled = |group: &mut Group, _| (group.is_stable() || group.is_empty()).then(|| detail(group));
         let Some(mut detail) = self.look(name, settled) else {
@@ -206,7 +206,7 @@ impl Coordinator for Groups {
         }
         self.describe(group_id).await;
         let none = i16::from(ErrorCode::None);
-        // Who names one member reads the error above, who names several the one of each.
+        // A client that names one member reads the error above; one that names several reads the error of each.
         let error_code =
             if members.is_none() { outcomes.first().map_or(none, |outcome| outcome.error_code) } else { none };
         let response = LeaveGroupResponse::default().throttle_time_ms(Some(0)).error_code(error_code);
@@ -239,7 +239,7 @@ impl Groups {
     }
 }
 
-/// Negative times are none.
+/// A negative time counts as zero.
 fn milliseconds(number: i32) -> Duration {
     Duration::from_millis(number.try_into().unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! `tapedeck-broker`: the Kafka-compatible broker of the laptop mode, in one process with its data in one folder.
+//! `tapedeck-broker`: the embedded Kafka-compatible broker, one process with its data in one folder.
 
 mod group;
 mod groups;
@@ -28,22 +28,22 @@ const CLUSTER: &str = "tapedeck";
 /// File in the data folder.
 const DATABASE: &str = "sqlite://broker.db";
 
-/// How often what is past its retention is removed.
+/// How often records past their retention are removed.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(600);
-/// Wait after a connection could not be accepted, mostly for want of file descriptors.
+/// Pause after accepting a connection failed, usually because no file descriptor is left.
 const ACCEPT_WAIT: Duration = Duration::from_millis(100);
 
-/// A Kafka-compatible broker with its data in one folder, for a laptop.
+/// Run a Kafka-compatible broker with its data in one folder
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// Folder of its data, created when missing
+    /// Folder of the broker's data; created if missing
     #[arg(long, env = "TAPEDECK_BROKER_DATA_DIR", default_value = ".tapedeck/broker")]
     data_dir: PathBuf,
-    /// Address to listen on; clients are told the same one
+    /// Address to listen on, which is also advertised to clients
     #[arg(long, env = "TAPEDECK_BROKER_LISTEN", default_value = "127.0.0.1:9092")]
     listen: SocketAddr,
-    /// Stop when standard input ends: with the process that started it
+    /// Stop when standard input ends, that is, with the parent process
     #[arg(long)]
     stop_at_eof: bool,
 }
@@ -65,7 +65,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     tokio::runtime::Runtime::new()?.block_on(serve(arguments.listen, arguments.stop_at_eof))
 }
 
-/// The storage's address is relative to the working directory, so the data folder becomes that.
+/// Makes the data folder the working directory, because the storage's address is relative to it.
 fn enter(data_dir: &Path) -> anyhow::Result<()> {
     let shown = data_dir.display();
     std::fs::create_dir_all(data_dir).with_context(|| format!("cannot create data folder `{shown}`"))?;
@@ -77,7 +77,7 @@ async fn serve(listen: SocketAddr, stop_at_eof: bool) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on `{listen}`"))?;
     let storage = open(listen).await.context("cannot open the broker's data")?;
-    // Whatever was acknowledged is in the database file, so stopping needs no more than to stop.
+    // Everything acknowledged is in the database file, so stopping needs no further steps.
     tokio::select! {
         served = answer(&listener, &storage) => served.context("broker stopped"),
         () = maintain(&storage) => Ok(()),
@@ -101,7 +101,7 @@ async fn open(advertised: SocketAddr) -> anyhow::Result<StorageContainer> {
     Ok(storage)
 }
 
-/// Answers every client, each in a task of its own.
+/// Serves every client in a task of its own.
 async fn answer(listener: &TcpListener, storage: &StorageContainer) -> anyhow::Result<()> {
     let groups = Groups::new(storage.clone())?;
     loop {
@@ -113,7 +113,7 @@ async fn answer(listener: &TcpListener, storage: &StorageContainer) -> anyhow::R
         let _ = stream.set_nodelay(true);
         let service = services(CLUSTER, groups.clone(), storage.clone(), None)?;
         tokio::spawn(async move {
-            // That a client has gone is the usual end.
+            // A connection usually ends because the client has closed it.
             if let Err(error) = service.serve(rama::Context::default(), stream).await {
                 tracing::debug!(?error, "connection ended");
             }
@@ -121,24 +121,24 @@ async fn answer(listener: &TcpListener, storage: &StorageContainer) -> anyhow::R
     }
 }
 
-/// Removes what is past its retention, for ever.
+/// Removes records past their retention, again and again.
 async fn maintain(storage: &StorageContainer) {
     let mut due = interval(MAINTENANCE_INTERVAL);
     loop {
         due.tick().await;
         if let Err(error) = storage.maintain(SystemTime::now()).await {
-            tracing::warn!(?error, "cannot remove what is past its retention");
+            tracing::warn!(?error, "cannot remove records past their retention");
         }
     }
 }
 
-/// Ends when standard input does.
+/// Returns when standard input ends.
 async fn end_of_input() {
     let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
     std::thread::spawn(move || {
         let _sender = sender;
         std::io::copy(&mut std::io::stdin(), &mut std::io::sink())
     });
-    // The sender says nothing; that it is gone is the answer.
+    // The thread sends nothing; dropping the sender is the signal.
     let _ = receiver.await;
 }

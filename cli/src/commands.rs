@@ -1,4 +1,4 @@
-//! What a person can type after `tapedeck`.
+//! The commands of `tapedeck`, one file each: arguments and `run`.
 
 pub mod query;
 pub mod up;

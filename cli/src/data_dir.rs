@@ -13,7 +13,7 @@ pub(crate) fn sqlite_address(data_dir: &Path) -> String {
     format!("sqlite:{}", data_dir.join("tapedeck.db").display())
 }
 
-/// One tapedeck per folder.
+/// Locks the folder, so that only one `tapedeck up` uses it.
 pub(crate) fn lock(folder: &Path) -> anyhow::Result<File> {
     let path = folder.join("lock");
     let file = File::create(&path).with_context(|| format!("cannot write `{}`", path.display()))?;

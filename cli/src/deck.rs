@@ -1,4 +1,4 @@
-//! The processes of `tapedeck up`: broker, consumers, producers; started, watched, started again, stopped.
+//! The processes of `tapedeck up`, broker, consumers and producers: start, watch, restart and stop them.
 
 pub mod child;
 pub(crate) mod polled;
@@ -11,7 +11,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use service::kafka::Cluster;
+use kafka::Cluster;
 use service::settings;
 use store::Database;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -24,14 +24,13 @@ use crate::data_dir;
 
 pub use self::polled::simulated_by;
 
-/// How long the embedded broker may take to answer.
+/// How long the embedded broker may take until it answers.
 const BROKER_PATIENCE: Duration = Duration::from_secs(15);
 
-/// Bytes fetched at once from the embedded broker: it looks through all that is left of a partition at each fetch, and
-/// sends nothing compressed.
+/// Bytes per fetch from the embedded broker: each fetch scans the rest of a partition, and nothing is compressed.
 const EMBEDDED_FETCH_BYTES: &str = "1048576";
 
-/// The processes, and where they are.
+/// The processes, and the addresses that they use.
 pub(crate) struct Deck {
     folder: PathBuf,
     broker: Option<Child>,
@@ -42,14 +41,14 @@ pub(crate) struct Deck {
     environment: Vec<(String, String)>,
 }
 
-/// Which process.
+/// One of the processes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Who {
     /// The embedded broker.
     Broker,
-    /// All consumers.
+    /// The consumers of all datasets, in one process.
     Consumer,
-    /// The producer at that place.
+    /// The producer with that index.
     Producer(usize),
 }
 
@@ -88,27 +87,27 @@ impl Deck {
         Ok(deck)
     }
 
-    /// The Kafka that is used.
+    /// The Kafka cluster in use.
     pub(crate) fn cluster(&self) -> Cluster {
         Cluster::new(&self.brokers, &settings::read(&settings::NAMESPACE).unwrap_or_default())
     }
 
-    /// The database that is used.
+    /// The database in use.
     pub(crate) fn database(&self) -> &Database {
         &self.database
     }
 
-    /// Where the addresses of the daemons' health and metrics are written, for a person.
+    /// The files with the addresses of the daemons' health servers, to show to the user.
     pub(crate) fn health_files(&self) -> String {
         child::health_file(&self.folder, "*").display().to_string()
     }
 
-    /// Where everybody's logs are, for a person.
+    /// The folder of all logs, to show to the user.
     pub(crate) fn logs(&self) -> String {
         self.folder.join("logs").display().to_string()
     }
 
-    /// Where records are on their way, for a person.
+    /// The way of the records, to show to the user: `embedded broker at 127.0.0.1:9092 -> sqlite:..`.
     pub(crate) fn shown(&self) -> String {
         let kafka = if self.broker.is_some() { "embedded broker" } else { "Kafka" };
         format!("{kafka} at {} -> {}", self.brokers, self.database.shown())
@@ -136,12 +135,12 @@ impl Deck {
         Ok(())
     }
 
-    /// Whether no producer is left.
+    /// Whether every producer has ended.
     pub(crate) fn polled_all(&self) -> bool {
         self.producers.is_empty()
     }
 
-    /// Waits until a process ends by itself.
+    /// Waits until a process ends on its own.
     pub(crate) async fn ended(&mut self) -> anyhow::Result<(Who, ExitStatus)> {
         let any_producer = async {
             if self.producers.is_empty() {
@@ -158,7 +157,7 @@ impl Deck {
         }
     }
 
-    /// Starts a process again that has ended by itself.
+    /// Restarts a process that has ended on its own.
     pub(crate) async fn restart(
         &mut self,
         who: Who,
@@ -176,7 +175,7 @@ impl Deck {
         Ok(())
     }
 
-    /// Lets go of a producer that has done its work; gives where its log is.
+    /// Removes a producer that has finished; returns the path of its log.
     pub(crate) async fn dismiss(&mut self, producer: usize) -> anyhow::Result<PathBuf> {
         let child = self.producers.swap_remove(producer);
         let log = child.log();
@@ -184,7 +183,7 @@ impl Deck {
         Ok(log)
     }
 
-    /// Stops in the order in which nothing is lost: who writes to Kafka, who reads from it, Kafka.
+    /// Stops the processes in the order in which nothing is lost: producers, consumers, broker.
     pub(crate) async fn stop(&mut self) -> anyhow::Result<()> {
         let producers = self.producers.drain(..).map(Child::stop);
         for stopped in futures::future::join_all(producers).await {
@@ -196,7 +195,7 @@ impl Deck {
         Ok(())
     }
 
-    /// Waits until the broker answers, by making sure of the topics.
+    /// Waits until the broker answers, and creates the topics.
     async fn await_broker(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
         let began = Instant::now();
         let Some(broker) = &mut self.broker else {
@@ -220,7 +219,8 @@ impl Deck {
     async fn ensure_topics(&self) -> anyhow::Result<()> {
         let cluster = self.cluster();
         let topic = |dataset| contract::topic::topic(cluster.namespace(), dataset);
-        cluster.ensure_topics(&contract::datasets().iter().map(topic).collect::<Vec<_>>()).await
+        cluster.ensure_topics(&contract::datasets().iter().map(topic).collect::<Vec<_>>()).await?;
+        Ok(())
     }
 
     fn child(
@@ -231,7 +231,7 @@ impl Deck {
         environment: &[(String, String)],
         piped: bool,
     ) -> anyhow::Result<Child> {
-        // Of one address only one of them could have the port; where each is, is written beside its process id.
+        // Each child needs a port of its own. It writes the address into a file beside its process id.
         let file = child::health_file(&self.folder, name).display().to_string();
         let health = [(settings::HEALTH_ADDRESS.name, "127.0.0.1:0".to_owned()), (settings::HEALTH_FILE.name, file)]
             .map(|(name, value)| (name.to_owned(), value));
@@ -253,7 +253,7 @@ async fn end_of(child: &mut Option<Child>) -> anyhow::Result<ExitStatus> {
     }
 }
 
-/// Sends on what a producer reports; lines that are no report are dropped.
+/// Forwards a producer's reports; drops lines that are not reports.
 fn relay(child: &mut Child, reports: &mpsc::Sender<Report>) {
     let Some(stdout) = child.stdout() else {
         return;
@@ -285,7 +285,7 @@ fn start_broker(folder: &Path, address: SocketAddr) -> anyhow::Result<Child> {
     Child::start(recipe, folder)
 }
 
-/// That port, or another if somebody has it.
+/// That port, or a free one if it is taken.
 fn free_address(port: u16) -> anyhow::Result<SocketAddr> {
     let wanted = TcpListener::bind(("127.0.0.1", port));
     let listener = wanted.or_else(|_| TcpListener::bind(("127.0.0.1", 0))).context("cannot find a free port")?;

@@ -1,4 +1,4 @@
-//! `tapedeck`: what a person types.
+//! `tapedeck`: the command line.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use cli::commands::{query, up};
 use service::telemetry;
 use tokio::runtime::Runtime;
 
-/// Records what financial and economic data providers say on Kafka, and plays it into a database.
+/// Record financial and economic data on Kafka and store it in a database
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -18,9 +18,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run everything on this machine: broker, producers, consumers, database
     Up(up::Arguments),
-    /// Show what a SQL query finds in the database
     Query(query::Arguments),
 }
 

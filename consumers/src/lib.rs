@@ -1,23 +1,25 @@
 //! Consumer groups: validate what is on the topics and upsert it, chunk by chunk, each with the next offset in one transaction.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`sink`] | plays one dataset's topic into its table |
+//! | [`replay`] | plays a range again, into the table or one beside it |
+//! | [`verify`] | compares the database with the topics |
+//! | [`dead_letters`] | lists, shows and redrives refused records |
+//! | [`relay`] | publishes dead letters on their topic |
+//! | [`commands`] | the command line: arguments in, lines out |
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
-pub mod admit;
-pub mod breaker;
-pub mod consume;
+pub mod commands;
 pub mod dead_letters;
-pub mod meters;
-mod offsets;
-pub mod original;
-pub mod reader;
+pub mod events;
 pub mod relay;
+mod reminder;
 pub mod replay;
-pub mod replay_command;
-pub mod replay_range;
-pub mod schemas;
 pub mod sink;
+mod supervise;
 pub mod verify;
-mod writer;
 
 pub use ::store;
 pub use store::{chunk, dead_letter};

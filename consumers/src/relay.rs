@@ -1,54 +1,37 @@
 //! The relay: publishes the dead letters of consumers on the topic of dead letters.
 //!
-//! A chunk writes its dead letters and their names in the outbox in one transaction; the relay publishes what is in the
-//! outbox and removes what Kafka has acknowledged. So each is on the topic at least once, and nobody waits for it.
+//! A chunk writes its dead letters and their names in the outbox in one transaction. The relay publishes them and
+//! removes the names that Kafka has acknowledged. So each dead letter is on the topic at least once, and no sink waits.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::Context as _;
 use contract::records::DeadLetter;
 use contract::{Decoder, Rows, Text, codec, topic};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
-use service::kafka::Cluster;
-use service::registry::Registry;
+use kafka::Cluster;
+use kafka::publish::PublishError;
+use kafka::registry::Registry;
+use kafka::send::Sender;
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::dead_letter::dataset;
+use crate::reminder::Reminder;
+use crate::sink::panic_text;
 use crate::store::{Database, DeadLetters, FORWARD_PATIENCE, Forward};
-use crate::writer::REMINDER;
 
-/// How often the outbox is looked at.
+/// How often the relay looks into the outbox.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How long Kafka or the database is left alone after it failed.
+/// How long the relay waits after Kafka or the database failed.
 const FAILURE_INTERVAL: Duration = Duration::from_secs(5);
-/// More dead letters than this in the outbox are worth a warning: nobody sees them on the topic.
+/// More dead letters than this in the outbox are logged as a warning: nobody sees them on the topic.
 pub const BACKLOG_WARNING: i64 = 10_000;
-/// How long the end of a process waits for the outbox to be emptied; what is left is published by the next one.
+/// How long a process waits at its end for the outbox to be empty; the next process publishes what is left.
 const END_PATIENCE: Duration = Duration::from_secs(10);
 /// Most bytes of a message key that is kept where the whole dead letter does not fit into a message.
 const MAX_CUT_KEY_BYTES: usize = 64 << 10;
-
-/// What makes a dead letter durable: every replica has it. Whatever goes wrong, it stays in the outbox.
-const SETTINGS: &[(&str, &str)] = &[
-    ("enable.idempotence", "true"),
-    ("acks", "all"),
-    ("compression.type", "zstd"),
-    ("partitioner", "murmur2_random"),
-    ("linger.ms", "0"),
-    // A broker refuses a batch as a whole when it is too large: each by itself, so that only that one is cut.
-    ("batch.num.messages", "1"),
-    // A database transaction is open meanwhile, and ends after 10 seconds.
-    ("message.timeout.ms", "5000"),
-    ("queue.buffering.max.kbytes", "16384"),
-    ("message.max.bytes", "1000000"),
-    ("allow.auto.create.topics", "false"),
-];
 
 /// What the relay needs.
 #[derive(Debug, Clone)]
@@ -65,7 +48,8 @@ pub struct Relay {
 #[derive(Debug)]
 pub struct Relaying {
     ending: CancellationToken,
-    task: JoinHandle<u64>,
+    /// None: it has failed, and was reported.
+    task: Option<JoinHandle<u64>>,
 }
 
 impl Relay {
@@ -73,7 +57,8 @@ impl Relay {
     pub fn start(self) -> Relaying {
         let ending = CancellationToken::new();
         let (ended, runtime) = (ending.clone(), Handle::current());
-        Relaying { ending, task: tokio::task::spawn_blocking(move || runtime.block_on(self.run(&ended))) }
+        let task = tokio::task::spawn_blocking(move || runtime.block_on(self.run(&ended)));
+        Relaying { ending, task: Some(task) }
     }
 
     /// Publishes until it is told to end and the outbox is empty, or cannot be emptied; gives how many were published.
@@ -96,7 +81,7 @@ impl Relay {
                 Some(reason) => {
                     publisher = None;
                     if of_failure.is_due() {
-                        tracing::warn!(reason, "cannot publish dead letters, will go on trying");
+                        tracing::warn!(reason, "cannot publish dead letters, retrying");
                     }
                     FAILURE_INTERVAL
                 }
@@ -126,7 +111,7 @@ impl Relay {
             let relayed = store.relay(publisher).await?;
             turn.published = std::mem::take(&mut publisher.published);
             if relayed.taken == 0 {
-                // Others have it in hand.
+                // Another process publishes them at this moment.
                 turn.waiting = 0;
             }
             publisher.failure.take().map_or(Ok(()), |reason| Err(anyhow::anyhow!(reason)))
@@ -138,38 +123,35 @@ impl Relay {
 }
 
 impl Relaying {
+    /// Waits until the relay fails; gives a line about it. Cancel safe: another call waits on.
+    pub async fn failed(&mut self) -> String {
+        let Some(task) = &mut self.task else { return std::future::pending().await };
+        let ended = task.await;
+        self.task = None;
+        ended.err().map_or_else(|| "the relay of dead letters has ended".to_owned(), failure)
+    }
+
     /// Empties the outbox as far as Kafka lets us, and ends; gives how many were published in all.
     pub async fn end(self) -> u64 {
         self.ending.cancel();
-        match tokio::time::timeout(END_PATIENCE, self.task).await {
+        let Some(task) = self.task else { return 0 };
+        match tokio::time::timeout(END_PATIENCE, task).await {
             Ok(Ok(published)) => published,
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the relay of dead letters ended by accident; what is left is published by the next consumer");
+                tracing::warn!("{}", failure(error));
                 0
             }
             Err(_) => {
-                tracing::warn!(
-                    "not all dead letters could be published; what is left is published by the next consumer"
-                );
+                tracing::warn!("some dead letters are not published yet; the next consumer publishes them");
                 0
             }
         }
     }
 }
 
-/// When a warning was last given.
-#[derive(Debug, Default)]
-struct Reminder(Option<Instant>);
-
-impl Reminder {
-    /// Whether it is time to give it again; if so, it counts as given.
-    fn is_due(&mut self) -> bool {
-        let is_due = self.0.is_none_or(|given| given.elapsed() > REMINDER);
-        if is_due {
-            self.0 = Some(Instant::now());
-        }
-        is_due
-    }
+fn failure(error: JoinError) -> String {
+    let text = error.try_into_panic().map_or_else(|error| error.to_string(), |panic| panic_text(&*panic));
+    format!("the relay of dead letters panicked: {text}; the next consumer publishes what is left")
 }
 
 /// What a turn did.
@@ -183,7 +165,7 @@ struct Turn {
 
 /// Publishes dead letters, each under its key.
 struct Publisher {
-    producer: FutureProducer,
+    sender: Sender,
     topic: String,
     schema_id: u32,
     decoder: Decoder,
@@ -200,19 +182,13 @@ impl Publisher {
             None => dataset().schema_id,
         };
         cluster.ensure_topics(std::slice::from_ref(&topic)).await?;
-        let mut config = cluster.client_config("relay");
-        for (name, value) in SETTINGS {
-            config.set(*name, *value);
-        }
-        let producer = config.create();
-        let producer =
-            producer.with_context(|| format!("cannot prepare a producer for Kafka at `{}`", cluster.brokers()))?;
+        let sender = Sender::connect(cluster, "relay")?;
         let decoder = Decoder::new(dataset(), &dataset().schema)?;
-        Ok(Publisher { producer, topic, schema_id, decoder, published: 0, failure: None })
+        Ok(Publisher { sender, topic, schema_id, decoder, published: 0, failure: None })
     }
 
     /// Publishes a dead letter, without its message where it is too large.
-    async fn publish(&self, letter: &DeadLetter) -> Result<Sent, KafkaError> {
+    async fn publish(&self, letter: &DeadLetter) -> Result<Sent, PublishError> {
         if letter.dataset == dataset().name {
             // Its message is on that very topic. Were it published there, a sink that refuses it would never end.
             return Ok(Sent::Kept);
@@ -223,9 +199,7 @@ impl Publisher {
             return Ok(Sent::Kept);
         }
         match self.send(letter).await {
-            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
-                self.send(&cut(letter)).await
-            }
+            Err(PublishError::Record(_)) => self.send(&cut(letter)).await,
             sent => sent,
         }
     }
@@ -239,18 +213,14 @@ impl Publisher {
         dataset().rules.iter().find(|rule| rule.is_broken(&rows, 0)).map(|rule| rule.text.as_str())
     }
 
-    async fn send(&self, letter: &DeadLetter) -> Result<Sent, KafkaError> {
+    async fn send(&self, letter: &DeadLetter) -> Result<Sent, PublishError> {
         let mut message = Vec::new();
         codec::put_header(self.schema_id, &mut message);
         letter.encode(&mut message);
-        let key = letter.message_key();
-        let record = FutureRecord::to(&self.topic).key(&key).payload(&message).headers(headers(letter));
-        let delivery = self.producer.send_result(record).map_err(|(error, _)| error)?;
-        match delivery.await {
-            Ok(Ok(_)) => Ok(Sent::Published),
-            Ok(Err((error, _))) => Err(error),
-            Err(_) => Err(KafkaError::Canceled),
-        }
+        let headers = headers(letter);
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.sender.send(&self.topic, &letter.message_key(), &message, &headers).await?;
+        Ok(Sent::Published)
     }
 }
 
@@ -275,7 +245,7 @@ impl Forward for Publisher {
                 match sent {
                     Ok(Sent::Published) => self.published += 1,
                     Ok(Sent::Kept) => {}
-                    Err(error) => self.failure = Some(format!("cannot publish on `{}`: {error}", self.topic)),
+                    Err(error) => self.failure = Some(error.to_string()),
                 }
             }
             all.iter().map(Result::is_ok).collect()
@@ -300,7 +270,7 @@ fn cut(letter: &DeadLetter) -> DeadLetter {
 }
 
 /// Where it is from and why it was refused, for those who choose without decoding.
-fn headers(letter: &DeadLetter) -> OwnedHeaders {
+fn headers(letter: &DeadLetter) -> Vec<(&'static str, Text)> {
     let number = |number: Option<i64>| number.map(|number| Text::from(number.to_string()));
     let headers = [
         ("tapedeck-topic", letter.kafka_topic.clone()),
@@ -311,6 +281,5 @@ fn headers(letter: &DeadLetter) -> OwnedHeaders {
         ("tapedeck-sqlstate", letter.sqlstate.clone()),
         ("tapedeck-sink", Some(letter.source.clone())),
     ];
-    let present = headers.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
-    present.fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: Some(value.as_bytes()) }))
+    headers.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }

@@ -3,44 +3,31 @@
 //! A replay is a sink of its own, with positions and a ledger, so that it goes on where it was interrupted, and runs
 //! beside the live one without either disturbing the other: the upsert is guarded by the version.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, mpsc::TryRecvError};
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use chrono::Utc;
-use contract::rule::Rule;
-use contract::{Dataset, Original, topic};
-use rdkafka::Message as _;
+use contract::{Dataset, topic};
+use kafka::Cluster;
+use kafka::registry::Registry;
 use serde::Serialize;
-use service::kafka::Cluster;
-use service::registry::Registry;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::admit::Admission;
-use crate::chunk::{Chunk, ChunkBuilder, Limits, SinkPartition, Target};
-use crate::consume::InFlight;
-use crate::dead_letter;
-use crate::original::original_of;
-use crate::reader::{Reader, end_offsets};
-use crate::replay_range::{PartitionRange, Range};
-use crate::schemas::Schemas;
+use crate::chunk::{Limits, Target};
 use crate::store::side::{self, Difference};
-use crate::store::{Database, Outcome, Store, StoreError};
-use crate::writer::{self, Writer, Written};
+use crate::store::{Database, Outcome, Store};
 
-/// How often progress is told.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
-/// How long one poll waits.
-const POLL_PATIENCE: Duration = Duration::from_millis(50);
-/// How long a schema may be missing.
-const SCHEMA_PATIENCE: Duration = Duration::from_secs(60);
+mod player;
+pub mod range;
+
+use player::{Destination, Player};
+pub use range::{Bound, PartitionRange, Range};
+
 /// How often an exchange is tried while the live sink runs ahead.
 const SWAP_ATTEMPTS: usize = 20;
-/// Name of the table that a trial run fills; it is gone with the connection.
+/// Name of the table that a dry run fills; it is gone with the connection.
 const TRIAL_TABLE: &str = "replay_trial";
 
 /// What to replay.
@@ -108,7 +95,8 @@ impl Replay {
                 range.from = range.from.max(position.next_offset);
             });
         }
-        let mut player = Player::new(self, &sink, &topic, target, self.database.store(&sink), runtime, stop)?;
+        let destination = Destination { sink: sink.clone(), topic, target, store: self.database.store(&sink) };
+        let mut player = Player::new(self, destination, runtime, stop)?;
         player.play(&ranges)?;
         if self.into.is_none() && !stop.is_cancelled() {
             runtime.block_on(side::finish_run(&mut *store, &sink))?;
@@ -123,8 +111,8 @@ impl Replay {
         let target = Target { dataset: self.dataset, table: TRIAL_TABLE.into(), dead_letters: None, accounted: false };
         let topic = topic::topic(self.cluster.namespace(), self.dataset);
         let ranges = self.range.resolve(&self.cluster, &topic)?;
-        let sink: Arc<str> = "trial".into();
-        let mut player = Player::new(self, &sink, &topic, target.clone(), store, runtime, stop)?;
+        let destination = Destination { sink: "trial".into(), topic, target: target.clone(), store };
+        let mut player = Player::new(self, destination, runtime, stop)?;
         player.play(&ranges)?;
         let report = std::mem::take(&mut player.report);
         let mut store = player.into_store()?;
@@ -205,224 +193,4 @@ impl Replay {
         side::begin_run(store, &sink, &parameters).await?;
         Ok((sink.into(), false))
     }
-}
-
-/// Reads ranges and hands chunks to a writer.
-struct Player<'a> {
-    replay: &'a Replay,
-    sink: Arc<str>,
-    topic: Arc<str>,
-    target: Target,
-    admission: Admission,
-    runtime: &'a Handle,
-    stop: &'a CancellationToken,
-    chunks: Option<mpsc::Sender<Chunk>>,
-    answers: Receiver<Written>,
-    writer: tokio::task::JoinHandle<Box<dyn Store>>,
-    cancelled: CancellationToken,
-    being_written: Arc<InFlight>,
-    in_flight: usize,
-    report: Report,
-}
-
-impl<'a> Player<'a> {
-    fn new(
-        replay: &'a Replay,
-        sink: &Arc<str>,
-        topic: &str,
-        target: Target,
-        store: Box<dyn Store>,
-        runtime: &'a Handle,
-        stop: &'a CancellationToken,
-    ) -> anyhow::Result<Player<'a>> {
-        let dataset = replay.dataset;
-        let parse = |rule: &String| Rule::parse(rule, &dataset.fields).with_context(|| format!("rule `{rule}`"));
-        let rules = replay.rules.iter().map(parse).collect::<anyhow::Result<Vec<_>>>()?;
-        let (answer, answers) = sync_channel(4);
-        let (chunks, queue) = writer::queue(1);
-        let cancelled = CancellationToken::new();
-        let being_written = Arc::<InFlight>::default();
-        let writer = Writer {
-            store,
-            chunks: queue,
-            answers: answer,
-            in_flight: being_written.clone(),
-            cancelled: cancelled.clone(),
-            meters: None,
-        };
-        Ok(Player {
-            replay,
-            sink: sink.clone(),
-            topic: topic.into(),
-            target,
-            admission: Admission::new(dataset, Schemas::new(dataset, replay.registry.clone()), rules),
-            runtime,
-            stop,
-            chunks: Some(chunks),
-            answers,
-            writer: runtime.spawn(writer.run_and_return()),
-            cancelled,
-            being_written,
-            in_flight: 0,
-            report: Report::default(),
-        })
-    }
-
-    /// Plays the ranges to their ends, or until it is stopped; what is not committed then is played again later.
-    fn play(&mut self, ranges: &[PartitionRange]) -> anyhow::Result<()> {
-        let open: Vec<&PartitionRange> = ranges.iter().filter(|range| range.from < range.to).collect();
-        let mut builders: HashMap<i32, (ChunkBuilder, i64)> =
-            open.iter().map(|range| (range.partition, (self.builder(range), range.to))).collect();
-        let total: i64 = open.iter().map(|range| range.to - range.from).sum();
-        let mut progress = Progress::new(total);
-        let offsets: Vec<(i32, i64)> = open.iter().map(|range| (range.partition, range.from)).collect();
-        let reader = (!offsets.is_empty()).then(|| Reader::assign(&self.replay.cluster, &self.topic, &offsets));
-        let reader = reader.transpose()?;
-        let mut headers = Vec::new();
-        while let Some(reader) = reader.as_ref().filter(|_| !builders.is_empty() && !self.stop.is_cancelled()) {
-            self.take_answers(false)?;
-            if let Some(message) = reader.poll(POLL_PATIENCE)?
-                && let Some((builder, to)) = builders.get_mut(&message.partition())
-            {
-                let original = original_of(&message, &mut headers);
-                if (builder.next_offset()..*to).contains(&original.offset) {
-                    self.take(&original, builder)?;
-                }
-            }
-            let left = |(builder, to): &(ChunkBuilder, i64)| *to - builder.next_offset();
-            progress.tell(total - builders.values().map(left).sum::<i64>());
-            self.dispatch(reader, &mut builders)?;
-        }
-        self.take_answers(true)
-    }
-
-    /// Hands over full chunks, and the last one of a partition that is at its end.
-    fn dispatch(&mut self, reader: &Reader, builders: &mut HashMap<i32, (ChunkBuilder, i64)>) -> anyhow::Result<()> {
-        let limits = self.replay.limits;
-        let done: Vec<i32> = builders
-            .iter()
-            .filter(|(partition, (builder, to))| {
-                builder.is_full(&limits) || builder.next_offset() >= *to || reader.is_at_end(**partition)
-            })
-            .map(|(partition, _)| *partition)
-            .collect();
-        for partition in done {
-            let Some((builder, to)) = builders.get_mut(&partition) else { continue };
-            let at_end = builder.next_offset() >= *to || reader.is_at_end(partition);
-            if at_end && builder.next_offset() < *to {
-                // What is left are no records: marks of transactions.
-                builder.passed(*to - 1, 0, Instant::now());
-            }
-            let chunk = (!builder.is_empty()).then(|| builder.take());
-            if at_end {
-                builders.remove(&partition);
-            }
-            if let Some(chunk) = chunk {
-                self.hand_over(chunk)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn hand_over(&mut self, chunk: Chunk) -> anyhow::Result<()> {
-        let class = dead_letter::dataset().position("error_class").expect("it is declared");
-        for row in 0..chunk.dead_letters.len() {
-            let class = chunk.dead_letters.column(class).text(row).unwrap_or_default();
-            *self.report.refused_by_class.entry(class.to_owned()).or_default() += 1;
-        }
-        let sender = self.chunks.as_ref().context("the replay has ended")?;
-        self.in_flight += 1;
-        self.being_written.begin();
-        self.runtime.block_on(sender.send(chunk)).ok().context("the writer has ended")?;
-        Ok(())
-    }
-
-    fn take_answers(&mut self, all: bool) -> anyhow::Result<()> {
-        while self.in_flight > 0 {
-            let written = match self.answers.try_recv() {
-                Ok(written) => written,
-                Err(TryRecvError::Empty) if !all => return Ok(()),
-                Err(TryRecvError::Empty) => {
-                    if self.stop.is_cancelled() {
-                        self.cancelled.cancel();
-                    }
-                    match self.answers.recv_timeout(POLL_PATIENCE) {
-                        Ok(written) => written,
-                        Err(_) => continue,
-                    }
-                }
-                Err(TryRecvError::Disconnected) => bail!("the writer has ended"),
-            };
-            self.in_flight -= 1;
-            self.report.outcome += match written.result {
-                Ok(commit) => commit.outcome,
-                Err(StoreError::Fenced { .. }) => bail!("another replay of the same is running"),
-                Err(error) => return Err(error.into()),
-            };
-        }
-        Ok(())
-    }
-
-    fn take(&mut self, original: &Original<'_>, builder: &mut ChunkBuilder) -> anyhow::Result<()> {
-        let another = self.replay.key.as_ref().is_some_and(|key| original.key != Some(key.as_bytes()));
-        if another || !self.replay.range.includes(original.timestamp_ms) {
-            builder.passed(original.offset, original.len(), Instant::now());
-            return Ok(());
-        }
-        let since = Instant::now();
-        let refused = loop {
-            match self.admission.admit(original, self.runtime, builder.rows(), Utc::now().timestamp_micros()) {
-                Ok(refused) => break refused,
-                Err(missing) if since.elapsed() > SCHEMA_PATIENCE || self.stop.is_cancelled() => bail!("{missing}"),
-                Err(_) => std::thread::sleep(POLL_PATIENCE),
-            }
-        };
-        builder.took(original, refused, Instant::now());
-        Ok(())
-    }
-
-    fn builder(&self, range: &PartitionRange) -> ChunkBuilder {
-        let partition = SinkPartition {
-            sink: self.sink.clone(),
-            topic: self.topic.clone(),
-            incarnation: 0,
-            number: range.partition,
-        };
-        ChunkBuilder::new(partition, self.target.clone(), range.from)
-    }
-
-    /// The writer's store, when all is written.
-    fn into_store(mut self) -> anyhow::Result<Box<dyn Store>> {
-        self.chunks = None;
-        Ok(self.runtime.block_on(self.writer)?)
-    }
-}
-
-/// Tells how far a replay is.
-struct Progress {
-    total: i64,
-    began: Instant,
-    told: Instant,
-}
-
-impl Progress {
-    fn new(total: i64) -> Progress {
-        Progress { total, began: Instant::now(), told: Instant::now() }
-    }
-
-    fn tell(&mut self, done: i64) {
-        if self.told.elapsed() < PROGRESS_INTERVAL || self.total == 0 {
-            return;
-        }
-        self.told = Instant::now();
-        let rate = done as f64 / self.began.elapsed().as_secs_f64();
-        let left = (self.total - done) as f64 / rate.max(1.0);
-        let percent = done * 100 / self.total;
-        tracing::info!("replayed {done} of {} records ({percent} %), {rate:.0}/s, {left:.0} s left", self.total);
-    }
-}
-
-/// The topic's partitions with the first offset that is there and the end.
-pub(crate) fn partitions(cluster: &Cluster, topic: &str) -> anyhow::Result<Vec<(i32, i64, i64)>> {
-    end_offsets(cluster, topic).with_context(|| format!("cannot read the offsets of `{topic}`"))
 }

@@ -4,21 +4,20 @@
 //! and folded by code that shares nothing with the consumer's fold and the upserts but the definition of a version; the
 //! outcome is compared with every value in the tables.
 
+mod dead_letters;
 mod deep;
 mod fingerprint;
 mod ledger;
-mod letters;
 mod report;
 
 use std::collections::HashMap;
 
 use contract::{Dataset, topic};
-use service::kafka::Cluster;
-use service::registry::Registry;
+use kafka::Cluster;
+use kafka::Registry;
+use kafka::offsets::{end_offsets, group_offsets};
 use tokio::runtime::Handle;
 
-use crate::offsets::group_offsets;
-use crate::reader::end_offsets;
 use crate::store::{Database, GapRow, PositionRow};
 use report::Findings;
 pub use report::{PartitionLine, Report, TableLine, Violation};

@@ -1,4 +1,4 @@
-//! One column of rows.
+//! One column of [`Rows`](crate::Rows).
 
 use std::cmp::Ordering;
 
@@ -10,7 +10,7 @@ use crate::field::Kind;
 use crate::json;
 use crate::value::Value;
 
-/// One column; a row's place is the same in all columns.
+/// The values of one field, one per row; None is null.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Column {
     /// [`Kind::Text`].
@@ -76,7 +76,7 @@ impl Column {
         each!(self, values => values.truncate(len));
     }
 
-    /// Text of a row; None when it is null or the column holds something else.
+    /// Text of a row; None when it is null or the column is of another kind than [`Kind::Text`].
     pub fn text(&self, row: usize) -> Option<&str> {
         match self {
             Column::Text(values) => values[row].as_deref(),
@@ -84,7 +84,9 @@ impl Column {
         }
     }
 
-    /// Number of a row; None when it is null or the column holds something else.
+    /// Number of a row; None when it is null or the column holds no numbers.
+    ///
+    /// As a double: decimals and integers above 2^53 are rounded.
     pub fn number(&self, row: usize) -> Option<f64> {
         match self {
             Column::Double(values) => values[row],
@@ -95,7 +97,7 @@ impl Column {
         }
     }
 
-    /// Appends null, or an empty list where null is not possible.
+    /// Appends null; to a column of lists, an empty list.
     pub fn push_null(&mut self) {
         match self {
             Column::Text(values) | Column::Json(values) => values.push(None),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::original::Original;
+
 /// A record's place: topic, incarnation of the topic, partition and offset.
 ///
 /// Two records of one topic have different coordinates, also after the topic was recreated. As text it is
@@ -32,6 +34,22 @@ impl<'a> Coordinate<'a> {
 impl fmt::Display for Coordinate<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}/{}/{}", self.topic, self.incarnation, self.partition, self.offset)
+    }
+}
+
+/// The last record of a range of offsets, and a hash of its bytes: a topic that was recreated holds another record there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastRecord {
+    /// Its offset.
+    pub offset: i64,
+    /// Its hash, see [`Original::hash`].
+    pub hash: i64,
+}
+
+impl LastRecord {
+    /// Of a message as it came.
+    pub fn of(original: &Original<'_>) -> LastRecord {
+        LastRecord { offset: original.offset, hash: original.hash() }
     }
 }
 

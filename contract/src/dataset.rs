@@ -1,4 +1,6 @@
 //! A dataset, read from its declaration.
+//!
+//! `schemas/README.md` describes the attributes of a declaration.
 
 use serde_json::Value;
 use thiserror::Error;
@@ -7,21 +9,24 @@ use crate::decimal;
 pub use crate::field::{Field, Kind};
 use crate::rule::{Rule, RuleError};
 
-/// Columns that every dataset has: where a record came from and its version; the first three are never null.
+/// The provider that a record came from. Every dataset has this field; it is never null.
 pub const SOURCE: &str = "source";
-/// When the provider made the value public: the first part of a record's version.
+/// When the provider made the value public: the first part of a record's version. Never null.
 pub const KNOWN_AT: &str = "known_at";
-/// When the record was received: the second part of a record's version.
+/// When the producer received the record: the second part of a record's version. Never null.
 pub const OBSERVED_AT: &str = "observed_at";
-/// Names of the expectations that a record breaks.
+/// The texts of the expectations that a record breaks; mostly an empty list.
 pub const FLAGS: &str = "flags";
 
 /// A dataset: one `.avsc` file.
+///
+/// Fields are addressed by their position in [`Dataset::fields`]; [`Dataset::position`] finds it by name. The columns of
+/// [`crate::Rows`] are in the same order.
 #[derive(Debug)]
 pub struct Dataset {
-    /// Singular token used everywhere: file, table, topic, route.
+    /// Singular snake_case token used everywhere: file, table, topic, route.
     pub name: String,
-    /// One sentence.
+    /// One sentence: what a record is.
     pub doc: String,
     /// Number at the end of the topic's name; grows with an incompatible change.
     pub version: u32,
@@ -31,11 +36,11 @@ pub struct Dataset {
     pub fields: Vec<Field>,
     /// Positions of the natural key's fields.
     pub key: Vec<usize>,
-    /// Position of the field that a hypertable is split by.
+    /// Position of the key's field that a TimescaleDB hypertable is split by; None for datasets without a time.
     pub time: Option<usize>,
-    /// What a record must satisfy.
+    /// What a record must satisfy; a consumer refuses a record that breaks one.
     pub rules: Vec<Rule>,
-    /// What a record should satisfy; a broken one is named in `flags`.
+    /// What a record should satisfy; validation names each broken one in `flags`.
     pub expectations: Vec<Rule>,
     /// The declaration as written.
     pub schema: String,
@@ -45,7 +50,7 @@ pub struct Dataset {
     pub flags: usize,
 }
 
-/// Why a declaration is not one.
+/// Why a text is not a declaration.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum DeclarationError {
     /// Not JSON.
@@ -71,7 +76,12 @@ pub enum DeclarationError {
 }
 
 impl Dataset {
-    /// Reads a declaration.
+    /// Reads a declaration, as in `schemas/`.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not JSON, lacks an attribute, uses a type that tapedeck does not support, names a field that
+    /// does not exist, or has a rule that cannot be read.
     pub fn parse(text: &str) -> Result<Dataset, DeclarationError> {
         let json: Value = serde_json::from_str(text).map_err(|error| DeclarationError::Json(error.to_string()))?;
         let fields = list(&json, "fields")?.iter().map(field).collect::<Result<Vec<_>, _>>()?;
@@ -103,17 +113,17 @@ impl Dataset {
         })
     }
 
-    /// Position of the field of that name.
+    /// Position of the field of that name; None when the dataset has no such field.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|field| field.name == name)
     }
 
-    /// Key fields but the time: what a Kafka message is keyed by, so that one series stays in one partition.
+    /// Positions of the key's fields without the time: the message key, so that a series stays in one partition.
     pub fn message_key(&self) -> impl Iterator<Item = usize> + '_ {
         self.key.iter().copied().filter(|position| Some(*position) != self.time)
     }
 
-    /// Positions of the fields that say something: neither key nor version nor flags.
+    /// Positions of the values: all fields but the key, the version and the flags.
     pub fn values(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.fields.len())
             .filter(|at| !self.key.contains(at) && !self.version_fields.contains(at) && *at != self.flags)
@@ -160,7 +170,7 @@ fn kind(avro: &Value) -> Option<Kind> {
     }
 }
 
-/// All decimals are of one size, so that no value of one field is out of bounds for another.
+/// All decimals have one size, so that a value of one field fits into every other.
 fn is_decimal(avro: &Value) -> bool {
     let is = |name: &str, number: u32| avro.get(name).and_then(Value::as_u64) == Some(number.into());
     is("scale", decimal::SCALE) && is("precision", decimal::SCALE + decimal::MAX_WHOLE_DIGITS)

@@ -6,6 +6,8 @@ use crate::dataset::Dataset;
 use crate::records::DECLARATIONS;
 
 /// All datasets, in the order of their schema ids.
+///
+/// The first call reads the declarations that are compiled in; every later call returns the same slice.
 pub fn datasets() -> &'static [Dataset] {
     static DATASETS: LazyLock<Vec<Dataset>> = LazyLock::new(|| {
         let mut all: Vec<Dataset> = DECLARATIONS
@@ -18,7 +20,7 @@ pub fn datasets() -> &'static [Dataset] {
     &DATASETS
 }
 
-/// The dataset of that name.
+/// The dataset of that name, e.g. `ohlcv_bar`; None when no declaration has the name.
 pub fn dataset(name: &str) -> Option<&'static Dataset> {
     datasets().iter().find(|dataset| dataset.name == name)
 }

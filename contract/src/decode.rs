@@ -1,7 +1,7 @@
-//! The wire format, read strictly: truncation, trailing bytes and impossible values are errors, never nulls.
+//! Reading the wire format strictly: truncation, trailing bytes and impossible values are errors, never nulls.
 //!
-//! Our own code because decoding is what the project exists for: apache-avro's generic path reads a truncated record
-//! as nulls and ignores trailing bytes. A property test holds the two against each other.
+//! This is our own code because apache-avro's generic path reads a truncated record as nulls and ignores trailing bytes.
+//! A property test compares the two.
 
 mod avro;
 mod input;
@@ -22,7 +22,7 @@ const HEADER_LENGTH: usize = 5;
 /// Why a message cannot be decoded.
 #[derive(Debug, Error, PartialEq, Eq, Clone)]
 pub enum DecodeError {
-    /// No value: a tombstone without a version says nothing about when it was known.
+    /// The message has no value; see [`crate::tombstone`] for deletions.
     #[error("message has no value")]
     Empty,
     /// The first byte is not zero, or there are fewer than five bytes.
@@ -31,19 +31,19 @@ pub enum DecodeError {
     /// The bytes end before the record does.
     #[error("record is cut off in field `{field}`")]
     Truncated {
-        /// Where it ends.
+        /// The field in which they end.
         field: String,
     },
-    /// Bytes are left after the record.
+    /// Bytes follow the record.
     #[error("{count} bytes follow the record")]
     Trailing {
-        /// How many.
+        /// How many bytes.
         count: usize,
     },
-    /// A field holds what Avro does not allow.
+    /// A field holds bytes that Avro does not allow.
     #[error("field `{field}`: {what}")]
     Malformed {
-        /// Which one.
+        /// The field.
         field: String,
         /// What is wrong.
         what: &'static str,
@@ -51,7 +51,7 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// Short token for counting by cause.
+    /// Short token for metrics and dead letters, one per cause.
     pub fn class(&self) -> &'static str {
         match self {
             DecodeError::Empty => "empty",
@@ -63,13 +63,13 @@ impl DecodeError {
     }
 }
 
-/// Why records of a writer's schema cannot be read as a dataset.
+/// Why records written with a schema cannot be read as records of a dataset.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum SchemaError {
-    /// Not an Avro record schema that can be read.
+    /// The text is not an Avro record schema, or uses a type that tapedeck does not read.
     #[error("writer's schema cannot be read: {0}")]
     Unreadable(String),
-    /// The dataset's field is absent and has no default, or is of another type.
+    /// A field of the dataset is absent although it is not nullable, or has another type.
     #[error("writer's schema does not fit dataset `{dataset}`: field `{field}` {what}")]
     Incompatible {
         /// The dataset.
@@ -81,7 +81,11 @@ pub enum SchemaError {
     },
 }
 
-/// Schema id and Avro body of a message.
+/// Splits a message into schema id and Avro body.
+///
+/// # Errors
+///
+/// [`DecodeError::Empty`] without a value, [`DecodeError::Header`] when the first five bytes are no header.
 pub fn split_header(message: &[u8]) -> Result<(u32, &[u8]), DecodeError> {
     match message.split_first_chunk::<HEADER_LENGTH>() {
         Some(([MAGIC, id @ ..], body)) => Ok((u32::from_be_bytes(*id), body)),
@@ -90,7 +94,10 @@ pub fn split_header(message: &[u8]) -> Result<(u32, &[u8]), DecodeError> {
     }
 }
 
-/// Decodes Avro bodies of one writer's schema into rows of one dataset.
+/// Decodes Avro bodies that were written with one schema into rows of one dataset.
+///
+/// Fields are matched by name. The decoder skips fields that the dataset does not have. A field that the writer does not
+/// have becomes null, or an empty list. Types must be the same, but for int as long and any scale of a decimal.
 #[derive(Debug)]
 pub struct Decoder {
     steps: Vec<Step>,
@@ -102,12 +109,16 @@ pub struct Decoder {
 struct Step {
     name: String,
     avro: Avro,
-    /// Position in the dataset; None: the dataset does not have it.
+    /// Position in the dataset; None when the dataset does not have the field.
     target: Option<usize>,
 }
 
 impl Decoder {
-    /// Prepares to decode what was written with that schema; fields are matched by name.
+    /// Prepares to decode records that were written with `writer_schema`, an Avro schema in JSON.
+    ///
+    /// # Errors
+    ///
+    /// See [`SchemaError`]: no record of this schema can be read, so a consumer refuses all of them.
     pub fn new(dataset: &Dataset, writer_schema: &str) -> Result<Decoder, SchemaError> {
         let json: Value =
             serde_json::from_str(writer_schema).map_err(|error| SchemaError::Unreadable(error.to_string()))?;
@@ -145,7 +156,11 @@ impl Decoder {
         Ok(Decoder { steps, absent })
     }
 
-    /// Appends the record as one row. On an error the rows are as before.
+    /// Appends the record as one row, which is not validated yet.
+    ///
+    /// # Errors
+    ///
+    /// See [`DecodeError`]; the rows are then as before.
     pub fn decode(&self, body: &[u8], rows: &mut Rows) -> Result<(), DecodeError> {
         let len = rows.len();
         let outcome = self.append(body, rows);

@@ -3,18 +3,18 @@
 /// Separates the items of a list where a database takes the list as one text. No declaration holds it.
 pub const LIST_SEPARATOR: char = '\u{1f}';
 
-/// What a field holds. Nullability is the field's, not the kind's.
+/// What a field holds. Whether null is allowed belongs to the [`Field`], not to the kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// UTF-8 text without NUL.
+    /// UTF-8 text without a NUL character.
     Text,
     /// Signed 64-bit integer.
     Long,
-    /// Finite IEEE 754 double.
+    /// Finite IEEE 754 double: neither NaN nor infinite.
     Double,
-    /// Days since 1970-01-01.
+    /// Days since 1970-01-01, in 32 bits.
     Date,
-    /// Microseconds since 1970-01-01T00:00:00Z.
+    /// Microseconds since 1970-01-01T00:00:00Z, in 64 bits.
     Timestamp,
     /// Exact decimal number, see [`crate::decimal`].
     Decimal,
@@ -22,7 +22,7 @@ pub enum Kind {
     Json,
     /// Raw bytes.
     Bytes,
-    /// List of texts, never null.
+    /// List of texts; empty instead of null.
     TextList,
 }
 
@@ -33,8 +33,8 @@ pub struct Field {
     pub name: String,
     /// What it holds.
     pub kind: Kind,
-    /// Whether null is allowed.
+    /// Whether null is allowed. Lists are never null.
     pub nullable: bool,
-    /// Meaning and unit.
+    /// Meaning, unit, and when it is null.
     pub doc: String,
 }

@@ -7,12 +7,15 @@ use crate::dataset::Dataset;
 use crate::rows::{DELETED_HASH, Folded, Rows};
 
 impl Rows {
-    /// No rows of that dataset.
+    /// Empty rows of that dataset.
     pub fn new(dataset: &Dataset) -> Rows {
         Rows::of_kinds(dataset.fields.iter().map(|field| field.kind))
     }
 
-    /// Hash over what a row says: its values without key, version and flags; `0.0` and `-0.0` are the same.
+    /// Hash over the values of a row, without key, version and flags.
+    ///
+    /// Equal values have equal hashes: `0.0` and `-0.0`, decimals with or without trailing zeros, JSON that differs only
+    /// in spaces or order. A deletion has [`DELETED_HASH`].
     pub fn content_hash(&self, dataset: &Dataset, row: usize) -> i64 {
         if self.deleted()[row] {
             return DELETED_HASH;
@@ -30,7 +33,13 @@ impl Rows {
             .unwrap_or(Ordering::Equal)
     }
 
-    /// Version of a row: `(known_at, observed_at, content hash)`.
+    /// Version of a row: `(known_at, observed_at, content hash)`; both times in microseconds since 1970.
+    ///
+    /// Of two rows with the same key the higher version wins, whatever the order in which they arrive.
+    ///
+    /// # Panics
+    ///
+    /// When a part is null, which [`validate_last`](crate::validate::validate_last) refuses.
     pub fn version(&self, dataset: &Dataset, row: usize) -> (i64, i64, i64) {
         let micros = |position: usize| match self.column(position) {
             Column::Timestamp(values) => values[row].expect("validation refuses a record without a version"),
@@ -40,10 +49,14 @@ impl Rows {
         (micros(known_at), micros(observed_at), self.content_hash(dataset, row))
     }
 
-    /// The fold of a chunk: one row per key, the highest version, in the order of the keys.
+    /// The fold of a chunk: for each key the row with the highest version, in the order of the keys.
     ///
-    /// The order is the same for every writer, so that concurrent writers cannot deadlock. Rows for which `without`
-    /// is true do not count.
+    /// The order is the same for every writer, so that concurrent writers cannot deadlock. The fold skips rows for which
+    /// `without` returns true. Among equal versions it takes the first row.
+    ///
+    /// # Panics
+    ///
+    /// When a row was not validated: see [`Rows::version`].
     pub fn fold(&self, dataset: &Dataset, without: impl Fn(usize) -> bool) -> Vec<Folded> {
         let rows = (0..self.len()).filter(|row| !without(*row));
         let mut rows: Vec<Folded> = rows.map(|row| Folded { row, version: self.version(dataset, row) }).collect();

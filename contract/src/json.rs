@@ -1,15 +1,16 @@
-//! JSON in a record: kept as it was sent, compared by what it says.
+//! JSON in a record: stored as it was sent, compared by its meaning.
 
 use std::fmt::Write as _;
 
 use serde_json::{Number, Value};
 
-/// Whole numbers up to here are exact as doubles.
+/// Whole numbers below this are exact as doubles: 2^53.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// The one text for all texts that say the same: no spaces, names in order, numbers and escapes in one way.
+/// The canonical text of JSON: no spaces, names in order, one spelling of numbers and escapes.
 ///
-/// None when it is not JSON, or holds a NUL character, which no database stores in JSON.
+/// Two texts mean the same when their canonical texts are equal. None when the text is not JSON, or holds a NUL character,
+/// which no database stores in JSON.
 pub fn canonical(text: &str) -> Option<String> {
     let value: Value = serde_json::from_str(text).ok()?;
     let mut out = String::with_capacity(text.len());

@@ -48,7 +48,7 @@ pub(crate) const DECLARATIONS: &[&str] = &[
     include_str!("../../schemas/xbrl_fact.avsc"),
 ];
 
-/// A record of any dataset; boxed, as each would else be as wide as the widest.
+/// A record of any dataset; boxed, because otherwise each would be as wide as the widest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Record {
@@ -99,7 +99,7 @@ pub enum Record {
 }
 
 impl Record {
-    /// Name of its dataset.
+    /// Name of the record's dataset.
     pub fn dataset(&self) -> &'static str {
         match self {
             Record::AnalystRating(_) => "analyst_rating",
@@ -127,7 +127,7 @@ impl Record {
         }
     }
 
-    /// Appends its Avro body.
+    /// Appends the Avro body of its message.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Record::AnalystRating(record) => record.encode(out),
@@ -183,8 +183,9 @@ impl Record {
         }
     }
 
-    /// The record of that dataset with these values, one for each field in order, of which it takes the texts and lists; None
-    /// when there is no such dataset, or a value is missing or of another kind.
+    /// The record of that dataset with these values, one for each field in order. It takes texts and lists out of `values`.
+    ///
+    /// None when there is no such dataset, or a value is missing or of another kind.
     pub fn from_values(dataset: &str, values: &mut [Value]) -> Option<Record> {
         Some(match dataset {
             "analyst_rating" => AnalystRating::from_values(values)?.into(),
@@ -214,7 +215,7 @@ impl Record {
     }
 }
 
-/// What analysts say of one company, summed up on a day.
+/// Analysts' ratings of one company, summed up on a day.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AnalystRating {
     /// Provider the record was received from, e.g. `eodhd`.
@@ -223,19 +224,19 @@ pub struct AnalystRating {
     pub symbol: Text,
     /// Day (UTC) on which it was received: the provider serves the present state alone.
     pub rated_on: NaiveDate,
-    /// Mean, from 1 (strong sell) to 5 (strong buy); null where not said.
+    /// Mean, from 1 (strong sell) to 5 (strong buy); null when not stated.
     pub rating: Option<f64>,
-    /// Mean target price in the currency of the quotes; null where not said.
+    /// Mean target price in the currency of the quotes; null when not stated.
     pub target_price: Option<Decimal>,
-    /// Number of analysts; null where not said.
+    /// Number of analysts; null when not stated.
     pub strong_buy: Option<i64>,
-    /// Number of analysts; null where not said.
+    /// Number of analysts; null when not stated.
     pub buy: Option<i64>,
-    /// Number of analysts; null where not said.
+    /// Number of analysts; null when not stated.
     pub hold: Option<i64>,
-    /// Number of analysts; null where not said.
+    /// Number of analysts; null when not stated.
     pub sell: Option<i64>,
-    /// Number of analysts; null where not said.
+    /// Number of analysts; null when not stated.
     pub strong_sell: Option<i64>,
     /// The time of receipt.
     pub known_at: DateTime<Utc>,
@@ -302,51 +303,51 @@ impl AnalystRating {
 pub struct Company {
     /// Provider the record was received from, e.g. `eodhd`.
     pub source: Text,
-    /// The provider's symbol. Of the SEC a ticker, with name and number alone, and `CIK` with the ten digits for the filer itself, with all the rest.
+    /// The provider's symbol. For the SEC, a ticker (its row has name and number only), or `CIK` and ten digits for the filer itself (with all other fields).
     pub symbol: Text,
     /// Name as the provider writes it.
     pub name: Text,
-    /// Number at the SEC, ten digits; null where not said.
+    /// Number at the SEC, ten digits; null when not stated.
     pub cik: Option<Text>,
-    /// International securities identification number; null where not said.
+    /// International securities identification number; null when not stated.
     pub isin: Option<Text>,
-    /// CUSIP; null where not said.
+    /// CUSIP; null when not stated.
     pub cusip: Option<Text>,
-    /// Legal entity identifier; null where not said.
+    /// Legal entity identifier; null when not stated.
     pub lei: Option<Text>,
-    /// Kind of entity or instrument as the provider says it, e.g. `Common Stock`; null where it does not.
+    /// Kind of entity or instrument as the provider states it, e.g. `Common Stock`; null where it does not.
     pub kind: Option<Text>,
-    /// Where it is listed, as the provider says it; null where it does not.
+    /// Where it is listed, as the provider states it; null when not stated.
     pub exchange: Option<Text>,
-    /// Currency of its quotes; null where not said.
+    /// Currency of its quotes; null when not stated.
     pub currency: Option<Text>,
-    /// Country as the provider says it; null where it does not.
+    /// Country as the provider states it; null when not stated.
     pub country: Option<Text>,
-    /// Sector as the provider says it; null where it does not.
+    /// Sector as the provider states it; null when not stated.
     pub sector: Option<Text>,
-    /// Industry as the provider says it; null where it does not.
+    /// Industry as the provider states it; null when not stated.
     pub industry: Option<Text>,
-    /// Standard industrial classification, four digits; null where not said.
+    /// Standard industrial classification, four digits; null when not stated.
     pub sic: Option<Text>,
-    /// What it does; null where not said.
+    /// What it does; null when not stated.
     pub description: Option<Text>,
-    /// Its address; null where not said.
+    /// Its address; null when not stated.
     pub website: Option<Text>,
-    /// Full-time employees; null where not said.
+    /// Full-time employees; null when not stated.
     pub employees: Option<i64>,
-    /// Date of its listing; null where not said.
+    /// Date of its listing; null when not stated.
     pub listed_on: Option<NaiveDate>,
-    /// Date of its delisting, may lie in the future; null where not said.
+    /// Date of its delisting, may lie in the future; null when not stated.
     pub delisted_on: Option<NaiveDate>,
-    /// End of its fiscal year as the provider says it; null where it does not.
+    /// End of its fiscal year as the provider states it; null when not stated.
     pub fiscal_year_end: Option<Text>,
-    /// Number of shares; null where not said.
+    /// Number of shares; null when not stated.
     pub shares_outstanding: Option<Decimal>,
-    /// Market capitalisation in `currency`; null where not said.
+    /// Market capitalisation in `currency`; null when not stated.
     pub market_cap: Option<Decimal>,
     /// Names it had before.
     pub former_names: Vec<String>,
-    /// The rest of what the provider says of it; null where that is nothing.
+    /// The provider's other fields; null when there are none.
     pub other: Option<String>,
     /// The provider's date of the last update, else the time of receipt.
     pub known_at: DateTime<Utc>,
@@ -449,15 +450,15 @@ pub struct CorporateAction {
     pub ex_date: NaiveDate,
     /// Cash per share in `currency`, adjusted for later splits where the provider adjusts; null for a split.
     pub amount: Option<Decimal>,
-    /// Cash per share as it was paid; null where the provider does not say.
+    /// Cash per share as it was paid; null when not stated.
     pub unadjusted_amount: Option<Decimal>,
-    /// The provider's currency code; null where it does not say.
+    /// The provider's currency code; null when not stated.
     pub currency: Option<Text>,
     /// Number of new shares; null unless a split.
     pub split_to: Option<Decimal>,
     /// Number of old shares that they replace; null unless a split.
     pub split_from: Option<Decimal>,
-    /// How often it is paid, as the provider says it, e.g. `Quarterly`; null where it does not.
+    /// How often it is paid, as the provider states it, e.g. `Quarterly`; null where it does not.
     pub period: Option<Text>,
     /// Date of declaration; null where not published.
     pub declared_on: Option<NaiveDate>,
@@ -465,7 +466,7 @@ pub struct CorporateAction {
     pub record_date: Option<NaiveDate>,
     /// Date of payment; null where not published.
     pub paid_on: Option<NaiveDate>,
-    /// The time of receipt: the providers do not say when they published it.
+    /// The time of receipt: the providers do not state when they published it.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
     pub observed_at: DateTime<Utc>,
@@ -535,19 +536,19 @@ impl CorporateAction {
 /// A refused record, with the reason and where it came from: a row that a producer could not read, or a message that a consumer could not store.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DeadLetter {
-    /// Who refused it: a provider's name (producer, stage `parse`) or a consumer group (all other stages).
+    /// Who refused the record: a provider's name (producer, stage `parse`) or a consumer group (all other stages).
     pub source: Text,
-    /// The coordinate `topic/incarnation/partition/offset` of a message, or `endpoint/item/hash of the fragment` of a provider's row; the same refusal again has the same id.
+    /// The coordinate `topic/incarnation/partition/offset` of a message, or `endpoint/item/hash of the fragment` of a provider's row; a repeated refusal has the same id.
     pub dead_letter_id: Text,
-    /// Where it was refused: `parse` (provider's row), `decode` (wire format), `validate` (a rule), `store` (the database).
+    /// Stage that refused the record: `parse` (provider's row), `decode` (wire format), `validate` (a rule), `store` (the database).
     pub stage: Text,
-    /// Kind of the failure, for counting by cause, e.g. `truncated`, `rule`, `unknown_schema`.
+    /// Class of the failure, for counting by cause, e.g. `truncated`, `rule`, `unknown_schema`.
     pub error_class: Text,
     /// The database's five-character code; null unless the database refused it.
     pub sqlstate: Option<Text>,
-    /// One line for a person: what is wrong with it.
+    /// One line for a person: what is wrong with the record.
     pub reason: Text,
-    /// Dataset it was meant for.
+    /// Dataset that the record was meant for.
     pub dataset: Text,
     /// Topic of the message; null for a provider's row.
     pub kafka_topic: Option<Text>,
@@ -559,15 +560,15 @@ pub struct DeadLetter {
     pub kafka_offset: Option<i64>,
     /// Kafka's timestamp of the message in milliseconds since 1970; null for a provider's row.
     pub record_timestamp_ms: Option<i64>,
-    /// Key bytes of the message as they were; null when it had none.
+    /// Key bytes of the message, unchanged; null when it had none.
     pub record_key: Option<Vec<u8>>,
-    /// Value bytes of the message as they were, or the raw fragment of the provider's row; null for a tombstone.
+    /// Value bytes of the message, unchanged, or the raw fragment of the provider's row; null for a tombstone.
     pub record_value: Option<Vec<u8>>,
     /// Headers of the message, each as name length, name, value length, value (4-byte big-endian lengths, -1 for a null value); null when it had none.
     pub record_headers: Option<Vec<u8>>,
-    /// When it was refused.
+    /// When the record was refused.
     pub known_at: DateTime<Utc>,
-    /// When it was refused.
+    /// When the record was refused.
     pub observed_at: DateTime<Utc>,
     /// The expectations that the record breaks, mostly none; set by the consumer.
     pub flags: Vec<String>,
@@ -719,17 +720,17 @@ pub struct Exchange {
     pub source: Text,
     /// The provider's code, e.g. `NASDAQ`, `NYSE ARCA`.
     pub exchange_code: Text,
-    /// Its name, where that is another text than its code; null where not said.
+    /// Its name, where that is another text than its code; null when not stated.
     pub name: Option<Text>,
-    /// Country as the provider says it; null where it does not.
+    /// Country as the provider states it; null when not stated.
     pub country: Option<Text>,
-    /// Two letters (ISO 3166); null where not said.
+    /// Two letters (ISO 3166); null when not stated.
     pub country_code: Option<Text>,
-    /// Currency of most of its quotes; null where not said: that of one listing says nothing of the others.
+    /// Currency of most of its quotes; null when not stated, because one listing's currency tells nothing about the others.
     pub currency: Option<Text>,
-    /// Its time zone (IANA); null where not said.
+    /// Its time zone (IANA); null when not stated.
     pub time_zone: Option<Text>,
-    /// The time of receipt: the providers do not say when they changed it.
+    /// The time of receipt: the providers do not state when they changed it.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
     pub observed_at: DateTime<Utc>,
@@ -783,34 +784,34 @@ impl Exchange {
     }
 }
 
-/// One request for one item of an endpoint: what it cost and what came of it.
+/// One poll of one item of an endpoint: its outcome and its cost.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FetchLog {
     /// Provider the record was received from, e.g. `yahoo`.
     pub source: Text,
     /// Endpoint of the source, e.g. `chart`.
     pub endpoint: Text,
-    /// What was asked for, e.g. `AAPL`.
+    /// The item, e.g. `AAPL`.
     pub item: Text,
-    /// When the last answer was received.
+    /// When the last response was received.
     pub fetched_at: DateTime<Utc>,
-    /// `answered`, `unchanged` (nothing is new since the last answer), or why not: `skipped` (the provider does not have it), `given_up` (until the next round), `halted` (no item of the source can be had).
+    /// `answered`, `unchanged` (nothing new since the last response), or why it failed: `skipped` (the provider does not have the item), `given_up` (until the next round), `halted` (no item of the source can be fetched).
     pub outcome: Text,
     /// Records published.
     pub records: i64,
-    /// Those of `records` that correct what was published before; null in records of before there were any.
+    /// How many of `records` correct a record published before; null in records older than this field.
     pub corrections: Option<i64>,
-    /// Records that were received and say what was published before, so that they were not published again; null in records of before that was told.
+    /// Records received but not published, because they were already published; null in records older than this field.
     pub unchanged: Option<i64>,
-    /// Rows that could not be read.
+    /// Rows that the producer could not read.
     pub rejects: i64,
-    /// Requests made, repetitions included.
+    /// Requests made, retries included.
     pub calls: i64,
-    /// Bytes of the answers' bodies.
+    /// Bytes of the responses' bodies.
     pub bytes: i64,
-    /// From the first request to the last answer, in milliseconds.
+    /// From the first request to the last response, in milliseconds.
     pub duration_ms: i64,
-    /// The provider's words; null when it was answered.
+    /// The provider's error message; null when it answered.
     pub error: Option<Text>,
     /// As `fetched_at`.
     pub known_at: DateTime<Utc>,
@@ -892,31 +893,31 @@ pub struct Filing {
     pub form: Text,
     /// Date of the filing.
     pub filed_on: NaiveDate,
-    /// Date that it reports on; null where not said.
+    /// Date that it reports on; null when not stated.
     pub reported_on: Option<NaiveDate>,
-    /// When it was accepted; null where not said, or where nothing tells whether what is said is UTC or New York's time.
+    /// When it was accepted; null when not stated, or when nothing tells whether the stated time is in UTC or New York's.
     pub accepted_at: Option<DateTime<Utc>>,
-    /// Act under which it was filed, e.g. `34`; null where not said.
+    /// Act under which it was filed, e.g. `34`; null when not stated.
     pub act: Option<Text>,
-    /// File number; null where not said.
+    /// File number; null when not stated.
     pub file_number: Option<Text>,
-    /// Film number; null where not said.
+    /// Film number; null when not stated.
     pub film_number: Option<Text>,
-    /// Items of an 8-K; null where not said.
+    /// Items of an 8-K; null when not stated.
     pub items: Option<Text>,
-    /// Size in bytes; null where not said.
+    /// Size in bytes; null when not stated.
     pub size_bytes: Option<i64>,
-    /// File name of the document; null where not said.
+    /// File name of the document; null when not stated.
     pub primary_document: Option<Text>,
-    /// What that is; null where not said.
+    /// What that is; null when not stated.
     pub primary_document_description: Option<Text>,
-    /// The form as the SEC groups it; null where not said.
+    /// The form as the SEC groups it; null when not stated.
     pub core_type: Option<Text>,
-    /// 1 when it holds XBRL, else 0; null where not said.
+    /// 1 when it holds XBRL, else 0; null when not stated.
     pub is_xbrl: Option<i64>,
-    /// 1 when it holds inline XBRL, else 0; null where not said.
+    /// 1 when it holds inline XBRL, else 0; null when not stated.
     pub is_inline_xbrl: Option<i64>,
-    /// When it was accepted, by the later reading where nothing tells which is right; else the end of `filed_on` in New York.
+    /// When it was accepted, the later time if its zone is unknown; else the end of `filed_on` in New York.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
     pub observed_at: DateTime<Utc>,
@@ -998,15 +999,15 @@ pub struct FinancialRatio {
     pub source: Text,
     /// The provider's symbol, e.g. `AAPL`.
     pub symbol: Text,
-    /// Which of the provider's sets: `ratios`, `key_metrics` or `fundamentals`.
+    /// The provider's set: `ratios`, `key_metrics` or `fundamentals`.
     pub ratio_set: Text,
     /// `FY`, `Q1` to `Q4`, `Q`, or `TTM`: the last twelve months.
     pub period: Text,
     /// Last day of the period.
     pub period_end: NaiveDate,
-    /// Fiscal year as the provider counts it; null where it does not say.
+    /// Fiscal year as the provider counts it; null when not stated.
     pub fiscal_year: Option<i64>,
-    /// Currency of amounts; null where not said.
+    /// Currency of amounts; null when not stated.
     pub currency: Option<Text>,
     /// Market capitalisation; null where not in the set.
     pub market_cap: Option<Decimal>,
@@ -1024,7 +1025,7 @@ pub struct FinancialRatio {
     pub net_margin: Option<f64>,
     /// All numbers under the provider's own names.
     pub metrics: String,
-    /// The time of receipt: the providers do not say when they computed it.
+    /// The time of receipt: the providers do not state when they computed it.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
     pub observed_at: DateTime<Utc>,
@@ -1109,35 +1110,35 @@ pub struct FinancialStatement {
     pub period: Text,
     /// Last day of the fiscal period.
     pub period_end: NaiveDate,
-    /// Fiscal year as the provider counts it; null where it does not say.
+    /// Fiscal year as the provider counts it; null when not stated.
     pub fiscal_year: Option<i64>,
-    /// Currency of all amounts; null where not said.
+    /// Currency of all amounts; null when not stated.
     pub currency: Option<Text>,
-    /// The filer's number at the SEC, ten digits; null where not said.
+    /// The filer's number at the SEC, ten digits; null when not stated.
     pub cik: Option<Text>,
-    /// Date of the filing; null where not said.
+    /// Date of the filing; null when not stated.
     pub filed_on: Option<NaiveDate>,
-    /// When the SEC accepted the filing; null where not said or evidently false.
+    /// When the SEC accepted the filing; null when not stated or evidently false.
     pub accepted_at: Option<DateTime<Utc>>,
-    /// Address of the filing; null where not said.
+    /// Address of the filing; null when not stated.
     pub link: Option<Text>,
     /// Revenue of the period; null where not in this statement.
     pub revenue: Option<Decimal>,
-    /// Operating income of the period; null as `revenue`.
+    /// Operating income of the period; null like `revenue`.
     pub operating_income: Option<Decimal>,
-    /// Net income of the period; null as `revenue`.
+    /// Net income of the period; null like `revenue`.
     pub net_income: Option<Decimal>,
-    /// Diluted earnings per share; null as `revenue`.
+    /// Diluted earnings per share; null like `revenue`.
     pub eps_diluted: Option<Decimal>,
     /// Total assets at `period_end`; null where not in this statement.
     pub total_assets: Option<Decimal>,
-    /// Total liabilities at `period_end`; null as `total_assets`.
+    /// Total liabilities at `period_end`; null like `total_assets`.
     pub total_liabilities: Option<Decimal>,
-    /// Shareholders' equity at `period_end`; null as `total_assets`.
+    /// Shareholders' equity at `period_end`; null like `total_assets`.
     pub total_equity: Option<Decimal>,
     /// Cash from operations in the period; null where not in this statement.
     pub operating_cash_flow: Option<Decimal>,
-    /// The same less capital expenditure, as the provider says it; null as `operating_cash_flow`.
+    /// Cash from operations less capital expenditure, as the provider states it; null like `operating_cash_flow`.
     pub free_cash_flow: Option<Decimal>,
     /// All amounts under the provider's own names, in units of `currency` (not thousands). A 0 of FMP may mean that nothing is known.
     pub metrics: String,
@@ -1232,41 +1233,41 @@ pub struct InsiderTransaction {
     pub source: Text,
     /// Accession number, table and row of the line; a hash of the line where the provider gives none of them.
     pub transaction_id: Text,
-    /// Ticker of the issuer; null where not said.
+    /// Ticker of the issuer; null when not stated.
     pub symbol: Option<Text>,
-    /// The issuer's number at the SEC, ten digits; null where not said.
+    /// The issuer's number at the SEC, ten digits; null when not stated.
     pub issuer_cik: Option<Text>,
-    /// The filing; null where not said.
+    /// The filing; null when not stated.
     pub accession_number: Option<Text>,
-    /// `3`, `4` or `5`, with `/A` for an amendment; null where not said.
+    /// `3`, `4` or `5`, with `/A` for an amendment; null when not stated.
     pub form: Option<Text>,
-    /// `non_derivative` or `derivative`, with `_holding` for a line that is no transaction; null where not said.
+    /// `non_derivative` or `derivative`, with `_holding` for a line that is no transaction; null when not stated.
     pub table_name: Option<Text>,
     /// Who holds; several are joined by `; `.
     pub owner_name: Text,
-    /// Number at the SEC of the first of them, ten digits; null where not said.
+    /// Number at the SEC of the first of them, ten digits; null when not stated.
     pub owner_cik: Option<Text>,
-    /// Office or relation to the issuer; null where not said.
+    /// Office or relation to the issuer; null when not stated.
     pub owner_title: Option<Text>,
-    /// What is held, e.g. `Class A Common Stock`; null where not said.
+    /// What is held, e.g. `Class A Common Stock`; null when not stated.
     pub security_title: Option<Text>,
     /// Date of the transaction; null for a holding.
     pub transaction_date: Option<NaiveDate>,
     /// The form's code, e.g. `P` (purchase), `S` (sale); null for a holding.
     pub transaction_code: Option<Text>,
-    /// Number of shares or units; null where not said.
+    /// Number of shares or units; null when not stated.
     pub shares: Option<Decimal>,
     /// Price per share in US dollars; null where it is in a footnote alone.
     pub price: Option<Decimal>,
     /// `A` or `D`; null for a holding.
     pub acquired_disposed: Option<Text>,
-    /// Holding after the transaction; null where not said.
+    /// Holding after the transaction; null when not stated.
     pub shares_after: Option<Decimal>,
-    /// `D` (direct) or `I` (indirect); null where not said.
+    /// `D` (direct) or `I` (indirect); null when not stated.
     pub ownership: Option<Text>,
-    /// Date of the report; null where not said.
+    /// Date of the report; null when not stated.
     pub reported_on: Option<NaiveDate>,
-    /// Address of the filing; null where not said.
+    /// Address of the filing; null when not stated.
     pub link: Option<Text>,
     /// When the SEC accepted the filing, else the end of `reported_on` in New York where that is the day of filing, else the time of receipt.
     pub known_at: DateTime<Utc>,
@@ -1348,7 +1349,7 @@ impl InsiderTransaction {
     }
 }
 
-/// How well a model did.
+/// How well a model performed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModelPerformance {
     /// Provider the record was received from, e.g. `dashboard`.
@@ -1361,11 +1362,11 @@ pub struct ModelPerformance {
     pub evaluated_at: DateTime<Utc>,
     /// The measured value.
     pub value: f64,
-    /// Number of predictions; null where not said.
+    /// Number of predictions; null when not stated.
     pub sample_count: Option<i64>,
-    /// Time of the first of them; null where not said.
+    /// Time of the first of them; null when not stated.
     pub sample_start: Option<DateTime<Utc>>,
-    /// Time of the last of them; null where not said.
+    /// Time of the last of them; null when not stated.
     pub sample_end: Option<DateTime<Utc>>,
     /// When it was published.
     pub known_at: DateTime<Utc>,
@@ -1424,22 +1425,22 @@ impl ModelPerformance {
     }
 }
 
-/// A news article: where it is, what it says, and how it sounds.
+/// A news article: its address, text and sentiment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NewsArticle {
     /// Provider the record was received from, e.g. `newsapi`.
     pub source: Text,
     /// Normalised address of the article, or a hash where there is none or it is longer than 500 bytes.
     pub article_id: Text,
-    /// When it was published; null where the provider does not say.
+    /// When it was published; null when not stated.
     pub published_at: Option<DateTime<Utc>>,
     /// Headline.
     pub title: Text,
     /// Address as received; null where there is none.
     pub url: Option<Text>,
-    /// Name of who published it; null where not said.
+    /// Name of the publisher; null when not stated.
     pub publisher: Option<Text>,
-    /// Who wrote it, as received: may hold addresses; null where not said.
+    /// Author, as received: may hold addresses; null when not stated.
     pub author: Option<Text>,
     /// Summary; null where there is none.
     pub description: Option<Text>,
@@ -1447,21 +1448,21 @@ pub struct NewsArticle {
     pub content: Option<Text>,
     /// Address of its picture; null where there is none.
     pub image_url: Option<Text>,
-    /// Language code; null where not said.
+    /// Language code; null when not stated.
     pub language: Option<Text>,
-    /// Symbols that the provider says it is about.
+    /// Symbols that the article is about, according to the provider.
     pub symbols: Vec<String>,
     /// Subjects as the provider names them.
     pub tags: Vec<String>,
     /// From -1 (bad) to 1 (good); null where nobody scored it.
     pub sentiment_score: Option<f64>,
-    /// Share of bad words, 0 to 1; null as `sentiment_score`.
+    /// Share of bad words, 0 to 1; null like `sentiment_score`.
     pub sentiment_negative: Option<f64>,
-    /// Share of neutral words, 0 to 1; null as `sentiment_score`.
+    /// Share of neutral words, 0 to 1; null like `sentiment_score`.
     pub sentiment_neutral: Option<f64>,
-    /// Share of good words, 0 to 1; null as `sentiment_score`.
+    /// Share of good words, 0 to 1; null like `sentiment_score`.
     pub sentiment_positive: Option<f64>,
-    /// Who scored it: `provider`, or name and version of our scorer; null as `sentiment_score`.
+    /// Who scored it: `provider`, or name and version of our scorer; null like `sentiment_score`.
     pub sentiment_scorer: Option<Text>,
     /// `published_at`, else the time of receipt.
     pub known_at: DateTime<Utc>,
@@ -1548,7 +1549,7 @@ pub struct Observation {
     pub series_id: Text,
     /// First day of the period the value is for; may lie in the future (projections).
     pub observation_date: NaiveDate,
-    /// The value in the series' `units`; null where the provider says there is none (FRED's `.`), which can also take a value back.
+    /// The value in the series' `units`; null where the provider has none (FRED's `.`), which can also withdraw a value.
     pub value: Option<f64>,
     /// When the provider last updated the series' data (`Last-Modified`), else the time of receipt; never FRED's default `realtime_start`, which is a cache artefact.
     pub known_at: DateTime<Utc>,
@@ -1609,9 +1610,9 @@ pub struct ObservationVintage {
     pub observation_date: NaiveDate,
     /// First day on which it was the published value.
     pub realtime_start: NaiveDate,
-    /// Last day on which it was the published value; null while it is, or when the answer's window ends before it does.
+    /// Last day on which it was the published value; null while it still is, or when the response's window ends first.
     pub realtime_end: Option<NaiveDate>,
-    /// The value in the series' `units`; null where the provider says there was none (FRED's `.`).
+    /// The value in the series' `units`; null where the provider had none (FRED's `.`).
     pub value: Option<f64>,
     /// 00:00 UTC of `realtime_start`; of a value that was replaced, of the day after `realtime_end`, when that became known.
     pub known_at: DateTime<Utc>,
@@ -1681,9 +1682,9 @@ pub struct OhlcvBar {
     pub trading_date: NaiveDate,
     /// First price, in `currency` or index points; null where the provider publishes closes only.
     pub open: Option<f64>,
-    /// Highest price; null as `open`.
+    /// Highest price; null like `open`.
     pub high: Option<f64>,
-    /// Lowest price; null as `open`.
+    /// Lowest price; null like `open`.
     pub low: Option<f64>,
     /// Last price, adjusted for splits where the provider adjusts (Yahoo).
     pub close: f64,
@@ -1765,9 +1766,9 @@ pub struct OptionQuote {
     pub source: Text,
     /// OCC symbol: root, date, `C` or `P`, strike in thousandths, e.g. `AAPL250905C00110000`.
     pub contract_symbol: Text,
-    /// Time of the quote as the provider says it, else the time of receipt; mostly delayed by 15 minutes.
+    /// Time of the quote as the provider states it, else the time of receipt; mostly delayed by 15 minutes.
     pub quoted_at: DateTime<Utc>,
-    /// The provider's symbol of what the contract is on, e.g. `AAPL`; of an index with `^` before it, e.g. `^VIX`, also where the provider is asked for `_VIX` (cboe).
+    /// The provider's symbol of the underlying, e.g. `AAPL`; an index has `^` before it, e.g. `^VIX`, also where the request says `_VIX` (cboe).
     pub underlying_symbol: Text,
     /// Last day on which the contract can be exercised.
     pub expiration_date: NaiveDate,
@@ -1793,13 +1794,13 @@ pub struct OptionQuote {
     pub change_percent: Option<f64>,
     /// First price of the session; null where not published.
     pub open: Option<f64>,
-    /// Highest price of the session; null as `open`.
+    /// Highest price of the session; null like `open`.
     pub high: Option<f64>,
-    /// Lowest price of the session; null as `open`.
+    /// Lowest price of the session; null like `open`.
     pub low: Option<f64>,
     /// Close of the session before; null where not published.
     pub previous_close: Option<f64>,
-    /// Contracts traded in this session; null when the provider does not say.
+    /// Contracts traded in this session; null when not stated.
     pub volume: Option<f64>,
     /// Open contracts after the session before.
     pub open_interest: Option<f64>,
@@ -1819,9 +1820,9 @@ pub struct OptionQuote {
     pub theoretical_price: Option<f64>,
     /// Price of the underlying at the time of the quote; null where not published.
     pub underlying_price: Option<f64>,
-    /// The provider's currency code; null where it does not say.
+    /// The provider's currency code; null when not stated.
     pub currency: Option<Text>,
-    /// Kind of contract as the provider says it, e.g. `REGULAR`; null where it does not.
+    /// Kind of contract as the provider states it, e.g. `REGULAR`; null where it does not.
     pub contract_size: Option<Text>,
     /// The provider's time of the answer (cboe), else the time of receipt.
     pub known_at: DateTime<Utc>,
@@ -1925,7 +1926,7 @@ impl OptionQuote {
     }
 }
 
-/// What a model says about the future of one instrument.
+/// A model's prediction about one instrument.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Prediction {
     /// Provider the record was received from, e.g. `dashboard`.
@@ -1944,11 +1945,11 @@ pub struct Prediction {
     pub value: f64,
     /// Lower bound; null where the model gives none.
     pub lower: Option<f64>,
-    /// Upper bound; null as `lower`.
+    /// Upper bound; null like `lower`.
     pub upper: Option<f64>,
     /// From 0 to 1; null where the model gives none.
     pub confidence: Option<f64>,
-    /// What it was made from; null where not said.
+    /// What it was made from; null when not stated.
     pub features: Option<String>,
     /// When it was published.
     pub known_at: DateTime<Utc>,
@@ -2023,13 +2024,13 @@ pub struct Series {
     pub series_id: Text,
     /// Title as published.
     pub title: Text,
-    /// How often a value is published, as the provider says it, e.g. `Quarterly`.
+    /// How often a value is published, as the provider states it, e.g. `Quarterly`.
     pub frequency: Text,
-    /// Unit of the observations, as the provider says it, e.g. `Billions of Dollars`.
+    /// Unit of the observations, as the provider states it, e.g. `Billions of Dollars`.
     pub units: Text,
     /// Whether and how the values are seasonally adjusted, e.g. `Seasonally Adjusted Annual Rate`.
     pub seasonal_adjustment: Text,
-    /// First period the provider says it covers; earlier periods without a value may be served all the same.
+    /// First period the provider states; earlier periods without a value may be served all the same.
     pub first_observation_date: NaiveDate,
     /// Last period covered.
     pub last_observation_date: NaiveDate,
@@ -2244,13 +2245,13 @@ pub struct XbrlFact {
     pub period_start: NaiveDate,
     /// Last day of a duration; of an instant its day.
     pub period_end: NaiveDate,
-    /// The filing that says it: the same period comes again in later filings, with another value when it was restated.
+    /// The filing that reports it: later filings repeat the same period, with another value when it was restated.
     pub accession_number: Text,
     /// The value in `unit`.
     pub value: Decimal,
-    /// Fiscal year of the filing, not of the fact; null where not said.
+    /// Fiscal year of the filing, not of the fact; null when not stated.
     pub fiscal_year: Option<i64>,
-    /// Fiscal period of the filing, `FY` or `Q1` to `Q3`, not of the fact; null where not said.
+    /// Fiscal period of the filing, `FY` or `Q1` to `Q3`, not of the fact; null when not stated.
     pub fiscal_period: Option<Text>,
     /// Form of the filing, e.g. `10-K`.
     pub form: Text,

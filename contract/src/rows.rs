@@ -1,4 +1,4 @@
-//! Rows of one dataset, column by column: what a consumer decodes into and a database is written from.
+//! Rows of one dataset, column by column: a consumer decodes messages into them and writes the database from them.
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -6,15 +6,18 @@ pub use crate::column::Column;
 use crate::field::Kind;
 pub use crate::value::Value;
 
-/// Rows of one dataset.
+/// Rows of one dataset, stored as columns.
+///
+/// Column `n` holds the values of the dataset's field `n`; row `r` is at place `r` of every column. A row is a record, or
+/// a deletion: then only its key and version are set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rows {
     columns: Vec<Column>,
     deleted: Vec<bool>,
 }
 
-/// Content hash of a deleted row: the highest, so that of a record and a deletion with the same `known_at` and
-/// `observed_at` the deletion wins.
+/// Content hash of a deletion: the highest, so that a deletion wins against a record with the same `known_at` and
+/// `observed_at`.
 pub const DELETED_HASH: i64 = i64::MAX;
 
 impl Rows {
@@ -33,12 +36,16 @@ impl Rows {
         self.deleted.is_empty()
     }
 
-    /// Of each row, whether it says that its key was deleted.
+    /// For each row, whether it is a deletion of its key.
     pub fn deleted(&self) -> &[bool] {
         &self.deleted
     }
 
-    /// The column at that position of the dataset's fields.
+    /// The column of the dataset's field at that position.
+    ///
+    /// # Panics
+    ///
+    /// When the dataset has no such field.
     pub fn column(&self, position: usize) -> &Column {
         &self.columns[position]
     }
@@ -48,13 +55,15 @@ impl Rows {
         &mut self.columns
     }
 
-    /// Completes a row of which every column got its value.
+    /// Completes a row once every column has its value.
     pub(crate) fn finish_row(&mut self, deleted: bool) {
         self.deleted.push(deleted);
         debug_assert!(self.columns.iter().all(|column| column.len() == self.len()));
     }
 
-    /// Appends a row with what `values` gives for each column: for rows that were read from a database.
+    /// Appends a row with one value for each column, in order: for rows read back from a database.
+    ///
+    /// A value of another kind than its column counts as null.
     pub fn push_row(&mut self, values: impl IntoIterator<Item = Value>, deleted: bool) {
         for (column, value) in self.columns.iter_mut().zip(values) {
             column.push(value);
@@ -62,7 +71,7 @@ impl Rows {
         self.finish_row(deleted);
     }
 
-    /// Drops what a row left behind that did not get all its values, and rows from `len` on.
+    /// Drops all rows from `len` on, and the values of a row that was not completed.
     pub fn truncate(&mut self, len: usize) {
         for column in &mut self.columns {
             column.truncate(len);
@@ -77,7 +86,7 @@ impl Rows {
         }
     }
 
-    /// Hash over a row's fields at those positions.
+    /// Hash over the fields of a row at those positions.
     pub fn hash(&self, positions: impl Iterator<Item = usize>, row: usize) -> i64 {
         let mut state = Xxh3::new();
         for position in positions {
@@ -87,11 +96,11 @@ impl Rows {
     }
 }
 
-/// A row that stands for its key after the fold.
+/// The row with the highest version of its key, as [`Rows::fold`] finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Folded {
-    /// Its place in the rows.
+    /// Index of the row.
     pub row: usize,
-    /// `(known_at, observed_at, content hash)`.
+    /// `(known_at, observed_at, content hash)`; both times in microseconds since 1970.
     pub version: (i64, i64, i64),
 }

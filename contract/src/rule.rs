@@ -1,8 +1,8 @@
-//! Rules and expectations: a small subset of SQL, so that one text is the consumer's check and, but for patterns, the
-//! table's `CHECK`.
+//! Rules and expectations: a small subset of SQL, so that one text is both the consumer's check and the table's `CHECK`.
 //!
-//! `column op column`, `column op literal` (number, or text in single quotes), `column ~ 'pattern'`.
-//! As in SQL, a comparison with null is unknown, and what is unknown does not break a rule.
+//! A rule is `column op column`, `column op literal` (a number, or a text in single quotes) or `column ~ 'pattern'`; `op`
+//! is one of `=`, `<>`, `<`, `<=`, `>`, `>=`. As in SQL, a comparison with null is unknown, and an unknown comparison does
+//! not break a rule. Both sides must be of one class: text, number, date or timestamp.
 
 use std::cmp::Ordering;
 
@@ -13,14 +13,14 @@ use crate::column::Column;
 use crate::field::{Field, Kind, LIST_SEPARATOR};
 use crate::rows::Rows;
 
-/// A condition on one record.
+/// A condition on one record: `low <= high`, `series_id ~ '^[A-Z0-9_]{1,40}$'`.
 #[derive(Debug)]
 pub struct Rule {
     /// The rule as declared; also its name.
     pub text: String,
     left: usize,
     test: Test,
-    /// Whether a side is a decimal, which SQLite keeps as a text.
+    /// Whether a side is a decimal, which SQLite stores as text.
     is_decimal: bool,
 }
 
@@ -53,7 +53,7 @@ pub enum RuleError {
     /// Not `column op operand`.
     #[error("expected `column op column|literal`")]
     Shape,
-    /// The left side or the right side names no field.
+    /// A side names a field that the dataset does not have.
     #[error("`{0}` is not a field")]
     NoField(String),
     /// The two sides cannot be compared.
@@ -62,13 +62,17 @@ pub enum RuleError {
     /// The pattern does not compile.
     #[error("the pattern does not compile")]
     Pattern,
-    /// The text holds the character that separates flags.
+    /// The text holds [`LIST_SEPARATOR`], which separates flags.
     #[error("a rule must not hold the unit separator")]
     Separator,
 }
 
 impl Rule {
     /// Reads a rule on these fields.
+    ///
+    /// # Errors
+    ///
+    /// See [`RuleError`]; the text is part of a declaration, so an error is a mistake in `schemas/`.
     pub fn parse(text: &str, fields: &[Field]) -> Result<Rule, RuleError> {
         if text.contains(LIST_SEPARATOR) {
             return Err(RuleError::Separator);
@@ -108,6 +112,8 @@ impl Rule {
     }
 
     /// Whether the row breaks the rule; false when a side is null.
+    ///
+    /// `rows` must be rows of the dataset whose fields the rule was read with.
     pub fn is_broken(&self, rows: &Rows, row: usize) -> bool {
         let left = rows.column(self.left);
         match &self.test {
@@ -123,10 +129,10 @@ impl Rule {
         }
     }
 
-    /// The rule as a condition that a table checks.
+    /// The rule as a condition for the table's `CHECK`; None when only the consumer checks it.
     ///
-    /// None for a pattern: PostgreSQL takes about a microsecond for each, which with three of them halves the speed
-    /// of an upsert, and SQLite has no operator for it. Patterns are checked by the consumer alone; so are decimals.
+    /// Only the consumer checks patterns: PostgreSQL takes about a microsecond for each, so three of them halve the speed
+    /// of an upsert, and SQLite has no operator for them. Only the consumer compares decimals, too.
     pub fn check(&self) -> Option<&str> {
         match self.test {
             Test::Matches(_) => None,

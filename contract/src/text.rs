@@ -1,4 +1,4 @@
-//! The texts of records: most are short and the same in many records, so neither should cost an allocation.
+//! The texts of records: most are short, and many are equal, so neither a short text nor a copy allocates.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -9,27 +9,27 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-/// Longest text that is held in place: with it a `Text` is as large as a `String`.
+/// Longest text that is stored inline: a `Text` is then as large as a `String`.
 const MAX_SHORT_BYTES: usize = 22;
 
-/// A text of a record: held in place when it is short, else shared by its copies.
+/// A text of a record: stored inline when it is short, otherwise shared by its copies. Cloning never copies a long text.
 #[derive(Clone)]
 pub struct Text(Held);
 
 #[derive(Clone)]
 enum Held {
-    /// Of at most [`MAX_SHORT_BYTES`]; what lies behind its end is zero.
+    /// At most [`MAX_SHORT_BYTES`]; the bytes after its end are zero.
     Short { length: u8, bytes: [u8; MAX_SHORT_BYTES] },
-    /// Any longer one.
+    /// A longer text.
     Long(Arc<str>),
 }
 
 impl Text {
-    /// A text that is part of the program, of at most 22 bytes: nothing has to be done to make it.
+    /// A text of at most 22 bytes that is part of the program; costs nothing at run time.
     ///
     /// # Panics
     ///
-    /// When it is longer; as a constant it then does not compile.
+    /// When the text is longer; in a constant it then does not compile.
     pub const fn literal(text: &'static str) -> Text {
         let (from, mut bytes, mut at) = (text.as_bytes(), [0; MAX_SHORT_BYTES], 0);
         assert!(from.len() <= MAX_SHORT_BYTES, "the text is too long to be held in place");
@@ -40,7 +40,7 @@ impl Text {
         Text(Held::Short { length: from.len() as u8, bytes })
     }
 
-    /// One text after the other.
+    /// Joins texts without anything between them.
     pub fn concat(parts: &[&str]) -> Text {
         let (mut bytes, mut length) = ([0; MAX_SHORT_BYTES], 0);
         for part in parts {
@@ -56,13 +56,13 @@ impl Text {
     /// The text.
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            // Checked again, as the alternative is `unsafe`: some nanoseconds, and who encodes takes the bytes.
+            // Checked again, because the alternative is `unsafe`. It takes some nanoseconds, and encoding uses the bytes.
             Held::Short { .. } => std::str::from_utf8(self.as_bytes()).expect("it was made from a text"),
             Held::Long(text) => text,
         }
     }
 
-    /// Its bytes, UTF-8.
+    /// The text as UTF-8 bytes.
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Held::Short { length, bytes } => &bytes[..usize::from(*length).min(MAX_SHORT_BYTES)],
@@ -70,7 +70,7 @@ impl Text {
         }
     }
 
-    /// It, if it is short.
+    /// The text stored inline; None when it is too long.
     #[inline]
     fn short(text: &str) -> Option<Text> {
         let mut bytes = [0; MAX_SHORT_BYTES];
@@ -183,7 +183,7 @@ impl PartialOrd for Text {
 impl Hash for Text {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(self.as_bytes());
-        // No text has such a byte: so one is never the beginning of another, whatever is hashed behind it.
+        // UTF-8 never has this byte, so the hash input of a text is never a prefix of another's.
         state.write_u8(0xff);
     }
 }

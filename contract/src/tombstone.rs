@@ -1,7 +1,7 @@
-//! Deletions on the wire: a message without a value, whose headers say when the deletion was known.
+//! Deletions on the wire: a message without a value, with the version of the deletion in its headers.
 //!
-//! The message key is the natural key without the time; the time, where the dataset has one, is a header. A message
-//! without value and without these headers says nothing about when it was known, and is refused.
+//! The message key is the natural key without the time; the time, where the dataset has one, is a header. Without these
+//! headers a deletion has no version, so a consumer refuses it.
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use thiserror::Error;
@@ -12,9 +12,9 @@ use crate::topic;
 
 /// Header: when the deletion was known, RFC 3339.
 pub const KNOWN_AT: &str = "tapedeck-known-at";
-/// Header: when the deletion was received, RFC 3339.
+/// Header: when the producer received the deletion, RFC 3339.
 pub const OBSERVED_AT: &str = "tapedeck-observed-at";
-/// Header: the value of the key's time field, RFC 3339 or `YYYY-MM-DD`; absent where the dataset has no time.
+/// Header: the value of the key's time field, RFC 3339 or `YYYY-MM-DD`; absent when the dataset has no time.
 pub const TIME: &str = "tapedeck-time";
 
 /// Why a message without a value is not a deletion.
@@ -25,7 +25,7 @@ pub enum TombstoneError {
         "message has no value, and its header `{0}` is missing or malformed: a deletion must say when it was known"
     )]
     Header(&'static str),
-    /// The key is not the dataset's.
+    /// The message key is not a key of the dataset.
     #[error("message has no value, and its key is not a key of `{dataset}`")]
     Key {
         /// The dataset.
@@ -34,13 +34,19 @@ pub enum TombstoneError {
 }
 
 impl TombstoneError {
-    /// Short token for counting by cause.
+    /// Short token for metrics and dead letters.
     pub fn class(&self) -> &'static str {
         "tombstone"
     }
 }
 
-/// Appends a deletion as one row: the key and the version, null in all else. On an error the rows are as before.
+/// Appends a deletion as one row: key and version are set, all other fields are null.
+///
+/// `key` is the message key, and `header` returns the value of the header of a name.
+///
+/// # Errors
+///
+/// See [`TombstoneError`]; the rows are then as before.
 pub fn decode<'a>(
     dataset: &Dataset,
     key: Option<&[u8]>,
@@ -73,7 +79,7 @@ pub fn decode<'a>(
     Ok(())
 }
 
-/// Message key and headers of a deletion of that row's key, known and observed at those times.
+/// Message key and headers of a deletion of that row's key, with `known_at` and `observed_at` as its version.
 pub fn encode(
     dataset: &Dataset,
     rows: &Rows,
@@ -90,7 +96,7 @@ pub fn encode(
     (key, headers)
 }
 
-/// A field of a key as text.
+/// A field of a key as text; empty for null and for kinds that a key cannot have.
 pub fn shown(column: &Column, row: usize) -> String {
     let text = match column {
         Column::Text(values) => values[row].clone(),
@@ -105,7 +111,7 @@ pub fn shown(column: &Column, row: usize) -> String {
     text.unwrap_or_default()
 }
 
-/// The value of a key's field in its text.
+/// The value of a key's field, read from its text; None when the text is not of that kind.
 pub fn value(kind: Kind, text: &str) -> Option<Value> {
     Some(match kind {
         Kind::Text => Value::Text(text.into()),

@@ -1,10 +1,12 @@
-//! Names on Kafka, and the key of a message.
+//! Names on Kafka, and message keys.
 
 use std::fmt::Write as _;
 
 use crate::dataset::Dataset;
 
-/// Topic of a dataset, e.g. `tapedeck.ohlcv_bar.v1`; the namespace is `tapedeck` unless several share a cluster.
+/// Topic of a dataset, e.g. `tapedeck.ohlcv_bar.v1`.
+///
+/// The namespace is `tapedeck`, unless several installations share a cluster.
 pub fn topic(namespace: &str, dataset: &Dataset) -> String {
     format!("{namespace}.{}.v{}", dataset.name, dataset.version)
 }
@@ -19,7 +21,9 @@ pub fn subject(topic: &str) -> String {
     format!("{topic}-value")
 }
 
-/// Appends a part to a message key: parts are separated by `|`; a `|` or `\` inside one is preceded by `\`.
+/// Appends a part to a message key.
+///
+/// `|` separates the parts; a `\` precedes each `|` or `\` inside a part.
 pub fn put_key_part(part: impl std::fmt::Display, key: &mut String) {
     if !key.is_empty() {
         key.push('|');

@@ -1,4 +1,6 @@
 //! What every record must satisfy before it may reach a database.
+//!
+//! A bad row is data: the consumer turns a [`Refusal`] into a dead letter and goes on.
 
 use thiserror::Error;
 
@@ -6,19 +8,19 @@ use crate::dataset::{Dataset, KNOWN_AT, OBSERVED_AT};
 use crate::json;
 use crate::rows::{Column, Rows};
 
-/// Longest text in a field that is part of the key, in bytes: databases bound the size of an index entry.
+/// Longest text in a field of the key, in bytes: databases limit the size of an index entry.
 pub const MAX_KEY_BYTES: usize = 512;
-/// Longest text in any other field, in bytes: the size of the largest message that Kafka takes by default.
+/// Longest text in any other field, in bytes: the largest message that Kafka accepts by default.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
-/// First day that may be stored, 1677-09-22: what nanoseconds in 64 bits can say, as many readers use them.
+/// First day that may be stored, 1677-09-22, in days since 1970: many readers hold times as nanoseconds in 64 bits.
 pub const MIN_DAY: i32 = -106_751;
-/// Last day that may be stored, 2262-04-10.
+/// Last day that may be stored, 2262-04-10, in days since 1970.
 pub const MAX_DAY: i32 = 106_750;
-/// How far `observed_at` may lie ahead of the consumer's clock, in microseconds: 5 minutes of clock skew.
+/// How far `observed_at` may be ahead of the consumer's clock, in microseconds: 5 minutes of clock skew.
 pub const OBSERVED_AHEAD_MICROS: i64 = 5 * 60 * 1_000_000;
-/// How far `known_at` may lie ahead of the consumer's clock, in microseconds: 48 hours, for dates of other time zones.
+/// How far `known_at` may be ahead of the consumer's clock, in microseconds: 48 hours, for dates of other time zones.
 pub const KNOWN_AHEAD_MICROS: i64 = 48 * 3600 * 1_000_000;
-/// Earliest version, 1900-01-01, in microseconds.
+/// Earliest `known_at` and `observed_at`, 1900-01-01, in microseconds.
 pub const MIN_VERSION_MICROS: i64 = -25_567 * DAY_MICROS;
 
 const DAY_MICROS: i64 = 86_400_000_000;
@@ -26,31 +28,31 @@ const DAY_MICROS: i64 = 86_400_000_000;
 /// Why a record is refused.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum Refusal {
-    /// A rule of the declaration is broken.
+    /// The record breaks this rule of the declaration.
     #[error("breaks the rule `{0}`")]
     Rule(String),
-    /// NaN or infinite.
+    /// A double is NaN or infinite.
     #[error("`{0}` is not a finite number")]
     NotFinite(String),
-    /// A text with a NUL character, which PostgreSQL cannot store.
+    /// A text holds a NUL character, which PostgreSQL cannot store.
     #[error("`{0}` holds a NUL character")]
     Nul(String),
-    /// A text that should be JSON.
+    /// A text is not JSON, or holds a NUL character; see [`json::canonical`].
     #[error("`{0}` is not JSON that a database can hold")]
     NotJson(String),
-    /// A text over the limit.
+    /// A text is longer than its limit in bytes.
     #[error("`{0}` is longer than {1} bytes")]
     TooLong(String, usize),
-    /// A date or timestamp outside 1677-09-22 to 2262-04-10.
+    /// A date or timestamp lies outside 1677-09-22 to 2262-04-10.
     #[error("`{0}` lies outside 1677-09-22 to 2262-04-10")]
     DateRange(String),
-    /// `known_at` or `observed_at` before 1900 or in the future: it would win over every later correction.
+    /// `known_at` or `observed_at` lies before 1900 or in the future, where it would win over every later correction.
     #[error("`{0}` lies before 1900 or in the future")]
     VersionBounds(&'static str),
 }
 
 impl Refusal {
-    /// Short token for counting by cause.
+    /// Short token for metrics and dead letters, one per cause.
     pub fn class(&self) -> &'static str {
         match self {
             Refusal::Rule(_) => "rule",
@@ -64,9 +66,17 @@ impl Refusal {
     }
 }
 
-/// Checks the last row against the clock (microseconds since 1970) and the declaration, and sets its flags.
+/// Checks the last row against the declaration and the clock, and sets its flags.
 ///
-/// The row must be dropped when it is refused.
+/// `now_micros` is the consumer's clock in microseconds since 1970. Flags that the producer sent are replaced.
+///
+/// # Errors
+///
+/// The first [`Refusal`] found. The caller must then drop the row.
+///
+/// # Panics
+///
+/// When there is no row.
 pub fn validate_last(dataset: &Dataset, rows: &mut Rows, now_micros: i64) -> Result<(), Refusal> {
     let row = rows.len() - 1;
     for (position, field) in dataset.fields.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! One value of a record, whatever its field.
+//! One value of a record, of any kind.
 
 use std::mem::take;
 
@@ -7,40 +7,41 @@ use rust_decimal::Decimal;
 
 use crate::text::Text;
 
-/// One value, to be appended to a column of its kind.
+/// One value of a record, of any kind: how generic code passes values on their way to a [`Column`](crate::Column) or a
+/// [`Record`](crate::Record).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// Null, or an empty list.
     Null,
-    /// [`Kind::Text`] or [`Kind::Json`].
+    /// For [`Kind::Text`](crate::Kind::Text) and [`Kind::Json`](crate::Kind::Json).
     Text(Text),
-    /// [`Kind::Long`], or [`Kind::Timestamp`] in microseconds.
+    /// For [`Kind::Long`](crate::Kind::Long), and for [`Kind::Timestamp`](crate::Kind::Timestamp) in microseconds since 1970.
     Long(i64),
-    /// [`Kind::Double`].
+    /// For [`Kind::Double`](crate::Kind::Double).
     Double(f64),
-    /// [`Kind::Date`].
+    /// For [`Kind::Date`](crate::Kind::Date): days since 1970-01-01.
     Date(i32),
-    /// [`Kind::Decimal`].
+    /// For [`Kind::Decimal`](crate::Kind::Decimal).
     Decimal(Decimal),
-    /// [`Kind::Bytes`].
+    /// For [`Kind::Bytes`](crate::Kind::Bytes).
     Bytes(Vec<u8>),
-    /// [`Kind::TextList`].
+    /// For [`Kind::TextList`](crate::Kind::TextList).
     TextList(Vec<String>),
 }
 
-/// The next value as the type of a record's field; None when there is none, or it is of another kind.
+/// The next value as the type of a record's field; None at the end of the values, or when the value is of another kind.
 #[inline]
 pub(crate) fn next<T: FromValue>(values: &mut std::slice::IterMut<'_, Value>) -> Option<T> {
     T::from_value(values.next()?)
 }
 
-/// What the fields of records are.
+/// The types of records' fields.
 pub(crate) trait FromValue: Sized {
     /// Takes what the value holds; None when it is of another kind.
     fn from_value(value: &mut Value) -> Option<Self>;
 }
 
-/// Says how a type comes out of the value of its kind.
+/// Implements [`FromValue`] for a type: the variant that holds it, and how to take it out.
 macro_rules! from_value {
     ($($type:ty: $pattern:pat => $result:expr;)*) => {
         $(impl FromValue for $type {

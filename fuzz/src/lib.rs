@@ -3,13 +3,17 @@
 //! There is one target for each endpoint, written by `UPDATE=1 ./test derived`.
 
 use std::collections::{BTreeSet, HashSet};
+use std::panic::{set_hook, take_hook};
 use std::path::Path;
 use std::sync::OnceLock;
 
 use chrono::DateTime;
 use contract::{Decoder, Record, Rows, dataset};
-use producers::page::MAX_ROWS;
-use producers::source::{Endpoint, MAX_FRAGMENT_BYTES, Parsed, Request, source};
+use sources::parse::body::MAX_ROWS;
+use sources::parse::caught::without_caught;
+use sources::response::{MAX_FRAGMENT_BYTES, Parsed, Request};
+use sources::source::Endpoint;
+use sources::source;
 
 /// When the answers are received: 2026-11-20, as in the tests.
 const RECEIVED_AT: i64 = 1_795_176_000;
@@ -21,7 +25,11 @@ static ITEMS: OnceLock<BTreeSet<String>> = OnceLock::new();
 
 /// Reads bytes as the answer of an endpoint, for each item that its fixtures are of.
 pub fn read(source_name: &str, endpoint: &str, body: &[u8]) {
-    let items = ITEMS.get_or_init(|| items(source_name, endpoint));
+    let items = ITEMS.get_or_init(|| {
+        // libFuzzer's hook ends the process at every panic, also at one that a parser catches.
+        set_hook(without_caught(take_hook()));
+        items(source_name, endpoint)
+    });
     let endpoint = source(source_name).and_then(|source| source.endpoint(endpoint)).expect("a declared endpoint");
     let received_at = DateTime::from_timestamp(RECEIVED_AT, 0).expect("a time");
     for item in items {
@@ -35,7 +43,7 @@ pub fn read(source_name: &str, endpoint: &str, body: &[u8]) {
 
 /// The items by which an endpoint's fixtures are named.
 fn items(source: &str, endpoint: &str) -> BTreeSet<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../producers/fixtures").join(source).join(endpoint);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sources/fixtures").join(source).join(endpoint);
     let fixtures = std::fs::read_dir(folder).expect("fixtures").map(|entry| entry.expect("a fixture").path());
     let item = |path: std::path::PathBuf| {
         let stem = path.file_stem().expect("a name").to_string_lossy().into_owned();

@@ -1,4 +1,4 @@
-//! What time it is, and waiting: the system's, or in a test a year in a minute.
+//! The clock: the system's, or one on which a test lets a year pass in a minute.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ pub struct Clock {
     by_hand: Option<Arc<ByHand>>,
 }
 
-/// A clock on which no time passes but by waiting.
+/// A clock on which time passes only by waiting.
 #[derive(Debug)]
 struct ByHand {
     start: Instant,
@@ -22,7 +22,7 @@ struct ByHand {
     note: Note,
 }
 
-/// Who is told each time that it is to be.
+/// Called with each new time.
 struct Note(Box<dyn Fn(DateTime<Utc>) + Send + Sync>);
 
 impl fmt::Debug for Note {
@@ -32,18 +32,18 @@ impl fmt::Debug for Note {
 }
 
 impl Clock {
-    /// One on which time passes at once when somebody waits, and else not at all. For tests.
+    /// A clock for tests: a wait lets its time pass at once, and nothing else does.
     pub fn by_hand(began: DateTime<Utc>) -> Clock {
         Clock::by_hand_noted(began, |_| ())
     }
 
-    /// The same, of which somebody else is told each time before it is.
+    /// The same; `note` is called with each new time before it is set.
     pub fn by_hand_noted(began: DateTime<Utc>, note: impl Fn(DateTime<Utc>) + Send + Sync + 'static) -> Clock {
         let by_hand = ByHand { start: Instant::now(), began, now: Mutex::new(began), note: Note(Box::new(note)) };
         Clock { by_hand: Some(Arc::new(by_hand)) }
     }
 
-    /// Now, in the microseconds that are published.
+    /// Now, in microseconds, as in published records.
     pub fn now(&self) -> DateTime<Utc> {
         match &self.by_hand {
             Some(clock) => *clock.now.lock().unwrap_or_else(PoisonError::into_inner),
@@ -51,7 +51,7 @@ impl Clock {
         }
     }
 
-    /// Now, for measuring what the setting of a clock must not disturb.
+    /// Now, for measuring durations even if the clock is set.
     pub fn instant(&self) -> Instant {
         match &self.by_hand {
             Some(clock) => clock.start + (self.now() - clock.began).to_std().unwrap_or_default(),
@@ -59,7 +59,7 @@ impl Clock {
         }
     }
 
-    /// Waits so long.
+    /// Waits for a duration.
     pub async fn sleep(&self, wait: Duration) {
         match &self.by_hand {
             Some(_) => self.pass(wait).await,
@@ -67,7 +67,7 @@ impl Clock {
         }
     }
 
-    /// Waits until then.
+    /// Waits until an instant.
     pub async fn sleep_until(&self, at: Instant) {
         match &self.by_hand {
             Some(_) => self.pass(at.saturating_duration_since(self.instant())).await,
@@ -75,7 +75,7 @@ impl Clock {
         }
     }
 
-    /// Lets time pass on a clock that is set by hand.
+    /// Lets time pass on a clock for tests.
     async fn pass(&self, wait: Duration) {
         if let Some(clock) = &self.by_hand {
             let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
@@ -84,7 +84,7 @@ impl Clock {
             clock.note.0(then);
             *now = then;
         }
-        // Others who wait have their turn.
+        // Let other tasks run.
         tokio::task::yield_now().await;
     }
 }
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn on_a_clock_that_is_set_by_hand_a_year_passes_at_once() {
+    async fn on_a_test_clock_a_year_passes_at_once() {
         let began: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
         let (clock, real) = (Clock::by_hand(began), Instant::now());
         let start = clock.instant();
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_goes_by_a_clock_that_is_set_by_hand_is_told_what_time_it_will_be() {
+    async fn a_test_clock_reports_each_new_time_before_it_is_set() {
         let began: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
         let told = Arc::<Mutex<Vec<DateTime<Utc>>>>::default();
         let heard = Arc::clone(&told);

@@ -1,52 +1,23 @@
-//! Producers: what asks the providers, and publishes what they say.
+//! Producers: poll the providers and publish their records.
 //!
-//! A source is data and one pure function per endpoint ([`source`], [`sources`]). The loop ([`poll`]), the requests
-//! ([`fetch`]) and the delivery ([`publish`]) exist once.
+//! A source is data and one pure function per endpoint (the crate `sources`). A record passes [`poll`] (what is due),
+//! [`fetch`] (HTTP and files), [`published`] (is it new?) and `deliver` (to Kafka); [`state`] is what the next process needs.
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
-pub mod agenda;
-mod alarm;
-pub mod article;
-pub mod ask;
-mod asker;
-pub mod backfill;
-mod caught;
+pub mod answer;
 pub mod clock;
-pub mod delete;
+pub mod commands;
 mod deliver;
+mod events;
 pub mod fetch;
-pub mod fingerprint;
-#[cfg(test)]
-mod fixture;
-#[cfg(test)]
-mod hostile;
-pub mod json;
-pub mod market;
-pub mod memory;
 pub mod meters;
-pub mod occ;
-pub mod page;
-pub mod percent;
-pub mod plan;
 pub mod poll;
 pub mod progress;
-pub mod publish;
-pub mod raw;
-mod reread;
-pub mod schedule;
-pub mod seen;
-pub mod sentiment;
-pub mod sift;
-pub mod source;
-pub mod sources;
+pub mod published;
+pub mod run;
 pub mod state;
-pub mod status;
-#[cfg(test)]
-mod stub;
-pub mod tail;
 mod tally;
-pub mod value;
+#[cfg(test)]
+mod tests;
 pub mod watchlist;
-
-pub use sources::SOURCES;

@@ -1,4 +1,4 @@
-//! What is counted of each source, and what says whether its poll loop is alive and its records reach Kafka.
+//! The metrics and the health of each source: is its poll loop alive, do its records reach Kafka.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use service::health::{HEARTBEAT_BOUND, Health, Heartbeat, Readiness};
 use service::metrics::{Counters, Gauges};
+use sources::response::PageError;
+use sources::source::Source;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::source::{PageError, Source};
-use crate::state::FAILURES_TO_ALARM;
+use crate::state::FAILURES_TO_ALERT;
 
 /// How often a poll loop beats, whatever it waits for.
 const BEAT_INTERVAL: Duration = Duration::from_secs(5);
@@ -32,7 +33,7 @@ pub struct Meters {
 type Endpoint = (&'static str, &'static str);
 
 impl Meters {
-    /// Registers them.
+    /// Registers the meters.
     pub fn new(health: &Health) -> Meters {
         let metrics = health.metrics();
         let succeeded = Arc::<Mutex<HashMap<Endpoint, Instant>>>::default();
@@ -51,7 +52,7 @@ impl Meters {
             health: health.clone(),
             fetches: metrics.counters(
                 "fetches",
-                "Pages asked for, by how that ended: answered, skipped, given_up (until the next round), halted",
+                "Pages fetched, by outcome: answered, skipped, given_up (until the next round), halted",
                 ["source", "endpoint", "outcome"],
             ),
             published: metrics.counters(
@@ -67,12 +68,12 @@ impl Meters {
             bytes: metrics.counters("published_bytes", "Bytes of acknowledged messages, uncompressed", ["source"]),
             delivery_errors: metrics.counters(
                 "delivery_errors",
-                "Times that Kafka could not be reached or did not acknowledge everything",
+                "Failures to reach Kafka or to get everything acknowledged",
                 ["source"],
             ),
             failing: metrics.gauges(
                 "items_failing",
-                &format!("Items that were asked for in vain {FAILURES_TO_ALARM} times in a row or more"),
+                &format!("Items that have failed {FAILURES_TO_ALERT} times in a row or more"),
                 ["source", "endpoint"],
             ),
             succeeded,
@@ -92,8 +93,8 @@ impl Meters {
         SourceMeters { source: source.name, kafka, meters: self.clone() }
     }
 
-    /// Runs a poll loop, beating by a timer as long as its task is polled: it may wait for hours for what is due next,
-    /// but must not keep its thread.
+    /// Runs a poll loop with a heartbeat: a timer beats while the task is polled. So the loop may wait for hours, but must not
+    /// block its thread.
     pub(crate) async fn beating<F: Future>(&self, source: &Source, poll_loop: F) -> F::Output {
         let heartbeat = self.health.heartbeat(&format!("source {}", source.name), HEARTBEAT_BOUND);
         let beats = beat_for_ever(&heartbeat);
@@ -122,7 +123,7 @@ pub(crate) struct SourceMeters {
 }
 
 impl SourceMeters {
-    /// A page was asked for, with that outcome.
+    /// A page was fetched, with that outcome.
     pub(crate) fn fetched<T>(&self, endpoint: &'static str, outcome: &Result<T, PageError>) {
         let word = match outcome {
             Ok(_) => "answered",
@@ -137,7 +138,7 @@ impl SourceMeters {
         }
     }
 
-    /// So many items of an endpoint were asked for in vain too often in a row.
+    /// So many items of an endpoint have failed too often in a row.
     pub(crate) fn failing(&self, endpoint: &'static str, items: usize) {
         self.meters.failing.set([self.source, endpoint], items as f64);
     }
@@ -148,7 +149,7 @@ impl SourceMeters {
         self.meters.rejected.with([self.source, endpoint]).add(rejected);
     }
 
-    /// Kafka has acknowledged all that was to be published, which can be nothing.
+    /// Kafka has acknowledged everything; with 0 bytes there was nothing to publish.
     pub(crate) fn delivered(&self, bytes: u64) {
         self.meters.bytes.with([self.source]).add(bytes);
         self.kafka.ready();
@@ -160,7 +161,7 @@ impl SourceMeters {
         self.kafka.not_ready(reason);
     }
 
-    /// The source is not polled any more.
+    /// The source is no longer polled.
     pub(crate) fn stopped(&self, reason: &str) {
         self.kafka.not_ready(&format!("stopped: {reason}"));
     }
@@ -168,8 +169,9 @@ impl SourceMeters {
 
 #[cfg(test)]
 mod tests {
+    use sources::source;
+
     use super::*;
-    use crate::source::source;
 
     #[test]
     fn fetches_are_counted_by_how_they_ended_and_the_last_success_ages() {

@@ -1,13 +1,13 @@
-//! What a run tells the program that started it: one JSON line per item on standard output.
+//! Progress for the program that started the run: one JSON line per item on standard output.
 
 use std::io::Write as _;
 
 use serde::Serialize;
 
-/// Whether to tell.
+/// Whether to report progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// Nobody reads it.
+    /// No output.
     Silent,
     /// One line per item, and one per round.
     Lines,
@@ -28,13 +28,13 @@ pub struct ItemDone<'a> {
     pub items_total: usize,
     /// Records of the item that Kafka has acknowledged.
     pub published: u64,
-    /// Those of them that correct what was published before.
+    /// Those of them that are corrections.
     pub corrections: u64,
-    /// Records of the item that say what was published before.
+    /// Records of the item that were already published.
     pub unchanged: u64,
     /// Rows of the item that could not be read.
     pub rejected: u64,
-    /// Rows of the item that the provider sent without any value.
+    /// Rows of the item without any value.
     pub holes: u64,
     /// Why the item was skipped or given up.
     pub error: Option<&'a str>,
@@ -45,7 +45,7 @@ pub struct ItemDone<'a> {
 pub struct RoundDone<'a> {
     /// Source.
     pub source: &'a str,
-    /// Always true: tells the line from that of an item.
+    /// Always true: distinguishes the line from that of an item.
     pub done: bool,
     /// Records since the start of the run.
     pub published: u64,
@@ -58,11 +58,11 @@ pub struct RoundDone<'a> {
 }
 
 impl Progress {
-    /// Writes a line, if anybody reads it.
+    /// Writes a line, if progress is reported.
     pub fn tell(self, line: &impl Serialize) {
         if self == Progress::Lines {
             let text = serde_json::to_string(line).unwrap_or_default();
-            // A reader that has gone away is no reason to stop.
+            // A reader that has closed the pipe is no reason to stop.
             let _ = writeln!(std::io::stdout().lock(), "{text}");
         }
     }

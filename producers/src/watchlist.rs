@@ -4,28 +4,28 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 use service::settings;
+use sources::SOURCES;
+use sources::schedule::Schedule;
+use sources::source::{Endpoint, Source};
+use sources::source_among;
 use thiserror::Error;
-
-use crate::SOURCES;
-use crate::schedule::Schedule;
-use crate::source::{Endpoint, Source, source_among};
 
 /// What to poll.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Watchlist {
     /// Items by source and endpoint.
     lists: BTreeMap<String, BTreeMap<String, Vec<String>>>,
-    /// First and last day of the month on which an item is asked for, by source, endpoint and item, where that was said.
+    /// First and last day of the month on which an item is polled, by source, endpoint and item; for items with `days`.
     days: BTreeMap<String, BTreeMap<String, BTreeMap<String, [u32; 2]>>>,
 }
 
-/// An item as it is listed.
+/// An item in the file.
 #[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "expected an item in quotes, or `{ item = \"..\", days = [1, 7] }`")]
 enum Listed {
-    /// At the hours of its endpoint.
+    /// Polled at the hours of its endpoint.
     Plain(String),
-    /// On some days of the month only.
+    /// Polled on some days of the month only.
     OnDays(OnDays),
 }
 
@@ -44,18 +44,18 @@ pub enum WatchlistError {
     Unreadable {
         /// Its path.
         path: String,
-        /// What the system says.
+        /// The error of the system.
         error: std::io::Error,
     },
     /// Not TOML, or not lists of texts.
     #[error("watchlist, line {line}: {message}; expected `[source]`, then `endpoint = [\"item\", ..]`")]
     Malformed {
-        /// Where.
+        /// Line number.
         line: usize,
-        /// What is wrong there.
+        /// What is wrong.
         message: String,
     },
-    /// No such source or endpoint, or an item that cannot be one.
+    /// Unknown source or endpoint, or invalid item.
     #[error("watchlist: {0}")]
     Unknown(String),
 }
@@ -70,7 +70,7 @@ impl Watchlist {
         }
     }
 
-    /// Reads a watchlist, and checks that all of it can be asked for.
+    /// Reads a watchlist and checks that all of it can be polled.
     pub fn parse(text: &str) -> Result<Watchlist, WatchlistError> {
         Watchlist::parse_among(SOURCES, text)
     }
@@ -100,7 +100,9 @@ impl Watchlist {
             if let Some([first, last]) = days {
                 if first < 1 || last > 31 || first > last {
                     let place = format!("`{}.{}`", source.name, endpoint.name);
-                    let reason = format!("{place}: days {first} to {last} of `{item}` are no days of a month");
+                    let reason = format!(
+                        "{place}: invalid days {first} to {last} of `{item}`: expected two days from 1 to 31, in order"
+                    );
                     return Err(WatchlistError::Unknown(reason));
                 }
                 let of_source = self.days.entry(source.name.to_owned()).or_default();
@@ -113,7 +115,7 @@ impl Watchlist {
         Ok(())
     }
 
-    /// When an item is asked for: as its endpoint says, or on the days of the month that were said, by the same clocks.
+    /// When an item is polled: by the schedule of its endpoint, restricted to the days of the item, if any.
     pub fn schedule(&self, source: &Source, endpoint: &Endpoint, item: &str) -> Schedule {
         let of_source = self.days.get(source.name);
         let days = of_source.and_then(|endpoints| endpoints.get(endpoint.name)?.get(item));
@@ -130,7 +132,7 @@ impl Watchlist {
     }
 }
 
-/// An item that cannot be asked for or is there twice is a slip of the pen, better told now than in every round.
+/// Invalid and duplicate items are mistakes that are better reported now than in every round.
 fn check(source: &Source, endpoint: &Endpoint, items: &[String]) -> Result<(), WatchlistError> {
     let place = format!("`{}.{}`", source.name, endpoint.name);
     let mut known = HashSet::new();
@@ -150,73 +152,4 @@ fn malformed(text: &str, error: &toml::de::Error) -> WatchlistError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::source::source;
-
-    fn items<'a>(watchlist: &'a Watchlist, source_name: &str, endpoint: &str) -> &'a [String] {
-        let source = source(source_name).unwrap();
-        watchlist.items(source, source.endpoint(endpoint).unwrap())
-    }
-
-    #[test]
-    fn a_watchlist_gives_the_items_of_each_endpoint() {
-        let watchlist = Watchlist::parse("[yahoo]\nchart = [\"AAPL\", \"^GSPC@1wk\"]\n[fred]\nseries = []\n").unwrap();
-        assert_eq!(items(&watchlist, "yahoo", "chart"), ["AAPL", "^GSPC@1wk"]);
-        assert!(items(&watchlist, "fred", "series").is_empty());
-        assert!(items(&watchlist, "cboe", "index_history").is_empty());
-    }
-
-    #[test]
-    fn monthly_data_may_be_asked_for_in_its_first_week_alone() {
-        let text = "[fred]\nobservations = [\"GDP\", { item = \"UNRATE\", days = [1, 7] }]";
-        let watchlist = Watchlist::parse(text).unwrap();
-        assert_eq!(items(&watchlist, "fred", "observations"), ["GDP", "UNRATE"]);
-        let fred = source("fred").unwrap();
-        let endpoint = fred.endpoint("observations").unwrap();
-        let words = |item: &str| watchlist.schedule(fred, endpoint, item).words();
-        assert_eq!(words("GDP"), endpoint.schedule.words());
-        assert_eq!(words("UNRATE"), "every 1 h from day 1 to 7 of a month in America/New_York");
-    }
-
-    #[test]
-    fn what_is_wrong_is_said_on_one_line() {
-        for (text, expected) in [
-            (
-                "[fred]\nreleases = []",
-                "watchlist: unknown endpoint `releases` of source `fred`; its endpoints are `observations`, `series`, `vintages`, `vintage_dates`",
-            ),
-            ("[yahoo]\nchart = [\"A B\"]", "watchlist: `yahoo.chart`: `A B` is not a symbol, such as `AAPL`"),
-            ("[yahoo]\nchart = [\"X\", \"X\"]", "watchlist: `yahoo.chart`: `X` is listed twice"),
-            (
-                "[yahoo]\nchart = [{ item = \"X\", days = [0, 7] }]",
-                "watchlist: `yahoo.chart`: days 0 to 7 of `X` are no days of a month",
-            ),
-            (
-                "[yahoo]\nchart = [7]",
-                "watchlist, line 2: expected an item in quotes, or `{ item = \"..\", days = [1, 7] }`; expected `[source]`, then `endpoint = [\"item\", ..]`",
-            ),
-            (
-                "[yahoo]\n\nchart = \"AAPL\"",
-                "watchlist, line 3: invalid type: string \"AAPL\", expected a sequence; expected `[source]`, then `endpoint = [\"item\", ..]`",
-            ),
-        ] {
-            assert_eq!(Watchlist::parse(text).unwrap_err().to_string(), expected);
-        }
-        let error = Watchlist::parse("[freddy]\nseries = []").unwrap_err().to_string();
-        assert!(error.starts_with("watchlist: unknown source `freddy`; the sources are `cboe`, "), "{error}");
-        let error = Watchlist::parse("[yahoo\nchart = []").unwrap_err().to_string();
-        assert!(error.starts_with("watchlist, line 1: ") && !error.contains('\n'), "{error}");
-    }
-
-    #[test]
-    fn the_watchlist_that_comes_with_tapedeck_can_be_polled() {
-        let watchlist = Watchlist::parse(include_str!("../../watchlist.toml")).unwrap();
-        // Nobody else has the files.
-        for source in crate::SOURCES.iter().filter(|source| !source.is_local()) {
-            for endpoint in source.endpoints {
-                assert!(!watchlist.items(source, endpoint).is_empty(), "{}.{}", source.name, endpoint.name);
-            }
-        }
-    }
-}
+mod tests;

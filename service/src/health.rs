@@ -6,21 +6,21 @@ use std::time::{Duration, Instant};
 
 use crate::metrics::{Gauges, Metrics};
 
-/// How old the heartbeat of a daemon's loop may become: longer than anything that a loop may wait for in one piece,
-/// such as a broker that does not answer.
+/// Oldest heartbeat of a daemon's loop that is alive: longer than a loop may wait for any one thing, such as a broker that
+/// does not answer.
 pub const HEARTBEAT_BOUND: Duration = Duration::from_secs(60);
-/// Between two looks at the heartbeats nobody gets older than this: a process that was itself stopped, or whose
-/// machine was, does not take its loops for hung when it goes on.
+/// Most that a heartbeat ages between two checks, so that a process does not count its loops as hung after it, or its
+/// machine, was suspended.
 const MAX_LOOK: Duration = Duration::from_secs(2);
 
-/// No beat since the last look.
+/// No beat since the last check.
 const SILENT: u8 = 0;
-/// A beat since the last look.
+/// A beat since the last check.
 const BEATEN: u8 = 1;
 /// Nothing is due until the next beat.
 const RESTING: u8 = 2;
 
-/// The health of this process; clones are the same.
+/// The health of this process; clones share it.
 #[derive(Debug, Clone)]
 pub struct Health {
     shared: Arc<Shared>,
@@ -35,11 +35,11 @@ struct Shared {
     ready: Gauges<1>,
 }
 
-/// The heartbeats, and how old each was at the last look.
+/// The heartbeats, and how old each was at the last check.
 #[derive(Debug)]
 struct Watch {
     looked_at: Instant,
-    /// When the watchdog ends the process; None: never.
+    /// Age of a heartbeat at which the watchdog ends the process; None: never.
     limit: Option<Duration>,
     loops: Vec<Watched>,
 }
@@ -63,7 +63,7 @@ impl std::fmt::Debug for Check {
     }
 }
 
-/// A loop that was not heard of for too long.
+/// A loop whose heartbeat is too old.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hung {
     pub(crate) name: String,
@@ -77,11 +77,11 @@ impl Default for Health {
 }
 
 impl Health {
-    /// Of a process in which nothing has been registered.
+    /// The health of a process in which nothing is registered yet.
     pub fn new() -> Health {
         let metrics = Metrics::default();
-        let ages = metrics.gauges("heartbeat_age_seconds", "Time since a loop was last heard of", ["name"]);
-        let ready = metrics.gauges("ready", "1 where a check of readiness is passed, else 0", ["check"]);
+        let ages = metrics.gauges("heartbeat_age_seconds", "Time since the last heartbeat of a loop", ["name"]);
+        let ready = metrics.gauges("ready", "1 if a readiness check passes, else 0", ["check"]);
         let watch = Watch { looked_at: Instant::now(), limit: None, loops: Vec::new() };
         Health { shared: Arc::new(Shared { watch: Mutex::new(watch), checks: Mutex::default(), metrics, ages, ready }) }
     }
@@ -93,7 +93,7 @@ impl Health {
         Heartbeat { state }
     }
 
-    /// Registers something that must be so for the process to be ready; at first it is not.
+    /// Registers a condition for the process to be ready; at first it is not met.
     pub fn readiness(&self, name: &str) -> Readiness {
         let state = Arc::new(Mutex::new(Err("not known yet".to_owned())));
         let looked_at = state.clone();
@@ -101,7 +101,7 @@ impl Health {
         Readiness { state }
     }
 
-    /// Registers a function that says why the process is not ready, when it is not.
+    /// Registers a check for the process to be ready: it returns the reason when the process is not.
     pub fn check(&self, name: &str, look: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
         lock(&self.shared.checks).push(Check { name: name.to_owned(), look: Box::new(look) });
     }
@@ -111,8 +111,8 @@ impl Health {
         &self.shared.metrics
     }
 
-    /// The loops that are not alive: older than their bound, or than half of what the watchdog allows, so that it can
-    /// be seen before the process ends.
+    /// The loops that are not alive: their heartbeat is older than their bound, or than half of the watchdog's limit, so
+    /// that `/livez` shows it before the process ends.
     pub(crate) fn not_alive(&self, now: Instant) -> Vec<Hung> {
         let mut watch = self.watch();
         watch.look(now);
@@ -120,7 +120,7 @@ impl Health {
         watch.older_than(|watched| watched.bound.min(half))
     }
 
-    /// The loops that the watchdog does not put up with any longer.
+    /// The loops whose heartbeat is older than the watchdog's limit.
     pub(crate) fn hung(&self, now: Instant) -> Vec<Hung> {
         let mut watch = self.watch();
         watch.look(now);
@@ -128,7 +128,7 @@ impl Health {
         watch.older_than(|_| limit)
     }
 
-    /// Says from when on a loop counts as hung.
+    /// Sets the watchdog's limit.
     pub(crate) fn limit(&self, limit: Option<Duration>) {
         self.watch().limit = limit;
     }
@@ -163,13 +163,13 @@ impl Health {
 }
 
 impl Watch {
-    /// Makes the silent older, and forgets loops that have ended.
+    /// Ages the heartbeats of silent loops, and drops loops that have ended.
     fn look(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.looked_at).min(MAX_LOOK);
         self.looked_at = self.looked_at.max(now);
         self.loops.retain(|watched| Arc::strong_count(&watched.state) > 1);
         for watched in &mut self.loops {
-            // A beat between the two lines is seen at the next look.
+            // The next check sees a beat between these two lines.
             let state = watched.state.load(Ordering::Relaxed);
             let _ = watched.state.compare_exchange(BEATEN, SILENT, Ordering::Relaxed, Ordering::Relaxed);
             watched.age = if state == SILENT { watched.age + passed } else { Duration::ZERO };
@@ -182,42 +182,42 @@ impl Watch {
     }
 }
 
-/// Says that a loop goes on; dropped when it ends.
+/// Reports that a loop is alive; the loop drops it when it ends.
 #[derive(Debug)]
 pub struct Heartbeat {
     state: Arc<AtomicU8>,
 }
 
 impl Heartbeat {
-    /// The loop has come round once more. One atomic store.
+    /// The loop has completed another round. Costs one atomic store.
     pub fn beat(&self) {
         self.state.store(BEATEN, Ordering::Relaxed);
     }
 
-    /// The loop has nothing to do, and may be silent until the next beat.
+    /// The loop has nothing to do and may be silent until its next beat.
     pub fn rest(&self) {
         self.state.store(RESTING, Ordering::Relaxed);
     }
 }
 
-/// Says whether something is as it must be for the process to be ready.
+/// A condition for the process to be ready.
 #[derive(Debug, Clone)]
 pub struct Readiness {
     state: Arc<Mutex<Result<(), String>>>,
 }
 
 impl Readiness {
-    /// It is.
+    /// The condition is met.
     pub fn ready(&self) {
         *lock(&self.state) = Ok(());
     }
 
-    /// It is not, and why. The reason is shown to whoever asks: no secret may be in it.
+    /// The condition is not met. `/readyz` shows the reason to everybody, so it must hold no secret.
     pub fn not_ready(&self, reason: &str) {
         *lock(&self.state) = Err(reason.to_owned());
     }
 
-    /// Whether it is.
+    /// Whether the condition is met.
     pub fn is_ready(&self) -> bool {
         lock(&self.state).is_ok()
     }
@@ -228,77 +228,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    /// Looks once a second for so many seconds; gives what is not alive at the end.
-    fn after(health: &Health, from: &mut Instant, seconds: u32, mut each: impl FnMut()) -> Vec<String> {
-        for _ in 0..seconds {
-            *from += SECOND;
-            each();
-            health.not_alive(*from);
-        }
-        health.not_alive(*from).into_iter().map(|hung| hung.name).collect()
-    }
-
-    #[test]
-    fn a_loop_is_alive_while_it_beats_or_rests_and_until_its_bound_after() {
-        let health = Health::new();
-        let (first, second) = (health.heartbeat("first", 10 * SECOND), health.heartbeat("second", 30 * SECOND));
-        let mut now = Instant::now();
-        assert_eq!(after(&health, &mut now, 100, || [&first, &second].into_iter().for_each(Heartbeat::beat)), [""; 0]);
-        assert_eq!(after(&health, &mut now, 9, || second.beat()), [""; 0]);
-        assert_eq!(after(&health, &mut now, 3, || second.beat()), ["first"]);
-        first.beat();
-        assert_eq!(after(&health, &mut now, 1, || ()), [""; 0]);
-        second.rest();
-        assert_eq!(after(&health, &mut now, 1000, || first.beat()), [""; 0]);
-        second.beat();
-        assert_eq!(after(&health, &mut now, 32, || first.beat()), ["second"]);
-        drop(second);
-        assert_eq!(after(&health, &mut now, 1, || first.beat()), [""; 0], "a loop that has ended is not missed");
-    }
-
-    #[test]
-    fn a_process_that_was_stopped_does_not_take_its_loops_for_hung() {
-        let health = Health::new();
-        let _beat = health.heartbeat("loop", 10 * SECOND);
-        let now = Instant::now();
-        health.not_alive(now);
-        assert_eq!(health.not_alive(now + 3600 * SECOND), []);
-    }
-
-    #[test]
-    fn half_of_what_the_watchdog_allows_is_not_alive() {
-        let health = Health::new();
-        health.limit(Some(6 * SECOND));
-        let _beat = health.heartbeat("loop", 60 * SECOND);
-        let mut now = Instant::now();
-        assert_eq!(after(&health, &mut now, 3, || ()), [""; 0]);
-        assert_eq!(after(&health, &mut now, 2, || ()), ["loop"]);
-    }
-
-    #[test]
-    fn every_reason_not_to_be_ready_is_one_line() {
-        let health = Health::new();
-        let database = health.readiness("database");
-        assert_eq!(health.not_ready(), ["database: not known yet"]);
-        health.check("progress", || Err("two\nlines".to_owned()));
-        database.not_ready("away");
-        assert_eq!(health.not_ready(), ["database: away", "progress: two lines"]);
-        database.ready();
-        assert_eq!(health.not_ready(), ["progress: two lines"]);
-    }
-
-    #[test]
-    fn ages_and_checks_are_metrics_too() {
-        let health = Health::new();
-        let _beat = health.heartbeat("loop", SECOND);
-        health.readiness("database");
-        let shown = health.shown_metrics();
-        assert!(shown.contains("tapedeck_heartbeat_age_seconds{name=\"loop\"} "), "{shown}");
-        assert!(shown.contains("tapedeck_ready{check=\"database\"} 0.0"), "{shown}");
-    }
-}
+mod tests;

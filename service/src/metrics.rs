@@ -1,4 +1,4 @@
-//! Metrics, as Prometheus reads them. Nothing else knows the library.
+//! Metrics in the format that Prometheus reads. Only this file knows the metrics library.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-/// First part of every name.
+/// First part of every metric's name.
 const PREFIX: &str = "tapedeck";
 
-/// What the answer to `GET /metrics` is, by its name in HTTP.
+/// Content type of the response to `GET /metrics`.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Upper bounds of a histogram of durations: from a small chunk in SQLite to PostgreSQL's `statement_timeout`.
@@ -58,12 +58,12 @@ impl Metrics {
         Histograms { family, labels }
     }
 
-    /// Has a function called before the metrics are shown: for gauges that depend on the time.
+    /// Registers a function to be called before the metrics are shown: for gauges that depend on the time.
     pub fn before_shown(&self, refresh: impl Fn() + Send + Sync + 'static) {
         self.refreshes.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(refresh));
     }
 
-    /// All of them, in the text format of OpenMetrics, which Prometheus reads.
+    /// All metrics in the OpenMetrics text format.
     pub fn shown(&self) -> String {
         for refresh in self.refreshes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             refresh();
@@ -95,7 +95,7 @@ pub struct Counters<const N: usize> {
 }
 
 impl<const N: usize> Counters<N> {
-    /// The one with these values of the labels; shown from now on, if only as 0.
+    /// The counter with these values of the labels; shown from now on, even while it is 0.
     pub fn with(&self, values: [&str; N]) -> CounterHandle {
         CounterHandle(self.family.get_or_create_owned(&labelled(self.labels, values)))
     }
@@ -106,12 +106,12 @@ impl<const N: usize> Counters<N> {
 pub struct CounterHandle(Counter);
 
 impl CounterHandle {
-    /// Adds.
+    /// Adds a number to it.
     pub fn add(&self, count: u64) {
         self.0.inc_by(count);
     }
 
-    /// How much it is.
+    /// Its value.
     pub fn get(&self) -> u64 {
         self.0.get()
     }
@@ -125,17 +125,17 @@ pub struct Gauges<const N: usize> {
 }
 
 impl<const N: usize> Gauges<N> {
-    /// Sets the one with these values of the labels.
+    /// Sets the gauge with these values of the labels.
     pub fn set(&self, values: [&str; N], number: f64) {
         self.family.get_or_create(&labelled(self.labels, values)).set(number);
     }
 
-    /// Shows it no more, until it is set again.
+    /// Hides the gauge with these values of the labels until it is set again.
     pub fn remove(&self, values: [&str; N]) {
         self.family.remove(&labelled(self.labels, values));
     }
 
-    /// Shows none of them any more, until they are set again.
+    /// Hides all of them until they are set again.
     pub fn clear(&self) {
         self.family.clear();
     }
@@ -149,7 +149,7 @@ pub struct Histograms<const N: usize> {
 }
 
 impl<const N: usize> Histograms<N> {
-    /// The one with these values of the labels.
+    /// The histogram with these values of the labels.
     pub fn with(&self, values: [&str; N]) -> HistogramHandle {
         HistogramHandle(self.family.get_or_create_owned(&labelled(self.labels, values)))
     }
@@ -160,7 +160,7 @@ impl<const N: usize> Histograms<N> {
 pub struct HistogramHandle(Histogram);
 
 impl HistogramHandle {
-    /// Notes a duration.
+    /// Records a duration.
     pub fn observe(&self, duration: Duration) {
         self.0.observe(duration.as_secs_f64());
     }

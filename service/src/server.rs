@@ -1,4 +1,4 @@
-//! The health server: three addresses, on a thread of its own, so that it answers whatever the rest of the process does.
+//! The health server: `/livez`, `/readyz` and `/metrics`, on its own thread, so that it answers even when the process hangs.
 
 use std::convert::Infallible;
 use std::io;
@@ -20,15 +20,15 @@ use tokio::time::{sleep, timeout};
 use crate::health::{Health, Hung};
 use crate::metrics;
 
-/// Connections at the same time; more wait until one is done.
+/// Most connections at the same time; further ones wait.
 const MAX_CONNECTIONS: usize = 32;
-/// How long a client may take to send its request's header.
+/// How long a client may take to send the header of its request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a connection may take altogether; each is for one request. Bodies are not read.
+/// How long a connection may last. Each is for one request, and the server reads no bodies.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest header, in bytes: the least that the library takes.
+/// Longest header, in bytes: the smallest limit that the library accepts.
 const MAX_HEADER_BYTES: usize = 8192;
-/// Wait after a connection could not be taken, for want of file descriptors.
+/// Pause after accepting a connection failed, usually because no file descriptor is left.
 const ACCEPT_WAIT: Duration = Duration::from_millis(100);
 
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -57,7 +57,7 @@ async fn serve(listener: TcpListener, health: Health) {
         };
         let health = health.clone();
         tokio::spawn(async move {
-            // A client that is slow or gone is none of our business.
+            // A slow or vanished client is not an error of this process.
             let _ = timeout(CONNECTION_TIMEOUT, connection(stream, health)).await;
             drop(place);
         });
@@ -84,16 +84,16 @@ fn answer(health: &Health, method: &Method, path: &str) -> Response<Full<Bytes>>
     }
     match path {
         "/livez" => {
-            let line = |Hung { name, age }| format!("{name}: nothing was heard of it for {} s", age.as_secs());
+            let line = |Hung { name, age }| format!("{name}: no heartbeat for {} s", age.as_secs());
             verdict(health.not_alive(Instant::now()).into_iter().map(line).collect())
         }
         "/readyz" => verdict(health.not_ready()),
         "/metrics" => response(StatusCode::OK, metrics::CONTENT_TYPE, health.shown_metrics()),
-        _ => response(StatusCode::NOT_FOUND, PLAIN, "there are /livez, /readyz and /metrics\n".to_owned()),
+        _ => response(StatusCode::NOT_FOUND, PLAIN, "not found: ask for /livez, /readyz or /metrics\n".to_owned()),
     }
 }
 
-/// 200 when nothing speaks against it.
+/// 200 without reasons against it, otherwise 503 and the reasons.
 fn verdict(reasons: Vec<String>) -> Response<Full<Bytes>> {
     if reasons.is_empty() {
         return response(StatusCode::OK, PLAIN, "ok\n".to_owned());
@@ -111,70 +111,4 @@ fn response(status: StatusCode, content_type: &'static str, body: String) -> Res
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{Read as _, Write as _};
-    use std::net::{SocketAddr, TcpStream};
-
-    use super::*;
-
-    fn served(health: &Health) -> SocketAddr {
-        let listener = StdTcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        start(listener, health.clone()).unwrap();
-        address
-    }
-
-    /// Sends text, and reads what is answered until the connection is closed.
-    fn exchange(address: SocketAddr, text: &str) -> String {
-        let mut stream = TcpStream::connect(address).unwrap();
-        stream.write_all(text.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    fn get(address: SocketAddr, path: &str) -> String {
-        exchange(address, &format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n"))
-    }
-
-    #[test]
-    fn it_says_what_is_wrong_in_lines_and_ok_when_nothing_is() {
-        let health = Health::new();
-        let database = health.readiness("database");
-        let address = served(&health);
-        let answer = get(address, "/readyz");
-        assert!(
-            answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("\r\n\r\ndatabase: not known yet\n"),
-            "{answer}"
-        );
-        database.ready();
-        assert!(get(address, "/readyz?verbose").starts_with("HTTP/1.1 200 "));
-        assert!(get(address, "/livez").ends_with("\r\n\r\nok\n"));
-        let answer = get(address, "/metrics");
-        assert!(answer.contains("application/openmetrics-text") && answer.ends_with("# EOF\n"), "{answer}");
-        assert!(get(address, "/").starts_with("HTTP/1.1 404 "));
-        assert!(exchange(address, "POST /livez HTTP/1.1\r\nhost: x\r\n\r\n").starts_with("HTTP/1.1 405 "));
-    }
-
-    #[test]
-    fn slow_clients_and_long_headers_hold_nobody_up() {
-        let address = served(&Health::new());
-        let began = Instant::now();
-        // As many as there are places, none of which ever says what it wants.
-        let mut silent: Vec<TcpStream> = (0..MAX_CONNECTIONS).map(|_| TcpStream::connect(address).unwrap()).collect();
-        silent.iter_mut().for_each(|stream| stream.write_all(b"GET /livez HTTP/1.1\r\n").unwrap());
-        assert!(get(address, "/livez").starts_with("HTTP/1.1 200 "));
-        assert!(began.elapsed() < CONNECTION_TIMEOUT, "{:?}", began.elapsed());
-        for mut stream in silent {
-            // Closed, with or without a word.
-            let _ = stream.read_to_end(&mut Vec::new());
-        }
-        assert!(began.elapsed() < 2 * CONNECTION_TIMEOUT, "{:?}", began.elapsed());
-        let long = format!("GET /livez HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(2 * MAX_HEADER_BYTES));
-        let mut stream = TcpStream::connect(address).unwrap();
-        let _ = stream.write_all(long.as_bytes());
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        assert!(!String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 200"));
-    }
-}
+mod tests;

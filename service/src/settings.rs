@@ -2,22 +2,10 @@
 
 use std::env;
 
+pub use contract::settings::Variable;
 use thiserror::Error;
 
 use crate::secret::Secret;
-
-/// An environment variable.
-#[derive(Debug, Clone)]
-pub struct Variable {
-    /// Its name.
-    pub name: &'static str,
-    /// What it is when it is not set; None: there is no such thing then.
-    pub default: Option<&'static str>,
-    /// One line on what it does.
-    pub doc: &'static str,
-    /// Whether its value must never be shown.
-    pub secret: bool,
-}
 
 /// A value that cannot be used.
 #[derive(Debug, Error)]
@@ -80,7 +68,7 @@ pub const CHUNK_ROWS: Variable =
 /// Most bytes in a chunk.
 pub const CHUNK_BYTES: Variable =
     variable("TAPEDECK_CHUNK_BYTES", Some("4194304"), "Most bytes of messages that a consumer commits at once");
-/// Age at which a chunk is committed however small.
+/// Age at which a chunk is committed, however small it is.
 pub const CHUNK_AGE_MS: Variable = variable(
     "TAPEDECK_CHUNK_AGE_MS",
     Some("500"),
@@ -90,19 +78,16 @@ pub const CHUNK_AGE_MS: Variable = variable(
 pub const FETCH_BYTES: Variable = variable(
     "TAPEDECK_FETCH_BYTES",
     Some("131072"),
-    "Bytes, compressed, that a consumer fetches from a partition at once; most of its memory goes into what they unpack to",
+    "Compressed bytes that a consumer fetches from a partition at once; most of its memory holds them uncompressed",
 );
-/// Connections that write at the same time.
-pub const WRITERS: Variable = variable(
-    "TAPEDECK_WRITERS",
-    Some("2"),
-    "PostgreSQL connections on which one dataset's chunks are written side by side",
-);
-/// What to do when Kafka no longer has records that were never read.
+/// Connections that write one dataset at the same time.
+pub const WRITERS: Variable =
+    variable("TAPEDECK_WRITERS", Some("2"), "PostgreSQL connections that write the chunks of one dataset in parallel");
+/// What to do when Kafka has deleted records that were never read.
 pub const ON_GAP: Variable = variable(
     "TAPEDECK_ON_GAP",
     Some("halt"),
-    "When records are gone unread (retention, a topic truncated or made anew): `halt`, or `record` them in `sink_gap` and go on",
+    "When records are gone unread (retention, a topic truncated or recreated): `halt`, or `record` them in `sink_gap` and go on",
 );
 /// Share of refused records at which a sink halts.
 pub const BREAKER_PERCENT: Variable = variable(
@@ -118,17 +103,17 @@ pub const SCHEMA_PATIENCE: Variable = variable(
 );
 /// What to poll.
 pub const WATCHLIST: Variable = variable("TAPEDECK_WATCHLIST", Some("watchlist.toml"), "File that lists what to poll");
-/// What must outlive a producer.
+/// Folder of the producers' state.
 pub const STATE_DIR: Variable = variable(
     "TAPEDECK_STATE_DIR",
     Some("state"),
-    "Folder in which producers keep what must outlive them: what was asked for and answered, what is missing, calls spent",
+    "Folder of the producers' state: what was polled and when, what is missing, calls spent",
 );
-/// Whom to trust beside those that the system trusts.
+/// Certificate authorities to trust beside the system's.
 pub const CA_FILE: Variable = variable(
     "TAPEDECK_CA_FILE",
     None,
-    "File with further certificate authorities, in PEM, to trust when providers are asked: that of a proxy that inspects, say",
+    "File with further certificate authorities, in PEM, to trust in requests to providers, e.g. that of an inspecting proxy",
 );
 /// What to log.
 pub const LOG: Variable = variable(
@@ -141,7 +126,7 @@ pub const LOG: Variable = variable(
 pub const HEALTH_ADDRESS: Variable = variable(
     "TAPEDECK_HEALTH_ADDRESS",
     Some("127.0.0.1:0"),
-    "Where a daemon serves `/livez`, `/readyz` and `/metrics`, `host:port`; port 0: a free one, which is logged",
+    "Address where a daemon serves `/livez`, `/readyz` and `/metrics`, `host:port`; port 0: a free port, which is logged",
 );
 /// Where to write the address of the health server.
 pub const HEALTH_FILE: Variable = variable(
@@ -149,20 +134,20 @@ pub const HEALTH_FILE: Variable = variable(
     None,
     "When set, a daemon writes the address of its health server into this file; `tapedeck up` sets it: `run/*.health`",
 );
-/// When a process whose loop hangs is ended.
+/// How long a loop may hang before the watchdog ends its process.
 pub const WATCHDOG: Variable = variable(
     "TAPEDECK_WATCHDOG_S",
     Some("120"),
-    "Seconds after which a daemon whose loop hangs ends with exit code 70, to be started again; 0: never",
+    "Seconds after which a daemon whose loop hangs ends with exit code 70, so that its supervisor restarts it; 0: never",
 );
 /// Whether to stop when standard input ends.
 pub const STOP_AT_EOF: Variable = variable(
     "TAPEDECK_STOP_AT_EOF",
     None,
-    "When set, a daemon stops in good order when its standard input ends: with the process that started it",
+    "When set, a daemon stops cleanly when its standard input ends, that is, with the process that started it",
 );
 
-/// All variables but those of the sources, which `producers::source::variables` lists.
+/// All variables but those of the sources, which `sources::variables` lists.
 pub const ALL: &[&Variable] = &[
     &KAFKA_BROKERS,
     &NAMESPACE,
@@ -189,13 +174,13 @@ pub const ALL: &[&Variable] = &[
     &STOP_AT_EOF,
 ];
 
-/// Value of a variable, or its default; an empty value counts as not set.
+/// Value of a variable, or its default; an empty value counts as unset.
 pub fn read(variable: &Variable) -> Option<String> {
     let value = env::var(variable.name).ok().filter(|value| !value.is_empty());
     value.or_else(|| variable.default.map(str::to_owned))
 }
 
-/// A file with a secret that cannot be read.
+/// The file of a secret cannot be read.
 #[derive(Debug, Error)]
 #[error("cannot read `{path}`, which `{name}{FILE}` names: {error}")]
 pub struct SecretError {
@@ -204,10 +189,10 @@ pub struct SecretError {
     error: std::io::Error,
 }
 
-/// What is put behind the name of a secret's variable to name a file instead.
+/// Suffix of the variable that names a file with the secret instead.
 pub const FILE: &str = "_FILE";
 
-/// Value of a variable that is secret, or what is in the file that is named instead; an empty one counts as not set.
+/// Value of a secret variable, or the content of the file named instead; an empty value counts as unset.
 pub fn read_secret(variable: &Variable) -> Result<Option<Secret>, SecretError> {
     let file = env::var(format!("{}{FILE}", variable.name)).ok();
     secret(variable.name, read(variable), file)
@@ -244,7 +229,7 @@ mod tests {
             read.map(|secret| secret.map(|secret| secret.expose().to_owned())).map_err(|error| error.to_string())
         };
         assert_eq!((read(None, None), read(None, Some(""))), (Ok(None), Ok(None)));
-        // What is said comes before what is in a file.
+        // The variable takes precedence over the file.
         assert_eq!(read(Some("hunter2"), Some(file)), Ok(Some("hunter2".to_owned())));
         let text = read(None, Some(file)).unwrap().unwrap();
         assert!(text.starts_with("[package]") && !text.ends_with('\n'), "{text}");

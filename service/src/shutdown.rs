@@ -7,13 +7,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::settings;
 
-/// A token that is cancelled by SIGINT or SIGTERM, and by the end of standard input where that is asked for.
+/// A token that is cancelled by SIGINT or SIGTERM, and by the end of standard input where the environment asks for it.
 pub fn token() -> io::Result<CancellationToken> {
     let token = CancellationToken::new();
     if settings::read(&settings::STOP_AT_EOF).is_some() {
         let cancelled = token.clone();
         std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
-            // However it ends, nobody is there any more who could stop us otherwise.
+            // However standard input ends, the process that could stop us is gone.
             let _ = io::copy(&mut io::stdin(), &mut io::sink());
             cancelled.cancel();
         })?;

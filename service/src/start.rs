@@ -1,4 +1,4 @@
-//! Puts the health of a process where others see it: the health server, the watchdog and the file with the address.
+//! Starts what watches a process: the health server, the watchdog, and the file with the server's address.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::health::Health;
 use crate::{server, settings, watchdog};
 
 impl Health {
-    /// Serves `/livez`, `/readyz` and `/metrics` and starts the watchdog, as the environment says.
+    /// Serves `/livez`, `/readyz` and `/metrics` and starts the watchdog, as the environment configures them.
     pub fn start(&self) -> anyhow::Result<()> {
         let address = settings::read(&settings::HEALTH_ADDRESS).unwrap_or_default();
         let limit = settings::read_number(&settings::WATCHDOG, 0..=86_400)?;
@@ -28,7 +28,7 @@ impl Health {
     }
 }
 
-/// Writes a file so that nobody reads half of it.
+/// Writes a file atomically: nobody reads half of it.
 fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
     let beside = path.with_extension("new");
     std::fs::write(&beside, format!("{text}\n"))?;

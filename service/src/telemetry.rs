@@ -6,12 +6,12 @@ use tracing_subscriber::EnvFilter;
 
 use crate::settings;
 
-/// Libraries whose output shows addresses with keys in them, or repeats a broker that is away many times a second:
-/// the clients that we wrap say so once.
+/// Libraries whose output shows addresses with keys, or repeats many times a second that a broker is away. Our own clients
+/// log such a failure once.
 const QUIET: &str =
     "hyper=warn,reqwest=warn,rustls=warn,rustls_platform_verifier=off,h2=warn,sqlx=warn,librdkafka=off,rdkafka=off";
 
-/// Starts logging as `TAPEDECK_LOG` says.
+/// Starts logging, with the filter in `TAPEDECK_LOG`.
 pub fn init() {
     let wanted = settings::read(&settings::LOG).unwrap_or_default();
     let filter =
@@ -24,7 +24,7 @@ pub fn init() {
         .init();
 }
 
-/// Runs a command's body, prints its error as one line, and gives the exit code.
+/// Prints the error of a command as one line, and returns the exit code.
 pub fn report(outcome: anyhow::Result<()>) -> std::process::ExitCode {
     match outcome {
         Ok(()) => std::process::ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! The watchdog: ends a process whose loop hangs, so that whoever supervises it starts it again.
+//! The watchdog: ends a process whose loop hangs, so that its supervisor restarts it.
 
 use std::io;
 use std::process;
@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 
 use crate::health::{Health, Hung};
 
-/// How a process ends whose loop hangs: "internal software error" in sysexits.h, and nothing else of ours ends so.
+/// Exit code of a process whose loop hangs: "internal software error" in sysexits.h. No other failure of ours uses it.
 pub const HUNG_EXIT_CODE: i32 = 70;
 
-/// How often it looks.
+/// How often the watchdog checks the heartbeats.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How long the last line may take to be written, before the process ends without it: standard error can be what hangs.
+/// How long writing the last line may take before the process ends without it: standard error itself can hang.
 const LINE_PATIENCE: Duration = Duration::from_secs(3);
-/// How long ending in good order may take, before the process is aborted.
+/// How long an orderly exit may take before the process is aborted.
 const EXIT_PATIENCE: Duration = Duration::from_secs(6);
 
-/// Looks at the heartbeats from now on; without a limit it only notes their ages.
+/// Checks the heartbeats from now on; without a limit it only updates their ages.
 pub(crate) fn start(health: Health, limit: Option<Duration>) -> io::Result<()> {
     health.limit(limit);
     thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
@@ -28,7 +28,7 @@ pub(crate) fn start(health: Health, limit: Option<Duration>) -> io::Result<()> {
     Ok(())
 }
 
-/// Looks once; false when it has ended the process.
+/// Checks once; false when it has ended the process.
 fn look(health: &Health, now: Instant, end: impl FnOnce(&str)) -> bool {
     let hung = health.hung(now);
     if hung.is_empty() {
@@ -36,12 +36,12 @@ fn look(health: &Health, now: Instant, end: impl FnOnce(&str)) -> bool {
     }
     let names: Vec<String> =
         hung.iter().map(|Hung { name, age }| format!("`{name}` for {} s", age.as_secs())).collect();
-    end(&format!("nothing was heard of {}: ending with code {HUNG_EXIT_CODE}, to be started again", names.join(", ")));
+    end(&format!("no heartbeat of {}: ending with exit code {HUNG_EXIT_CODE}, for a restart", names.join(", ")));
     false
 }
 
 fn end(line: &str) {
-    // Whatever holds the others up must not hold up the end.
+    // What blocks the other threads must not block the exit.
     let _ = thread::Builder::new().spawn(|| {
         sleep(LINE_PATIENCE);
         process::exit(HUNG_EXIT_CODE);
@@ -60,7 +60,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Looks every second on a clock of its own; gives after how many the process was ended, and with what line.
+    /// Checks every second of a clock of its own; returns the second that ended the process, and the line.
     fn watched(health: &Health, seconds: u32, mut each: impl FnMut(u32)) -> Option<(u32, String)> {
         let began = Instant::now();
         for second in 1..=seconds {
@@ -84,7 +84,7 @@ mod tests {
                 hangs.beat();
             }
         });
-        let line = "nothing was heard of `sink `x`` for 121 s: ending with code 70, to be started again";
+        let line = "no heartbeat of `sink `x`` for 121 s: ending with exit code 70, for a restart";
         assert_eq!(ended, Some((171, line.to_owned())));
     }
 

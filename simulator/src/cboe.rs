@@ -1,4 +1,4 @@
-//! Cboe's index histories and quotes of options: CSV and JSON files behind a CDN.
+//! Cboe's index histories and option quotes: CSV and JSON files behind a CDN.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use crate::calendar::{END, day, days, is_trading_day};
 use crate::random::Random;
 use crate::reply::Reply;
 
-/// Indexes that there are: one of bars, one of closes.
+/// The indexes: one with bars, one with closes only.
 pub(crate) const INDEXES: &[&str] = &["VIX", "SKEW"];
 
 const CSV: &str = "text/csv";
@@ -20,7 +20,7 @@ const LOW_ABOVE_OPEN_ROWS: &[usize] = &[530, 1200, 2600, 4800, 7000, 9000];
 /// The VIX row that cannot be read.
 const GARBLED_ROW: usize = 3100;
 
-/// Answers for `{index}_History.csv`.
+/// Answers `{index}_History.csv`.
 pub(crate) fn history(seed: u64, file: &str) -> Reply {
     let body = match file {
         "VIX_History.csv" => vix(seed),
@@ -30,7 +30,7 @@ pub(crate) fn history(seed: u64, file: &str) -> Reply {
     Reply::ok(CSV, body).last_modified(LAST_MODIFIED)
 }
 
-/// S3 does not say that a file does not exist.
+/// S3 answers 403, not 404, for a missing file.
 fn access_denied() -> Reply {
     let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>AccessDenied</Code><Message>Access Denied</Message>\
         <RequestId>0000000000000000</RequestId><HostId>simulator</HostId></Error>";
@@ -80,7 +80,7 @@ fn skew(seed: u64) -> String {
 struct Underlying {
     /// Name in the address.
     item: &'static str,
-    /// How the file calls it.
+    /// Symbol in the file.
     symbol: &'static str,
     kind: &'static str,
     /// Roots of its contracts, in turn by expiration.
@@ -101,16 +101,16 @@ const EXPIRATIONS: &[(i32, u32, u32)] =
 const QUOTES_LAST_MODIFIED: &str = "Wed, 31 Dec 2025 21:15:16 GMT";
 /// Strikes on each side of the price.
 const STRIKES: i32 = 7;
-/// Every so many contracts one was never traded, and of one no volatility is computed.
+/// Every so many contracts, one was never traded, and one has no volatility.
 const NEVER_TRADED_EVERY: usize = 6;
 const NO_VOLATILITY_EVERY: usize = 8;
 
-/// Underlyings whose options can be asked for.
+/// Underlyings with options.
 pub(crate) fn underlyings() -> impl Iterator<Item = &'static str> {
     UNDERLYINGS.iter().map(|underlying| underlying.item)
 }
 
-/// Answers for `{symbol}.json`.
+/// Answers `{symbol}.json`.
 pub(crate) fn options(seed: u64, file: &str) -> Reply {
     let item = file.strip_suffix(".json").unwrap_or_default();
     let Some(underlying) = UNDERLYINGS.iter().find(|underlying| underlying.item == item) else {
@@ -149,7 +149,7 @@ pub(crate) fn options(seed: u64, file: &str) -> Reply {
     Reply::json(200, body.to_string()).last_modified(QUOTES_LAST_MODIFIED)
 }
 
-/// A quote that hangs together: what it is worth today, and more the longer it lasts.
+/// A consistent quote: its value today, plus more the longer it lasts.
 fn contract(random: &mut Random, place: usize, symbol: &str, price: f64, strike: f64, side: char, years: f64) -> Value {
     let volatility = 0.3 + 0.2 * random.unit();
     let sign = if side == 'C' { 1.0 } else { -1.0 };

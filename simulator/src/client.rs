@@ -1,4 +1,4 @@
-//! Asks as the tests do: byte for byte, without a library that would tidy up.
+//! An HTTP client for tests that sends and reads raw bytes, without a library that would normalise them.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Longest that an answer is waited for.
+/// Longest wait for a response.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// What was answered, until the other side hung up.
+/// A response, up to the end of the connection.
 pub(crate) struct Answer {
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    /// Its status; 0 when there was no answer.
+    /// Its status; 0 when there was no response.
     pub(crate) fn status(&self) -> u16 {
         self.head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default()
     }
@@ -36,7 +36,7 @@ impl Answer {
     }
 }
 
-/// Asks for a path below an address, and reads at most so many bytes.
+/// Requests a path below an address, and reads at most `most` bytes.
 pub(crate) async fn get_at_most(url: &str, path: &str, most: u64) -> Answer {
     let address = url.strip_prefix("http://").unwrap();
     let (host, base) = address.split_once('/').unwrap_or((address, ""));
@@ -46,7 +46,7 @@ pub(crate) async fn get_at_most(url: &str, path: &str, most: u64) -> Answer {
     let request = format!("GET {slash}{base}{path} HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n");
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut all = Vec::new();
-    // A connection that breaks ends the answer, too, and one on which nothing more comes.
+    // A broken or silent connection also ends the response.
     let _ = timeout(LONGEST, socket.take(most).read_to_end(&mut all)).await;
     let end = all.windows(4).position(|part| part == b"\r\n\r\n").map_or(all.len(), |at| at + 4);
     let body = all.split_off(end);

@@ -1,5 +1,5 @@
-//! What a test says to the simulator: what time it is, how many calls are granted, what fails and what changes; and what the
-//! simulator saw. Nothing of this is on unless it was said.
+//! How a test controls the simulator: its clock, limits, outages and changes of data, and the counts of requests. By default
+//! there is no clock, no limit and no outage.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
@@ -28,12 +28,12 @@ pub struct Control(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    state: Mutex<Said>,
+    state: Mutex<Settings>,
     script: Mutex<Script>,
 }
 
 #[derive(Debug, Default)]
-struct Said {
+struct Settings {
     clock: Option<Clock>,
     sources: HashMap<&'static str, Source>,
 }
@@ -59,14 +59,14 @@ impl Clock {
     }
 }
 
-/// What was said of a source, and what it was asked.
+/// The settings of a source, and the requests that it received.
 #[derive(Debug, Default)]
 struct Source {
     limit: Option<Limit>,
-    /// Calls that are granted in a day.
+    /// Calls granted per day.
     quota: Option<u64>,
     outage: Option<Outage>,
-    /// Outages of which it is known when they begin and end.
+    /// Planned outages, with start and end.
     outages: Vec<(Range<DateTime<Utc>>, Outage)>,
     days: BTreeMap<NaiveDate, Day>,
     /// Path and query of the last request.
@@ -77,7 +77,7 @@ struct Source {
     appeared: usize,
 }
 
-/// So many calls within so long.
+/// A rate limit: calls within a window.
 #[derive(Debug)]
 struct Limit {
     calls: u32,
@@ -91,17 +91,17 @@ struct Limit {
 struct Day {
     calls: u64,
     refused: u64,
-    /// What the calls count for.
+    /// Sum of what the calls cost.
     spent: u64,
 }
 
 impl Control {
-    /// Sets the clock. From then on Yahoo's chart is what it was at that time.
+    /// Sets the clock. From then on Yahoo's chart is as it was at that time.
     pub fn set_now(&self, now: DateTime<Utc>) {
         self.state().clock = Some(Clock::At(now));
     }
 
-    /// Goes by a clock. From then on Yahoo's chart is what it was at that time.
+    /// Follows a clock. From then on Yahoo's chart is as it was at that time.
     pub fn follow(&self, clock: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) {
         self.state().clock = Some(Clock::Follows(Box::new(clock)));
     }
@@ -111,25 +111,25 @@ impl Control {
         self.state().clock.as_ref().map(Clock::now)
     }
 
-    /// Grants so many calls within any window of that length, and answers 429 beyond.
+    /// Grants `calls` within any window of length `per`, and answers 429 to further ones.
     pub fn limit(&self, source: &'static str, calls: u32, per: Duration) {
         let per = TimeDelta::from_std(per).unwrap_or(TimeDelta::MAX);
         self.state().source(source).limit = Some(Limit { calls, per, made: VecDeque::new() });
     }
 
-    /// Grants so many calls in a day of UTC. At EODHD some requests count for several, as they do there.
+    /// Grants this many calls per UTC day. Some requests to EODHD cost several calls, as they do in reality.
     pub fn quota(&self, source: &'static str, calls_per_utc_day: u64) {
         self.state().source(source).quota = Some(calls_per_utc_day);
     }
 
-    /// Grants any number of calls again.
+    /// Removes limit and quota.
     pub fn lift(&self, source: &'static str) {
         let mut state = self.state();
         let source = state.source(source);
         (source.limit, source.quota) = (None, None);
     }
 
-    /// Begins an outage, or ends it.
+    /// Begins an outage, or with None ends it.
     pub fn outage(&self, source: &'static str, outage: Option<Outage>) {
         self.state().source(source).outage = outage;
     }
@@ -144,7 +144,7 @@ impl Control {
         self.state().source(source).last.clone()
     }
 
-    /// Requests that were answered, whatever the answer; those that were refused are not among them.
+    /// Requests that were answered with any response, without those that were refused.
     pub fn calls(&self, source: &'static str) -> u64 {
         self.sum(source, |day| day.calls)
     }
@@ -168,40 +168,40 @@ impl Control {
         self.state().source(source).days.values().map(count).sum()
     }
 
-    /// From a time on the close and the adjusted close of a day are what they were before times a factor.
+    /// From a time on, multiplies the close and the adjusted close of a day by a factor.
     pub fn restate(&self, symbol: &str, date: NaiveDate, at: DateTime<Utc>, factor: f64) {
         self.script().restate(symbol, date, at, factor);
     }
 
-    /// Until it is filled, if ever, the row of a day has no value. The last word on a day counts.
+    /// Empties the row of a day until it is filled, if ever. The last call for a day counts.
     pub fn hole(&self, symbol: &str, date: NaiveDate, filled_at: Option<DateTime<Utc>>) {
         self.script().hole(symbol, date, filled_at);
     }
 
-    /// Until it is filled, if ever, there is no row of a day. The last word on a day counts.
+    /// Removes the row of a day until it is filled, if ever. The last call for a day counts.
     pub fn drop_day(&self, symbol: &str, date: NaiveDate, filled_at: Option<DateTime<Utc>>) {
         self.script().drop_day(symbol, date, filled_at);
     }
 
-    /// Whether adjusted closes differ by up to a millionth from answer to answer.
+    /// Makes adjusted closes differ by up to a millionth between responses.
     pub fn jitter(&self, on: bool) {
         self.script().jitter(on);
     }
 
-    /// Every value that Yahoo's chart held while a clock was set, in the order of symbols and days.
+    /// Every value that Yahoo's chart showed while a clock was set, in the order of symbols and days.
     pub fn shown(&self) -> Vec<Shown> {
         self.script().shown()
     }
 
-    /// Lets so many new articles appear between two pages: what stood on a page stands on a later one then. All pages can be
-    /// had meanwhile. Only `newsapi` has them.
+    /// Lets this many new articles appear between two pages, which moves older ones to a later page. Meanwhile all pages are
+    /// available. Only `newsapi` supports it.
     pub fn shift(&self, source: &'static str, articles: usize) {
         let mut state = self.state();
         let source = state.source(source);
         (source.shift, source.appeared) = (Some(articles), 0);
     }
 
-    /// The new articles on top of the page that is asked for now; None when nothing shifts.
+    /// The number of new articles on top of the present page; None when nothing shifts.
     pub(crate) fn turn_page(&self, source: &'static str) -> Option<usize> {
         let mut state = self.state();
         let source = state.source(source);
@@ -210,13 +210,13 @@ impl Control {
         Some(on_top)
     }
 
-    /// Yahoo's chart as the clock has it; None when no clock was set.
+    /// Yahoo's chart at the time of the clock; None without a clock.
     pub(crate) fn chart(&self, config: &Config, symbol: &str, window: Option<Window>) -> Option<Reply> {
         let now = self.now()?;
         Some(self.script().chart(config, symbol, window, now))
     }
 
-    /// Counts a request; gives the refusal if it must be refused.
+    /// Counts a request; returns the refusal if it is refused.
     fn admit(&self, source: &'static str, uri: &Uri) -> Option<Refusal> {
         let mut state = self.state();
         let now = state.clock.as_ref().map_or_else(|| SystemTime::now().into(), Clock::now);
@@ -225,7 +225,7 @@ impl Control {
         asked.admit(source, cost(source, uri.path()), now)
     }
 
-    fn state(&self) -> MutexGuard<'_, Said> {
+    fn state(&self) -> MutexGuard<'_, Settings> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -234,7 +234,7 @@ impl Control {
     }
 }
 
-impl Said {
+impl Settings {
     fn source(&mut self, name: &'static str) -> &mut Source {
         self.sources.entry(name).or_default()
     }
@@ -273,9 +273,9 @@ impl Source {
 }
 
 impl Limit {
-    /// How long until there is a call again; None when there is one.
+    /// How long until the next call is possible; None when it is possible now.
     fn wait(&mut self, now: DateTime<Utc>) -> Option<TimeDelta> {
-        // A clock that was put back or set for the first time begins anew.
+        // A clock that was set back, or set for the first time, starts a new window.
         let is_within = |made: &DateTime<Utc>| (TimeDelta::zero()..self.per).contains(&(now - *made));
         self.made.retain(is_within);
         let is_full = self.made.len() >= self.calls as usize;
@@ -288,12 +288,12 @@ fn until_tomorrow(now: DateTime<Utc>) -> TimeDelta {
     tomorrow.and_time(NaiveTime::MIN).and_utc() - now
 }
 
-/// Whole seconds after which a wait is over.
+/// A wait rounded up to whole seconds.
 fn seconds(wait: TimeDelta) -> i64 {
     (wait.num_seconds() + i64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
-/// What a request counts for in a day's calls.
+/// Calls that a request costs.
 fn cost(source: &str, path: &str) -> u64 {
     match (source, path.split('/').nth(2).unwrap_or_default()) {
         ("eodhd", "eod-bulk-last-day") => 100,
@@ -313,189 +313,4 @@ pub(crate) async fn admit(State(control): State<Control>, request: Request, next
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Simulator;
-    use crate::client::{Answer, get};
-    use crate::tests::{at, date};
-
-    async fn started() -> Simulator {
-        Simulator::start(Config { symbols: 3, years: 1, seed: 7 }).await.unwrap()
-    }
-
-    const KEY: &str = "api_token=simulatedsimulatedsimulated00000&apikey=simulatedsimulatedsimulated00000&\
-        api_key=simulatedsimulatedsimulated00000&fmt=json&file_type=json";
-
-    async fn ask(simulator: &Simulator, source: &str) -> Answer {
-        let path = match source {
-            "cboe" => "/api/global/delayed_quotes/options/SIM.json",
-            "eodhd" => "/eod/SIMA.US",
-            "fmp" => "/stable/historical-price-eod/full?symbol=ACME",
-            "fred" => "/fred/series?series_id=GDP",
-            "newsapi" => "/v2/everything?q=inflation&pageSize=100",
-            _ => "/v8/finance/chart/SIM000?interval=1d",
-        };
-        let mark = if path.contains('?') { '&' } else { '?' };
-        get(&simulator.url(source), &format!("{path}{mark}{KEY}")).await
-    }
-
-    #[tokio::test]
-    async fn a_limit_holds_for_any_window_of_the_clock() {
-        let simulator = started().await;
-        let control = simulator.control();
-        control.set_now(at("2025-03-03T10:00:00Z"));
-        control.limit("fred", 2, Duration::from_secs(60));
-        assert_eq!(ask(&simulator, "fred").await.status(), 200);
-        control.set_now(at("2025-03-03T10:00:40Z"));
-        assert_eq!(ask(&simulator, "fred").await.status(), 200);
-        let refused = ask(&simulator, "fred").await;
-        assert_eq!((refused.status(), refused.header("retry-after")), (429, Some("20")));
-        assert_eq!(refused.text(), r#"{"error_code":429,"error_message":"Too Many Requests.  Exceeded Rate Limit"}"#);
-        // What was refused counts for nothing, and the second call is in the window still.
-        control.set_now(at("2025-03-03T10:01:00Z"));
-        assert_eq!(ask(&simulator, "fred").await.status(), 200);
-        assert_eq!(ask(&simulator, "fred").await.header("retry-after"), Some("40"));
-        assert_eq!((control.calls("fred"), control.refused("fred"), control.calls("cboe")), (3, 2, 0));
-        control.lift("fred");
-        assert_eq!(ask(&simulator, "fred").await.status(), 200);
-    }
-
-    #[tokio::test]
-    async fn who_asks_too_often_is_told_in_the_providers_own_words() {
-        let simulator = started().await;
-        for (source, words) in [
-            ("cboe", "<title>Too Many Requests</title>"),
-            ("eodhd", r#"{"error":"API rate limit exceeded"}"#),
-            ("fmp", "Too Many Requests, you have reached the limit rate per millisecond"),
-            ("newsapi", r#""code":"rateLimited""#),
-            ("yahoo", "Edge: Too Many Requests"),
-        ] {
-            simulator.control().limit(source, 1, Duration::from_secs(3600));
-            assert_eq!(ask(&simulator, source).await.status(), 200, "{source}");
-            let refused = ask(&simulator, source).await;
-            assert_eq!((refused.status(), refused.header("retry-after")), (429, Some("3600")), "{source}");
-            assert!(refused.text().contains(words), "{source}: {}", refused.text());
-        }
-    }
-
-    #[tokio::test]
-    async fn a_day_of_the_clock_has_so_many_calls_and_the_next_has_them_again() {
-        let simulator = started().await;
-        let control = simulator.control();
-        for (source, status, words) in [
-            ("newsapi", 429, "rateLimited"),
-            ("eodhd", 402, "You exceeded your daily API requests limit"),
-            ("fmp", 429, r#"{"Error Message":"Limit Reach . "#),
-        ] {
-            control.quota(source, 2);
-            for day in ["2025-03-03", "2025-03-04"] {
-                control.set_now(at(&format!("{day}T23:59:59Z")));
-                let mut statuses = Vec::new();
-                for _ in 0..4 {
-                    statuses.push(ask(&simulator, source).await.status());
-                }
-                assert_eq!(statuses, [200, 200, status, status], "{source}");
-                let counts = (control.calls_on(source, date(day)), control.refused_on(source, date(day)));
-                assert_eq!(counts, (2, 2), "{source}");
-            }
-            assert!(ask(&simulator, source).await.text().contains(words), "{source}");
-        }
-        // A page of news counts for ten there.
-        control.quota("eodhd", 25);
-        control.set_now(at("2025-03-05T00:00:00Z"));
-        let news = format!("/news?s=SIMA.US&{KEY}");
-        let url = simulator.url("eodhd");
-        let statuses =
-            [get(&url, &news).await.status(), get(&url, &news).await.status(), get(&url, &news).await.status()];
-        assert_eq!((statuses, ask(&simulator, "eodhd").await.status()), ([200, 200, 402], 200));
-    }
-
-    #[tokio::test]
-    async fn an_outage_lasts_until_it_ends_and_is_of_one_source() {
-        let simulator = started().await;
-        let control = simulator.control();
-        control.outage("yahoo", Some(Outage::Status(502)));
-        assert_eq!(ask(&simulator, "yahoo").await.status(), 502);
-        assert_eq!(ask(&simulator, "cboe").await.status(), 200);
-        let retry_after = "Wed, 01 Jan 2025 00:00:00 GMT".to_owned();
-        control.outage("yahoo", Some(Outage::Unavailable { retry_after: retry_after.clone() }));
-        let answer = ask(&simulator, "yahoo").await;
-        assert_eq!((answer.status(), answer.header("retry-after")), (503, Some(retry_after.as_str())));
-        control.outage("yahoo", Some(Outage::Reset));
-        let answer = ask(&simulator, "yahoo").await;
-        assert_eq!((answer.head.as_str(), answer.body.len()), ("", 0));
-        control.outage("yahoo", Some(Outage::TooMany(90)));
-        let answer = ask(&simulator, "yahoo").await;
-        assert_eq!((answer.status(), answer.header("retry-after")), (429, Some("90")));
-        control.outage("yahoo", None);
-        assert_eq!(ask(&simulator, "yahoo").await.status(), 200);
-        assert_eq!((control.calls("yahoo"), control.refused("yahoo")), (1, 4));
-    }
-
-    #[tokio::test]
-    async fn a_planned_outage_begins_and_ends_by_the_clock_that_is_followed() {
-        let simulator = started().await;
-        let (control, clock) = (simulator.control(), Arc::new(Mutex::new(at("2025-03-03T09:59:59Z"))));
-        let followed = Arc::clone(&clock);
-        control.follow(move || *followed.lock().unwrap());
-        let hour = at("2025-03-03T10:00:00Z")..at("2025-03-03T11:00:00Z");
-        control.outage_between("yahoo", hour, Outage::Status(502));
-        let mut statuses = Vec::new();
-        for now in ["2025-03-03T09:59:59Z", "2025-03-03T10:00:00Z", "2025-03-03T10:59:59Z", "2025-03-03T11:00:00Z"] {
-            *clock.lock().unwrap() = at(now);
-            assert_eq!(control.now(), Some(at(now)));
-            statuses.push(ask(&simulator, "yahoo").await.status());
-        }
-        assert_eq!(statuses, [200, 502, 502, 200]);
-    }
-
-    #[tokio::test]
-    async fn with_a_clock_yahoos_chart_is_what_it_was_then() {
-        let simulator = started().await;
-        let control = simulator.control();
-        let last = async |more: &str| {
-            let path = format!("/v8/finance/chart/SIM000?interval=1d{more}");
-            let chart = get(&simulator.url("yahoo"), &path).await.json();
-            let times = chart["chart"]["result"][0]["timestamp"].as_array().unwrap().clone();
-            (times.len(), DateTime::from_timestamp(times[times.len() - 1].as_i64().unwrap(), 0).unwrap().date_naive())
-        };
-        assert_eq!((control.now(), last("").await), (None, (259, date("2025-12-31"))));
-        // A week of March.
-        let week = "&period1=1740960000&period2=1741392000";
-        assert_eq!(last(week).await, (5, date("2025-03-07")));
-        assert!(control.shown().is_empty());
-        control.set_now(at("2025-03-05T22:00:00Z"));
-        assert_eq!(last(week).await, (3, date("2025-03-05")));
-        assert_eq!(last("&range=10y").await.1, date("2025-03-05"));
-        control.drop_day("SIM000", date("2025-03-05"), Some(at("2025-03-06T12:00:00Z")));
-        assert_eq!(last(week).await, (2, date("2025-03-04")));
-        control.set_now(at("2025-03-06T12:00:00Z"));
-        control.restate("SIM000", date("2025-03-03"), at("2025-03-06T00:00:00Z"), 1.1);
-        assert_eq!(last(week).await, (3, date("2025-03-05")));
-        let of_day = |day| control.shown().iter().filter(|shown| shown.date == date(day)).count();
-        assert_eq!((of_day("2025-03-03"), of_day("2025-03-04"), of_day("2025-03-06")), (2, 1, 0));
-    }
-
-    #[tokio::test]
-    async fn articles_move_to_later_pages_while_these_are_read() {
-        let simulator = started().await;
-        let page = async |page: usize| {
-            let path = format!("/v2/everything?q=inflation&pageSize=100&page={page}");
-            get(&simulator.url("newsapi"), &path).await
-        };
-        let urls = |answer: &Answer| -> Vec<String> {
-            let articles = answer.json()["articles"].as_array().unwrap().clone();
-            articles.iter().map(|article| article["url"].as_str().unwrap().to_owned()).collect()
-        };
-        assert_eq!(page(2).await.status(), 426);
-        let before = urls(&page(1).await);
-        simulator.control().shift("newsapi", 5);
-        let (first, second, third) = (page(1).await, page(2).await, page(3).await);
-        assert_eq!(urls(&first), before);
-        assert_eq!(urls(&second)[..5], urls(&first)[95..]);
-        assert_eq!(urls(&third)[..5], urls(&second)[95..]);
-        assert_eq!(third.json()["totalResults"], 250);
-        let top = urls(&page(1).await);
-        assert!(top[..15].iter().all(|url| !before.contains(url)) && top[15..] == before[..85]);
-    }
-}
+mod tests;

@@ -12,9 +12,9 @@ use crate::reply::Reply;
 
 mod fundamentals;
 
-/// Symbols that there are: the first two file with the SEC, the last trades every day.
+/// The symbols: the first two file with the SEC, the last trades every day.
 pub(crate) const SYMBOLS: &[&str] = &["SIMA.US", "SIMB.US", "SIM.LSE", "SIM-USD.CC"];
-/// Exchanges that there are.
+/// The exchanges.
 pub(crate) const EXCHANGES: &[&str] = &["US", "LSE"];
 /// Symbols of an exchange on its last day.
 const LISTED: usize = 120;
@@ -28,10 +28,10 @@ const FORMS: usize = 130;
 /// Most forms at once.
 const MAX_FORMS: usize = 100;
 
-/// What is asked for, as in the query string.
+/// Parameters of the query string.
 pub(crate) type Query = HashMap<String, String>;
 
-/// Refuses a request without a token that can be one. It is plain text, whatever format was asked for.
+/// Refuses a request without a well-formed token, in plain text whatever the requested format.
 fn check_token(query: &Query) -> Result<(), Reply> {
     let token = query.get("api_token").map(String::as_str).unwrap_or_default();
     let is_token = token.len() >= 16 && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
@@ -46,16 +46,16 @@ fn not_found() -> Reply {
     Reply::new(404, "text/html; charset=UTF-8", "Ticker Not Found.".to_owned())
 }
 
-/// JSON must be asked for.
+/// Requires `fmt=json`.
 fn reply(query: &Query, rows: Value) -> Reply {
     match query.get("fmt").map(String::as_str) {
         Some("json") => Reply::json(200, rows.to_string()),
-        // The default is CSV, which nobody here reads.
+        // The default is CSV, which tapedeck does not use.
         _ => Reply::ok("text/csv", "No Results".to_owned()),
     }
 }
 
-/// Answers for a symbol under `folder`: `eod`, `div`, `splits` or `fundamentals`.
+/// Answers for a symbol under `folder`, which is `eod`, `div`, `splits` or `fundamentals`.
 pub(crate) fn symbol(seed: u64, folder: &str, symbol: &str, query: &Query) -> Reply {
     if let Err(refused) = check_token(query).and_then(|()| check_symbol(symbol)) {
         return refused;
@@ -92,7 +92,7 @@ pub(crate) fn bulk(seed: u64, exchange: &str, query: &Query) -> Reply {
 /// Parameters that bound a history.
 const BOUNDS: [&str; 2] = ["from", "to"];
 
-/// The rows whose `date` lies within what is asked for.
+/// The rows whose `date` lies within the requested range.
 fn within(query: &Query, mut rows: Vec<Value>) -> Value {
     let range = Range::of(query, BOUNDS);
     if range.is_bounded() {
@@ -118,7 +118,7 @@ fn bar(random: &mut Random, open: f64) -> (f64, Value) {
     (close, bar)
 }
 
-/// A bar under what says whose and when it is.
+/// A bar with the fields that identify it.
 fn with_bar(mut head: Value, bar: Value) -> Value {
     if let (Value::Object(head), Value::Object(bar)) = (&mut head, bar) {
         head.extend(bar);
@@ -228,7 +228,7 @@ fn article(random: &mut Random, symbol: &str, index: usize) -> Value {
         "link": format!("https://news.example/{folder}/{index}.html?utm_source=feed&amp;utm_medium=referral"),
         "symbols": [symbol],
         "tags": if index.is_multiple_of(5) { json!([]) } else { json!(["MARKETS"]) },
-        // Nobody has scored some.
+        // Some articles have no score.
         "sentiment": if index.is_multiple_of(25) { Value::Null } else { sentiment },
     })
 }

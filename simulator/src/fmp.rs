@@ -1,4 +1,4 @@
-//! Financial Modeling Prep's API: statements, ratios, prices and profiles of a few companies that there are not.
+//! Financial Modeling Prep's API: statements, ratios, prices and profiles of a few made-up companies.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use crate::random::Random;
 use crate::range::Range;
 use crate::reply::Reply;
 
-/// Companies that there are: symbol, name, exchange.
+/// The companies: symbol, name, exchange.
 const COMPANIES: &[(&str, &str, &str)] = &[
     ("ACME", "Acme Anvils Inc.", "NASDAQ"),
     ("BOLT", "Bolt Works Corp.", "NYSE"),
@@ -22,13 +22,13 @@ const COMPANIES: &[(&str, &str, &str)] = &[
     ("GRID", "Grid Power Inc.", "NYSE"),
     ("HALO", "Halo Lighting", "AMEX"),
 ];
-/// Periods that are given when no `limit` is.
+/// Periods returned without `limit`.
 const DEFAULT_LIMIT: usize = 5;
 /// Years of statements.
 const YEARS: usize = 10;
 /// Symbols that only the bulk of a day has, beside the companies.
 const OTHERS: usize = 200;
-/// A day on which the market was closed although no calendar says so.
+/// A day on which the market was closed although it is in no calendar.
 const CLOSED: NaiveDate = NaiveDate::from_ymd_opt(2025, 1, 9).expect("a date");
 
 /// Symbols of the companies.
@@ -46,7 +46,7 @@ pub(crate) fn dates() -> Vec<String> {
     days(END - Days::new(2)).filter(|date| is_trading_day(*date)).map(|date| date.to_string()).collect()
 }
 
-/// Answers for what stands behind `/stable/`.
+/// Answers the endpoints below `/stable/`.
 pub(crate) fn stable(seed: u64, endpoint: &str, query: &HashMap<String, String>) -> Reply {
     let parameter = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
     let key = parameter("apikey");
@@ -84,7 +84,7 @@ fn ends(is_quarterly: bool) -> Vec<(NaiveDate, i32, &'static str)> {
         let year = END.year() - back;
         quarters.into_iter().rev().map(move |(month, date, name)| (day(year, month, date), year, name))
     });
-    // What ends with the world has not been filed.
+    // The statement of the last period has not been filed yet.
     all.filter(|(end, _, name)| *end < END && (is_quarterly || *name == "FY")).collect()
 }
 
@@ -137,7 +137,7 @@ fn metrics(seed: u64, symbol: &str, endpoint: &str, end: NaiveDate) -> Vec<(&'st
             ("priceToEarningsRatio", ratio(40.0)),
             ("priceToBookRatio", ratio(10.0)),
             ("debtToEquityRatio", ratio(2.0)),
-            // As FMP writes what was divided by nothing.
+            // FMP writes this for a division by zero.
             ("interestCoverageRatio", "Infinity".into()),
         ]),
         _ => {}

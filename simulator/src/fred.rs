@@ -1,4 +1,4 @@
-//! FRED's API: observations and descriptions of a few series, and what was said of them when.
+//! FRED's API: observations, descriptions and vintages of a few series.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -24,7 +24,7 @@ const MAX_VINTAGES: usize = 2000;
 /// The first and the last day that FRED knows.
 const FIRST_DAY: &str = "1776-07-04";
 const LAST_DAY: &str = "9999-12-31";
-/// When the archive begins: what was published before is a vintage of that day.
+/// Start of the archive: earlier values are a vintage of that day.
 const ARCHIVE: NaiveDate = NaiveDate::from_ymd_opt(1991, 12, 4).expect("a date");
 
 /// A series of the simulated world.
@@ -37,7 +37,7 @@ struct Series {
     start: (i32, u32, u32),
     popularity: i64,
     first_value: f64,
-    /// Growth of a period, and how far a value strays from it, both relative.
+    /// Growth per period, and the spread of values around it, both relative.
     growth: f64,
     noise: f64,
 }
@@ -70,7 +70,7 @@ impl Frequency {
         }
     }
 
-    /// The days on which the value of a period is published, and published anew, as far as they have come.
+    /// The days on which the value of a period is published or revised, up to the end of the simulated world.
     fn releases(self, period: NaiveDate) -> Vec<NaiveDate> {
         let (months, days): (u32, &[u64]) = match self {
             Frequency::Daily => (0, &[1]),
@@ -158,17 +158,17 @@ const SERIES: &[Series] = &[
     },
 ];
 
-/// Ids of the series that there are.
+/// Ids of all series.
 pub(crate) fn ids() -> impl Iterator<Item = &'static str> {
     SERIES.iter().map(|series| series.id)
 }
 
-/// Ids of the series of which vintages can be had: daily ones have too many.
+/// Ids of the series with vintages; daily series have too many.
 pub(crate) fn ids_with_vintages() -> impl Iterator<Item = &'static str> {
     ["GDP", "UNRATE"].into_iter()
 }
 
-/// What is asked for, as in the query string.
+/// Parameters of the query string.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Query {
     pub(crate) api_key: Option<String>,
@@ -190,7 +190,7 @@ impl Query {
         self.offset.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 
-    /// The series, if the key and the rest are right.
+    /// The series, if the key and all parameters are valid.
     fn series(&self) -> Result<&'static Series, Reply> {
         let key = self.api_key.as_deref().unwrap_or_default();
         if key.is_empty() {
@@ -208,7 +208,7 @@ impl Query {
         let series = series.ok_or_else(|| bad_request("The series does not exist."))?;
         match self.file_type.as_deref() {
             Some("json") => Ok(series),
-            // The default format, which nobody here asks for.
+            // The default format is XML, which tapedeck does not use.
             _ => Err(Reply::ok(
                 "text/xml",
                 "<?xml version=\"1.0\" encoding=\"utf-8\" ?>\n<observations></observations>\n".to_owned(),

@@ -1,5 +1,5 @@
-//! A provider that means harm, or is broken beyond what a library for HTTP would let it be: one way of it at a time, written by
-//! hand on a port of this machine.
+//! A hostile or badly broken provider on a local port, one [`Kind`] of harm at a time. It writes HTTP by hand, because an
+//! HTTP library would not allow these responses.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,79 +11,80 @@ use anyhow::Context as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
 mod bomb;
 mod certificate;
 mod http2;
+mod peer;
 
 use certificate::Certificate;
 pub use http2::GoAway;
+use peer::Peer;
 
-/// What a harmless answer holds: a chart of Yahoo with one bar of this symbol.
+/// Symbol of the harmless response: a Yahoo chart with one bar.
 pub const SYMBOL: &str = "SIM000";
 const PAGE: &[u8] = br#"{"chart":{"result":[{"meta":{"currency":"USD","symbol":"SIM000","exchangeTimezoneName":"America/New_York","dataGranularity":"1d","regularMarketTime":1767214800},"timestamp":[1767191400],"indicators":{"quote":[{"open":[10],"high":[12],"low":[9],"close":[11],"volume":[1000]}],"adjclose":[{"adjclose":[11]}]}}],"error":null}}"#;
-/// A whole answer of its own, with another close, that hides behind one that is said to be over.
+/// A forged response with another close, sent after the declared end of a response.
 const FORGED: &[u8] = br#"{"chart":{"result":[{"meta":{"currency":"USD","symbol":"SIM000","exchangeTimezoneName":"America/New_York","dataGranularity":"1d","regularMarketTime":1767214800},"timestamp":[1767191400],"indicators":{"quote":[{"open":[10],"high":[666],"low":[9],"close":[666],"volume":[1000]}],"adjclose":[{"adjclose":[666]}]}}],"error":null}}"#;
-/// A page of words.
+/// An HTML page.
 const HTML: &[u8] =
     b"<!DOCTYPE html>\n<html><head><title>Welcome</title></head><body><p>We use cookies.</p></body></html>";
 
-/// Bytes sent at once where there is no end of them.
+/// Bytes per write of an endless body.
 const PIECE: usize = 64 << 10;
-/// Bytes that a body lacks whose length says more.
+/// Bytes missing from a body that is shorter than its declared length.
 const MISSING: usize = 1000;
 /// Longest head of a request.
 const MAX_HEAD: usize = 64 << 10;
 
-/// A way to do harm.
+/// A kind of harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// None: a good answer, to compare with.
+    /// No harm: a good response, to compare with.
     Harmless,
     /// A megabyte that unpacks to more than a gigabyte.
     GzipBomb,
-    /// The same, packed twice.
+    /// The same, compressed twice.
     NestedEncoding,
     /// A body without end, and without a length.
     Endless,
     /// A body without end, in chunks.
     EndlessChunked,
-    /// A body that is shorter than its length says.
+    /// A body that is shorter than its declared length.
     WrongLength,
-    /// A body that is longer than its length says: what is behind looks like the next answer.
+    /// A body that is longer than its declared length: the rest looks like the next response.
     ShortLength,
-    /// A good answer, a byte at a time, and so long between two.
+    /// A good response, sent byte by byte with this pause.
     SlowDrip(Duration),
     /// A head without end.
     NeverEndingHeaders,
-    /// Half of the JSON, and a length that fits.
+    /// Half of the JSON, with a matching length.
     Truncated,
-    /// A page of words, as if all were well.
+    /// An HTML page with status 200.
     HtmlOk,
-    /// No body, as if all were well.
+    /// An empty body with status 200.
     Empty,
-    /// A redirect to where only this machine can reach.
+    /// A redirect to an address that only this machine can reach.
     RedirectPrivate(Target),
     /// A redirect to itself.
     RedirectLoop,
-    /// Not a word.
+    /// No response at all.
     Silent,
-    /// A connection that breaks once it was asked.
+    /// A connection that is reset after the request.
     Reset,
-    /// TLS with a certificate that has run out; whoever issued it can be trusted.
+    /// TLS with an expired certificate from a trusted issuer.
     ExpiredCertificate,
-    /// TLS with a certificate that nobody issued.
+    /// TLS with a self-signed certificate.
     SelfSigned,
-    /// TLS with a certificate of another host; whoever issued it can be trusted.
+    /// TLS with a certificate of another host from a trusted issuer.
     WrongHost,
-    /// HTTP/2, with TLS, on a connection that takes one request and no other.
+    /// HTTP/2 with TLS, on a connection that accepts only one request.
     GoAway(GoAway),
 }
 
 impl Kind {
-    /// All that do harm; where bytes drip there is so long between two.
+    /// All harmful kinds; `pause` is the time between the bytes of a slow response.
     pub fn harmful(pause: Duration) -> Vec<Kind> {
         vec![
             Kind::GzipBomb,
@@ -115,9 +116,9 @@ impl Kind {
 /// Where a redirect leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// To another port of this machine, where it is seen when somebody comes.
+    /// To another port of this machine, which counts connections.
     Neighbour,
-    /// To where clouds tell a machine its secrets.
+    /// To the metadata address of cloud machines, which serves secrets.
     Metadata,
     /// To a file.
     File,
@@ -127,13 +128,13 @@ pub enum Target {
 #[derive(Debug)]
 pub struct Hostile {
     address: SocketAddr,
-    /// Whoever issued the certificate, in PEM; empty without TLS.
+    /// Certificate of the issuer in PEM; empty without TLS.
     ca_pem: String,
     seen: Arc<Seen>,
     servers: Vec<JoinHandle<()>>,
 }
 
-/// What was seen of those who came.
+/// Counts of what clients did.
 #[derive(Debug, Default)]
 struct Seen {
     connections: AtomicU64,
@@ -155,7 +156,7 @@ impl Hostile {
         Hostile::start_with(kind, certificate).await
     }
 
-    /// The same with TLS, and a certificate with which nothing is wrong for those who trust its issuer.
+    /// The same with TLS and a certificate that is valid for clients that trust its issuer.
     pub async fn start_encrypted(kind: Kind) -> anyhow::Result<Hostile> {
         Hostile::start_with(kind, Some(Certificate::Valid)).await
     }
@@ -179,7 +180,7 @@ impl Hostile {
         format!("{scheme}://{}", self.address)
     }
 
-    /// The certificate of whoever issued its certificate, in PEM; empty without TLS.
+    /// Certificate of its issuer in PEM; empty without TLS.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
@@ -189,7 +190,7 @@ impl Hostile {
         self.seen.connections.load(Ordering::Relaxed)
     }
 
-    /// Requests read so far: with TLS none comes from those who do not like the certificate.
+    /// Requests read so far; with TLS, a client that rejects the certificate sends none.
     pub fn requests(&self) -> u64 {
         self.seen.requests.load(Ordering::Relaxed)
     }
@@ -199,7 +200,7 @@ impl Hostile {
         self.seen.bytes_sent.load(Ordering::Relaxed)
     }
 
-    /// Those who have followed a redirect to the neighbour.
+    /// Connections of clients that followed the redirect to the neighbour.
     pub fn lured(&self) -> u64 {
         self.seen.lured.load(Ordering::Relaxed)
     }
@@ -216,7 +217,7 @@ async fn listener() -> anyhow::Result<TcpListener> {
     listener.context("the hostile provider cannot listen on 127.0.0.1")
 }
 
-/// Counts whoever comes.
+/// Counts connections.
 async fn listener_of_the_lured(seen: Arc<Seen>) -> anyhow::Result<(SocketAddr, JoinHandle<()>)> {
     let listener = listener().await?;
     let address = listener.local_addr().context("the neighbour has no address")?;
@@ -245,7 +246,7 @@ async fn serve(listener: TcpListener, host: Host) {
         while peers.try_join_next().is_some() {}
         let host = host.clone();
         peers.spawn(async move {
-            // Whoever is attacked may hang up: that is what it should do.
+            // The client may hang up, and should.
             let _ = host.meet(socket).await;
         });
     }
@@ -291,7 +292,7 @@ impl Host {
         Ok(true)
     }
 
-    /// Answers a request; whether the connection is kept.
+    /// Answers a request; returns whether to keep the connection.
     async fn harm<S: AsyncRead + AsyncWrite + Unpin>(&self, peer: &mut Peer<'_, S>) -> io::Result<bool> {
         let half = &PAGE[..PAGE.len() / 2];
         match self.kind {
@@ -308,7 +309,7 @@ impl Host {
             Kind::ShortLength => {
                 peer.page_of_length(half.len(), PAGE).await?;
                 peer.page(&[], FORGED).await?;
-                // The next request is to find what is left over.
+                // Keep the connection, so that the next request finds the rest.
                 return Ok(true);
             }
             Kind::SlowDrip(pause) => peer.drip(pause).await?,
@@ -333,174 +334,5 @@ impl Host {
     }
 }
 
-/// Whoever asks.
-struct Peer<'a, S> {
-    socket: &'a mut S,
-    seen: &'a Seen,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Peer<'_, S> {
-    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.socket.write_all(bytes).await?;
-        self.seen.bytes_sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        Ok(())
-    }
-
-    async fn page(&mut self, headers: &[&str], body: &[u8]) -> io::Result<()> {
-        let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{more}\r\n", body.len());
-        self.send(&[head.as_bytes(), body].concat()).await
-    }
-
-    async fn page_of_length(&mut self, length: usize, body: &[u8]) -> io::Result<()> {
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
-        self.send(&[head.as_bytes(), body].concat()).await
-    }
-
-    /// A body of so many times the same piece.
-    async fn pieces(&mut self, encoding: &str, count: usize, piece: &[u8]) -> io::Result<()> {
-        let length = count * piece.len();
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nContent-Length: {length}\r\n\r\n");
-        self.send(head.as_bytes()).await?;
-        for _ in 0..count {
-            self.send(piece).await?;
-        }
-        Ok(())
-    }
-
-    async fn endless(&mut self, header: &str, before: &[u8], after: &[u8]) -> io::Result<()> {
-        self.send(format!("HTTP/1.1 200 OK\r\n{header}Connection: close\r\n\r\n").as_bytes()).await?;
-        // JSON may begin with any number of spaces.
-        let piece = [before, &vec![b' '; PIECE], after].concat();
-        loop {
-            self.send(&piece).await?;
-        }
-    }
-
-    async fn endless_head(&mut self) -> io::Result<()> {
-        self.send(b"HTTP/1.1 200 OK\r\n").await?;
-        for number in 0_u64.. {
-            self.send(format!("X-Padding-{number}: {:0>1000}\r\n", number).as_bytes()).await?;
-        }
-        Ok(())
-    }
-
-    async fn drip(&mut self, pause: Duration) -> io::Result<()> {
-        self.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", PAGE.len()).as_bytes()).await?;
-        for byte in PAGE {
-            self.send(&[*byte]).await?;
-            self.socket.flush().await?;
-            sleep(pause).await;
-        }
-        Ok(())
-    }
-
-    async fn redirect(&mut self, location: &str) -> io::Result<()> {
-        let head = format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
-        self.send(head.as_bytes()).await
-    }
-
-    /// Waits until the other side has hung up.
-    async fn until_gone(&mut self) -> io::Result<()> {
-        until_gone(self.socket).await
-    }
-}
-
-async fn until_gone(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
-    while socket.read(&mut [0; 1024]).await? > 0 {}
-    Ok(())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::client::{get, get_at_most};
-
-    #[tokio::test]
-    async fn what_is_wrong_is_what_was_asked_for_and_nothing_else() {
-        let ask = async |kind| {
-            let hostile = Hostile::start(kind).await.unwrap();
-            get(&hostile.url(), "/x").await
-        };
-        let length =
-            |answer: &crate::client::Answer| answer.header("content-length").unwrap().parse::<usize>().unwrap();
-        assert_eq!(ask(Kind::Harmless).await.json()["chart"]["result"][0]["meta"]["symbol"], SYMBOL);
-        let short = ask(Kind::WrongLength).await;
-        assert_eq!((length(&short), short.body.len()), (PAGE.len() + MISSING, PAGE.len()));
-        let cut = ask(Kind::Truncated).await;
-        assert_eq!(length(&cut), cut.body.len());
-        assert!(cut.status() == 200 && serde_json::from_slice::<serde_json::Value>(&cut.body).is_err());
-        assert!(ask(Kind::HtmlOk).await.text().starts_with("<!DOCTYPE html>"));
-        let empty = ask(Kind::Empty).await;
-        assert_eq!((empty.status(), empty.body.len()), (200, 0));
-        let bomb = ask(Kind::GzipBomb).await;
-        assert_eq!((bomb.header("content-encoding"), bomb.body.len()), (Some("gzip"), length(&bomb)));
-        assert_eq!(ask(Kind::NestedEncoding).await.header("content-encoding"), Some("gzip, gzip"));
-        assert_eq!(ask(Kind::Reset).await.head, "");
-    }
-
-    #[tokio::test]
-    async fn behind_an_answer_that_is_over_hides_another_one() {
-        let hostile = Hostile::start(Kind::ShortLength).await.unwrap();
-        // The connection is kept, so that only as much is read as there must be.
-        let answer = get_at_most(&hostile.url(), "/x", (PAGE.len() + FORGED.len()) as u64).await;
-        let length: usize = answer.header("content-length").unwrap().parse().unwrap();
-        let behind = String::from_utf8_lossy(&answer.body[length..]).into_owned();
-        assert!(behind.contains("HTTP/1.1 200 OK\r\n") && behind.contains("666"), "{behind}");
-    }
-
-    #[tokio::test]
-    async fn what_has_no_end_goes_on_for_as_long_as_somebody_listens() {
-        for kind in [Kind::Endless, Kind::EndlessChunked, Kind::NeverEndingHeaders] {
-            let hostile = Hostile::start(kind).await.unwrap();
-            let answer = get_at_most(&hostile.url(), "/x", 20 << 20).await;
-            assert_eq!(answer.head.len() + answer.body.len(), 20 << 20, "{kind:?}");
-            // The piece that is being sent is not counted yet.
-            assert!(hostile.bytes_sent() + 2 * PIECE as u64 > 20 << 20, "{kind:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn who_says_nothing_says_nothing_and_who_drips_is_slow() {
-        let heard = async |kind| {
-            let hostile = Hostile::start(kind).await.unwrap();
-            let url = hostile.url();
-            let outcome = tokio::time::timeout(Duration::from_secs(1), get(&url, "/x")).await;
-            assert!(outcome.is_err(), "{kind:?}");
-            (hostile.connections(), hostile.requests(), hostile.bytes_sent())
-        };
-        assert_eq!(heard(Kind::Silent).await, (1, 1, 0));
-        let (_, _, bytes) = heard(Kind::SlowDrip(Duration::from_millis(50))).await;
-        assert!((42..80).contains(&bytes), "{bytes}");
-    }
-
-    #[tokio::test]
-    async fn a_redirect_leads_where_nobody_should_go_and_it_is_seen_who_went() {
-        let to = async |target| {
-            let hostile = Hostile::start(Kind::RedirectPrivate(target)).await.unwrap();
-            let answer = get(&hostile.url(), "/x").await;
-            assert_eq!(answer.status(), 302);
-            (hostile, answer.header("location").unwrap().to_owned())
-        };
-        assert_eq!(to(Target::Metadata).await.1, "http://169.254.169.254/latest/meta-data/");
-        assert_eq!(to(Target::File).await.1, "file:///etc/passwd");
-        let (hostile, location) = to(Target::Neighbour).await;
-        assert_eq!(hostile.lured(), 0);
-        TcpStream::connect(location.strip_prefix("http://").unwrap().split('/').next().unwrap()).await.unwrap();
-        while hostile.lured() == 0 {
-            tokio::task::yield_now().await;
-        }
-        let looping = Hostile::start(Kind::RedirectLoop).await.unwrap();
-        assert_eq!(get(&looping.url(), "/again").await.header("location"), Some("/again"));
-    }
-
-    #[tokio::test]
-    async fn an_authority_is_there_where_there_is_tls() {
-        for kind in [Kind::ExpiredCertificate, Kind::SelfSigned, Kind::WrongHost] {
-            let hostile = Hostile::start(kind).await.unwrap();
-            assert!(hostile.url().starts_with("https://127.0.0.1:"), "{kind:?}");
-            assert!(hostile.ca_pem().starts_with("-----BEGIN CERTIFICATE-----"), "{kind:?}");
-        }
-        assert_eq!(Hostile::start(Kind::Harmless).await.unwrap().ca_pem(), "");
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! ICI's flows of funds: an `.xls` workbook for each report, of months and weeks.
+//! ICI's fund flows: an `.xls` workbook per report, with months and weeks.
 
 use chrono::{Datelike, NaiveDate, Weekday};
 
@@ -10,12 +10,12 @@ mod workbook;
 
 use workbook::{Cell, Row};
 
-/// The year of the files that there are.
+/// The year of the files.
 const YEAR: i32 = 2025;
 const LAST_MODIFIED: &str = "Wed, 31 Dec 2025 15:00:21 GMT";
-/// Years of months, the last of them that of the weeks.
+/// Years with monthly rows; the last also has the weeks.
 const YEARS_OF_MONTHS: i32 = 3;
-/// The week in which the columns of bonds and of all repeat others, as on ICI's template page.
+/// The week in which the columns of bonds and of the total repeat other columns, as on ICI's template page.
 const REPEATED_WEEK: usize = 30;
 
 /// A report: its name in a watchlist, and in the address.
@@ -101,7 +101,7 @@ const REPORTS: &[Report] = &[
     },
 ];
 
-/// What can be asked for, as a watchlist says it.
+/// Items for a watchlist.
 pub(crate) fn items() -> impl Iterator<Item = String> {
     REPORTS.iter().map(|report| format!("{}@{YEAR}", report.name))
 }
@@ -139,7 +139,7 @@ fn rows(seed: u64, report: &Report) -> Vec<Row> {
     let month_ends = months(day(YEAR + 1 - YEARS_OF_MONTHS, 2, 1), 1).map(|first| first.pred_opt().unwrap_or(first));
     let wednesdays = days(day(YEAR, 1, 1)).filter(|date| date.weekday() == Weekday::Wed);
     rows.push(alone(report.sections[0]));
-    // Months are written with a space behind them.
+    // ICI writes a space after a month.
     rows.extend(month_ends.chain([END]).map(|date| row(&mut random, report, date, 4.0, " ", false)));
     rows.push(Row::new());
     rows.push(alone(report.sections[1]));
@@ -152,7 +152,7 @@ fn rows(seed: u64, report: &Report) -> Vec<Row> {
     rows
 }
 
-/// A row that adds up but for rounding, with digits that the sheet does not show.
+/// A row that adds up except for rounding, with more digits than the sheet shows.
 fn row(random: &mut Random, report: &Report, date: NaiveDate, weeks: f64, space: &str, is_repeated: bool) -> Row {
     let mut flow = |scale: f64| weeks * scale * random.swing();
     let [domestic, world, hybrid, taxable, municipal] = [9000.0, 6000.0, 900.0, 8000.0, 1500.0].map(&mut flow);

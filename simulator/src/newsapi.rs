@@ -10,20 +10,20 @@ use crate::random::Random;
 use crate::range::Range;
 use crate::reply::Reply;
 
-/// Queries that find something.
+/// Queries that find articles.
 pub(crate) const QUERIES: &[&str] = &["inflation", "federal reserve"];
-/// Headlines that there are.
+/// Kinds of headlines.
 pub(crate) const HEADLINES: &[&str] = &["country=us", "category=business", "sources=the-simulated-times"];
 
 /// Articles that a query finds.
 const FOUND: usize = 240;
 /// Headlines of each kind.
 const ON_TOP: usize = 38;
-/// What the developer plan gives of them.
+/// Articles that the developer plan returns.
 const MAX_RESULTS: usize = 100;
 /// Most articles on a page.
 const MAX_PAGE: usize = 100;
-/// The article of each answer that was taken back.
+/// The article of each response that was withdrawn.
 const REMOVED: usize = 7;
 /// Articles without a description, without an author.
 const NO_DESCRIPTION: usize = 11;
@@ -41,7 +41,7 @@ const WHAT: &[&str] = &[
 ];
 const PUBLISHERS: &[&str] = &["The Simulated Times", "Made-up Wire", "Example Business"];
 
-/// Answers for `/v2/everything`; while articles appear, with so many new ones on top.
+/// Answers `/v2/everything`; while articles appear, with `appeared` new ones first.
 pub(crate) fn everything(
     seed: u64,
     key: Option<&str>,
@@ -61,7 +61,7 @@ pub(crate) fn everything(
     let mut found = newest(seed, query, appeared.unwrap_or_default());
     found.extend(articles(seed, query, FOUND));
     found.retain(|article| article["publishedAt"].as_str().is_none_or(|time| range.holds(time)));
-    // What moves from page to page is seen by those only who may turn pages.
+    // While articles appear, all pages are available, whatever the plan.
     page(found, if appeared.is_some() { usize::MAX } else { MAX_RESULTS }, parameters)
 }
 
@@ -107,7 +107,7 @@ fn error(status: u16, code: &str, message: &str) -> Reply {
     Reply::json(status, json!({ "status": "error", "code": code, "message": message }).to_string())
 }
 
-/// One page of what there is, as far as the plan gives it; `page` counts from 1.
+/// One page of the articles that the plan returns; `page` counts from 1.
 fn page(articles: Vec<Value>, plan: usize, parameters: &HashMap<String, String>) -> Reply {
     let number = |name, otherwise| parameters.get(name).and_then(|text| text.parse().ok()).unwrap_or(otherwise);
     let size = usize::min(number("pageSize", 20), MAX_PAGE);
@@ -160,7 +160,7 @@ fn article(random: &mut Random, name: &str, index: usize) -> Value {
     })
 }
 
-/// What is left of an article that was taken back.
+/// What remains of a withdrawn article.
 fn removed() -> Value {
     json!({
         "source": { "id": null, "name": "[Removed]" }, "author": null, "title": "[Removed]", "description": "[Removed]",

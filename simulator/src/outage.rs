@@ -3,15 +3,15 @@
 /// How a source fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outage {
-    /// It answers with this status and a page of words.
+    /// It answers with this status and an HTML page.
     Status(u16),
-    /// It closes the connection without an answer.
+    /// It closes the connection without a response.
     Reset,
-    /// Whoever asks has asked too often, and is told to come again after so many seconds.
+    /// It answers 429 and asks the client to retry after this many seconds.
     TooMany(i64),
-    /// It answers 503 and says when to come again.
+    /// It answers 503 and says when to retry.
     Unavailable {
-        /// In seconds or as a date of HTTP; whatever it is, it is sent.
+        /// Seconds or an HTTP date; any text is sent as it is.
         retry_after: String,
     },
 }

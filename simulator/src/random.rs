@@ -5,7 +5,7 @@
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// Numbers of their own for each name under a seed.
+    /// Numbers that depend on the seed and the name.
     pub(crate) fn new(seed: u64, name: &str) -> Random {
         // FNV-1a.
         let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
@@ -21,7 +21,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0 up to, but not, 1.
+    /// From 0 up to, but excluding, 1.
     pub(crate) fn unit(&mut self) -> f64 {
         // 53 bits: all that a double holds.
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
@@ -32,7 +32,7 @@ impl Random {
         (0..4).map(|_| self.unit()).sum::<f64>() / 2.0 - 1.0
     }
 
-    /// From 0 up to, but not, `end`.
+    /// From 0 up to, but excluding, `end`.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.unit() * end as f64) as usize
     }

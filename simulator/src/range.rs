@@ -1,11 +1,11 @@
-//! The part of a history that is asked for.
+//! The requested part of a history.
 
 use std::collections::HashMap;
 
 /// Characters of a time without its zone.
 const TIME_LENGTH: usize = 19;
 
-/// From one day or time to another, as in the query string, both included.
+/// From one day or time to another, both included, as in the query string.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Range<'a> {
     from: Option<&'a str>,
@@ -13,7 +13,7 @@ pub(crate) struct Range<'a> {
 }
 
 impl<'a> Range<'a> {
-    /// That of two parameters; whichever is absent is no bound.
+    /// The range between two parameters; an absent one is no bound.
     pub(crate) fn of(parameters: &'a HashMap<String, String>, [from, to]: [&str; 2]) -> Range<'a> {
         Range::new(parameters.get(from).map(String::as_str), parameters.get(to).map(String::as_str))
     }
@@ -23,13 +23,12 @@ impl<'a> Range<'a> {
         Range { from: from.and_then(written), to: to.and_then(written) }
     }
 
-    /// Whether it leaves anything out.
+    /// Whether it has a bound.
     pub(crate) fn is_bounded(&self) -> bool {
         self.from.is_some() || self.to.is_some()
     }
 
-    /// Whether a day or time, written as ISO 8601 has it, lies within: such texts compare as what they say. A bound that is
-    /// a day is all of it.
+    /// Whether a day or time in ISO 8601 lies within it: such texts sort by time. A bound that is a day includes the whole day.
     pub(crate) fn holds(&self, time: &str) -> bool {
         let start = |bound: &str| time.get(..bound.len()).unwrap_or(time);
         self.from.is_none_or(|from| start(from) >= from) && self.to.is_none_or(|to| start(to) <= to)

@@ -1,4 +1,4 @@
-//! What a provider says when it does not answer, each in its own words.
+//! Refusals, worded as each provider words them.
 
 use std::io;
 
@@ -14,11 +14,11 @@ use crate::reply::Reply;
 /// Why a request is refused.
 #[derive(Debug, Clone)]
 pub(crate) enum Refusal {
-    /// Too many calls of a source; there are more after so many seconds.
+    /// The source's rate limit is reached; the next call is possible after this many seconds.
     Limit(&'static str, i64),
-    /// A source's calls of the day are spent; the day ends after so many seconds.
+    /// The source's daily quota is spent; the day ends after this many seconds.
     Quota(&'static str, i64),
-    /// The source is not there.
+    /// The source has an outage.
     Outage(Outage),
 }
 
@@ -37,17 +37,17 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// A gateway's page.
+/// The error page of a gateway.
 fn page(status: u16, words: &str) -> Reply {
     let page =
         format!("<!DOCTYPE html>\n<html><head><title>{words}</title></head><body><h1>{words}</h1></body></html>");
     Reply::new(status, "text/html", page)
 }
 
-/// An answer that says when to come again.
+/// A response with `Retry-After`.
 fn wait(reply: Reply, after: &str) -> Response {
     let mut response = reply.into_response();
-    // What does not fit into a header is left out.
+    // A text that is not valid in a header is left out.
     if let Ok(after) = HeaderValue::from_str(after) {
         response.headers_mut().insert(RETRY_AFTER, after);
     }
@@ -85,12 +85,12 @@ fn spent(source: &str, seconds: i64) -> Response {
                 https://financialmodelingprep.com/developer/docs/pricing ";
             Reply::json(429, json!({ "Error Message": words }).to_string()).into_response()
         }
-        // The others grant no calls of a day.
+        // The other providers have no daily quota.
         _ => limited(source, seconds),
     }
 }
 
-/// NewsAPI says the same of a limit and of a day.
+/// NewsAPI uses the same text for the rate limit and the daily quota.
 fn rate_limited() -> Reply {
     let message = "You have made too many requests recently. Developer accounts are limited to 100 requests over a 24 hour \
         period (50 requests available every 12 hours). Please upgrade to a paid plan if you need more requests.";
@@ -98,7 +98,7 @@ fn rate_limited() -> Reply {
     Reply::json(429, body.to_string())
 }
 
-/// A body that fails before its first byte: the server closes the connection, and nothing of the answer was sent.
+/// A body that fails before its first byte: the server closes the connection without sending anything.
 fn reset() -> Response {
     let gone = Err::<Bytes, io::Error>(io::ErrorKind::ConnectionReset.into());
     Response::new(Body::from_stream(futures::stream::iter([gone])))

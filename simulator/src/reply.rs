@@ -1,11 +1,11 @@
-//! What the simulator answers.
+//! Responses of the simulator.
 
 use axum::body::{Body, Bytes};
 use axum::http::Response;
 use axum::http::header::{CONTENT_TYPE, ETAG, LAST_MODIFIED, SET_COOKIE};
 use axum::response::IntoResponse;
 
-/// An answer; cheap to clone.
+/// A response; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     status: u16,

@@ -1,4 +1,4 @@
-//! What is asked at which address, and who answers it.
+//! The routes: which handler answers which address.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ use crate::control::{self, Control};
 use crate::reply::Reply;
 use crate::{Config, cboe, eodhd, fmp, fred, ici, newsapi, sec_edgar, yahoo};
 
-/// What the handlers share: the answers given so far, and Yahoo's bars of which parts were asked for.
+/// What the handlers share: cached responses, and Yahoo's bars for requests of a part.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) config: Config,
@@ -24,12 +24,12 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// In which nothing was asked for yet.
+    /// An empty cache.
     pub(crate) fn new(config: Config) -> World {
         World { config, control: Control::default(), replies: Mutex::default(), bars: Mutex::default() }
     }
 
-    /// The answer for a request, made only once. Keys of the few things there are, so the memory is bounded.
+    /// The response to a request, made only once. There are only few keys, so the memory is bounded.
     fn reply(&self, key: String, make: impl FnOnce(&Config) -> Reply) -> Reply {
         let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
         replies.entry(key).or_insert_with(|| make(&self.config)).clone()
@@ -162,7 +162,7 @@ async fn sec_edgar(State(world): State<Arc<World>>, Path(path): Path<String>, he
     sec_edgar::answer(world.config.seed, &path, text(&headers, USER_AGENT))
 }
 
-/// What a request says in a header; empty when it does not.
+/// A header of a request; empty when it is absent.
 fn text(headers: &HeaderMap, name: HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }

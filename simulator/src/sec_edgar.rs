@@ -1,4 +1,4 @@
-//! SEC EDGAR: filings, facts and reports of insiders of a few filers that there are not.
+//! SEC EDGAR: filings, facts and insider reports of a few made-up filers.
 
 use std::fmt::Write as _;
 
@@ -12,9 +12,9 @@ use crate::reply::Reply;
 /// Number, name, and ticker.
 type Filer = (u64, &'static str, Option<&'static str>);
 
-/// Who asks, as the SEC wants to be told: a name and a mail address.
+/// The contact that the SEC requires of a client: a name and a mail address.
 pub(crate) const CONTACT: &str = "Tapedeck Demo demo@tapedeck.example";
-/// Filers that there are: number, name, ticker. The last is a person.
+/// The filers: number, name, ticker. The last is a person.
 const FILERS: &[Filer] = &[
     (1_000_001, "Acme Anvils Inc.", Some("ACME")),
     (1_000_002, "Bolt Works Corp.", Some("BOLT")),
@@ -51,7 +51,7 @@ pub(crate) fn reports() -> Vec<String> {
 
 /// Answers for a path of `data.sec.gov` or of `www.sec.gov`: no path is of both.
 pub(crate) fn answer(seed: u64, path: &str, user_agent: &str) -> Reply {
-    // A name alone says nothing of who asks, nor does a key.
+    // The SEC requires a contact; a name or a key is not enough.
     if !user_agent.split_whitespace().skip(1).any(|word| word.contains('@')) {
         return undeclared();
     }
@@ -124,7 +124,7 @@ fn submissions(seed: u64, file: &str) -> Option<Value> {
     })
 }
 
-/// Filings as columns, from the newest but `from` on: the company's are one a week.
+/// Filings as columns, newest first, without the first `from`: a company files weekly.
 fn columns(seed: u64, (cik, _, ticker): &Filer, from: usize, rows: usize) -> Value {
     let mut random = Random::new(seed, &format!("sec/{cik}/{from}"));
     let date = |at: usize| END - Days::new(7 * at as u64);
@@ -134,7 +134,7 @@ fn columns(seed: u64, (cik, _, ticker): &Filer, from: usize, rows: usize) -> Val
         (Some(_), 1..=4) => "8-K",
         _ => "4",
     };
-    // A company's are on the clocks of New York, a person's in UTC: nothing but the hours tells.
+    // A company's times are New York's, a person's are UTC, and only the hours tell which.
     let minute = |at: usize| match form(at) {
         "10-Q" => "06:01",
         _ if ticker.is_some() => "18:30",
@@ -160,7 +160,7 @@ fn columns(seed: u64, (cik, _, ticker): &Filer, from: usize, rows: usize) -> Val
     })
 }
 
-/// Facts of ten years of quarters; each period comes again in the filing a year later, now and then restated.
+/// Facts of ten years of quarters; the filing a year later repeats each period, sometimes restated.
 fn facts(seed: u64, file: &str) -> Option<Value> {
     let ((cik, name, _), "") = filer(file).filter(|((.., ticker), _)| ticker.is_some())? else { return None };
     let mut random = Random::new(seed, &format!("sec/{cik}/facts"));
@@ -193,7 +193,7 @@ fn fact(cik: u64, start: NaiveDate, end: NaiveDate, value: usize, days_to_filing
     fact
 }
 
-/// A form 4 of the person: a purchase, a sale with a price in a footnote alone, a holding, an option.
+/// A form 4 of the person: a purchase, a sale whose price is only in a footnote, a holding, an option.
 fn report(seed: u64, cik: &str, filing: &str) -> Reply {
     let item = format!("{cik}/{filing}/form4.xml");
     let company = FILERS.iter().find(|(own, ..)| own.to_string() == cik);

@@ -161,7 +161,7 @@ impl ChunkBuilder {
                 append(original, partition, target, (cause, Utc::now()), &mut chunk.dead_letters);
             }
         }
-        chunk.last = Some(LastRecord { offset: original.offset, hash: original.hash() });
+        chunk.last = Some(LastRecord::of(original));
         self.passed(original.offset, original.len(), now);
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use contract::Coordinate;
+pub use contract::LastRecord;
 
 /// A partition of a topic, as one sink sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -28,13 +29,4 @@ impl std::fmt::Display for SinkPartition {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}[{}]", self.topic, self.number)
     }
-}
-
-/// The last record of a range: its offset and a hash of its bytes. A recreated topic has another record at that offset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LastRecord {
-    /// The offset.
-    pub offset: i64,
-    /// See [`contract::Original::hash`].
-    pub hash: i64,
 }

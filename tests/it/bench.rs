@@ -1,4 +1,4 @@
-//! Benchmarks that check what they have measured: small ones, for what they check and not for the time they take.
+//! Small benchmarks, run for what they check and not for the time they take.
 
 use serde_json::Value;
 use tests::broker::postgres;
@@ -12,9 +12,9 @@ fn measure(arguments: &[&str]) -> Option<Value> {
 
 #[test]
 fn a_backfill_of_the_simulators_bars_ends_with_each_of_them_in_the_database_once() {
-    // It fails by itself when one is missing, doubled or refused.
+    // The benchmark fails if a record is missing, doubled or refused.
     let Some(report) = measure(&["pipeline", "--symbols", "3", "--years", "1"]) else { return };
-    // 259 trading days of the simulator in 2025, on up to 3 of which each share is halted.
+    // The simulator has 259 trading days in 2025; each share is halted on up to 3 of them.
     let bars = report["bars"].as_u64().unwrap();
     assert!((3 * 256..=3 * 259).contains(&bars), "{report}");
     let [kafka, database] = ["kafka_seconds", "database_seconds"].map(|name| report[name].as_f64().unwrap());

@@ -1,13 +1,13 @@
-//! Markets trade when PyPI's `exchange_calendars` says so, day by day: `tests/oracle/calendars.py`.
+//! Our sessions equal those of PyPI's `exchange_calendars`, day by day: `tests/oracle/calendars.py`.
 
 use std::collections::BTreeMap;
 use std::process::Command;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
-use producers::market::{Market, Session};
+use sources::market::{Market, Session};
 use tests::{root, service};
 
-/// Each market by its name there.
+/// Each market with its name in `exchange_calendars`.
 const NAMES: &[(&str, Market)] = &[
     ("XNYS", Market::NewYork),
     ("XLON", Market::London),
@@ -16,10 +16,10 @@ const NAMES: &[(&str, Market)] = &[
     ("24/7", Market::Always),
 ];
 const YEARS: std::ops::RangeInclusive<i32> = 2000..=2027;
-/// Most differences that are shown.
+/// Most differences shown.
 const MAX_SHOWN: usize = 40;
 
-/// What was said of each day, by market and date.
+/// The hours of each day, by market and date.
 type Said = BTreeMap<(&'static str, NaiveDate), Option<Session>>;
 
 fn days() -> impl Iterator<Item = NaiveDate> {
@@ -27,7 +27,7 @@ fn days() -> impl Iterator<Item = NaiveDate> {
     first.iter_days().take_while(|date| date.year() <= *YEARS.end())
 }
 
-/// What the other calendars say; None where there is no Python.
+/// The hours by `exchange_calendars`; None without Python.
 fn said() -> Option<Said> {
     let python = service("TAPEDECK_TEST_PYTHON")?;
     let mut asked = Command::new(python);
@@ -38,7 +38,7 @@ fn said() -> Option<Said> {
     Some(String::from_utf8(output.stdout).unwrap().lines().map(day).collect())
 }
 
-/// A line of what they say.
+/// One line of its output.
 fn day(line: &str) -> ((&'static str, NaiveDate), Option<Session>) {
     let words: Vec<&str> = line.split(' ').collect();
     let (name, _) = NAMES.iter().find(|(name, _)| *name == words[0]).unwrap();
@@ -51,7 +51,7 @@ fn day(line: &str) -> ((&'static str, NaiveDate), Option<Session>) {
     ((name, words[1].parse().unwrap()), session)
 }
 
-/// Every day of which something else was said, a line each.
+/// A line for each day that differs.
 fn differences(said: &Said) -> Vec<String> {
     let market = |asked: &str| NAMES.iter().find(|(name, _)| *name == asked).unwrap().1;
     let ours = said.iter().map(|(&(name, date), session)| (name, date, market(name).session(date), session));
@@ -60,7 +60,7 @@ fn differences(said: &Said) -> Vec<String> {
 }
 
 #[test]
-fn markets_trade_on_every_day_when_an_independent_calendar_says_so() {
+fn our_trading_hours_equal_those_of_an_independent_calendar_on_every_day() {
     let Some(said) = said() else { return };
     assert_eq!(said.len(), NAMES.len() * days().count(), "each day is told of each market");
     assert_eq!(NAMES.len(), Market::ALL.len());
@@ -70,7 +70,7 @@ fn markets_trade_on_every_day_when_an_independent_calendar_says_so() {
 }
 
 #[test]
-fn a_session_that_is_another_one_is_found() {
+fn a_session_that_differs_is_found() {
     let count = |lines: &[&str]| differences(&lines.iter().copied().map(day).collect()).len();
     let half = "XNYS 2024-11-29 2024-11-29T14:30:00+00:00 2024-11-29T18:00:00+00:00";
     assert_eq!(count(&[half, "XNYS 2024-11-28", "24/5 2024-11-30"]), 0);

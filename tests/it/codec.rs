@@ -1,4 +1,4 @@
-//! The wire format, held against apache-avro, and what it refuses.
+//! The wire format, compared with apache-avro, and what it refuses.
 
 #![expect(deprecated, reason = "the plain functions are shorter, and the readers behind them are the same")]
 
@@ -8,7 +8,7 @@ use contract::codec::{self, SchemaError, split_header};
 use contract::{Column, Dataset, DecodeError, Decoder, Rows, datasets};
 use proptest::prelude::*;
 
-/// Any value of a field, as apache-avro has it.
+/// Any value of a field, as an apache-avro value.
 fn value(schema: &Schema) -> BoxedStrategy<Value> {
     match schema {
         Schema::String => any::<String>().prop_map(Value::String).boxed(),
@@ -30,7 +30,7 @@ fn value(schema: &Schema) -> BoxedStrategy<Value> {
     }
 }
 
-/// The decimal of a number with so many digits after the point.
+/// The decimal of a number with that many digits after the point.
 fn decimal((number, scale): (impl Into<i128>, u32)) -> Value {
     let unscaled: i128 = number.into() * 10_i128.pow(contract::decimal::SCALE - scale);
     let bytes = unscaled.to_be_bytes();
@@ -62,7 +62,7 @@ fn decode(dataset: &Dataset, body: &[u8]) -> Result<Rows, DecodeError> {
     Ok(rows)
 }
 
-/// What apache-avro says of a row that we decoded.
+/// A row that we decoded, as an apache-avro value.
 fn as_avro(dataset: &Dataset, rows: &Rows) -> Value {
     let wrap = |nullable: bool, value: Option<Value>| match (nullable, value) {
         (true, None) => Value::Union(0, Box::new(Value::Null)),

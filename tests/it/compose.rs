@@ -1,12 +1,12 @@
-//! docker-compose.yml is well-formed and complete. No engine runs here: Docker's own check where its plugin is there, ours
-//! by the rules below wherever Python is.
+//! docker-compose.yml is well-formed and complete. No engine runs here: Docker's own check runs if its plugin is
+//! installed, and the rules below if Python is.
 
 use std::process::Command;
 
 use serde_json::Value;
 use tests::{root, service};
 
-/// What a service may say; a misspelt word would be passed over in silence by some versions of compose.
+/// Keys that a service may have; some versions of compose silently ignore a misspelt one.
 const SERVICE_WORDS: &[&str] = &[
     "build",
     "cap_drop",
@@ -32,7 +32,7 @@ const SERVICE_WORDS: &[&str] = &[
     "user",
     "volumes",
 ];
-/// Services that are not ours.
+/// Services that run no executable of tapedeck's.
 const THIRD_PARTY: &[&str] = &["kafka", "timescale", "registry"];
 
 /// The file as JSON, with anchors and merges resolved.
@@ -53,7 +53,7 @@ fn words(value: &Value) -> Vec<String> {
 }
 
 #[test]
-fn compose_says_nothing_that_compose_does_not_know() {
+fn the_compose_file_has_only_keys_that_compose_knows() {
     let Some(compose) = compose() else { return };
     for word in words(&compose) {
         assert!(
@@ -100,13 +100,13 @@ fn every_compose_service_is_limited_restarted_and_pinned_and_what_it_names_is_th
 #[test]
 fn compose_runs_every_source_and_every_dataset_and_holds_no_password() {
     let text = std::fs::read_to_string(root().join("docker-compose.yml")).unwrap();
-    for source in producers::SOURCES {
+    for source in sources::SOURCES {
         assert!(text.contains(&format!("producer, run, {}", source.name)), "no producer of `{}`", source.name);
     }
     for dataset in contract::datasets() {
         assert!(text.contains(&format!("consumer, run, {}", dataset.name)), "no consumer of `{}`", dataset.name);
     }
-    assert!(text.contains("TAPEDECK_HEALTH_ADDRESS: 0.0.0.0:9464"), "nobody could ask for health");
+    assert!(text.contains("TAPEDECK_HEALTH_ADDRESS: 0.0.0.0:9464"), "no health check could reach the services");
     for line in text.lines().filter(|line| line.contains("PASSWORD") && !line.trim_start().starts_with('#')) {
         assert!(line.contains("${POSTGRES_PASSWORD:?"), "a password in `{line}`");
     }
@@ -117,7 +117,7 @@ fn docker_compose_itself_accepts_the_file() {
     let has_plugin =
         Command::new("docker").args(["compose", "version"]).output().is_ok_and(|output| output.status.success());
     if !has_plugin {
-        eprintln!("left out: `docker compose` is not here");
+        eprintln!("skipped: `docker compose` is not installed");
         return;
     }
     let mut config = Command::new("docker");

@@ -1,22 +1,22 @@
-//! What every endpoint of every source promises, held over its fixtures: a new source inherits these tests, and so do
-//! sources that are not in `SOURCES` (`ninth`).
+//! What every endpoint of every source promises, checked with its fixtures. A new source inherits these tests, and so
+//! do sources outside of `SOURCES` (`ninth`).
 
-use std::collections::{HashMap, HashSet};
+mod checks;
+
+use std::collections::HashMap;
 use std::path::PathBuf;
 
-use chrono::{DateTime, NaiveDate, Utc};
 use contract::validate::validate_last;
-use contract::{Column, Dataset, Decoder, Record, Rows, dataset};
-use producers::SOURCES;
-use producers::page::MAX_ROWS;
-use producers::source::{Endpoint, MAX_FRAGMENT_BYTES, PageError, Parsed, Request, Source};
+use contract::{Record, Rows, dataset};
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
 use serde_json::Value;
+use sources::SOURCES;
+use sources::response::{PageError, Parsed, Request};
+use sources::source::{Endpoint, Source};
 use tests::root;
 
-/// Longest reason or error: it goes into a log line.
-const MAX_MESSAGE_BYTES: usize = 2048;
+pub(crate) use checks::assert_outcome;
+use checks::{assert_page, column_value, for_many, key, mangled, round_trip, token, value};
 
 /// A file under `<fixtures>/<source>/<endpoint>/`: `<item>[~what it shows].<extension>`.
 pub(crate) struct Fixture {
@@ -43,21 +43,21 @@ impl Fixture {
     }
 }
 
-/// Sources, and what is held over their fixtures.
+/// Sources and their fixtures, to check the promises with.
 pub(crate) struct Promises {
     sources: &'static [Source],
     fixtures: PathBuf,
 }
 
 impl Promises {
-    /// Those of these sources, with their fixtures in that folder.
+    /// The promises of these sources, with fixtures in that folder.
     pub(crate) fn of(sources: &'static [Source], fixtures: PathBuf) -> Promises {
         Promises { sources, fixtures }
     }
 
-    /// Those of every source there is.
+    /// The promises of every source in `SOURCES`.
     pub(crate) fn ours() -> Promises {
-        Promises::of(SOURCES, root().join("producers/fixtures"))
+        Promises::of(SOURCES, root().join("sources/fixtures"))
     }
 
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&'static Source, &'static Endpoint)> {
@@ -89,7 +89,7 @@ impl Promises {
         self.endpoints().map(|(source, endpoint)| self.fixtures_of(source, endpoint).swap_remove(0)).collect()
     }
 
-    /// Every fixture that is a page, with what it holds.
+    /// Every fixture that is not an error, with its records.
     pub(crate) fn pages(&self) -> Vec<(Fixture, Parsed)> {
         let pages = self.fixtures().into_iter().filter(|fixture| !fixture.is_error());
         let parsed = |fixture: Fixture| {
@@ -99,141 +99,6 @@ impl Promises {
         };
         pages.map(parsed).collect()
     }
-}
-
-/// A record as a consumer gets it: encoded, and decoded into the last of the rows.
-fn round_trip(record: &Record, dataset: &Dataset, rows: &mut Rows) {
-    let mut body = Vec::new();
-    record.encode(&mut body);
-    let decoder = Decoder::new(dataset, &dataset.schema).expect("the dataset's own schema");
-    decoder.decode(&body, rows).unwrap_or_else(|error| panic!("{record:?}: {error}"));
-}
-
-/// One value of a row, as the record's JSON says it.
-fn column_value(column: &Column, row: usize) -> Value {
-    let date = |days: i32| NaiveDate::from_epoch_days(days).expect("a date").to_string();
-    match column {
-        Column::Text(values) | Column::Json(values) => values[row].clone().into(),
-        Column::Decimal(values) => serde_json::to_value(values[row]).expect("JSON"),
-        Column::Long(values) => values[row].into(),
-        Column::Double(values) => values[row].into(),
-        Column::Date(values) => values[row].map(date).into(),
-        Column::Timestamp(values) => serde_json::to_value(values[row].map(instant)).expect("JSON"),
-        Column::Bytes(values) => serde_json::to_value(values[row].as_ref()).expect("JSON"),
-        Column::TextList(values) => values[row].clone().into(),
-    }
-}
-
-/// One value of a row, to make a record of.
-fn value(column: &Column, row: usize) -> contract::Value {
-    use contract::Value as Made;
-    match column {
-        Column::Text(values) | Column::Json(values) => {
-            values[row].as_deref().map_or(Made::Null, |text| Made::Text(text.into()))
-        }
-        Column::Decimal(values) => values[row].map_or(Made::Null, Made::Decimal),
-        Column::Long(values) | Column::Timestamp(values) => values[row].map_or(Made::Null, Made::Long),
-        Column::Double(values) => values[row].map_or(Made::Null, Made::Double),
-        Column::Date(values) => values[row].map_or(Made::Null, Made::Date),
-        Column::Bytes(values) => values[row].clone().map_or(Made::Null, Made::Bytes),
-        Column::TextList(values) => Made::TextList(values[row].clone()),
-    }
-}
-
-fn instant(micros: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_micros(micros).expect("a time")
-}
-
-/// What holds for every page, whatever the provider sends.
-fn assert_page(request: &Request<'_>, page: &Parsed) {
-    for name in page.records.iter().map(Record::dataset).collect::<HashSet<_>>() {
-        let dataset = dataset(name).expect("a dataset");
-        let keys: Vec<String> =
-            page.records.iter().filter(|record| record.dataset() == name).map(|r| key(dataset, r)).collect();
-        let distinct: HashSet<&String> = keys.iter().collect();
-        assert_eq!(keys.len(), distinct.len(), "two records of one page have the same key");
-    }
-    assert!(page.records.len() <= MAX_ROWS);
-    assert!(page.rejects.iter().all(|reject| reject.fragment.len() <= MAX_FRAGMENT_BYTES));
-    for reject in &page.rejects {
-        let reason = &reject.reason;
-        let is_line = reason.len() < MAX_MESSAGE_BYTES && !reason.contains(['\n', '\0']);
-        assert!(is_line, "{} bytes: {:.300}", reason.len(), reason.replace(['\n', '\0'], "?"));
-    }
-    for record in &page.records {
-        let json = serde_json::to_value(record).expect("JSON");
-        let known_at: DateTime<Utc> = json["known_at"].as_str().expect("a time").parse().expect("a time");
-        assert!(known_at <= request.received_at, "nothing is known before it is received");
-        record.encode(&mut Vec::new());
-    }
-}
-
-pub(crate) fn assert_outcome(request: &Request<'_>, outcome: &Result<Parsed, PageError>) {
-    match outcome {
-        Ok(page) => assert_page(request, page),
-        Err(error) => {
-            let message = error.to_string();
-            assert!(message.len() < MAX_MESSAGE_BYTES && !message.contains(['\n', '\0']), "{message}");
-        }
-    }
-}
-
-/// The natural key, from the record's JSON.
-fn key(dataset: &Dataset, record: &Record) -> String {
-    let json = serde_json::to_value(record).expect("JSON");
-    let parts = dataset.key.iter().map(|position| json[&dataset.fields[*position].name].to_string());
-    parts.collect::<Vec<_>>().join("|")
-}
-
-/// A fixture's body with some bytes replaced, removed or put in.
-fn mangled(body: &[u8], edits: &[(usize, u8, Vec<u8>)]) -> Vec<u8> {
-    let mut body = body.to_vec();
-    for (at, removed, inserted) in edits {
-        let at = at % (body.len() + 1);
-        let end = (at + usize::from(*removed)).min(body.len());
-        body.splice(at..end, inserted.iter().copied());
-    }
-    body
-}
-
-/// Bytes that mean something to one format or another.
-fn token() -> impl Strategy<Value = Vec<u8>> {
-    let tokens: Vec<&[u8]> = vec![
-        b"\n",
-        b"\r\n",
-        b",",
-        b"\"",
-        b"null",
-        b"-1",
-        b"1e308",
-        b"1e999",
-        b"9223372036854775807",
-        b"-62135596801",
-        b"[",
-        b"]",
-        b"{",
-        b"}",
-        b"NaN",
-        b".",
-        b"\\u0000",
-        b"\xff",
-        b"\xef\xbb\xbf",
-        b"0000-00-00",
-        b"<html>",
-        b"12/31/9999",
-        b"\0",
-    ];
-    prop_oneof![prop::sample::select(tokens).prop_map(<[u8]>::to_vec), prop::collection::vec(any::<u8>(), 0..8)]
-}
-
-/// Checks some hundred made-up values; of one that fails the smallest is shown.
-fn for_many<S: Strategy>(strategy: &S, check: impl Fn(S::Value)) {
-    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) };
-    let outcome = TestRunner::new(config).run(strategy, |value| {
-        check(value);
-        Ok(())
-    });
-    outcome.unwrap_or_else(|error| panic!("{error}"));
 }
 
 impl Promises {
@@ -343,7 +208,8 @@ impl Promises {
         }
     }
 
-    /// Two endpoints that say different things of the same key would take turns: what came last takes away the rest.
+    /// Two endpoints with different fields for one key would take turns: the last response would remove the fields of
+    /// the other.
     fn what_one_endpoint_says_is_not_taken_back_by_another(&self) {
         let mut said: HashMap<[String; 3], (&str, Vec<String>, PathBuf)> = HashMap::new();
         for (fixture, parsed) in self.pages() {
@@ -414,7 +280,7 @@ impl Promises {
     }
 }
 
-/// A test of each promise for the sources there are, and all of them for others.
+/// One test per promise for `SOURCES`, and one call of all promises for other sources.
 macro_rules! promises {
     ($($promise:ident,)*) => {
         $(
@@ -425,7 +291,7 @@ macro_rules! promises {
         )*
 
         impl Promises {
-            /// Holds everything.
+            /// Checks every promise.
             pub(crate) fn hold(&self) {
                 $(self.$promise();)*
             }

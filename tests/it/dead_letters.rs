@@ -1,196 +1,19 @@
 //! Dead letters: on their topic as in the table, listed, shown, and redriven once the cause is mended.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+mod steps;
 
 use contract::records::DeadLetter;
-use contract::{Record, Rows, codec, tombstone, topic};
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use rdkafka::{Offset, TopicPartitionList};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
-use store::{Database, Filter, Letter, Name};
+use contract::{Record, topic};
+use store::Database;
 use tests::broker::{Bench, benches, block_on, free_address, postgres};
-use tests::message::{BAR_SCHEMA_ID, Message, at, bar, encode, send, send_records};
-use tests::process::{PATIENCE, Running, command, fail, succeed, until};
+use tests::message::{Message, bar, send, send_records};
+use tests::process::{Running, command, fail, succeed, until};
 
-/// Runs statements by hand, as an operator would.
-fn execute(bench: &Bench, sql: &str) {
-    let (address, sql) = (bench.database.address().expose().to_owned(), AssertSqlSafe(sql.to_owned()));
-    block_on(async {
-        if address.starts_with("sqlite:") {
-            sqlx::SqliteConnection::connect(&address).await.unwrap().execute(sql).await.unwrap();
-        } else {
-            sqlx::PgConnection::connect(&address).await.unwrap().execute(sql).await.unwrap();
-        }
-    });
-}
+use steps::*;
 
-fn is_sqlite(bench: &Bench) -> bool {
-    bench.database.address().expose().starts_with("sqlite:")
-}
-
-/// Makes the database refuse the symbol `BAD`.
-fn break_table(bench: &Bench) {
-    succeed("consumer", &["migrate"], &bench.environment);
-    execute(
-        bench,
-        if is_sqlite(bench) {
-            "create trigger broken before insert on ohlcv_bar when new.symbol = 'BAD' begin select raise(abort, 'no BAD'); end"
-        } else {
-            "alter table ohlcv_bar add constraint broken check (symbol <> 'BAD')"
-        },
-    );
-}
-
-fn mend_table(bench: &Bench) {
-    execute(
-        bench,
-        if is_sqlite(bench) { "drop trigger broken" } else { "alter table ohlcv_bar drop constraint broken" },
-    );
-}
-
-fn consume(bench: &Bench) {
-    let environment = bench.with(&[("TAPEDECK_BREAKER_PERCENT", "100")]);
-    succeed("consumer", &["run", "--once"], &environment);
-}
-
-/// All tables that anything may write to, whole.
-fn tables(bench: &Bench) -> BTreeMap<&'static str, Vec<Vec<Option<String>>>> {
-    let names = [
-        "ohlcv_bar",
-        "observation",
-        "series",
-        "dead_letter",
-        "dead_letter_outbox",
-        "dead_letter_resolution",
-        "sink_position",
-        "sink_chunk",
-    ];
-    let whole = |name: &'static str| {
-        let mut rows = bench.query(&format!("select * from {name}"));
-        rows.sort();
-        (name, rows)
-    };
-    names.map(whole).into()
-}
-
-/// The dead letters in the table, whole, in the order of their names.
-fn stored(database: &Database) -> Vec<DeadLetter> {
-    let filter = Filter { all: true, ..Filter::default() };
-    let mut after = Name { source: String::new(), id: String::new() };
-    let mut all: Vec<DeadLetter> = Vec::new();
-    block_on(async {
-        let mut store = database.dead_letters("test");
-        loop {
-            let letters = store.next(&filter, &after).await.unwrap();
-            let Some(Letter { record, .. }) = letters.last() else { return };
-            after = Name { source: record.source.to_string(), id: record.dead_letter_id.to_string() };
-            all.extend(letters.into_iter().map(|letter| letter.record));
-        }
-    });
-    all
-}
-
-/// A message as it was read back.
-struct Received {
-    key: String,
-    value: Vec<u8>,
-    headers: BTreeMap<String, String>,
-}
-
-/// Everything on the topic of dead letters, read by a plain consumer.
-fn on_topic(bench: &Bench) -> Vec<Received> {
-    let name = bench.topic("dead_letter");
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &bench.brokers)
-        .set("group.id", "test")
-        .set("enable.partition.eof", "false")
-        .create()
-        .unwrap();
-    let (mut list, mut left) = (TopicPartitionList::new(), 0);
-    let metadata = consumer.fetch_metadata(Some(&name), PATIENCE).unwrap();
-    for partition in metadata.topics()[0].partitions() {
-        let (low, high) = consumer.fetch_watermarks(&name, partition.id(), PATIENCE).unwrap();
-        left += high - low;
-        list.add_partition_offset(&name, partition.id(), Offset::Beginning).unwrap();
-    }
-    consumer.assign(&list).unwrap();
-    let mut all = Vec::new();
-    let deadline = Instant::now() + PATIENCE;
-    while left > 0 {
-        assert!(Instant::now() < deadline, "{left} records of {name} do not come");
-        let Some(message) = consumer.poll(Duration::from_millis(100)) else { continue };
-        let message = message.unwrap();
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-        all.push(Received {
-            key: message.key().map(text).unwrap_or_default(),
-            value: message.payload().unwrap_or_default().to_vec(),
-            headers: headers.map(|header| (header.key.to_owned(), text(header.value.unwrap()))).collect(),
-        });
-        left -= 1;
-    }
-    all
-}
-
-/// The body and the schema id of a message of a dead letter, which the contract's decoder must be able to read.
-fn body(value: &[u8]) -> (u32, &[u8]) {
-    let dataset = contract::dataset("dead_letter").unwrap();
-    let (id, body) = codec::split_header(value).unwrap();
-    let mut rows = Rows::new(dataset);
-    contract::Decoder::new(dataset, &dataset.schema).unwrap().decode(body, &mut rows).unwrap();
-    (id, body)
-}
-
-fn encoded(letter: &DeadLetter) -> Vec<u8> {
-    let mut body = Vec::new();
-    letter.encode(&mut body);
-    body
-}
-
-/// Sends one message with headers.
-fn send_with(bench: &Bench, key: &str, value: Option<&[u8]>, headers: &[(&str, String)]) {
-    let name = bench.topic("ohlcv_bar");
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", &bench.brokers)
-        .set("message.max.bytes", "1040000")
-        .create()
-        .unwrap();
-    let add = |all: OwnedHeaders, (key, value): &(&str, String)| all.insert(Header { key, value: Some(value) });
-    let mut record = BaseRecord::to(&name).key(key).headers(headers.iter().fold(OwnedHeaders::new(), add));
-    record.payload = value;
-    record.partition = Some(0);
-    producer.send(record).map_err(|(error, _)| error).unwrap();
-    producer.flush(PATIENCE).unwrap();
-}
-
-/// Key and headers of a deletion of a bar.
-fn deletion(symbol: &str, day: u32, known_at: i64) -> (String, Vec<(&'static str, String)>) {
-    let dataset = contract::dataset("ohlcv_bar").unwrap();
-    let (mut rows, mut body) = (Rows::new(dataset), Vec::new());
-    bar(symbol, day, 1.0, 0, 0).encode(&mut body);
-    contract::Decoder::new(dataset, &dataset.schema).unwrap().decode(&body, &mut rows).unwrap();
-    tombstone::encode(dataset, &rows, 0, at(known_at), at(known_at))
-}
-
-fn dead_letters(bench: &Bench, arguments: &[&str]) -> String {
-    succeed("consumer", &[&["dead-letters"], arguments].concat(), &bench.environment)
-}
-
-/// The numbers in a report, by what they count.
-fn report(text: &str) -> BTreeMap<String, i64> {
-    let line = |line: &str| {
-        let (count, what) = line.trim().split_once(' ')?;
-        Some((what.trim().to_owned(), count.parse().ok()?))
-    };
-    text.lines().filter_map(line).filter(|(_, count)| *count != 0).collect()
-}
-
-fn counts(expected: &[(&str, i64)]) -> BTreeMap<String, i64> {
-    expected.iter().map(|(what, count)| ((*what).to_owned(), *count)).collect()
+/// Class and SQLSTATE, as listed, of what the broken table refuses.
+fn refusal(bench: &Bench) -> (&'static str, &'static str) {
+    if is_sqlite(bench) { ("raised", "") } else { ("check", " 23514") }
 }
 
 #[test]
@@ -205,85 +28,107 @@ fn once_the_cause_is_mended_a_redrive_applies_the_original_record_and_marks_it_r
         let (key, headers) = deletion("BAD", 1, 30);
         send_with(&bench, &key, None, &headers);
         consume(&bench);
-        let class = if is_sqlite(&bench) { "raised" } else { "check" };
-        let sqlstate = if is_sqlite(&bench) { "" } else { " 23514" };
-
-        // What it says of them.
-        let listed = dead_letters(&bench, &["list", "--dataset", "ohlcv_bar"]);
-        assert!(listed.starts_with("4 dead letters, open\n"), "on {name}: {listed}");
-        assert!(listed.contains(&format!("       4  ohlcv_bar store {class}{sqlstate}  20")), "on {name}: {listed}");
-        let json: serde_json::Value =
-            serde_json::from_str(&dead_letters(&bench, &["list", "--json", "--class", class, "--limit", "3"])).unwrap();
-        assert_eq!(json["causes"][0]["count"], 4, "on {name}");
-        assert_eq!(json["letters"].as_array().unwrap().len(), 3, "on {name}");
-        for nothing in [["--class", "rule"], ["--stage", "decode"], ["--source", "x' or 1=1"], ["--to", "2024-01-01"]] {
-            let listed = dead_letters(&bench, &["list", nothing[0], nothing[1]]);
-            assert_eq!(listed, "0 dead letters, open\n", "{nothing:?} on {name}");
-        }
+        assert_listed(name, &bench);
         let all = stored(&bench.database);
-        let shown = dead_letters(&bench, &["show", &all[0].dead_letter_id]);
-        for part in
-            ["\"symbol\":\"BAD\"", "tried again         open", &all[0].reason, "key                 test|BAD|1d"]
-        {
-            assert!(shown.contains(part), "`{part}` on {name}: {shown}");
-        }
-        let of_deletion = all.iter().find(|letter| letter.record_value.is_none()).unwrap();
-        let shown = dead_letters(&bench, &["show", &of_deletion.dead_letter_id]);
-        for part in
-            ["\"deleted\":true", "header tapedeck-known-at 2024-01-01T00:00:30.000000Z", "value               (none)"]
-        {
-            assert!(shown.contains(part), "`{part}` on {name}: {shown}");
-        }
-
-        // The cause is still there.
-        let before = tables(&bench);
-        let said = dead_letters(&bench, &["redrive", "--yes"]);
-        let refused = format!("still refused: {class}{sqlstate}");
-        assert_eq!(report(&said), counts(&[("dead letters tried again", 4), (&refused, 4)]), "on {name}");
-        assert_eq!(tables(&bench), before, "on {name}");
+        assert_shown(name, &bench, &all);
+        assert_still_refused(name, &bench);
 
         mend_table(&bench);
         // A newer record of one of them has come meanwhile.
         send_records(&bench, "ohlcv_bar", &[Record::from(bar("BAD", 2, 7.0, 20, 20))]);
         consume(&bench);
         let before = tables(&bench);
-        let would =
-            counts(&[("dead letters would be tried again", 4), ("would be inserted", 2), ("would be superseded", 2)]);
-        assert_eq!(report(&dead_letters(&bench, &["redrive", "--dry-run"])), would, "on {name}");
-        let said = fail("consumer", &["dead-letters", "redrive"], &bench.environment);
-        assert!(said.contains("error: nothing was written: say `--yes` to do it"), "on {name}: {said}");
-        assert_eq!(tables(&bench), before, "a dry run wrote on {name}");
-
-        // One by its id, then the rest.
-        let first = all.iter().find(|letter| letter.record_value.is_some()).unwrap();
-        let said = dead_letters(&bench, &["redrive", &first.dead_letter_id, "--yes"]);
-        assert_eq!(report(&said), counts(&[("dead letters tried again", 1), ("inserted", 1)]), "on {name}");
-        let said = report(&dead_letters(&bench, &["redrive", "--dataset", "ohlcv_bar", "--yes"]));
-        assert_eq!(said["dead letters tried again"], 3, "on {name}");
-        let rows = "select trading_date, close, deleted from ohlcv_bar where symbol = 'BAD' order by ts_start";
-        let rows: Vec<String> = bench.query(rows).into_iter().map(text).collect();
-        let deleted = if is_sqlite(&bench) { ["0", "1"] } else { ["false", "true"] };
-        let expected = [
-            format!("2024-01-01 1 {}", deleted[0]),
-            format!("null null {}", deleted[1]),
-            format!("2024-01-03 7 {}", deleted[0]),
-        ];
-        assert_eq!(rows, expected, "on {name}");
+        assert_dry_run(name, &bench);
+        assert_redriven(name, &bench, &all);
         let after = tables(&bench);
         assert_eq!(after["dead_letter_resolution"].len(), 4, "on {name}");
         for table in ["dead_letter", "dead_letter_outbox", "sink_position", "sink_chunk"] {
             assert_eq!(after[table], before[table], "{table} on {name}");
         }
-
-        // A second time there is nothing left to do.
-        let said = dead_letters(&bench, &["redrive", "--yes"]);
-        assert_eq!(report(&said), counts(&[]), "on {name}");
-        assert_eq!(tables(&bench), after, "on {name}");
-        assert_eq!(dead_letters(&bench, &["list"]), "0 dead letters, open\n", "on {name}");
-        let listed = dead_letters(&bench, &["list", "--all"]);
-        assert!(listed.starts_with("4 dead letters\n") && listed.contains("[inserted]"), "on {name}: {listed}");
+        assert_nothing_left_to_redrive(name, &bench);
         succeed("consumer", &["verify", "ohlcv_bar", "--deep"], &bench.environment);
     }
+}
+
+/// `list` names the cause, counts it, and obeys its filters.
+fn assert_listed(name: &str, bench: &Bench) {
+    let (class, sqlstate) = refusal(bench);
+    let listed = dead_letters(bench, &["list", "--dataset", "ohlcv_bar"]);
+    assert!(listed.starts_with("4 dead letters, open\n"), "on {name}: {listed}");
+    assert!(listed.contains(&format!("       4  ohlcv_bar store {class}{sqlstate}  20")), "on {name}: {listed}");
+    let json: serde_json::Value =
+        serde_json::from_str(&dead_letters(bench, &["list", "--json", "--class", class, "--limit", "3"])).unwrap();
+    assert_eq!(json["causes"][0]["count"], 4, "on {name}");
+    assert_eq!(json["letters"].as_array().unwrap().len(), 3, "on {name}");
+    for nothing in [["--class", "rule"], ["--stage", "decode"], ["--source", "x' or 1=1"], ["--to", "2024-01-01"]] {
+        let listed = dead_letters(bench, &["list", nothing[0], nothing[1]]);
+        assert_eq!(listed, "0 dead letters, open\n", "{nothing:?} on {name}");
+    }
+}
+
+/// `show` prints a record and a deletion.
+fn assert_shown(name: &str, bench: &Bench, all: &[DeadLetter]) {
+    let shown = dead_letters(bench, &["show", &all[0].dead_letter_id]);
+    for part in ["\"symbol\":\"BAD\"", "tried again         open", &all[0].reason, "key                 test|BAD|1d"] {
+        assert!(shown.contains(part), "`{part}` on {name}: {shown}");
+    }
+    let of_deletion = all.iter().find(|letter| letter.record_value.is_none()).unwrap();
+    let shown = dead_letters(bench, &["show", &of_deletion.dead_letter_id]);
+    for part in
+        ["\"deleted\":true", "header tapedeck-known-at 2024-01-01T00:00:30.000000Z", "value               (none)"]
+    {
+        assert!(shown.contains(part), "`{part}` on {name}: {shown}");
+    }
+}
+
+/// As long as the cause is there, a redrive changes nothing.
+fn assert_still_refused(name: &str, bench: &Bench) {
+    let (class, sqlstate) = refusal(bench);
+    let before = tables(bench);
+    let said = dead_letters(bench, &["redrive", "--yes"]);
+    let refused = format!("still refused: {class}{sqlstate}");
+    assert_eq!(report(&said), counts(&[("dead letters tried again", 4), (&refused, 4)]), "on {name}");
+    assert_eq!(tables(bench), before, "on {name}");
+}
+
+/// A dry run, and a redrive without `--yes`, write nothing.
+fn assert_dry_run(name: &str, bench: &Bench) {
+    let before = tables(bench);
+    let would =
+        counts(&[("dead letters would be tried again", 4), ("would be inserted", 2), ("would be superseded", 2)]);
+    assert_eq!(report(&dead_letters(bench, &["redrive", "--dry-run"])), would, "on {name}");
+    let said = fail("consumer", &["dead-letters", "redrive"], &bench.environment);
+    assert!(said.contains("error: nothing was written: add `--yes` to write"), "on {name}: {said}");
+    assert_eq!(tables(bench), before, "a dry run wrote on {name}");
+}
+
+/// One dead letter by its id, then the rest; the newer record stays.
+fn assert_redriven(name: &str, bench: &Bench, all: &[DeadLetter]) {
+    let first = all.iter().find(|letter| letter.record_value.is_some()).unwrap();
+    let said = dead_letters(bench, &["redrive", &first.dead_letter_id, "--yes"]);
+    assert_eq!(report(&said), counts(&[("dead letters tried again", 1), ("inserted", 1)]), "on {name}");
+    let said = report(&dead_letters(bench, &["redrive", "--dataset", "ohlcv_bar", "--yes"]));
+    assert_eq!(said["dead letters tried again"], 3, "on {name}");
+    let rows = "select trading_date, close, deleted from ohlcv_bar where symbol = 'BAD' order by ts_start";
+    let rows: Vec<String> = bench.query(rows).into_iter().map(text).collect();
+    let deleted = if is_sqlite(bench) { ["0", "1"] } else { ["false", "true"] };
+    let expected = [
+        format!("2024-01-01 1 {}", deleted[0]),
+        format!("null null {}", deleted[1]),
+        format!("2024-01-03 7 {}", deleted[0]),
+    ];
+    assert_eq!(rows, expected, "on {name}");
+}
+
+/// A second redrive finds nothing, and `list` shows the resolved ones with `--all` only.
+fn assert_nothing_left_to_redrive(name: &str, bench: &Bench) {
+    let before = tables(bench);
+    let said = dead_letters(bench, &["redrive", "--yes"]);
+    assert_eq!(report(&said), counts(&[]), "on {name}");
+    assert_eq!(tables(bench), before, "on {name}");
+    assert_eq!(dead_letters(bench, &["list"]), "0 dead letters, open\n", "on {name}");
+    let listed = dead_letters(bench, &["list", "--all"]);
+    assert!(listed.starts_with("4 dead letters\n") && listed.contains("[inserted]"), "on {name}: {listed}");
 }
 
 #[test]
@@ -309,14 +154,13 @@ fn two_redrives_at_once_apply_each_record_once() {
 }
 
 #[test]
-fn a_redrive_without_its_registry_says_so_and_changes_nothing() {
+fn a_redrive_without_its_registry_fails_and_changes_nothing() {
     let (Some(bench), Some(registry)) = (postgres(), tests::service("TAPEDECK_TEST_REGISTRY")) else { return };
     break_table(&bench);
     let with_registry = bench.with(&[("TAPEDECK_SCHEMA_REGISTRY_URL", &registry)]);
     let dataset = contract::dataset("ohlcv_bar").unwrap();
     let subject = topic::subject(&bench.topic("ohlcv_bar"));
-    let id =
-        block_on(service::registry::Registry::new(&registry).unwrap().register(&subject, &dataset.schema)).unwrap();
+    let id = block_on(kafka::Registry::new(&registry).unwrap().register(&subject, &dataset.schema)).unwrap();
     let record = Record::from(bar("BAD", 0, 1.0, 10, 10));
     let key = record.message_key().into_bytes();
     send(&bench, "ohlcv_bar", &[(Some(0), Some(key), Some(tests::message::encode(id, &record)))]);
@@ -333,27 +177,8 @@ fn a_redrive_without_its_registry_says_so_and_changes_nothing() {
     succeed("consumer", &["verify", "ohlcv_bar", "--deep"], &with_registry);
 }
 
-fn text(row: Vec<Option<String>>) -> String {
-    row.into_iter().map(|value| value.unwrap_or_else(|| "null".to_owned())).collect::<Vec<_>>().join(" ")
-}
-
-/// Messages that no rule of today lets pass, by class.
-fn hopeless() -> Vec<Message> {
-    let whole = encode(BAR_SCHEMA_ID, &Record::from(bar("X", 0, 1.0, 0, 0)));
-    let mut broken = bar("X", 0, 1.0, 0, 0);
-    broken.volume = Some(-1.0);
-    let key = Some(b"odd \xff key".to_vec());
-    vec![
-        (Some(0), key.clone(), None),
-        (Some(0), key.clone(), Some(whole[..whole.len() - 1].to_vec())),
-        (Some(1), None, Some(b"\x1b[31mno Avro".to_vec())),
-        (Some(2), key.clone(), Some(encode(BAR_SCHEMA_ID, &Record::from(broken)))),
-        (Some(2), key, Some(encode(99, &Record::from(bar("X", 0, 1.0, 0, 0))))),
-    ]
-}
-
 #[test]
-fn what_is_still_refused_stays_open_is_counted_and_makes_nothing_new() {
+fn a_dead_letter_that_is_refused_again_stays_open_is_counted_and_makes_no_new_one() {
     for (name, bench) in benches() {
         send(&bench, "ohlcv_bar", &hopeless());
         consume(&bench);
@@ -379,7 +204,7 @@ fn what_is_still_refused_stays_open_is_counted_and_makes_nothing_new() {
 fn the_topic_has_every_dead_letter_of_a_consumer_as_the_table_has_it_and_nothing_goes_in_circles() {
     for (name, bench) in benches() {
         send(&bench, "ohlcv_bar", &hopeless());
-        // Also what is refused on the topic of dead letters itself.
+        // Also a record that is refused on the topic of dead letters itself.
         send(&bench, "dead_letter", &[(Some(0), None, Some(b"no dead letter".to_vec()))]);
         consume(&bench);
         assert_eq!(bench.number("select count(*) as n from dead_letter_outbox"), 0, "on {name}");
@@ -405,7 +230,7 @@ fn the_topic_has_every_dead_letter_of_a_consumer_as_the_table_has_it_and_nothing
             let sqlstate = one.headers.get("tapedeck-sqlstate").map(String::as_str);
             assert_eq!(sqlstate, letter.sqlstate.as_deref(), "on {name}");
         }
-        // The same command has read them back, and all later ones find nothing to do.
+        // The same command reads them back, and later ones find nothing to do.
         let superseded =
             "select cast(sum(records_superseded) as bigint) as n from sink_chunk where sink like '%.dead_letter.%'";
         assert_eq!(bench.number(superseded), 5, "on {name}");
@@ -433,10 +258,10 @@ fn the_sqlstate_is_a_header_of_the_published_dead_letter() {
 fn a_dead_letter_too_large_for_a_message_is_published_without_its_value_and_never_replaces_the_whole_one() {
     for (name, bench) in benches() {
         block_on(async {
-            let cluster = service::kafka::Cluster::new(&bench.brokers, &bench.namespace);
+            let cluster = kafka::Cluster::new(&bench.brokers, &bench.namespace);
             cluster.ensure_topics(&[bench.topic("ohlcv_bar")]).await.unwrap();
         });
-        // Its headers are those of a deletion, which it must not be taken for where its value is missing.
+        // Its headers are those of a deletion. Without its value it must not be taken for one.
         let (key, headers) = deletion("HUGE", 0, 10);
         let value: Vec<u8> = (0..999_900u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8 | 1).collect();
         send_with(&bench, &key, Some(&value), &headers);
@@ -457,7 +282,7 @@ fn a_dead_letter_too_large_for_a_message_is_published_without_its_value_and_neve
             ..whole.clone()
         };
         assert_eq!(body(&cut.value).1, encoded(&expected), "on {name}");
-        // Another database has only what is on the topic.
+        // Another database gets only what is on the topic.
         let other = format!("sqlite:{}", bench.folder.path().join("other.db").display());
         let environment = bench.with(&[("TAPEDECK_DATABASE_URL", &other), ("TAPEDECK_SINK", "other")]);
         succeed("consumer", &["run", "dead_letter", "--once"], &environment);
@@ -469,22 +294,8 @@ fn a_dead_letter_too_large_for_a_message_is_published_without_its_value_and_neve
     }
 }
 
-/// Lets connections to one address through to another, from now on.
-fn forward(from: &str, to: &str) {
-    let (listener, to) = (std::net::TcpListener::bind(from).unwrap(), to.to_owned());
-    std::thread::spawn(move || {
-        for client in listener.incoming() {
-            let (client, broker) = (client.unwrap(), std::net::TcpStream::connect(&to).unwrap());
-            let pairs = [(client.try_clone().unwrap(), broker.try_clone().unwrap()), (broker, client)];
-            for (mut from, mut to) in pairs {
-                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
-            }
-        }
-    });
-}
-
 #[test]
-fn the_relay_waits_for_a_kafka_that_is_away_and_publishes_when_it_is_there() {
+fn the_relay_waits_while_kafka_is_unavailable_and_publishes_afterwards() {
     for (name, bench) in benches() {
         send(&bench, "ohlcv_bar", &hopeless());
         consume(&bench);
@@ -504,7 +315,7 @@ fn the_relay_waits_for_a_kafka_that_is_away_and_publishes_when_it_is_there() {
         forward(&address, &bench.brokers);
         until("all is published", || waiting() == 0);
         consumer.signal("TERM");
-        assert!(consumer.wait(), "it did not stop in good order on {name}");
+        assert!(consumer.wait(), "it did not stop cleanly on {name}");
         assert_eq!(warnings(), 1, "on {name}");
         assert_eq!(on_topic(&bench).len(), 10, "each once more on {name}");
     }
@@ -537,7 +348,7 @@ fn a_published_dead_letter_has_the_registrys_schema_id() {
     succeed("consumer", &["run", "--once"], &environment);
     let dataset = contract::dataset("dead_letter").unwrap();
     let subject = topic::subject(&bench.topic("dead_letter"));
-    let registry = service::registry::Registry::new(&registry).unwrap();
+    let registry = kafka::Registry::new(&registry).unwrap();
     let id = block_on(registry.register(&subject, &dataset.schema)).unwrap();
     assert_ne!(id, dataset.schema_id, "the test would prove nothing");
     let received = on_topic(&bench);

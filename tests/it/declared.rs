@@ -1,4 +1,4 @@
-//! The migrated databases are what the declarations say.
+//! The migrated databases equal the declarations.
 
 use std::collections::HashSet;
 use std::sync::Barrier;
@@ -11,14 +11,26 @@ use tests::broker::{ScratchDatabase, block_on};
 use tests::table::{self, Table};
 use tests::{service, unique};
 
-/// Files that six processes each make at once: two in a hundred were enough to make one of them fail.
+/// Files that six processes create at the same time. One failed twice in a hundred files.
 const FILES_AT_ONCE: usize = 50;
 
-/// Both kinds of PostgreSQL that this run has, each with an empty database.
-fn postgres_databases() -> Vec<(&'static str, ScratchDatabase)> {
+/// PostgreSQL and TimescaleDB, as available, each with an empty database.
+pub(crate) fn postgres_databases() -> Vec<(&'static str, ScratchDatabase)> {
     let variables = ["TAPEDECK_TEST_POSTGRES", "TAPEDECK_TEST_TIMESCALE"];
     let address = |variable| service(variable).map(|address| (variable, ScratchDatabase::create(&address)));
     variables.into_iter().filter_map(address).collect()
+}
+
+/// The table of a dataset in SQLite, as declared.
+pub(crate) fn declared_in_sqlite(database: &Database, dataset: &Dataset) -> Table {
+    let mut checks = sql::checks(dataset);
+    checks.sort_unstable();
+    declared(database, dataset, checks)
+}
+
+/// The table of a dataset in PostgreSQL, as declared; the database has the table.
+pub(crate) async fn declared_in_postgres(database: &Database, dataset: &Dataset) -> Table {
+    declared(database, dataset, checks_as_written(database.address().expose(), dataset).await)
 }
 
 fn declared(database: &Database, dataset: &Dataset, checks: Vec<String>) -> Table {
@@ -30,7 +42,7 @@ fn declared(database: &Database, dataset: &Dataset, checks: Vec<String>) -> Tabl
     }
 }
 
-/// The declared checks as PostgreSQL writes them, by asking it to check them on a table without any.
+/// The declared checks as PostgreSQL prints them, found by adding them to a table without checks.
 async fn checks_as_written(address: &str, dataset: &Dataset) -> Vec<String> {
     let mut connection = PgConnection::connect(address).await.unwrap();
     let (table, plain) = (&dataset.name, unique("plain"));
@@ -51,8 +63,8 @@ fn the_migrated_postgres_tables_are_the_declared_ones_column_by_column() {
             let address = scratch.database.address().expose();
             for dataset in datasets() {
                 let migrated = table::postgres(address, &dataset.name).await;
-                let checks = checks_as_written(address, dataset).await;
-                assert_eq!(migrated, declared(&scratch.database, dataset, checks), "{} on {name}", dataset.name);
+                let expected = declared_in_postgres(&scratch.database, dataset).await;
+                assert_eq!(migrated, expected, "{} on {name}", dataset.name);
             }
         });
     }
@@ -66,10 +78,8 @@ fn the_migrated_sqlite_tables_are_the_declared_ones_column_by_column() {
         let database = Database::new(&address).unwrap();
         database.migrate().await.unwrap();
         for dataset in datasets() {
-            let mut checks = sql::checks(dataset);
-            checks.sort_unstable();
             let migrated = table::sqlite(&address, &dataset.name).await;
-            assert_eq!(migrated, declared(&database, dataset, checks), "{}", dataset.name);
+            assert_eq!(migrated, declared_in_sqlite(&database, dataset), "{}", dataset.name);
         }
     });
 }
@@ -95,7 +105,7 @@ fn tables_and_columns_are_commented_with_the_declarations_texts() {
 #[test]
 fn consumers_that_start_together_migrate_an_empty_database_once() {
     let folder = tempfile::tempdir().unwrap();
-    // Each an own one, as of a process of its own. Often: it is the making of the file that SQLite lets nobody wait for.
+    // One connection each, as separate processes have. Repeated: SQLite lets nobody wait while it creates the file.
     let sqlite = |name: &str| Database::new(&format!("sqlite:{}", folder.path().join(name).display())).unwrap();
     for name in (0..FILES_AT_ONCE).map(|index| format!("{index}.db")) {
         migrate_together(&name, || sqlite(&name));
@@ -130,7 +140,7 @@ fn migrations_go_all_the_way_back_and_up_again() {
             database.migrate_down(0).await.unwrap();
             assert!(database.query("select 1 from ohlcv_bar").await.is_err(), "the table is still there");
             database.migrate().await.unwrap();
-            // A second time changes nothing.
+            // A second migration changes nothing.
             database.migrate().await.unwrap();
             assert!(database.query("select 1 from ohlcv_bar").await.unwrap().rows.is_empty());
         });

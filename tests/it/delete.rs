@@ -1,4 +1,4 @@
-//! Deletions: of what, as of when, and that order does not matter; on every broker and database that this run has.
+//! Deletions: of which records, as of which time, in any order; on every available broker and database.
 
 use contract::Record;
 use contract::records::OhlcvBar;
@@ -14,7 +14,7 @@ fn delete(bench: &Bench, arguments: &[&str]) -> String {
     succeed("producer", &[&["delete", "ohlcv_bar"], arguments].concat(), &bench.environment)
 }
 
-/// Symbol, day of the month, whether deleted, close; in the order of the key.
+/// Symbol, day of the month, deleted, close; in the order of the key.
 fn stored(bench: &Bench) -> Vec<Vec<Option<String>>> {
     bench.query(
         "select symbol, case when deleted then 'deleted' else 'there' end as state, close, trading_date, currency \
@@ -22,15 +22,15 @@ fn stored(bench: &Bench) -> Vec<Vec<Option<String>>> {
     )
 }
 
-/// How many rows of a symbol are in that state.
+/// Number of rows of a symbol in that state.
 fn count(bench: &Bench, symbol: &str, deleted: bool) -> i64 {
     let not = if deleted { "" } else { "not " };
     bench.number(&format!("select count(*) as n from ohlcv_bar where symbol = '{symbol}' and {not}deleted"))
 }
 
 fn published(bench: &Bench) -> i64 {
-    let cluster = service::kafka::Cluster::new(&bench.brokers, &bench.namespace);
-    let ends = consumers::reader::end_offsets(&cluster, &bench.topic("ohlcv_bar")).unwrap();
+    let cluster = kafka::Cluster::new(&bench.brokers, &bench.namespace);
+    let ends = kafka::offsets::end_offsets(&cluster, &bench.topic("ohlcv_bar")).unwrap();
     ends.iter().map(|(_, low, high)| high - low).sum()
 }
 
@@ -57,12 +57,12 @@ fn a_deletion_is_published_only_with_yes_and_deletes_what_it_names_and_nothing_e
         for row in stored(&bench).iter().filter(|row| row[1].as_deref() == Some("deleted")) {
             assert_eq!(row[2..], [None, None, None], "values of a deleted row on {name}");
         }
-        // Deleted already: nothing to do, and that is no error.
+        // Already deleted: nothing to do, and no error.
         let said = delete(&bench, &[&between[..], &["--yes"]].concat());
-        assert!(said.contains("no record of `ohlcv_bar` is to be deleted"), "{said}");
+        assert!(said.contains("no record of `ohlcv_bar` meets the conditions"), "{said}");
         assert_eq!(published(&bench), 12, "on {name}");
 
-        // What was known earlier does not bring it back, what is known later does.
+        // An earlier `known_at` does not restore the row, a later one does.
         send_records(&bench, "ohlcv_bar", &[bar("AAPL", 1, 7.0, 20, 20).into()]);
         consume(&bench);
         assert_eq!([count(&bench, "AAPL", true), count(&bench, "AAPL", false)], [2, 3], "on {name}");
@@ -90,14 +90,14 @@ fn the_value_of_the_latest_version_decides_whatever_the_order_on_the_topic() {
         // A deletion that is on the topic before what it deletes.
         publish(&bench, "ohlcv_bar", &[deletion(&bar("GONE", 0, 1.0, 30, 30))]);
         send_records(&bench, "ohlcv_bar", &[in_currency("GONE", "USD", 20)]);
-        // Not a record: it has no say.
+        // Not a record, so it is ignored.
         send(&bench, "ohlcv_bar", &[(None, Some(b"test|IS|1d".to_vec()), Some(b"{}".to_vec()))]);
         let said = delete(&bench, &["--where", "currency=USD"]);
         assert!(said.contains("1  test|IS|1d") && said.contains("1 records"), "{said}");
         assert!(said.contains("1 messages that are no valid records"), "{said}");
         let said = delete(&bench, &["--where", "source=test"]);
         assert!(said.contains("2 records") && !said.contains("GONE"), "{said}");
-        // Known before what it would delete.
+        // Known before the record it would delete.
         let said = delete(&bench, &["--where", "symbol=IS", "--known-at", "2024-01-01T00:00:15Z", "--yes"]);
         assert!(said.contains("1 of them stay as they are"), "{said}");
         consume(&bench);
@@ -126,7 +126,7 @@ fn orders(versions: &[Version]) -> Vec<Vec<Version>> {
 
 #[test]
 fn deletions_and_insertions_end_the_same_in_every_order_in_one_chunk_and_in_several() {
-    // The last to be known decides: once a deletion, once an insertion, and once a deletion at the same time as one.
+    // The latest `known_at` decides: a deletion, an insertion, and a deletion with the same time as an insertion.
     let histories: [(&[Version], Option<f64>); 3] = [
         (&[(10, None), (20, Some(2.0)), (30, None)], None),
         (&[(10, Some(1.0)), (20, None), (30, Some(3.0))], Some(3.0)),
@@ -181,10 +181,10 @@ fn a_deletion_that_cannot_be_understood_says_why_on_one_line() {
     let said = refused(&["ohlcv_bar", "--where", "ticker=A"]);
     assert!(said.contains("`ohlcv_bar` has no field `ticker`; it has: source, symbol, bar_interval"), "{said}");
     let said = refused(&["ohlcv_bar", "--where", "symbol"]);
-    assert!(said.contains("`symbol` is not `field=value`"), "{said}");
+    assert!(said.contains("invalid condition `symbol`: expected `field=value`"), "{said}");
     let said = refused(&["ohlcv_bar", "--where", "close=much"]);
-    assert!(said.contains("`much` is no value of `close`"), "{said}");
+    assert!(said.contains("`much` is not a value of `close`"), "{said}");
     let said = refused(&["series", "--where", "source=fred", "--from", "2024-01-01"]);
-    assert!(said.contains("`series` has no time"), "{said}");
+    assert!(said.contains("`--from` does not apply to `series`: its records have no time"), "{said}");
     assert!(fail("producer", &["delete", "ohlcv_bar"], &nothing).contains("--where"), "at least one condition");
 }

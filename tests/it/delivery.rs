@@ -1,10 +1,10 @@
-//! What a consumer does with refusals by the database, with deletions, and with topics that are not what they were.
+//! What a consumer does if the database refuses rows, with deletions, and with topics that were truncated or recreated.
 
 use contract::{Decoder, Original, Record};
+use kafka::Cluster;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{Offset, TopicPartitionList};
-use service::kafka::Cluster;
 use store::StoreError;
 use store::chunk::{Chunk, ChunkBuilder, SinkPartition, Target};
 use tests::broker::{Bench, benches, block_on, postgres};
@@ -29,7 +29,7 @@ fn a_row_that_only_the_database_refuses_becomes_a_dead_letter_and_costs_no_other
     for (name, bench) in benches() {
         succeed("consumer", &["migrate"], &bench.environment);
         refuse_thirteen(&bench);
-        // Three thousand rows in one chunk: one is refused alone, one hides an older version that is good.
+        // Three thousand rows in one chunk: one is refused alone, one hides an older version that is valid.
         let mut messages: Vec<Message> =
             (0..3000).map(|at| good(&format!("S{}", at % 100), at / 100, 1.0, 0)).collect();
         messages.insert(1500, good("ALONE", 0, 13.0, 0));
@@ -58,7 +58,7 @@ fn a_row_that_only_the_database_refuses_becomes_a_dead_letter_and_costs_no_other
     }
 }
 
-/// Makes the database refuse bars that close at 13, as a user's own trigger might.
+/// Makes the database refuse bars that close at 13, like a user's own trigger.
 fn refuse_thirteen(bench: &Bench) {
     if bench.database.shown().starts_with("sqlite") {
         bench.execute(
@@ -84,7 +84,7 @@ fn a_sink_whose_records_mostly_fail_halts_and_floods_nothing() {
         let last = said.lines().last().unwrap();
         assert!(last.contains("of the last") && last.contains("are refused, the last one at offset"), "{said}");
         assert!(bench.number("select count(*) as n from dead_letter") < 60, "on {name}");
-        // An operator who wants them all as dead letters says so.
+        // An operator can choose to get all of them as dead letters.
         let environment = bench.with(&[("TAPEDECK_BREAKER_PERCENT", "100")]);
         succeed("consumer", &["run", "ohlcv_bar", "--once"], &environment);
         assert_eq!(bench.number("select count(*) as n from dead_letter"), 500, "on {name}");
@@ -114,7 +114,7 @@ fn admin(bench: &Bench) -> AdminClient<DefaultClientContext> {
     Cluster::new(&bench.brokers, &bench.namespace).client_config("admin").create().unwrap()
 }
 
-/// The gaps that were written down: incarnation, from, to, reason.
+/// The recorded gaps: incarnation, from, to, reason.
 fn gaps(bench: &Bench) -> Vec<Vec<Option<String>>> {
     bench.query("select kafka_incarnation, from_offset, to_offset, reason from sink_gap order by 1, 2")
 }
@@ -149,12 +149,12 @@ fn a_topic_that_was_made_anew_is_noticed_whether_it_is_shorter_or_longer() {
         consume(&bench);
         block_on(cluster.delete_topics(&[bench.topic("ohlcv_bar")])).unwrap();
         tests::process::until("the topic is gone", || {
-            let offsets = consumers::reader::end_offsets(&cluster, &bench.topic("ohlcv_bar"));
+            let offsets = kafka::offsets::end_offsets(&cluster, &bench.topic("ohlcv_bar"));
             offsets.is_err() || offsets.unwrap().is_empty()
         });
         send(&bench, "ohlcv_bar", &(0..more).map(|day| good("NEW", day, 1.0, 0)).collect::<Vec<_>>());
         let said = fail("consumer", &["run", "ohlcv_bar"], &bench.environment);
-        assert!(said.lines().last().unwrap().contains("made anew"), "{reason}: {said}");
+        assert!(said.lines().last().unwrap().contains("recreated"), "{reason}: {said}");
         assert_eq!(bench.number("select count(*) as n from ohlcv_bar where symbol = 'NEW'"), 0, "{reason}");
         let environment = bench.with(&[("TAPEDECK_ON_GAP", "record")]);
         succeed("consumer", &["run", "ohlcv_bar", "--once"], &environment);
@@ -163,7 +163,7 @@ fn a_topic_that_was_made_anew_is_noticed_whether_it_is_shorter_or_longer() {
         let positions = bench
             .query("select kafka_incarnation, next_offset from sink_position where kafka_partition = 0 order by 1");
         assert_eq!(positions, [[text("0"), text("10")], [text("1"), text(&more.to_string())]], "{reason}");
-        // Recognised from now on.
+        // The consumer recognises the topic from now on.
         consume(&bench);
     }
 }
@@ -179,7 +179,7 @@ fn partitions_that_are_added_under_a_running_consumer_are_read_from_their_beginn
     let more = [NewPartitions::new(&topic, 6)];
     let grown = block_on(admin.create_partitions(&more, &AdminOptions::new())).unwrap();
     assert!(grown[0].is_ok(), "{grown:?}");
-    // They are filled before the consumer knows of them.
+    // They are filled before the consumer notices them.
     let in_partition = |(number, day)| (Some(number), good("AAPL", day, 1.0, 0).1, good("AAPL", day, 1.0, 0).2);
     send(&bench, "ohlcv_bar", &[(4, 1), (4, 2), (5, 3), (5, 4), (0, 5)].map(in_partition));
     until("all partitions are read", || rows() == 6);
@@ -188,7 +188,7 @@ fn partitions_that_are_added_under_a_running_consumer_are_read_from_their_beginn
     succeed("consumer", &["verify", "ohlcv_bar", "--deep"], &bench.environment);
 }
 
-/// A chunk of one partition with bars of these days.
+/// A chunk of one partition with the bars of these days.
 fn chunk(bench: &Bench, from: i64, days: std::ops::Range<u32>) -> Chunk {
     let dataset = contract::dataset("ohlcv_bar").unwrap();
     let partition =
@@ -212,10 +212,10 @@ fn a_chunk_is_committed_once_and_only_where_the_position_is() {
             let (mut one, mut other) = (bench.database.store("one"), bench.database.store("other"));
             let first = one.commit(&mut chunk(&bench, 0, 0..10)).await.unwrap();
             assert_eq!((first.outcome.inserted, first.already), (10, false), "on {name}");
-            // The same again, as after an answer that was lost: recognised, with the same outcome.
+            // The same again, as after a lost response: recognised, with the same outcome.
             let again = other.commit(&mut chunk(&bench, 0, 0..10)).await.unwrap();
             assert_eq!((again.outcome, again.already), (first.outcome, true), "on {name}");
-            // Whoever comes from elsewhere is fenced, and writes nothing.
+            // A consumer at another position is fenced, and writes nothing.
             for (from, days) in [(0, 0..12), (5, 20..25), (11, 20..25), (0, 50..55)] {
                 let outcome = other.commit(&mut chunk(&bench, from, days)).await;
                 assert!(matches!(outcome, Err(StoreError::Fenced { .. })), "{from} on {name}: {outcome:?}");

@@ -1,4 +1,4 @@
-//! Everything fails, again and again, and nothing is lost, doubled or put back.
+//! Everything fails again and again, and no record is lost, doubled or reverted.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,13 +9,13 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap())
 }
 
-/// A seed that no run before had, unless one is given to see a run again.
+/// A new seed, or the one given to repeat a run.
 fn seed() -> u64 {
     setting("TAPEDECK_FAULTS_SEED")
         .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64)
 }
 
-/// What `./test` runs, and with `TAPEDECK_TORTURE` what `./test --torture` runs.
+/// The run of `./test`, or with `TAPEDECK_TORTURE` that of `./test --torture`.
 fn plan() -> Plan {
     let plan = Plan {
         seed: seed(),
@@ -62,5 +62,5 @@ fn whatever_fails_the_tables_are_what_the_acknowledged_records_say_and_a_replay_
     let report = run(&plan);
     println!("{}", report.summary);
     assert!(report.violations.is_empty(), "violated with seed {}:\n{}", plan.seed, report.violations.join("\n"));
-    assert!(report.not_covered.is_empty(), "the run proves nothing:\n{}", report.not_covered.join("\n"));
+    assert!(report.not_covered.is_empty(), "the run does not cover enough:\n{}", report.not_covered.join("\n"));
 }

@@ -1,4 +1,4 @@
-//! Single faults, each with what the product promises about it.
+//! Single faults, each with the promise it tests.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,13 +15,13 @@ use tests::process::{Environment, Heard, PATIENCE, command, succeed, until};
 use tests::proxy::{Action, Direction, Mode, Point, Protocol, Proxy, Trap};
 use tokio::runtime::Runtime;
 
-/// How soon rows must flow again when the database takes them again.
+/// Longest time until rows flow once the database accepts them again.
 const RECOVERY: Duration = Duration::from_secs(5);
-/// How soon rows must flow again when a consumer was killed, with the settings that it has by itself.
+/// Longest time until rows flow after a consumer was killed, with default settings.
 const SUCCESSION: Duration = Duration::from_secs(15);
-/// Partitions of a topic that our executables create.
+/// Partitions of a topic that tapedeck creates.
 const PARTITIONS: i32 = 4;
-/// Kafka's number of the API that takes records.
+/// Kafka's number of the Produce API.
 const PRODUCE: i16 = 0;
 
 fn execute(bench: &Bench, sql: &str) {
@@ -31,7 +31,7 @@ fn execute(bench: &Bench, sql: &str) {
     });
 }
 
-/// Ends all sessions of our executables in the test's database.
+/// Ends all sessions of tapedeck in the test's database.
 fn terminate(bench: &Bench) {
     execute(
         bench,
@@ -40,7 +40,7 @@ fn terminate(bench: &Bench) {
     );
 }
 
-/// Sends bars of these days.
+/// Sends the bars of these days.
 fn send_days(bench: &Bench, days: std::ops::Range<u32>) {
     let records: Vec<Record> = days.map(|day| bar("AAPL", day, 1.0, 0, 0).into()).collect();
     send_records(bench, "ohlcv_bar", &records);
@@ -58,24 +58,24 @@ fn dead_letters(bench: &Bench) -> i64 {
     bench.number("select count(*) as n from dead_letter")
 }
 
-/// A consumer that has stored ten bars, and goes on.
+/// A running consumer that has stored ten bars.
 fn consumer(bench: &Bench, environment: &[(&'static str, &str)]) -> Heard {
     let consumer = Heard::start(command("consumer", &["run", "ohlcv_bar"], &bench.with(environment)));
-    // It has made the tables by then.
+    // By then it has created the tables.
     consumer.until_said("assigned");
     send_days(bench, 0..10);
     until_rows(bench, 10);
     consumer
 }
 
-/// After the fault is over: rows flow again by themselves and soon, and nothing was taken for a bad record.
+/// After the fault: rows flow again soon, without help, and no record was taken for a bad one.
 fn recovers(bench: &Bench, consumer: &mut Heard, count: i64) {
     let over = Instant::now();
     until_rows(bench, count);
-    assert!(over.elapsed() < RECOVERY, "rows flow again only after {:?}", over.elapsed());
+    assert!(over.elapsed() < RECOVERY, "rows flow again after {:?}, which is too late", over.elapsed());
     assert_eq!(dead_letters(bench), 0);
     consumer.running.signal("TERM");
-    assert!(consumer.running.wait(), "the consumer did not stop in good order");
+    assert!(consumer.running.wait(), "the consumer did not stop cleanly");
 }
 
 /// A producer of twenty bars that reaches Kafka through a proxy.
@@ -84,7 +84,7 @@ struct Proxied {
     proxy: Proxy,
     environment: Environment,
     _pages: Pages,
-    /// There is one port that Kafka knows as a proxy's.
+    /// Kafka has one port for a proxy, so tests take turns.
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -124,9 +124,9 @@ fn a_record_whose_acknowledgement_was_lost_is_on_the_topic_once() {
     assert_eq!(proxied.messages("ohlcv_bar"), 20);
 }
 
-/// Kafka has the records and cannot say so until the producer no longer waits: for two minutes.
+/// Kafka has the records, but its response is withheld for two minutes: longer than the producer waits.
 #[test]
-fn what_was_not_acknowledged_until_a_daemon_gave_up_waiting_is_looked_for_before_it_is_published_again() {
+fn a_daemon_that_gave_up_waiting_for_an_acknowledgement_recovers_before_it_publishes_again() {
     let Some(proxied) = Proxied::start() else { return };
     let proxy = &proxied.proxy;
     proxy.arm(&Arc::new(Trap::new(Point::ProduceAnswered, Action::Hold(Duration::from_secs(5)))));
@@ -136,7 +136,7 @@ fn what_was_not_acknowledged_until_a_daemon_gave_up_waiting_is_looked_for_before
     until("Kafka has them", || proxied.messages("ohlcv_bar") == 20);
     let begin = Instant::now();
     while producer.said("publishing again: ").is_empty() {
-        assert!(begin.elapsed() < 2 * PATIENCE, "the producer waits for ever");
+        assert!(begin.elapsed() < 2 * PATIENCE, "the producer waits forever");
         std::thread::sleep(Duration::from_millis(100));
     }
     proxy.set(Mode::Pass);
@@ -145,14 +145,14 @@ fn what_was_not_acknowledged_until_a_daemon_gave_up_waiting_is_looked_for_before
     assert!(proxied.messages("fetch_log") > 0, "nothing was published again");
     assert_eq!(proxied.messages("ohlcv_bar"), 20);
     producer.running.signal("TERM");
-    assert!(producer.running.wait(), "the producer did not stop in good order");
+    assert!(producer.running.wait(), "the producer did not stop cleanly");
 }
 
 #[test]
 fn a_lock_on_the_table_delays_its_rows_and_makes_no_dead_letters() {
     let Some(bench) = postgres() else { return };
     let mut consumer = consumer(&bench, &[]);
-    // The connection needs the runtime that it was made on.
+    // A connection needs the runtime that it was opened on.
     let runtime = Runtime::new().unwrap();
     let mut blocker = runtime.block_on(PgConnection::connect(bench.database.address().expose())).unwrap();
     let mut run = |sql: &'static str| runtime.block_on(sqlx::raw_sql(sql).execute(&mut blocker)).unwrap();
@@ -167,7 +167,7 @@ fn a_lock_on_the_table_delays_its_rows_and_makes_no_dead_letters() {
 }
 
 #[test]
-fn a_database_that_has_become_read_only_is_waited_for() {
+fn a_consumer_waits_while_its_database_is_read_only() {
     let Some(bench) = postgres() else { return };
     let mut consumer = consumer(&bench, &[]);
     execute(&bench, &format!("alter database {} set default_transaction_read_only = on", database_name(&bench)));
@@ -188,9 +188,9 @@ fn database_name(bench: &Bench) -> String {
 }
 
 #[test]
-fn a_database_without_a_free_connection_is_waited_for() {
+fn a_consumer_waits_while_its_database_has_no_free_connection() {
     let Some(bench) = postgres() else { return };
-    // Not the superuser, to whom no limit applies.
+    // Not the superuser, who has no limit.
     let role = tests::unique("role");
     let name = database_name(&bench);
     execute(&bench, &format!("create role {role} login; alter database {name} owner to {role}"));
@@ -219,13 +219,13 @@ fn a_table_without_one_of_its_columns_halts_the_sink_with_one_line_and_makes_no_
     assert_eq!(bench.number("select sum(next_offset) as n from sink_position"), 10);
 }
 
-/// After a consumer that had stored ten bars was killed: rows of all partitions flow again soon.
+/// A consumer that stored ten bars was killed: rows of all partitions flow again soon.
 fn is_succeeded(bench: &Bench, killed: Instant) {
     let records: Vec<Record> = (0..100).map(|at| bar(&format!("S{at}"), 0, 1.0, 0, 0).into()).collect();
     send_records(bench, "ohlcv_bar", &records);
     until_rows(bench, 110);
     println!("rows flow again after {:?}", killed.elapsed());
-    assert!(killed.elapsed() < SUCCESSION, "rows flow again only after {:?}", killed.elapsed());
+    assert!(killed.elapsed() < SUCCESSION, "rows flow again after {:?}, which is too late", killed.elapsed());
 }
 
 fn run(bench: &Bench) -> Heard {
@@ -255,9 +255,9 @@ fn a_consumer_that_is_killed_and_started_again_stores_rows_within_fifteen_second
 }
 
 #[test]
-fn a_deadlock_with_somebody_elses_transaction_is_tried_again() {
+fn a_consumer_retries_after_a_deadlock_with_another_transaction() {
     let Some(bench) = postgres() else { return };
-    // The consumer is the one to notice it, and does so before it gives up waiting for a lock.
+    // The consumer notices the deadlock, before it gives up waiting for a lock.
     execute(&bench, &format!("alter database {} set deadlock_timeout = '3s'", database_name(&bench)));
     let mut consumer = consumer(&bench, &[]);
     let runtime = Runtime::new().unwrap();
@@ -295,7 +295,7 @@ fn resetting_kafkas_group_offsets_has_no_effect() {
     assert_eq!((read(), rows(&bench)), (20, 20), "after a reset to the end nothing is left out");
 }
 
-/// Commits these offsets for the group, as its operators' tools do while it has no members.
+/// Commits these offsets for the group, as operators' tools do while it has no members.
 fn reset(bench: &Bench, group: &str, topic: &str, offset: impl Fn(i32) -> i64) {
     let consumer = plain_consumer(&bench.brokers, group);
     let mut list = TopicPartitionList::new();

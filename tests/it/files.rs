@@ -1,4 +1,4 @@
-//! The source `file`: files of any size, from a folder to rows.
+//! The source `file`: files of any size in a folder become rows.
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -12,7 +12,7 @@ use tests::root;
 const SYMBOLS: u64 = 170;
 const DAYS: u64 = 300;
 
-/// Prices as somebody may have them, with one row that cannot be read.
+/// A user's prices, with one row that cannot be read.
 fn prices() -> String {
     let mut text = "Ticker;Date;Open;High;Low;Close;Volume\n".to_owned();
     for day in 0..DAYS {
@@ -62,14 +62,14 @@ fn every_row_of_a_large_file_is_stored_once_under_the_name_that_the_item_gives()
     }
 }
 
-/// Of that file the place of a byte that the library believes without a look.
+/// The position in that file of a byte that the library trusts without a check.
 const BELIEVED: usize = 44;
 
 #[test]
 fn a_damaged_parquet_file_is_refused_with_one_line_even_where_the_library_panics() {
     let folder = tempfile::tempdir().unwrap();
     let item = "bars.parquet?ohlcv_bar&ts_start=t&bar_interval:=1m";
-    let whole = root().join("producers/fixtures/file/parquet").join(format!("{item}~none_delta.parquet"));
+    let whole = root().join("sources/fixtures/file/parquet").join(format!("{item}~none_delta.parquet"));
     let mut bytes = std::fs::read(whole).unwrap();
     bytes[BELIEVED] = 0xff;
     let damaged = folder.path().join("damaged.parquet");

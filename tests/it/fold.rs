@@ -1,4 +1,4 @@
-//! The fold of a chunk, against a model.
+//! The fold of a chunk, compared with a model.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use contract::{Decoder, Record, Rows};
 use proptest::prelude::*;
 use tests::message::bar;
 
-/// Few keys and versions, so that they meet.
+/// Few keys and versions, so that they collide.
 fn records() -> impl Strategy<Value = Vec<(u32, i64, i64, u8)>> {
     proptest::collection::vec((0u32..5, 0i64..3, 0i64..3, 0u8..3), 1..60)
 }

@@ -1,4 +1,4 @@
-//! Consumers that share a group, one of which is not heard of for longer than its session: the same on every broker.
+//! Consumers share a group, and one is silent for longer than its session: the same on every broker.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tests::broker::{Bench, benches, embedded};
 use tests::message::{bar, send_records};
 use tests::process::{Heard, command, until};
 
-/// Longer than the session timeout of our consumers, which is ten seconds.
+/// Longer than the consumers' session timeout of ten seconds.
 const MISSED: Duration = Duration::from_secs(12);
 /// Bars of each sending; enough symbols to reach all partitions.
 const BARS: u32 = 40;
@@ -17,7 +17,7 @@ fn consumer(bench: &Bench) -> Heard {
     Heard::start(command("consumer", &["run", "ohlcv_bar"], &bench.environment))
 }
 
-/// Sends bars of a day, and waits until all of all days are stored.
+/// Sends the bars of a day and waits until the bars of all days are stored.
 fn are_stored(bench: &Bench, name: &str, day: u32) {
     let records: Vec<Record> = (0..BARS).map(|at| bar(&format!("S{at}"), day, 1.0, 0, 0).into()).collect();
     send_records(bench, "ohlcv_bar", &records);
@@ -39,7 +39,7 @@ fn until_assigned(name: &str, consumer: &Heard, partitions: u32, times: usize) {
 }
 
 #[test]
-fn a_consumer_that_was_not_heard_of_for_longer_than_its_session_reads_on() {
+fn a_consumer_that_was_silent_for_longer_than_its_session_continues() {
     for (name, bench) in benches() {
         let consumer = consumer(&bench);
         are_stored(&bench, name, 0);
@@ -51,7 +51,7 @@ fn a_consumer_that_was_not_heard_of_for_longer_than_its_session_reads_on() {
 }
 
 #[test]
-fn another_consumer_takes_over_from_one_that_is_not_heard_of_and_gives_it_back_its_share() {
+fn another_consumer_takes_over_from_a_silent_one_and_later_returns_its_share() {
     for (name, bench) in benches() {
         let leader = consumer(&bench);
         until_assigned(name, &leader, 4, 1);
@@ -70,7 +70,7 @@ fn another_consumer_takes_over_from_one_that_is_not_heard_of_and_gives_it_back_i
 }
 
 #[test]
-fn consumers_of_an_embedded_broker_that_did_not_answer_for_longer_than_their_session_read_on() {
+fn consumers_continue_after_an_embedded_broker_was_silent_for_longer_than_their_session() {
     let bench = embedded();
     let consumers = [consumer(&bench), consumer(&bench)];
     consumers.iter().for_each(|consumer| until_assigned("embedded", consumer, 2, 1));

@@ -1,4 +1,4 @@
-//! What daemons say of themselves: `/metrics`, `/readyz`, `/livez`, and how one ends that hangs.
+//! Health of daemons: `/metrics`, `/readyz`, `/livez`, and how a hung daemon ends.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -41,7 +41,7 @@ impl Daemon {
         get(&self.address, path)
     }
 
-    /// The value of a metric, by its name and labels; None when it is not shown.
+    /// The value of a metric by name and labels; None if it is missing.
     fn metric(&self, name: &str) -> Option<f64> {
         metric(&self.address, name)
     }
@@ -58,7 +58,7 @@ impl Daemon {
     }
 }
 
-/// The address in a daemon's file, once it is there.
+/// The address in a daemon's file; waits for the file.
 fn address_in(file: &Path) -> String {
     let mut address = None;
     until("the health server's address is written", || {
@@ -116,7 +116,7 @@ fn a_consumer_counts_what_became_of_the_records_and_its_lag_goes_to_zero() {
         assert_eq!((by_stage("decode"), by_stage("validate")), (7.0, 3.0), "on {name}");
         assert!(consumer.sum("tapedeck_chunk_commit_seconds_count") >= 4.0, "on {name}");
         assert_eq!(consumer.metric("tapedeck_assigned_partitions{dataset=\"ohlcv_bar\"}"), Some(4.0), "on {name}");
-        // The same values, observed later: unchanged; and whatever Kafka's client hears of the ends meanwhile, nothing is left.
+        // The same values, observed later: unchanged. The lag is zero, whatever ends Kafka's client learns meanwhile.
         send(&bench, "ohlcv_bar", &good(0..300, 1));
         until("it is stored again", || consumer.metric(&rows("unchanged")) == Some(300.0));
         until("no lag is left", || consumer.sum("tapedeck_lag_records") == 0.0);
@@ -126,7 +126,7 @@ fn a_consumer_counts_what_became_of_the_records_and_its_lag_goes_to_zero() {
     }
 }
 
-/// A bench on PostgreSQL, and the way to its database, which can be broken.
+/// A bench on PostgreSQL, and a breakable connection to its database.
 fn breakable() -> Option<(Bench, Forward, String)> {
     let bench = postgres()?;
     let address = bench.database.address().expose().to_owned();
@@ -139,7 +139,7 @@ fn breakable() -> Option<(Bench, Forward, String)> {
 }
 
 #[test]
-fn a_consumer_is_not_ready_while_its_database_is_away_and_shows_no_secret() {
+fn a_consumer_is_not_ready_while_its_database_is_unavailable_and_shows_no_secret() {
     let Some((bench, forward, through)) = breakable() else { return };
     send(&bench, "ohlcv_bar", &good(0..10, 0));
     let consumer = Daemon::consumer(&bench, &[("TAPEDECK_DATABASE_URL", &through)]);
@@ -162,7 +162,7 @@ fn a_consumer_is_not_ready_while_its_database_is_away_and_shows_no_secret() {
     assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), 30);
 }
 
-/// A database that takes connections and never answers hangs the loop where it asks for the positions.
+/// A database that accepts connections and never responds hangs the loop while it reads the positions.
 #[test]
 fn a_consumer_whose_loop_hangs_says_so_and_ends_with_code_70() {
     let Some((bench, forward, through)) = breakable() else { return };
@@ -172,8 +172,8 @@ fn a_consumer_whose_loop_hangs_says_so_and_ends_with_code_70() {
     until("it is ready", || consumer.is_ready());
     assert_eq!(consumer.get("/livez").0, 200);
     forward.set(Network::Silent);
-    // Another member, past the forwarder: the partitions are given out anew. The database's silence holds the loop up for
-    // longer than this watchdog allows, though not for ever.
+    // Another member, past the forwarder, causes a rebalance. The silent database blocks the loop for longer than this
+    // watchdog allows, though not forever.
     let _other = Daemon::consumer(&bench, &[]);
     until("it is not alive", || consumer.get("/livez").0 == 503);
     let (_, reason) = consumer.get("/livez");
@@ -188,7 +188,7 @@ fn a_consumer_whose_loop_hangs_says_so_and_ends_with_code_70() {
     consumer.process.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     let lines: Vec<&str> = said.lines().filter(|line| line.contains("ERROR")).collect();
     assert_eq!(lines.len(), 1, "{said}");
-    assert!(lines[0].contains("nothing was heard of `sink ohlcv_bar` for "), "{said}");
+    assert!(lines[0].contains("no heartbeat of `sink ohlcv_bar` for "), "{said}");
 }
 
 #[test]
@@ -209,14 +209,14 @@ fn partitions_that_were_paused_are_read_on_when_they_come_back() {
     let pause = "tapedeck_sink_events_total{dataset=\"ohlcv_bar\",event=\"pause\"}";
     until("all partitions are paused", || metric(&address, pause).is_some_and(|pauses| pauses >= 4.0));
     let other = Heard::start(command("consumer", &["run", "ohlcv_bar"], &bench.environment));
-    // Its chunks are committed before it gives the partitions away: nothing is fenced, and nothing begins anew.
-    consumer.until_said("are being taken away");
+    // It commits its chunks before it gives the partitions away: nothing is fenced, and no session restarts.
+    consumer.until_said("partitions are being revoked");
     run("commit");
     for each in [&consumer, &other] {
         each.until_said("partitions=2");
     }
     until("all records are stored", || stored() == 410);
-    assert_eq!(consumer.said("sink begins again"), Vec::<String>::new());
+    assert_eq!(consumer.said("sink restarts"), Vec::<String>::new());
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn a_producer_counts_its_fetches_and_records_and_is_ready_once_kafka_has_them() 
 }
 
 #[test]
-fn an_item_that_cannot_be_read_three_times_in_a_row_is_one_error_until_it_is_answered() {
+fn an_item_that_fails_three_times_in_a_row_raises_one_alert_until_it_succeeds() {
     let bench = embedded();
     let serve = |page: &[u8]| Pages::of_index("SKEW", page);
     let [spoilt, good] = [&b"<html>We use cookies.</html>"[..], b"DATE,SKEW\n01/02/1990,126.09\n"].map(serve);
@@ -254,12 +254,12 @@ fn an_item_that_cannot_be_read_three_times_in_a_row_is_one_error_until_it_is_ans
     let poll = |pages: &Pages, word: &str| -> usize {
         let output = run("producer", &["run", "cboe", "--once"], &asking(pages));
         let said = String::from_utf8(output.stderr).unwrap();
-        let alarms: Vec<&str> = said.lines().filter(|line| line.contains(word)).collect();
-        assert!(alarms.iter().all(|line| line.contains("SKEW")), "{said}");
-        alarms.len()
+        let alerts: Vec<&str> = said.lines().filter(|line| line.contains(word)).collect();
+        assert!(alerts.iter().all(|line| line.contains("SKEW")), "{said}");
+        alerts.len()
     };
-    let in_vain: Vec<usize> = (0..4).map(|_| poll(&spoilt, "ERROR")).collect();
-    assert_eq!(in_vain, [0, 0, 1, 0]);
+    let alerts_by_poll: Vec<usize> = (0..4).map(|_| poll(&spoilt, "ERROR")).collect();
+    assert_eq!(alerts_by_poll, [0, 0, 1, 0]);
     let status = run("producer", &["status", "cboe", "--json"], &asking(&spoilt));
     let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
     let error = status[0]["error"].as_str().unwrap();
@@ -282,10 +282,10 @@ fn a_health_address_that_is_taken_is_an_error_in_one_line() {
 }
 
 #[test]
-fn up_leaves_the_addresses_of_its_daemons_where_a_person_finds_them() {
+fn up_saves_the_health_addresses_of_its_daemons() {
     let folder = tempfile::TempDir::new().unwrap();
     let arguments = ["up", "--demo", "--kafka-port", "0", "--data-dir", folder.path().to_str().unwrap()];
-    // An address for one would be taken for the second.
+    // The second process would take the address of the first.
     let environment = Environment::from([("TAPEDECK_HEALTH_ADDRESS", tests::broker::free_address())]);
     let mut up = Running::start(command("tapedeck", &arguments, &environment));
     let files = ["consumer", "producer-cboe", "producer-fred", "producer-yahoo"]

@@ -1,12 +1,12 @@
-//! Every way of a provider to do harm, against the producer that ships, with the limits that ship.
+//! Every hostile provider, against the producer that ships, with its limits.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use kafka::offsets::ranges;
 use producers::state::State;
 use rdkafka::consumer::BaseConsumer;
-use service::kafka::ranges;
 use simulator::hostile::{Hostile, Kind, SYMBOL};
 use tests::broker::{Bench, block_on, embedded};
 use tests::oracle::plain_consumer;
@@ -14,14 +14,14 @@ use tests::pages::Pages;
 use tests::process::{Environment, Heard, PATIENCE, command, succeed, until};
 use tokio::runtime::Runtime;
 
-/// Most memory that a producer may need at any time.
+/// Most memory that a producer may use.
 const MEMORY_KIB: u64 = 256 * 1024;
-/// Bytes that drip come farther apart than a producer waits.
+/// Pause between dripping bytes: longer than a producer waits.
 const DRIP: Duration = Duration::from_secs(11);
-/// Longest that a producer may take: it asks five times, and waits for up to fifteen seconds each time.
+/// Longest that a producer may take: five requests, each with up to fifteen seconds of waiting.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// What a producer that ran into such a provider has said and needed.
+/// Log and memory of a producer that met such a provider.
 struct Met {
     kind: Kind,
     complaints: Vec<String>,
@@ -34,7 +34,7 @@ fn serve(skew: &str) -> Pages {
     Pages::of_index("SKEW", format!("DATE,SKEW\n{skew}").as_bytes())
 }
 
-/// A producer of that provider and of a good one.
+/// A producer of a hostile and of a good provider.
 fn environment(bench: &Bench, hostile: &Hostile, good: &Pages, state: &Path) -> Environment {
     let watchlist = state.join("watchlist.toml");
     std::fs::write(&watchlist, format!("[yahoo]\nchart = [\"{SYMBOL}\"]\n[cboe]\nindex_history = [\"SKEW\"]\n"))
@@ -53,7 +53,7 @@ fn environment(bench: &Bench, hostile: &Hostile, good: &Pages, state: &Path) -> 
     environment
 }
 
-/// Most memory that a process has needed so far.
+/// Most memory that a process has used so far.
 fn peak_kib(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -67,12 +67,12 @@ fn meet(kind: Kind, environment: &Environment, state: PathBuf) -> Met {
     let (mut peak, mut status) = (0, None);
     let begin = Instant::now();
     while status.is_none() {
-        assert!(begin.elapsed() < LONGEST, "a producer that meets {kind:?} goes on and on");
+        assert!(begin.elapsed() < LONGEST, "a producer that meets {kind:?} does not end");
         peak = peak_kib(producer.running.0.id()).unwrap_or_default().max(peak);
         status = producer.running.0.try_wait().unwrap();
         std::thread::sleep(Duration::from_millis(20));
     }
-    // What it said last may not have been read yet.
+    // Its last lines may not have been read yet.
     let begin = Instant::now();
     while producer.said("round complete").len() < 2 {
         assert!(begin.elapsed() < PATIENCE, "{kind:?}: {:#?}", producer.said(""));
@@ -82,13 +82,13 @@ fn meet(kind: Kind, environment: &Environment, state: PathBuf) -> Met {
     Met { kind, complaints, peak_kib: peak, succeeded: status.unwrap().success(), state }
 }
 
-/// Where a producer's polls of the provider are: what it remembers, and how often it has asked in vain.
+/// State of the producer's polls of the provider: its cursor, and the number of failures.
 fn cursor(state: &Path) -> (String, u32, Option<String>) {
     block_on(async {
         let state = State::existing(state, "yahoo").await.unwrap().unwrap();
         let item = state.item("chart", SYMBOL).await.unwrap();
         let standing = state.standings().await.unwrap().remove(0);
-        (format!("{item:?}"), standing.failures, standing.error)
+        (format!("{item:?}"), standing.streak.failures, standing.error)
     })
 }
 
@@ -106,7 +106,7 @@ fn messages(bench: &Bench, dataset: &str) -> i64 {
 }
 
 #[test]
-fn whatever_a_provider_does_moves_no_cursor_needs_little_memory_and_costs_nobody_else() {
+fn a_hostile_provider_moves_no_cursor_needs_little_memory_and_costs_no_other_provider() {
     let (bench, runtime) = (embedded(), Runtime::new().unwrap());
     let start = |kind| runtime.block_on(Hostile::start(kind)).unwrap();
     let before = bench.folder.path().join("before");
@@ -117,7 +117,7 @@ fn whatever_a_provider_does_moves_no_cursor_needs_little_memory_and_costs_nobody
     assert!(failures == 0 && known.contains("latest: Some("), "{known}");
     assert_eq!(messages(&bench, "ohlcv_bar"), 2);
 
-    // The good provider has another day, which each of these producers finds.
+    // The good provider has a new day, and each of these producers finds it.
     let good = serve("01/02/1990,126.09\n01/03/1990,123.34\n");
     let kinds = Kind::harmful(DRIP);
     let hosts: Vec<(Kind, Hostile)> = kinds.iter().map(|kind| (*kind, start(*kind))).collect();
@@ -135,7 +135,7 @@ fn whatever_a_provider_does_moves_no_cursor_needs_little_memory_and_costs_nobody
         producers.into_iter().map(|producer| producer.join().unwrap()).collect()
     });
     for Met { kind, complaints, peak_kib, succeeded, state } in &met {
-        assert!(!succeeded, "{kind:?} was taken for an answer");
+        assert!(!succeeded, "{kind:?} was taken for a response");
         assert!(*peak_kib > 0 && *peak_kib < MEMORY_KIB, "{kind:?} needed {peak_kib} KiB");
         assert!(
             complaints.len() == 1 && complaints[0].contains("given up until the next round"),

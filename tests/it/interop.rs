@@ -1,4 +1,4 @@
-//! Others' tools read our topics, and a schema registry is used where there is one.
+//! Other tools read our topics, and a configured schema registry is used.
 
 use std::process::Command;
 
@@ -39,7 +39,7 @@ fn read_with_python(arguments: &[&str]) -> Option<Vec<serde_json::Value>> {
     Some(lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
-/// A page of two bars and what becomes of them.
+/// A response with two bars, and the rows they become.
 const PAGE: &str = "DATE,OPEN,HIGH,LOW,CLOSE\n01/02/2024,13.210000,14.230000,13.100000,13.200000\n\
     01/03/2024,13.380000,14.220000,13.330000,14.040000\n";
 
@@ -63,7 +63,7 @@ fn confluents_avro_deserializer_reads_what_a_producer_registered_and_published()
     assert_eq!(read[1]["record"]["high"], 14.22);
     assert_eq!(read[1]["record"]["volume"], serde_json::Value::Null);
 
-    // The consumer finds the schema by the registry's id; ours by declaration would be another.
+    // The consumer finds the schema by the registry's id, which differs from the declared one.
     succeed("consumer", &["run", "--once"], &environment);
     assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), 2);
     assert_eq!(bench.number("select count(*) as n from dead_letter"), 0);
@@ -74,7 +74,7 @@ fn an_id_that_the_registry_does_not_know_holds_its_partition_until_the_sink_halt
     let (Some(bench), Some(registry)) = (postgres(), service("TAPEDECK_TEST_REGISTRY")) else { return };
     let dataset = contract::dataset("ohlcv_bar").unwrap();
     let id = tests::broker::block_on(async {
-        let registry = service::registry::Registry::new(&registry).unwrap();
+        let registry = kafka::Registry::new(&registry).unwrap();
         registry.register(&format!("{}-value", bench.topic("ohlcv_bar")), &dataset.schema).await.unwrap()
     });
     let message =
@@ -96,12 +96,12 @@ fn an_id_that_the_registry_does_not_know_holds_its_partition_until_the_sink_halt
 }
 
 #[test]
-fn while_the_registry_is_away_nothing_is_lost_and_nothing_is_a_dead_letter() {
+fn while_the_registry_is_unavailable_no_record_is_lost_or_becomes_a_dead_letter() {
     let (Some(bench), Some(registry)) = (postgres(), service("TAPEDECK_TEST_REGISTRY")) else { return };
     let dataset = contract::dataset("ohlcv_bar").unwrap();
     let away = format!("http://{}", tests::broker::free_address());
     let id = tests::broker::block_on(async {
-        let registry = service::registry::Registry::new(&registry).unwrap();
+        let registry = kafka::Registry::new(&registry).unwrap();
         registry.register(&format!("{}-value", bench.topic("ohlcv_bar")), &dataset.schema).await.unwrap()
     });
     let message = encode(id, &Record::from(bar("AAPL", 0, 1.0, 0, 0)));

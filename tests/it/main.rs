@@ -1,4 +1,4 @@
-//! One integration binary; each module is a family of promises.
+//! The integration binary. Each module tests one family of promises.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -25,6 +25,7 @@ mod ninth;
 mod odd;
 mod oracle;
 mod pipeline;
+mod recipes;
 mod replay;
 mod restatements;
 mod rules;

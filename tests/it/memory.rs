@@ -1,4 +1,4 @@
-//! The largest response that a provider can send costs no more memory than a producer has.
+//! The largest response that a provider can send fits into a producer's memory.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -6,33 +6,33 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use chrono::NaiveDate;
-use producers::SOURCES;
 use producers::fetch::LIMITS;
-use producers::page::MAX_ROWS;
 use serde_json::Value;
+use sources::SOURCES;
+use sources::parse::body::MAX_ROWS;
 use tempfile::TempDir;
 use tests::process::executable;
 
-/// What a producer may allocate, in KiB: its container has as much.
+/// Memory that a producer may allocate, in KiB: that of its container.
 const MEMORY_KIB: usize = 256 * 1024;
 
 /// Days of the rows, from the year 1614 on.
 const FIRST_DAY: i32 = -130_000;
 const DAYS: i32 = 150_000;
-/// Days of the rows that say seconds, from 1970 on.
+/// Days of the rows that have seconds, from 1970 on.
 const SECONDS_DAYS: u64 = 80_000;
 /// A line of a form 3.
 const FORM_LINE: &str = "<derivativeHolding>";
 const FORM_LINE_END: &str = "</derivativeHolding>";
-/// Texts by which a row is told from another one.
+/// Texts that distinguish rows.
 const NAMES: &[&str] = &["accessionNumber", "accession_number", "contractSymbol", "option", "ticker"];
 
 /// The first page among an endpoint's fixtures, and its item.
 fn page(source: &str, endpoint: &str) -> (String, PathBuf) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../producers/fixtures").join(source).join(endpoint);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sources/fixtures").join(source).join(endpoint);
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let pages = entries.filter(|path| !path.to_string_lossy().contains("~error"));
-    // A plain one, if there is one.
+    // A plain one, if possible.
     let path = pages.min_by_key(|path| (path.to_string_lossy().contains('~'), path.clone())).unwrap();
     let stem = path.file_stem().unwrap().to_string_lossy();
     (stem.split('~').next().unwrap().to_owned(), path)
@@ -42,7 +42,7 @@ fn page(source: &str, endpoint: &str) -> (String, PathBuf) {
 fn lengths(value: &Value, found: &mut BTreeMap<usize, usize>) {
     match value {
         Value::Array(items) => {
-            // A list of one holds all the others.
+            // A list of one item holds all other lists.
             let bytes = if items.len() > 1 { value.to_string().len() } else { 0 };
             *found.entry(items.len()).or_default() += bytes;
             items.iter().for_each(|item| lengths(item, found));
@@ -52,7 +52,7 @@ fn lengths(value: &Value, found: &mut BTreeMap<usize, usize>) {
     }
 }
 
-/// Makes each list of that many items so many times as long: rows, or columns side by side.
+/// Makes each list of that length so many times as long: rows, or columns side by side.
 fn lengthen(name: &str, value: &mut Value, length: usize, times: usize) {
     match value {
         Value::Array(items) if items.len() == length => {
@@ -66,7 +66,7 @@ fn lengthen(name: &str, value: &mut Value, length: usize, times: usize) {
     }
 }
 
-/// Another row of its kind: every date, time in seconds, address and name is another one.
+/// Another row of its kind: every date, time in seconds, address and name differs.
 fn another(name: &str, value: &Value, number: usize) -> Value {
     match value {
         Value::Array(items) => items.iter().map(|item| another(name, item, number)).collect(),
@@ -91,7 +91,7 @@ fn another(name: &str, value: &Value, number: usize) -> Value {
     }
 }
 
-/// A body of nearly the largest size that is read, made of a page's own rows.
+/// A body of nearly the largest allowed size, made of a page's own rows.
 fn inflated(body: &[u8]) -> Vec<u8> {
     if let Ok(mut value) = serde_json::from_slice::<Value>(body) {
         let mut found = BTreeMap::new();
@@ -100,7 +100,7 @@ fn inflated(body: &[u8]) -> Vec<u8> {
         let rows = found.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(length, _)| length);
         match (rows, &mut value) {
             (Some(length), value) if length > 0 => lengthen("", value, length, times),
-            // A list as an object, its rows under numbers.
+            // A list written as an object, with its rows under numbers.
             (_, Value::Object(rows)) => {
                 let own: Vec<Value> = std::mem::take(rows).into_iter().map(|(_, row)| row).collect();
                 let row = |number| (format!("{number}"), another("", &own[number % own.len()], number));
@@ -123,7 +123,7 @@ fn inflated(body: &[u8]) -> Vec<u8> {
     [&body[..head], &body[head..].repeat(times)].concat()
 }
 
-/// What becomes of a response when no more memory than that is to be had.
+/// Parses a response with that much memory.
 fn read_in_bounds(folder: &Path, source: &str, endpoint: &str) -> Result<String, String> {
     let (item, path) = page(source, endpoint);
     let body = inflated(&std::fs::read(path).unwrap());
@@ -141,7 +141,7 @@ fn read_in_bounds(folder: &Path, source: &str, endpoint: &str) -> Result<String,
         .unwrap();
     std::fs::remove_file(&file).unwrap();
     let said = format!("{source}/{endpoint}, {} bytes: {}", body.len(), String::from_utf8_lossy(&output.stderr).trim());
-    // 0: a page; 1: refused with one line. A lack of memory ends in a signal.
+    // 0: a page; 1: refused with one line. Out of memory ends in a signal.
     match output.status.code() {
         Some(0 | 1) if !said.contains("panicked") => Ok(said),
         _ => Err(format!("{said} ({})", output.status)),

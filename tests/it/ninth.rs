@@ -1,5 +1,5 @@
-//! A ninth source, as CONTRIBUTING says to add one: what it declares is all that it takes. It is no part of `SOURCES`,
-//! so its address and its watchlist are given here.
+//! A ninth source, added by the recipe in CONTRIBUTING.md: its declaration is all it takes. It is not in `SOURCES`, so
+//! the test gives it an address and a watchlist.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -7,13 +7,16 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use contract::records::Observation;
+use kafka::Cluster;
 use producers::fetch::{Fetcher, LIMITS};
-use producers::page::{Fault, MAX_ROWS, excerpt};
-use producers::poll::{self, Ending, Mode, Run};
-use producers::schedule::{Frequency, Kind, Schedule, When, days, hours};
-use producers::source::{Auth, Endpoint, History, PageError, Parsed, Request, Source};
+use producers::poll;
+use producers::run::{Ending, Mode, Run};
 use producers::watchlist::Watchlist;
-use service::kafka::Cluster;
+use sources::parse::body::{MAX_ROWS, excerpt};
+use sources::parse::fault::Fault;
+use sources::response::{PageError, Parsed, Request};
+use sources::schedule::{Frequency, Kind, Schedule, When, days, hours};
+use sources::source::{Auth, Endpoint, History, Source};
 use tests::broker::{Bench, benches, block_on};
 use tests::pages::Pages;
 use tests::process::succeed;
@@ -21,7 +24,7 @@ use tests::root;
 
 use crate::conformance::Promises;
 
-/// A bank that does not exist: the daily fixings of a currency as CSV.
+/// A fictional bank: the daily fixings of a currency as CSV.
 const BANK: &[Source] = &[Source {
     name: "bank",
     doc: "A central bank: daily fixings of currencies",
@@ -98,7 +101,7 @@ fn fixing(request: &Request<'_>, line: &[u8], seen: &mut HashSet<NaiveDate>) -> 
     }
     let value: f64 = rate.parse().ok().filter(|rate: &f64| rate.is_finite()).ok_or_else(|| odd(rate))?;
     if !seen.insert(observation_date) {
-        return Err(Fault("duplicate", format!("{observation_date} is in the file already")));
+        return Err(Fault("duplicate", format!("{observation_date} is already in the file")));
     }
     Ok(Some(Observation {
         source: BANK[0].name.into(),
@@ -116,7 +119,7 @@ fn odd(word: &str) -> Fault {
 }
 
 #[test]
-fn a_ninth_source_is_held_to_what_every_source_promises() {
+fn a_ninth_source_keeps_the_promises_of_every_source() {
     Promises::of(BANK, root().join("tests/it/ninth")).hold();
 }
 
@@ -161,7 +164,7 @@ fn a_ninth_source_is_polled_published_and_stored_by_what_it_declares_alone() {
 }
 
 #[test]
-fn what_a_ninth_source_cannot_be_asked_for_is_told_by_the_watchlist() {
+fn the_watchlist_refuses_an_item_that_a_ninth_source_does_not_have() {
     let error = |text: &str| Watchlist::parse_among(BANK, text).unwrap_err().to_string();
     assert_eq!(
         error("[bank]\nfixings = [\"euro\"]\n"),

@@ -1,5 +1,5 @@
-//! JSON, CSV and XML as nobody should write them, against every endpoint: an error, or the exact values; never a panic, and
-//! never for long.
+//! Odd JSON, CSV and XML against every endpoint: an error or the exact values, never a panic, and never
+//! for long.
 
 use std::time::{Duration, Instant};
 
@@ -7,14 +7,14 @@ use contract::Record;
 
 use crate::conformance::{Fixture, Promises, assert_outcome};
 
-/// Longest that a body of ten megabytes may take to be read or refused, of a busy machine.
+/// Longest that a busy machine may need to read or refuse a body of ten megabytes.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Values of a page in the place of which something odd is put, at most.
+/// Most values of a page that are replaced by odd ones.
 const PLACES: usize = 40;
-/// Length of what is too long.
+/// Length of a value that is too long.
 const LONG: usize = 10_000_000;
 
-/// What may stand where JSON has a value.
+/// Odd texts in the place of a JSON value.
 const ODD: &[&str] = &[
     "1e999",
     "-1e999",
@@ -57,7 +57,7 @@ fn check(fixture: &Fixture, what: &str, body: &[u8]) -> Vec<Record> {
     outcome.map(|page| page.records).unwrap_or_default()
 }
 
-/// Where the values of a JSON text begin and end: numbers, texts, words.
+/// Start and end of each value of a JSON text: numbers, texts, words.
 fn values(body: &[u8]) -> Vec<(usize, usize)> {
     let (mut values, mut at) = (Vec::new(), 0);
     while at < body.len() {
@@ -69,7 +69,7 @@ fn values(body: &[u8]) -> Vec<(usize, usize)> {
                     at += 1 + usize::from(body[at] == b'\\');
                 }
                 at = (at + 1).min(body.len());
-                // A name is no value.
+                // A name is not a value.
                 let rest = body[at..].iter().find(|byte| !byte.is_ascii_whitespace());
                 if rest != Some(&b':') {
                     values.push((begin, at));
@@ -88,7 +88,7 @@ fn values(body: &[u8]) -> Vec<(usize, usize)> {
 }
 
 #[test]
-fn an_odd_value_anywhere_in_a_page_spoils_at_most_what_it_is_in() {
+fn an_odd_value_anywhere_in_a_page_spoils_at_most_its_row() {
     let mut tried = 0;
     for (fixture, page) in Promises::ours().pages().into_iter().filter(|(fixture, _)| is_json(fixture)) {
         let values = values(&fixture.body);
@@ -106,7 +106,7 @@ fn an_odd_value_anywhere_in_a_page_spoils_at_most_what_it_is_in() {
 }
 
 #[test]
-fn another_encoding_is_refused_or_read_as_what_it_says() {
+fn another_encoding_is_refused_or_decoded() {
     for (fixture, page) in Promises::ours().pages() {
         let Ok(text) = std::str::from_utf8(&fixture.body) else { continue };
         if fixture.source.is_local() && !is_json(&fixture) {
@@ -129,7 +129,7 @@ fn another_encoding_is_refused_or_read_as_what_it_says() {
 }
 
 #[test]
-fn json_that_is_too_much_of_something_is_read_or_refused_soon() {
+fn json_with_too_much_of_anything_is_read_or_refused_soon() {
     let keys: String = (0..1_000_000).map(|number| format!("\"k{number}\":1,")).collect();
     let bodies = [
         ("a million keys", format!("{{{keys}\"last\":1}}")),
@@ -149,7 +149,7 @@ fn json_that_is_too_much_of_something_is_read_or_refused_soon() {
         for (what, body) in &bodies {
             check(fixture, what, body.as_bytes());
         }
-        // As a value of its own page, where one is read and not passed over.
+        // In the place of a value that the endpoint reads and does not skip.
         let values = values(&fixture.body);
         let (begin, end) = values[values.len() / 2];
         for (what, body) in &bodies[..6] {
@@ -173,7 +173,7 @@ fn columns_quotes_and_line_ends_that_are_odd_cost_no_more_than_their_rows() {
         check(&fixture, "zeros", &[body.as_slice(), &vec![0; 1_000_000]].concat());
         check(&fixture, "a formula", &[body.as_slice(), b"=1+1,=cmd|' /C calc'!A0,+2,-2,@x\n"].concat());
         let text = String::from_utf8_lossy(body);
-        // Each other line ends as Windows ends it.
+        // Every second line ends as on Windows.
         let lines = text.split_inclusive('\n').enumerate();
         let mixed: String = lines
             .map(|(number, line)| match line.strip_suffix('\n') {
@@ -205,7 +205,7 @@ fn entities_of_xml_are_not_unfolded() {
         }
         let begin = text.find("?>").map_or(0, |at| at + 2);
         for entity in ["&j;", "&file;", "&none;"] {
-            // In the place of each of some texts and values.
+            // In the place of some texts and values.
             let places: Vec<usize> =
                 text.match_indices(['>', '"']).map(|(at, _)| at + 1).filter(|at| *at > begin).collect();
             for at in places.iter().step_by(places.len().div_ceil(PLACES).max(1)) {

@@ -1,8 +1,8 @@
-//! What is stored is what a second reading of the same bytes finds, field by field: `tests/oracle`, in Python, which
-//! shares neither code nor libraries with the parsers.
+//! Every stored field equals that of a second parser of the same bytes: `tests/oracle`, in Python, which shares
+//! neither code nor libraries with ours.
 //!
-//! It is held over the real responses, where they lie beside the repository, and over the fixtures. Left out are what
-//! it cannot find: our own scores of headlines, and the ids that are hashes, of which it says only that there is one.
+//! It parses the fixtures, and the recorded responses if they lie beside the repository. It skips what it cannot
+//! compute: our scores of headlines. Of ids that are hashes it only requires that there is one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -11,8 +11,9 @@ use std::process::Command;
 
 use chrono::{DateTime, Utc};
 use contract::{Dataset, Kind, dataset};
-use producers::source::{Request, source};
 use serde_json::{Value, json};
+use sources::response::Request;
+use sources::source;
 use tests::{root, samples, service};
 
 use crate::conformance::Promises;
@@ -20,10 +21,10 @@ use crate::samples::expectations;
 
 const RECEIVED_AT: &str = "2026-11-20T12:00:00Z";
 const LAST_MODIFIED: &str = "2026-11-19T21:00:00Z";
-/// Most differences that are shown.
+/// Most differences shown.
 const MAX_SHOWN: usize = 40;
 
-/// A response, and what was asked for.
+/// A response and its request.
 struct Response {
     source: String,
     endpoint: String,
@@ -33,7 +34,7 @@ struct Response {
 }
 
 impl Response {
-    /// What the parser makes of it; None unless it is a page of records without any reject: others have tests of their own.
+    /// The parsed records; None if the page has rejects or is an error, which have their own tests.
     fn records(&self) -> Option<Vec<Entry>> {
         let endpoint = source(&self.source).unwrap().endpoint(&self.endpoint).unwrap();
         let body = std::fs::read(&self.file).unwrap();
@@ -44,7 +45,7 @@ impl Response {
         Some(page.records.iter().map(entry).collect::<Vec<_>>()).filter(|records| !records.is_empty())
     }
 
-    /// As the second reader is asked for it.
+    /// The request to the second parser.
     fn line(&self) -> String {
         let Response { source, endpoint, item, offset, file } = self;
         let (received_at, last_modified) = (RECEIVED_AT, LAST_MODIFIED);
@@ -83,12 +84,12 @@ fn instant(text: &str) -> Option<DateTime<Utc>> {
     text.parse().ok()
 }
 
-/// Whether it is an id that is a hash, or what stands for one.
+/// True for an id that is a hash, or its placeholder.
 fn is_hash(text: &str) -> bool {
     text == "<hash>" || text.len() == "xxh3:".len() + 32 && text.starts_with("xxh3:")
 }
 
-/// Everything that can be read twice.
+/// All responses that both parsers read.
 fn responses() -> Vec<Response> {
     let fixture = |fixture: crate::conformance::Fixture| Response {
         source: fixture.source.name.to_owned(),
@@ -112,7 +113,7 @@ fn responses() -> Vec<Response> {
     all
 }
 
-/// The second reading of each response; None where there is no Python.
+/// The second parser's result for each response; None without Python.
 fn read_again<'a>(responses: impl Iterator<Item = &'a Response>) -> Option<Vec<Vec<Entry>>> {
     let python = service("TAPEDECK_TEST_PYTHON")?;
     let folder = tempfile::tempdir().unwrap();
@@ -131,7 +132,7 @@ fn read_again<'a>(responses: impl Iterator<Item = &'a Response>) -> Option<Vec<V
     Some(String::from_utf8(output.stdout).unwrap().lines().map(records).collect())
 }
 
-/// Records by dataset and key, in the order in which they came.
+/// Records by dataset and key, in order.
 fn by_key(entries: Vec<Entry>) -> BTreeMap<(&'static str, String), Vec<Entry>> {
     let mut all: BTreeMap<_, Vec<Entry>> = BTreeMap::new();
     for entry in entries {
@@ -140,7 +141,7 @@ fn by_key(entries: Vec<Entry>) -> BTreeMap<(&'static str, String), Vec<Entry>> {
     all
 }
 
-/// Every difference between two readings, a line each.
+/// A line for each difference between the two parsers.
 fn differences(ours: Vec<Entry>, theirs: Vec<Entry>) -> Vec<String> {
     let (ours, mut theirs) = (by_key(ours), by_key(theirs));
     let mut found = Vec::new();
@@ -163,7 +164,7 @@ fn differences(ours: Vec<Entry>, theirs: Vec<Entry>) -> Vec<String> {
     found
 }
 
-/// Whether a stored value is the one that was read; the second reader gives numbers as text.
+/// True if both values are equal; the second parser gives numbers as text.
 fn is_same(kind: Kind, stored: &Value, read: &Value) -> bool {
     let text = match read {
         Value::String(text) => text.as_str(),
@@ -183,7 +184,7 @@ fn is_same(kind: Kind, stored: &Value, read: &Value) -> bool {
     }
 }
 
-/// Whether two JSON values say the same: `1` is `1.0`.
+/// True if two JSON values are equal: `1` equals `1.0`.
 fn says_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => one == other || one.as_f64() == other.as_f64(),
@@ -218,7 +219,7 @@ fn every_field_of_one_real_response_per_endpoint_is_what_an_independent_reading_
 }
 
 #[test]
-fn a_value_that_is_another_one_is_found() {
+fn a_value_that_differs_is_found() {
     let fields = |value: &str| json!({ "source": "fred", "series_id": "GDP", "observation_date": "2024-01-01", "value": value, "known_at": RECEIVED_AT });
     let read = || vec![Entry::of("observation", fields("1.1"))];
     let stored = |value: f64| {

@@ -1,4 +1,4 @@
-//! From a provider's page, or a message by another system, to rows: on every broker and database that this run has.
+//! From a provider's response, or a message of another system, to rows: on every available broker and database.
 
 use std::collections::HashMap;
 
@@ -9,8 +9,8 @@ use tests::pages::{Pages, index_history};
 use tests::process::{Running, command, fail, succeed, until};
 use tests::samples;
 
-/// Sums of the ledger of all sinks: read, inserted, changed, unchanged, superseded, dead-lettered. What each request leaves
-/// in `fetch_log` is left out, as it is another record every time.
+/// Sums of the ledger of all sinks: read, inserted, changed, unchanged, superseded, dead-lettered. Without `fetch_log`,
+/// which gets a new record from every request.
 fn ledger(bench: &Bench) -> Vec<i64> {
     let names = ["read", "inserted", "changed", "unchanged", "superseded", "dead_lettered"];
     let sums: Vec<String> = names.iter().map(|name| format!("cast(sum(records_{name}) as bigint) as {name}")).collect();
@@ -50,7 +50,7 @@ fn vix_bars(file: &str) -> Vec<Bar> {
     file.lines().skip(1).map(line).collect()
 }
 
-/// The bars of Yahoo's file, read by hand; all of them are stamped in the afternoon of UTC, on their trading date.
+/// The bars of Yahoo's file, read by hand; all are stamped in the afternoon, UTC, of their trading date.
 fn yahoo_bars(file: &str) -> Vec<Bar> {
     let json: serde_json::Value = serde_json::from_str(file).unwrap();
     let result = &json["chart"]["result"][0];
@@ -90,12 +90,12 @@ fn the_stored_rows_of_recorded_files_equal_the_files_values_one_by_one() {
         let flagged = bench.number("select count(*) as n from ohlcv_bar where cast(flags as text) not in ('{}', '[]')");
         assert_eq!(flagged, 45, "the file has 45 rows whose low or high contradicts open or close, on {name}");
 
-        // The same pages again: nothing is published that was before.
+        // The same pages again: nothing is published twice.
         let [before, rows] = [ledger(&bench), vec![bench.number("select count(*) as n from ohlcv_bar")]];
         succeed("producer", &["run", "cboe", "yahoo", "--once"], &environment);
         consume(&bench);
         assert_eq!(ledger(&bench), before, "on {name}");
-        // All of it again, because somebody wants it: no row more, no value changed.
+        // Everything again, by `--afresh`: no new row, no changed value.
         succeed("producer", &["run", "cboe", "yahoo", "--once", "--afresh"], &environment);
         consume(&bench);
         let after = ledger(&bench);
@@ -111,7 +111,7 @@ fn a_correction_wins_by_when_it_was_known_whatever_the_order_of_arrival() {
     let versions = [(20, 3, 1.0), (10, 99, 2.0), (20, 9, 3.0), (15, 50, 4.0)];
     let record = |day, (known_at, observed_at, close)| Record::from(bar("AAPL", day, close, known_at, observed_at));
     for (name, bench) in benches() {
-        // Every order of the four, each for a day of its own; in one chunk, then one by one.
+        // Every order of the four, each for its own day; in one chunk, then one by one.
         let mut orders = Vec::new();
         permutations(&mut versions.to_vec(), 0, &mut orders);
         let at_once: Vec<Record> = (0..)
@@ -156,7 +156,7 @@ fn the_same_values_under_a_later_version_only_advance_the_version() {
         send(1.0, 10);
         send(1.0, 20);
         assert_eq!(ledger(&bench), [2, 1, 0, 1, 0, 0], "on {name}");
-        // Known between the two: older than the row, although its values are others.
+        // Known between the two: older than the row, with other values.
         send(2.0, 15);
         assert_eq!(ledger(&bench), [3, 1, 0, 1, 1, 0], "on {name}");
         assert_eq!(number(bench.query("select close from ohlcv_bar")[0][0].as_ref()), Some(1.0), "on {name}");
@@ -240,12 +240,12 @@ fn a_consumer_goes_on_where_the_database_says_whatever_kafka_says() {
         let records: Vec<Record> = (0..50).map(|day| Record::from(bar("AAPL", day, 1.0, 0, 0))).collect();
         send_records(&bench, "ohlcv_bar", &records);
         consume(&bench);
-        // Whoever began anew would come to chunks that end elsewhere than those that were committed.
+        // A consumer that started over would form chunks with other ends than the committed ones.
         let more: Vec<Record> = (50..57).map(|day| Record::from(bar("AAPL", day, 1.0, 0, 0))).collect();
         send_records(&bench, "ohlcv_bar", &more);
         consume(&bench);
         assert_eq!(ledger(&bench)[..2], [57, 57], "nothing is read twice on {name}");
-        // A database without positions, as after a restore: Kafka's group has been at the end for long.
+        // A database without positions, as after a restore; Kafka's group is at the end.
         let empty = bench.folder.path().join("empty.db");
         let environment = bench.with(&[
             ("TAPEDECK_DATABASE_URL", &format!("sqlite:{}", empty.display())),
@@ -267,13 +267,13 @@ fn consumers_that_share_a_topic_store_each_record_once() {
         let mut consumers = vec![start()];
         for part in records.chunks(500) {
             send_records(&bench, "ohlcv_bar", part);
-            // Each newcomer moves partitions while records are on their way.
+            // Each new member moves partitions while records are in flight.
             consumers.push(start());
         }
         until("all records are stored", || bench.number("select count(*) as n from ohlcv_bar") == records.len() as i64);
         for mut consumer in consumers {
             consumer.signal("TERM");
-            assert!(consumer.wait(), "a consumer did not stop in good order on {name}");
+            assert!(consumer.wait(), "a consumer did not stop cleanly on {name}");
         }
         let [read, inserted, .., superseded, dead] = ledger(&bench)[..] else { panic!("no ledger") };
         assert_eq!((read, inserted, superseded, dead), (2000, 2000, 0, 0), "on {name}");

@@ -1,4 +1,4 @@
-//! Replays: any range again, into the table or beside it, without turning anything back.
+//! Replays: any range, into the table or beside it, without reverting newer rows.
 
 use contract::Record;
 use tests::broker::{Bench, benches};
@@ -15,7 +15,7 @@ fn replay(bench: &Bench, arguments: &[&str]) -> serde_json::Value {
     serde_json::from_str(said.lines().next().unwrap()).unwrap()
 }
 
-/// Everything that a table says, but when it was written.
+/// A whole table without the times of writing.
 fn table(bench: &Bench, name: &str) -> Vec<Vec<Option<String>>> {
     bench.query(&format!(
         "select source, symbol, bar_interval, ts_start, close, volume, known_at, observed_at, content_hash, deleted \
@@ -23,7 +23,7 @@ fn table(bench: &Bench, name: &str) -> Vec<Vec<Option<String>>> {
     ))
 }
 
-/// Three versions of each of some days, and a message that cannot be read.
+/// Three versions of several days each, and a message that cannot be read.
 fn load(bench: &Bench) -> usize {
     let version = |known_at: i64| {
         move |at: u32| Record::from(bar(["AAPL", "MSFT"][at as usize % 2], at / 2, f64::from(at), known_at, known_at))
@@ -49,7 +49,7 @@ fn a_replay_of_everything_changes_nothing_and_brings_back_what_was_lost() {
         assert_eq!(bench.number("select count(*) as n from dead_letter"), 1, "on {name}");
 
         bench.execute("delete from ohlcv_bar where symbol = 'AAPL'");
-        // Known later than anything on the topic: the replay must not turn it back.
+        // Known later than anything on the topic: the replay must not revert it.
         bench.execute("update ohlcv_bar set close = 7, content_hash = 7, known_at = '2025-01-01T00:00:00.000000Z'");
         let kept = table(&bench, "ohlcv_bar");
         let accounts = "select (select count(*) from sink_position) + (select count(*) from sink_chunk) as n";
@@ -104,7 +104,7 @@ fn a_side_table_is_filled_under_another_rule_compared_and_exchanged() {
         let side = ["--into", "bars_next", "--rule", "close >= 10"];
         let report = replay(&bench, &side);
         assert_eq!(report["refused_by_class"]["rule"], 30, "ten closes of three versions each on {name}");
-        // A value that only the live table has changed.
+        // A value changed only in the live table.
         bench.execute("update ohlcv_bar set volume = 5 where close = 39");
         let said = succeed("consumer", &[&["replay", "ohlcv_bar", "--diff"], &side[..]].concat(), &bench.environment);
         assert!(said.contains("added 0, changed 1, vanished 10, another version alone 0"), "on {name}: {said}");
@@ -117,7 +117,7 @@ fn a_side_table_is_filled_under_another_rule_compared_and_exchanged() {
         );
         assert!(said.contains("table `bars_next` is there already, and not from this replay"), "{said}");
 
-        // What comes in between is in the side table too when it takes over.
+        // Records that arrive meanwhile are in the side table too when it takes over.
         send_records(&bench, "ohlcv_bar", &[bar("NEW", 0, 50.0, 0, 0).into(), bar("NEW", 1, 5.0, 0, 0).into()]);
         consume(&bench);
         succeed("consumer", &[&["replay", "ohlcv_bar", "--swap"], &side[..]].concat(), &bench.environment);
@@ -126,7 +126,7 @@ fn a_side_table_is_filled_under_another_rule_compared_and_exchanged() {
         assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), before.len() as i64 - 10 + 1, "on {name}");
         assert_eq!(bench.number("select count(*) as n from bars_next"), before.len() as i64 + 2, "on {name}");
 
-        // The live sink goes on with the table that took over, and it is still the declared one.
+        // The live sink continues with the new table, which still equals the declaration.
         send_records(&bench, "ohlcv_bar", &[bar("NEW", 0, 60.0, 9, 9).into()]);
         consume(&bench);
         assert_eq!(bench.number("select count(*) as n from ohlcv_bar where close = 60"), 1, "on {name}");
@@ -137,7 +137,7 @@ fn a_side_table_is_filled_under_another_rule_compared_and_exchanged() {
 }
 
 #[test]
-fn a_replay_that_is_killed_goes_on_where_it_was() {
+fn a_killed_replay_continues_where_it_stopped() {
     for (name, bench) in benches() {
         let value = |at: u32| Some(encode(BAR_SCHEMA_ID, &bar(&format!("S{}", at % 300), at / 300, 1.0, 0, 0).into()));
         let messages: Vec<_> = (0..60_000).map(|at| (Some(at as i32 % 4), None, value(at))).collect();
@@ -154,7 +154,7 @@ fn a_replay_that_is_killed_goes_on_where_it_was() {
         let report = replay(&bench, &["--into", "bars"]);
         let read = report["read"].as_i64().unwrap();
         assert_eq!(report["resumed"], true, "on {name}");
-        // What was being written when it was killed may have been committed after we looked.
+        // A chunk in flight at the kill may have been committed after we looked.
         assert!(read <= 60_000 - written && read > 0, "{read} after {written} on {name}");
         assert_eq!(bench.number("select count(*) as n from bars"), 60_000, "on {name}");
         assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), 0, "on {name}");
@@ -163,7 +163,7 @@ fn a_replay_that_is_killed_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_name_that_is_not_a_side_tables_is_refused_in_one_line() {
+fn a_name_that_cannot_be_a_side_table_is_refused_in_one_line() {
     let bench = tests::broker::embedded();
     send_records(&bench, "ohlcv_bar", &[bar("AAPL", 0, 1.0, 0, 0).into()]);
     for table in ["ohlcv_bar", "series", "sink_position", "x; drop table series", "Bars", ""] {

@@ -1,19 +1,19 @@
-//! Two recorded answers to one request, the second from later: what a poll publishes of it is what has changed.
+//! Two recorded responses to one request, at different times: of the second, a poll publishes only what changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use contract::Record;
-use producers::ask::Page;
-use producers::memory::Change;
-use producers::sift::{Sieve, Want};
-use producers::source::{Request, source};
-use producers::state::ItemState;
-use producers::tail::Tail;
+use producers::answer::Page;
+use producers::published::filter::{Filter, Known, Want};
+use producers::published::index::Change;
+use producers::published::recover::Recovered;
+use sources::response::Request;
+use sources::source;
 use tests::samples;
 
-/// Source, endpoint, item; the earlier and the later answer.
+/// Source, endpoint, item; the earlier and the later response.
 const PAIRS: &[(&str, &str, &str, &str, &str)] = &[
     ("fred", "observations", "GDP", "observations_GDP_2024-10-30.json", "observations_GDP_2024-12-19.json"),
     ("fred", "series", "GDP", "series_GDP_2024-11.json", "series_GDP_2025-07.json"),
@@ -65,7 +65,7 @@ fn page(folder: &Path, pair: (&str, &str, &str), file: &str, received: &str) -> 
     Page { records: parsed.records, ..Page::end(at(received)) }
 }
 
-/// What a record is about, and what it says: as JSON, without when it became known, numbers as numbers.
+/// Key and values of a record as JSON, without its times, with numbers as numbers.
 fn said(record: &Record) -> (String, BTreeMap<String, String>) {
     let dataset = contract::dataset(record.dataset()).unwrap();
     let json = serde_json::to_value(record).unwrap();
@@ -75,7 +75,7 @@ fn said(record: &Record) -> (String, BTreeMap<String, String>) {
     (format!("{} {}", dataset.name, key.join(" ")), values.collect())
 }
 
-/// A text that is JSON as what it says, with every number as a double.
+/// A JSON text as a value, with every number as a double.
 fn canonical(value: &serde_json::Value) -> String {
     fn doubled(value: &serde_json::Value) -> serde_json::Value {
         match value {
@@ -94,18 +94,18 @@ fn canonical(value: &serde_json::Value) -> String {
     doubled(parsed.as_ref().unwrap_or(value)).to_string()
 }
 
-/// What is published of the later answer after the earlier one, by key.
+/// Records published of the later response after the earlier one, by key.
 fn published(earlier: Page, later: Page, pair: (&str, &str, &str)) -> BTreeMap<String, Change> {
     let endpoint = source(pair.0).unwrap().endpoint(pair.1).unwrap();
-    let mut sieve = Sieve::new(endpoint, pair.2, Want::Live, None, ItemState::default());
-    let (mut earlier, mut later) = (earlier, later);
-    sieve.sift(&mut earlier, &mut Tail::default());
-    let sifted = sieve.sift(&mut later, &mut Tail::default());
-    sifted.records.iter().map(|(record, change)| (said(record).0, *change)).collect()
+    let mut filter = Filter::new(endpoint, pair.2, Want::Live, None, Known::default());
+    let mut filtered =
+        |page: Page| filter.filter(page.records, page.dead_letters, &page.empty_days, &mut Recovered::default());
+    filtered(earlier);
+    filtered(later).records.iter().map(|(record, change)| (said(record).0, *change)).collect()
 }
 
 #[test]
-fn a_later_answer_yields_exactly_the_records_that_have_changed() {
+fn a_later_response_yields_exactly_the_changed_records() {
     let Some(folder) = samples() else {
         eprintln!("left out: there are no samples");
         return;
@@ -128,7 +128,7 @@ fn a_later_answer_yields_exactly_the_records_that_have_changed() {
         corrections.insert(format!("{source_name} {endpoint} {later}"), count);
         assert_eq!(published(first, second, pair), expected, "{later} after {earlier}");
     }
-    // An answer without any would prove little.
+    // A response without changes would prove little.
     let of = |name: &str| corrections.iter().find(|(pair, _)| pair.ends_with(name)).map(|(_, count)| *count);
     assert!(of("chart_AAPL_2020-08-31_2020-11-07__rec2025-02.json") > Some(40), "{corrections:?}");
     assert_eq!(of("stable_income-statement_AAPL_FY2025.json"), Some(1), "{corrections:?}");
@@ -136,7 +136,7 @@ fn a_later_answer_yields_exactly_the_records_that_have_changed() {
 }
 
 #[test]
-fn an_answer_that_differs_by_float_jitter_alone_yields_nothing() {
+fn a_response_that_differs_only_by_float_jitter_yields_nothing() {
     let Some(folder) = samples() else {
         eprintln!("left out: there are no samples");
         return;

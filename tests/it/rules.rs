@@ -11,7 +11,7 @@ use tests::broker::block_on;
 use tests::message::bar;
 use tests::service;
 
-/// Rules of every shape that the grammar has.
+/// Rules of every shape of the grammar.
 const RULES: &[&str] = &[
     "low <= high",
     "low < high",
@@ -29,7 +29,7 @@ const RULES: &[&str] = &[
     "ts_start < known_at",
 ];
 
-/// Few values, so that equal and unequal ones meet, null among them.
+/// Few values, with null, so that equal and unequal ones meet.
 fn number() -> impl Strategy<Value = Option<f64>> {
     prop_oneof![Just(None), (-4i32..20).prop_map(|number| Some(f64::from(number) / 2.0)), Just(Some(-0.0))]
 }
@@ -68,7 +68,7 @@ fn rows(dataset: &Dataset, records: &[Record]) -> Rows {
     rows
 }
 
-/// A value as PostgreSQL reads it.
+/// A value as a PostgreSQL literal.
 fn literal(column: &Column, row: usize) -> String {
     // Texts are compared by bytes, as the tables' key columns are declared.
     let text = |text: &str| format!("'{}'::text collate \"C\"", text.replace('\'', "''"));
@@ -96,7 +96,7 @@ fn a_rule_holds_for_the_consumer_exactly_when_it_holds_for_postgres() {
         let mut connection = PgConnection::connect(&address).await.unwrap();
         for text in declared.chain(RULES.iter().copied()) {
             let rule = Rule::parse(text, &dataset.fields).unwrap();
-            // As a CHECK does: only what is false is refused.
+            // Like a CHECK: only false is refused.
             let query = format!(
                 "select coalesce({text}, true) from (values {}) as bar(place, {}) order by place",
                 values.join(", "),
@@ -106,13 +106,13 @@ fn a_rule_holds_for_the_consumer_exactly_when_it_holds_for_postgres() {
             let broken: Vec<bool> = held.iter().map(|row| !row.get::<bool, _>(0)).collect();
             let ours: Vec<bool> = (0..rows.len()).map(|row| rule.is_broken(&rows, row)).collect();
             assert_eq!(ours, broken, "rule `{text}`");
-            assert!(broken.contains(&false), "rule `{text}` holds for no row: the test says nothing about it");
+            assert!(broken.contains(&false), "rule `{text}` holds for no row: the test proves nothing");
         }
     });
 }
 
 #[test]
-fn a_rule_that_is_none_is_refused_with_what_is_wrong() {
+fn an_invalid_rule_is_refused_with_the_reason() {
     let fields: Vec<Field> = [("name", Kind::Text), ("count", Kind::Long), ("day", Kind::Date), ("raw", Kind::Bytes)]
         .map(|(name, kind)| Field { name: name.to_owned(), kind, nullable: true, doc: String::new() })
         .into();

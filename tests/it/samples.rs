@@ -1,13 +1,14 @@
-//! The parsers against real responses, where they lie beside the repository: counts and values found without our code.
+//! The parsers against recorded responses, if they lie beside the repository: counts and values found without our code.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use contract::Record;
-use producers::source::{PageError, Parsed, Request, source};
 use serde_json::Value;
+use sources::response::{PageError, Parsed, Request};
+use sources::source;
 
-/// The folder of real responses, which belong to their providers and are not part of the repository.
+/// The folder of recorded responses, which belong to their providers and are not in the repository.
 fn samples(provider: &str, prefix: &str) -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/providers/samples").join(provider);
     if !root.exists() {
@@ -22,7 +23,7 @@ fn samples(provider: &str, prefix: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// One sample by name, if there are samples.
+/// One sample by name, if samples are available.
 fn sample(provider: &str, name: &str) -> Option<Vec<u8>> {
     samples(provider, "").first()?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/providers/samples").join(provider);
@@ -105,7 +106,7 @@ fn every_row_of_the_real_charts_is_a_record_a_hole_or_a_reject() {
 
 #[test]
 fn the_trading_dates_of_real_charts_are_those_of_the_exchange() {
-    // First and last of each, read off the calendars of the exchanges.
+    // First and last of each, by the exchanges' calendars.
     for (name, symbol, first, last) in [
         ("chart_AAPL_1mo.json", "AAPL", "2019-12-01", "2021-12-01"),
         ("chart_EURUSD_X.json", "EURUSD=X", "2020-01-01", "2020-01-03"),
@@ -188,7 +189,7 @@ fn the_times_of_real_filings_are_those_of_their_headers() {
     let item = "1462356/000032019322000061/0000320193-22-000061.txt";
     let lines = parse("sec_edgar", "ownership", item, &header).expect("a report").records;
     assert!(lines.iter().all(|line| matches!(line, Record::InsiderTransaction(line) if line.known_at == time)));
-    // The page of a person is in UTC: in New York nothing is accepted at midnight.
+    // A person's page is in UTC: nothing is accepted at midnight in New York.
     let Some(page) = sample("sec", "submissions_person_Taneja.json") else { return };
     let time = "2025-12-10T00:00:14Z".parse().expect("a time");
     assert_eq!(accepted("1771340", &page, "0001104659-25-119764"), (Some(time), time));
@@ -238,7 +239,7 @@ fn a_real_error_says_what_to_do_next_in_the_words_of_the_provider() {
     }
 }
 
-/// What a real response must be read as: a line of `tests/samples.tsv`.
+/// The expected result of a recorded response: a line of `tests/samples.tsv`.
 pub(crate) struct Expectation<'a> {
     pub(crate) file: &'a str,
     pub(crate) source: &'a str,
@@ -294,7 +295,7 @@ fn every_real_response_is_read_as_the_table_says() {
     names_below(&root, "", &mut names);
     let without: Vec<&String> =
         names.iter().filter(|name| !expectations.iter().any(|one| one.file == **name)).collect();
-    assert!(without.is_empty(), "the table says nothing of {without:?}");
+    assert!(without.is_empty(), "tests/samples.tsv has no line for {without:?}");
     let mut wrong = Vec::new();
     for one in expectations.iter().filter(|one| one.source != "-") {
         let body = std::fs::read(root.join(one.file)).unwrap_or_else(|error| panic!("{}: {error}", one.file));

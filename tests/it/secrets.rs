@@ -1,4 +1,4 @@
-//! A key that a provider repeats, in whatever it answers, is shown nowhere.
+//! If a provider repeats our key, in any kind of response, the key appears nowhere.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -12,37 +12,37 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::{LOCATION, RETRY_AFTER, SET_COOKIE};
 use axum::response::Response;
-use producers::SOURCES;
-use producers::source::{Auth, Source};
+use kafka::offsets::ranges;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::json;
-use service::kafka::ranges;
+use sources::SOURCES;
+use sources::source::{Auth, Source};
 use tests::broker::{Bench, benches};
 use tests::oracle::plain_consumer;
 use tests::process::{Environment, Running, command, run, until};
 use tokio::runtime::Runtime;
 
-/// A part of every key, cookie and crumb: however the rest of it is written, this is written so.
+/// A part of every key, cookie and crumb that no encoding changes.
 pub(crate) const CANARY: &str = "canary7pl4nted";
-/// A key as nobody's is, so that it looks otherwise in an address than in a header.
+/// An unusual key, which looks different in an address than in a header.
 const KEY: &str = "a+canary7pl4nted/b=c";
 
 /// Items of each endpoint.
 const ITEMS: usize = 7;
-/// Requests after which each way of a provider has been seen to repeat what it was asked.
+/// Requests after which a provider has repeated the key in every way.
 const ANSWERS: usize = 12;
-/// Runs after which every provider must have gone through them: one ends where a provider says that the key is wrong.
+/// Runs after which every provider must have done so: a run ends when a provider calls the key wrong.
 const MOST_RUNS: usize = 12;
 
-/// A provider of everything that repeats the whole request, head and all, wherever it can: in rows, in errors, in pages, in
-/// addresses.
+/// A provider of every source that repeats the whole request with its headers wherever it can: in rows, errors, pages
+/// and addresses.
 struct Echo {
     url: String,
     /// Requests by source.
     asked: Arc<Mutex<HashMap<String, usize>>>,
-    /// Whether it refuses everything.
+    /// True if it refuses everything.
     refuses: Arc<AtomicBool>,
     _runtime: Runtime,
 }
@@ -71,14 +71,14 @@ impl Echo {
         Echo { url, asked, refuses, _runtime: runtime }
     }
 
-    /// Whether each of these has had every kind of answer.
-    fn has_said_all(&self, names: &[&str]) -> bool {
+    /// True if each source got every kind of response.
+    fn has_repeated_all(&self, names: &[&str]) -> bool {
         let asked = self.asked.lock().unwrap();
         names.iter().all(|name| asked.get(*name).is_some_and(|count| *count >= ANSWERS))
     }
 }
 
-/// What the caller sent, on one line that fits into JSON.
+/// The request on one line that fits into JSON.
 fn repeated(request: &Request) -> String {
     let headers = request.headers().iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
     format!("{} {}", request.uri(), headers.collect::<Vec<_>>().join(" ")).replace('"', "'")
@@ -127,7 +127,7 @@ fn reply(source: &str, number: Option<usize>, request: &Request) -> Response {
     }
 }
 
-/// An answer with a row that can be read and one that cannot; where the provider has texts both repeat what was asked.
+/// A response with a valid and an invalid row; if the provider has texts, both repeat the request.
 fn rows(source: &str, said: &str) -> String {
     let good = json!({ "symbol": "S0", "date": "2026-01-05", "open": 1, "high": 1, "low": 1, "close": 1,
         "adjusted_close": 1, "volume": 1, "value": "1" });
@@ -149,7 +149,7 @@ fn rows(source: &str, said: &str) -> String {
     answer.to_string()
 }
 
-/// Those that want to see a secret.
+/// Sources that need a secret.
 fn sources() -> impl Iterator<Item = &'static Source> {
     SOURCES.iter().filter(|source| matches!(source.auth, Auth::Query { .. } | Auth::Header { .. } | Auth::Crumb { .. }))
 }
@@ -187,7 +187,7 @@ fn environment(bench: &Bench, echo: &Echo, key_file: &Path) -> Environment {
             environment.insert(cookie.env, format!("{}/{}/cookie", echo.url, source.name));
         }
         match source.key_variable() {
-            // One of them comes from a file.
+            // One secret comes from a file.
             Some(variable) if source.name == "fred" => {
                 std::fs::write(key_file, format!("{KEY}\n")).unwrap();
                 environment.insert("FRED_API_KEY_FILE", key_file.display().to_string());
@@ -202,7 +202,7 @@ fn environment(bench: &Bench, echo: &Echo, key_file: &Path) -> Environment {
     environment
 }
 
-/// Every byte that is on the topics of a namespace.
+/// Every byte on the topics of a namespace.
 pub(crate) fn on_topics(bench: &Bench) -> BTreeMap<String, Vec<u8>> {
     let consumer: BaseConsumer = plain_consumer(&bench.brokers, "test-secrets");
     let metadata = consumer.fetch_metadata(None, Duration::from_secs(30)).unwrap();
@@ -245,7 +245,7 @@ fn a_key_that_a_provider_repeats_is_in_no_log_error_metric_topic_or_state_file()
         let mut shown: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         let names: Vec<&str> = sources().map(|source| source.name).collect();
         let mut runs = 0;
-        while !echo.has_said_all(&names) {
+        while !echo.has_repeated_all(&names) {
             let output = run("producer", &[&["run", "--once", "--progress"][..], &names].concat(), &environment);
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             runs += 1;
@@ -285,12 +285,12 @@ fn a_key_that_a_provider_repeats_is_in_no_log_error_metric_topic_or_state_file()
     }
 }
 
-/// What a daemon logs and shows while its providers refuse everything.
+/// Log and metrics of a daemon while its providers refuse everything.
 fn daemon(bench: &Bench, environment: &Environment, names: &[&str]) -> Vec<(String, Vec<u8>)> {
     let (log, health) = (bench.folder.path().join("log"), bench.folder.path().join("health"));
     let mut environment = environment.clone();
     environment.insert("TAPEDECK_HEALTH_FILE", health.display().to_string());
-    // To a daemon that knows nothing yet everything is due.
+    // Without state, everything is due.
     environment.insert("TAPEDECK_STATE_DIR", bench.folder.path().join("state of the daemon").display().to_string());
     let mut command = command("producer", &[&["run"][..], names].concat(), &environment);
     command.stderr(std::fs::File::create(&log).unwrap());

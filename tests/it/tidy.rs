@@ -2,12 +2,14 @@
 
 mod cycles;
 mod imports;
-mod known;
 mod layout;
 mod length;
 mod prose;
 mod tokens;
 mod tree;
+
+use std::path::Path;
+use std::process::Command;
 
 use tests::root;
 use tree::Tree;
@@ -61,4 +63,24 @@ fn unfinished(tree: &Tree) -> Vec<String> {
 #[test]
 fn what_is_left_to_be_done_is_found() {
     assert_eq!(unfinished(&Tree::of_sources(&[("cli/src/up.rs", "fn up() { todo!() }")])).len(), 1);
+}
+
+#[test]
+fn every_planted_bug_can_still_be_planted() {
+    let patches = std::fs::read_dir(root().join("tests/planted")).unwrap().map(|entry| entry.unwrap().path());
+    let stale: Vec<String> = patches.filter(|patch| !applies(patch)).map(|patch| patch.display().to_string()).collect();
+    assert_none(&stale);
+}
+
+/// Whether a patch changes what is there.
+fn applies(patch: &Path) -> bool {
+    Command::new("git").current_dir(root()).args(["apply", "--check"]).arg(patch).output().unwrap().status.success()
+}
+
+#[test]
+fn a_patch_of_a_file_that_has_moved_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let patch = folder.path().join("stale.patch");
+    std::fs::write(&patch, "--- a/gone.rs\n+++ b/gone.rs\n@@ -1 +1 @@\n-here\n+there\n").unwrap();
+    assert!(!applies(&patch));
 }

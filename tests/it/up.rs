@@ -1,16 +1,16 @@
-//! `tapedeck up --demo`: the main job, whole, and with its parts killed.
+//! `tapedeck up --demo`, undisturbed and with its processes killed.
 
 use std::path::Path;
 
 use contract::Dataset;
-use producers::SOURCES;
 use serde_json::Value;
+use sources::SOURCES;
 use store::Database;
 use tempfile::TempDir;
 use tests::broker::block_on;
 use tests::process::{Environment, Running, command, fail, signal_process, succeed, until};
 
-/// Demos run side by side here: with the usual port, one could take it while another's broker has just been killed.
+/// Demos run side by side here. With the default port, one could take it just after another's broker was killed.
 fn demo(folder: &Path) -> [&str; 8] {
     ["up", "--demo", "--once", "--json", "--kafka-port", "0", "--data-dir", folder.to_str().unwrap()]
 }
@@ -23,14 +23,14 @@ fn query(folder: &Path, sql: &str) -> Vec<Vec<Option<String>>> {
     block_on(database(folder).query(sql)).unwrap().rows
 }
 
-/// What every request leaves behind, which is another one in each run.
+/// The dataset that differs in each run: a record per request.
 const LOG: &str = "fetch_log";
 
 fn logs(folder: &Path) -> u64 {
     query(folder, &format!("select 1 from {LOG}")).len() as u64
 }
 
-/// What is the same in every run, all but the times of receipt and writing: keys and values of every dataset, in order.
+/// What is the same in every run: keys and values of every dataset, in order, without the times of receipt and writing.
 fn content(folder: &Path) -> Vec<Vec<Option<String>>> {
     let rows = |dataset: &Dataset| {
         let key = dataset.key.iter().map(|field| dataset.fields[*field].name.as_str()).collect::<Vec<_>>().join(", ");
@@ -52,13 +52,13 @@ fn summary(printed: &str) -> Value {
 }
 
 #[test]
-fn the_demo_stores_every_record_of_all_sources_and_nothing_when_it_is_run_again() {
+fn the_demo_stores_every_record_of_all_sources_and_a_second_run_stores_nothing_new() {
     let folder = TempDir::new().unwrap();
     let nothing = Environment::new();
     let first = summary(&succeed("tapedeck", &demo(folder.path()), &nothing));
     assert!(count(&first, "published") >= 100_000, "{first}");
     assert_eq!(count(&first, "dead_lettered"), 1, "the demo has one odd row: {first}");
-    // The day that EODHD has in bulk and by symbol, and an exchange that two symbols share: the same values.
+    // EODHD has one day in bulk and by symbol, and one exchange for two symbols: the same values.
     let twice = count(&first, "unchanged") + count(&first, "superseded");
     assert!((1..100).contains(&twice), "{first}");
     for source in SOURCES.iter().filter(|source| !source.is_local()) {
@@ -72,14 +72,14 @@ fn the_demo_stores_every_record_of_all_sources_and_nothing_when_it_is_run_again(
     assert_eq!(before.len() as u64 + logged, count(&first, "published") - twice);
     let unanswered = format!("select source, item, error from {LOG} where outcome <> 'answered'");
     assert_eq!(query(folder.path(), &unanswered), Vec::<Vec<Option<String>>>::new());
-    // The providers say what they said before: that they were asked is all that is new.
+    // The providers repeat their responses: only the requests' own records are new.
     let second = summary(&succeed("tapedeck", &demo(folder.path()), &nothing));
     assert_eq!((count(&second, "stored"), logs(folder.path())), (logged, 2 * logged), "{second}");
     assert_eq!(count(&second, "published"), logged, "{second}");
     assert_eq!(content(folder.path()), before, "a row was changed or doubled");
 }
 
-/// The process of that name, once it runs.
+/// The process of that name; waits until it runs.
 fn process(folder: &Path, name: &str) -> u32 {
     let file = folder.join("run").join(format!("{name}.pid"));
     let mut id = None;
@@ -109,14 +109,14 @@ fn consumer_producer_and_broker_killed_during_the_demo_leave_the_same_table() {
         signal_process(killed, "KILL");
         until(&format!("{name} is started again"), || process(folder, name) != killed);
     }
-    assert!(up.wait(), "the demo did not end well");
+    assert!(up.wait(), "the demo failed");
     let printed = std::fs::read_to_string(folder.join("summary")).unwrap();
     summary(&printed);
     assert!(content(folder) == content(undisturbed.path()), "the tables differ");
 }
 
 #[test]
-fn interrupted_in_the_middle_it_ends_in_good_order_and_loses_nothing() {
+fn an_interrupted_demo_stops_cleanly_and_loses_nothing() {
     let (undisturbed, interrupted) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let whole = summary(&succeed("tapedeck", &demo(undisturbed.path()), &Environment::new()));
     let folder = interrupted.path();
@@ -133,7 +133,7 @@ fn interrupted_in_the_middle_it_ends_in_good_order_and_loses_nothing() {
 }
 
 #[test]
-fn when_it_is_killed_itself_its_processes_end_too() {
+fn when_up_is_killed_its_processes_end_too() {
     let folder = TempDir::new().unwrap();
     let up = Running::start(command("tapedeck", &demo(folder.path()), &Environment::new()));
     until("something is stored", || stored(folder.path()) > 1_000);
@@ -145,7 +145,7 @@ fn when_it_is_killed_itself_its_processes_end_too() {
 }
 
 #[test]
-fn a_second_one_on_the_same_folder_is_refused_in_one_line() {
+fn a_second_up_on_the_same_folder_is_refused_in_one_line() {
     let folder = TempDir::new().unwrap();
     let first = Running::start(command("tapedeck", &demo(folder.path()), &Environment::new()));
     process(folder.path(), "broker");
@@ -156,7 +156,7 @@ fn a_second_one_on_the_same_folder_is_refused_in_one_line() {
 }
 
 #[test]
-fn without_a_key_fred_is_left_out_and_it_says_why() {
+fn without_a_key_fred_is_skipped_and_up_says_why() {
     let folder = TempDir::new().unwrap();
     let watchlist = folder.path().join("watchlist.toml");
     std::fs::write(&watchlist, "[fred]\nseries = [\"GDP\"]\n").unwrap();
@@ -164,7 +164,7 @@ fn without_a_key_fred_is_left_out_and_it_says_why() {
     let arguments = ["up", "--once", "--data-dir", folder.path().to_str().unwrap()];
     let said = fail("tapedeck", &arguments, &environment);
     assert!(said.contains("fred: left out, `FRED_API_KEY` is not set"), "{said}");
-    assert!(said.contains("yahoo: left out, the watchlist has no item of it"), "{said}");
+    assert!(said.contains("yahoo: left out, the watchlist has no item for it"), "{said}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What `consumer verify` proves, and that it sees what is wrong; on every broker and database that this run has.
+//! What `consumer verify` proves, and the errors that it finds; on every available broker and database.
 
 use contract::Record;
 use contract::records::{DeadLetter, Observation, OhlcvBar, Series};
@@ -28,7 +28,7 @@ fn consume(bench: &Bench) {
     succeed("consumer", &["run", "--once"], &bench.environment);
 }
 
-/// What `verify` prints, and whether it was satisfied.
+/// The output of `verify`, and whether it succeeded.
 fn verify(bench: &Bench, arguments: &[&str]) -> (bool, String) {
     let output = run("consumer", &[&["verify"], arguments].concat(), &bench.environment);
     let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -38,7 +38,7 @@ fn verify(bench: &Bench, arguments: &[&str]) -> (bool, String) {
     (output.status.success(), text)
 }
 
-/// Several versions of many keys, repetitions, deletions, and messages that are none.
+/// Several versions of many keys, repetitions, deletions, and invalid messages.
 fn load(bench: &Bench, symbols: std::ops::Range<u32>) {
     let mut messages: Vec<Published> = Vec::new();
     for symbol in symbols {
@@ -66,7 +66,7 @@ fn load(bench: &Bench, symbols: std::ops::Range<u32>) {
     send(bench, "ohlcv_bar", &refused.collect::<Vec<Message>>());
 }
 
-/// A record of each other dataset, with the values that a database could mistake.
+/// A record of each other dataset, with values that a database could misread.
 fn load_others(bench: &Bench) {
     let date = |text: &str| text.parse().unwrap();
     let observation = |day: &str, value| Observation {
@@ -97,7 +97,7 @@ fn load_others(bench: &Bench) {
         flags: Vec::new(),
     };
     send_with(bench, "series", 3, &[series.into()]);
-    // A dead letter that a producer wrote: it comes by its topic.
+    // A producer's dead letter, which arrives by its topic.
     let letter = DeadLetter {
         source: "test".into(),
         dead_letter_id: "no/coordinate".into(),
@@ -160,14 +160,14 @@ fn a_mixed_load_on_several_consumers_is_verified_to_the_last_value_also_while_it
         let [published, applied, superseded, dead] = ["published", "applied", "superseded", "dead_lettered"].map(sum);
         assert_eq!((published, dead), (records, 24), "on {name}");
         assert_eq!(published, applied + superseded + dead, "on {name}");
-        // What comes later is no error.
+        // Later records are no error.
         send_records(&bench, "ohlcv_bar", &[bar("LATE", 0, 1.0, 0, 0).into()]);
         let (good, said) = verify(&bench, &["ohlcv_bar", "--deep", "--json"]);
         assert!(good && said.contains("\"not_consumed\":1"), "on {name}: {said}");
     }
 }
 
-/// Changes something by hand, sees that it is found and named, and puts it back.
+/// Changes something by hand, checks that it is found and named, and changes it back.
 fn is_found(bench: &Bench, name: &str, (wrong, right): (&str, &str), arguments: &[&str], words: &[&str]) {
     by_hand(bench, wrong);
     let (good, said) = verify(bench, arguments);
@@ -180,7 +180,7 @@ fn is_found(bench: &Bench, name: &str, (wrong, right): (&str, &str), arguments: 
     assert!(good, "put back with `{right}` on {name}: {said}");
 }
 
-/// One partition's records: three bars, a dead letter, two more; each pair a chunk of its own.
+/// One partition's records: three bars, a dead letter, two more; each pair in its own chunk.
 fn load_one_partition(bench: &Bench) {
     let bars: Vec<OhlcvBar> = (0..5).map(|day| bar("A", day, 1.5, 10, 10)).collect();
     let message = |bar: &OhlcvBar| (Some(0), Some(b"k".to_vec()), Some(encode(BAR_SCHEMA_ID, &bar.clone().into())));
@@ -248,12 +248,17 @@ fn a_row_that_was_changed_removed_or_added_by_hand_is_found_and_named() {
             ],
         );
 
-        by_hand(&bench, &format!("delete from ohlcv_bar where ts_start = '{}'", day(1)));
-        let (good, said) = verify(&bench, &["--deep"]);
-        assert!(!good && said.contains("missing: ohlcv_bar: `test|A|1d|2024-01-01"), "on {name}: {said}");
-        assert!(said.contains("[0] at offset 0") && !said.contains("\nextra: "), "on {name}: {said}");
-        assert!(verify(&bench, &["observation", "series", "--deep"]).0, "the other datasets on {name}");
+        assert_a_removed_row_is_missing(name, &bench, &day(1));
     }
+}
+
+/// A row that was removed by hand is missing, and nothing else is.
+fn assert_a_removed_row_is_missing(name: &str, bench: &Bench, day: &str) {
+    by_hand(bench, &format!("delete from ohlcv_bar where ts_start = '{day}'"));
+    let (good, said) = verify(bench, &["--deep"]);
+    assert!(!good && said.contains("missing: ohlcv_bar: `test|A|1d|2024-01-01"), "on {name}: {said}");
+    assert!(said.contains("[0] at offset 0") && !said.contains("\nextra: "), "on {name}: {said}");
+    assert!(verify(bench, &["observation", "series", "--deep"]).0, "the other datasets on {name}");
 }
 
 #[test]
@@ -272,7 +277,7 @@ fn a_ledger_that_was_changed_by_hand_is_found_without_reading_the_topic() {
                 "insert into sink_chunk select sink, kafka_topic, kafka_incarnation, kafka_partition, {from}, {to}, records_read, records_inserted, records_changed, records_unchanged, records_superseded, records_dead_lettered, committed_at from sink_chunk where from_offset = 0 and sink = '{group}'"
             )
         };
-        // Where the first pair was no chunk of its own the test would prove nothing.
+        // If the first pair were not its own chunk, the test would prove nothing.
         assert_eq!(
             bench.number(&format!(
                 "select count(*) as n from sink_chunk where from_offset in (0, 2, 4) and sink = '{group}'"
@@ -301,7 +306,7 @@ fn a_ledger_that_was_changed_by_hand_is_found_without_reading_the_topic() {
         by_hand(&bench, "delete from sink_chunk where from_offset = 2");
         let (good, said) = verify(&bench, &[]);
         assert!(!good && said.contains("has offsets 2 to 3 in no chunk and no gap"), "on {name}: {said}");
-        // A gap that covers exactly the hole explains it.
+        // A gap of exactly the missing offsets explains them.
         by_hand(&bench, gap);
         let (_, said) = verify(&bench, &[]);
         assert!(!said.contains("in no chunk"), "on {name}: {said}");

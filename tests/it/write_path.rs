@@ -1,5 +1,5 @@
-//! The ways into PostgreSQL: the upsert, `COPY` for new keys, the question by keys and versions alone. Whichever is
-//! taken, the table is the same.
+//! The write paths into PostgreSQL: the upsert, `COPY` for new keys, and keys and versions first. The table is the same
+//! by each.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ use tests::workload::Random;
 
 /// Rows in a chunk: enough for `COPY` to be tried.
 const CHUNK: usize = 600;
-/// Rows in a chunk that is too small for it.
+/// Rows in a chunk that is too small for `COPY`.
 const SMALL_CHUNK: usize = 400;
 
-/// A database behind a proxy that sees which statements come.
+/// A database behind a proxy that sees the statements.
 struct Watched {
     bench: Bench,
     proxy: Proxy,
@@ -39,7 +39,7 @@ fn watched() -> Vec<Watched> {
 }
 
 impl Watched {
-    /// Notes the first chunk from now on that executes a statement with this text.
+    /// Records the next chunk that executes a statement with this text.
     fn notice(&self, statement: &'static str) -> Arc<Trap> {
         let trap = Arc::new(Trap::new(Point::Statement(statement), Action::Hold(Duration::ZERO)));
         self.proxy.arm(&trap);
@@ -51,12 +51,12 @@ fn was_seen(trap: &Trap) -> bool {
     trap.await_strike(Duration::ZERO).is_some()
 }
 
-/// A row of that dataset whose key no other number gives; an `age` of more is a later version.
+/// A row of that dataset with a key of its own per number; a higher `age` is a later version.
 fn row(dataset: &Dataset, number: usize, age: i64, random: &mut Random) -> Vec<Value> {
     let value = |(at, field): (usize, &contract::dataset::Field)| {
         let (in_key, in_version) = (dataset.key.contains(&at), dataset.version_fields.contains(&at));
         match field.kind {
-            // Every seventh says that its key was deleted.
+            // Every seventh is a deletion.
             _ if number.is_multiple_of(7) && dataset.values().any(|value| value == at) => Value::Null,
             _ if in_version => Value::Long(1_700_000_000_000_000 + age),
             Kind::Text if in_key => {
@@ -80,7 +80,7 @@ fn row(dataset: &Dataset, number: usize, age: i64, random: &mut Random) -> Vec<V
     dataset.fields.iter().enumerate().map(value).collect()
 }
 
-/// Texts that some format or other takes for something else.
+/// Texts that some format misreads.
 fn odd_text(random: &mut Random) -> String {
     let odd = ["", "\\N", "\\.", "a\tb\nc", "{\"a\",b}", "NULL", "'; --", "žluťoučký", "𝄞", " x ", "\"", "\u{7f}\u{1}"];
     odd[random.below(odd.len())].to_owned()
@@ -124,7 +124,7 @@ fn chunk(dataset: &'static Dataset, table: &str, from: i64, rows: impl IntoItera
     builder.take()
 }
 
-/// Commits rows from an offset on in chunks of that size.
+/// Commits rows in chunks of that size, from an offset on.
 fn commit(
     store: &mut dyn Store,
     dataset: &'static Dataset,
@@ -143,13 +143,13 @@ fn commit(
     total
 }
 
-/// A connection lives on the runtime it was made on.
+/// A connection needs the runtime that it was opened on.
 fn block_on_commit(store: &mut dyn Store, chunk: &mut Chunk) -> Commit {
     thread_local!(static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Runtime::new().unwrap());
     RUNTIME.with(|runtime| runtime.block_on(store.commit(chunk))).unwrap()
 }
 
-/// Tables like a dataset's, but with all keys and values that its type has; in TimescaleDB of several chunks.
+/// Tables like a dataset's, with all kinds of keys and values; in TimescaleDB with several chunks.
 fn tables_like(bench: &Bench, dataset: &Dataset, names: &[&str]) {
     let has_chunks = bench.number("select count(*) as n from pg_extension where extname = 'timescaledb'") == 1;
     for name in names {
@@ -161,7 +161,7 @@ fn tables_like(bench: &Bench, dataset: &Dataset, names: &[&str]) {
     }
 }
 
-/// Rows that only one of the two tables has, but for the time when they were written.
+/// Rows that only one of the two tables has, apart from the time of writing.
 fn differences(bench: &Bench, dataset: &Dataset, one: &str, other: &str) -> Vec<Vec<Option<String>>> {
     let names: Vec<&str> = dataset.fields.iter().map(|field| field.name.as_str()).collect();
     let names = format!("{}, content_hash, deleted", names.join(", "));
@@ -214,7 +214,7 @@ fn copy_gives_way_to_the_upsert_as_soon_as_one_key_is_there() {
         };
         let mut store = database.store("test");
         commit(&mut *store, dataset, "mixed", 0, &rows(0..CHUNK, 5), CHUNK);
-        // New keys, one that is there with a later version, one with an earlier one, and a key twice.
+        // New keys, a known key with a later version, one with an earlier version, and a key twice.
         let mut mixed = rows(CHUNK..2 * CHUNK, 5);
         mixed.extend(rows(1..2, 9));
         mixed.extend(rows(2..3, 1));
@@ -225,7 +225,7 @@ fn copy_gives_way_to_the_upsert_as_soon_as_one_key_is_there() {
         let wanted =
             Outcome { read: CHUNK as u64 + 3, inserted: CHUNK as u64, changed: 1, superseded: 2, ..Outcome::default() };
         assert_eq!(outcome, wanted);
-        // It is not tried again at once, and then it is.
+        // `COPY` is not tried again at once, but later.
         let (from, again) = ((2 * CHUNK + 3) as i64, watched.notice("copy mixed"));
         commit(&mut *store, dataset, "mixed", from, &rows(2 * CHUNK..4 * CHUNK, 5), CHUNK);
         assert!(!was_seen(&again), "`COPY` was tried again too soon");
@@ -237,7 +237,7 @@ fn copy_gives_way_to_the_upsert_as_soon_as_one_key_is_there() {
 }
 
 #[test]
-fn a_copy_that_is_cut_off_leaves_nothing_and_is_done_again() {
+fn a_copy_that_is_cut_off_leaves_no_row_and_is_repeated() {
     for watched in watched() {
         let Watched { bench, proxy, database } = &watched;
         let dataset = contract::dataset("ohlcv_bar").unwrap();
@@ -253,7 +253,7 @@ fn a_copy_that_is_cut_off_leaves_nothing_and_is_done_again() {
         next(0).unwrap();
         for cut in 0..4 {
             let begun = watched.notice("copy cut");
-            // Somewhere in its rows, of which there are some 100 KB.
+            // Somewhere in its rows, which take about 100 KB.
             proxy.cut_after(5_000 + 10_000 * cut);
             next(CHUNK).unwrap_err();
             assert!(was_seen(&begun), "the `COPY` was not cut off");
@@ -276,7 +276,7 @@ fn a_row_that_copy_refuses_becomes_a_dead_letter_and_costs_no_other() {
         let mut random = Random::new(10);
         let mut rows: Vec<_> = (0..2 * CHUNK).map(|number| row(dataset, number, 0, &mut random)).collect();
         let currency = dataset.position("currency").unwrap();
-        // A number that is not a deletion's.
+        // The number of a row that is not a deletion.
         rows[CHUNK + 311][currency] = Value::Text("XXX".into());
         let tried = watched.notice("copy strict");
         let outcome = commit(&mut *database.store("test"), dataset, "strict", 0, &rows, CHUNK);
@@ -288,7 +288,7 @@ fn a_row_that_copy_refuses_becomes_a_dead_letter_and_costs_no_other() {
 }
 
 #[test]
-fn rows_that_a_trigger_leaves_out_are_accounted_for_and_stop_nothing() {
+fn rows_that_a_trigger_drops_are_accounted_for_and_stop_no_chunk() {
     for watched in watched() {
         let Watched { bench, database, .. } = &watched;
         let dataset = contract::dataset("ohlcv_bar").unwrap();
@@ -334,7 +334,7 @@ fn after_a_chunk_that_changed_nothing_the_next_is_asked_for_by_its_versions_and_
         let asked = watched.notice("with ordinality");
         assert_eq!(put(&rows).superseded, CHUNK as u64);
         assert!(was_seen(&asked), "it was not asked for");
-        // A new key, a later version and an earlier one among what is known.
+        // A new key, a later version and an earlier version among known keys.
         let mut mixed = rows.clone();
         mixed[100] = row(dataset, 100, 9, &mut random);
         mixed[200] = row(dataset, 200, 1, &mut random);

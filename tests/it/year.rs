@@ -1,8 +1,8 @@
-//! A year of a producer that nobody looks after: its provider is away, refuses, says something else than it did, leaves
-//! things out, and the producer is killed again and again. Both go by one clock, on which no time passes but by waiting.
+//! A year of an unattended producer. Its provider fails, refuses, corrects values and leaves days out, and the producer
+//! is killed again and again. Both share a clock that advances only while they wait.
 //!
-//! The provider is the simulator, Kafka the real one where there is one. The producer is a process, and is killed as one: in
-//! the middle of whatever it does. The time is in a file, which only the producer moves.
+//! The provider is the simulator; Kafka is real if available. The producer is a process, and SIGKILL ends it at
+//! arbitrary points. The time is in a file that only the producer advances.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -12,14 +12,14 @@ use std::time::Duration;
 use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime, TimeDelta, Utc, Weekday};
 use contract::codec::split_header;
 use contract::{Column, Decoder, Rows, dataset};
-use producers::plan;
-use producers::publish::CHANGE_HEADER;
+use kafka::offsets::ranges;
+use kafka::publish::CHANGE_HEADER;
+use producers::poll::plan;
 use producers::state::{GapState, State};
 use producers::watchlist::Watchlist;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
-use service::kafka::ranges;
 use simulator::{Config, Control, Outage, Simulator};
 use tests::broker::{Bench, block_on, embedded, postgres};
 use tests::oracle::plain_consumer;
@@ -31,17 +31,17 @@ use crate::health;
 use crate::secrets::{CANARY, holds, on_topics};
 
 const SYMBOLS: [&str; 3] = ["SIM000", "SIM003", "SIM004"];
-/// Requests from one kill of the producer to the next, at most.
+/// Most requests between two kills of the producer.
 const MOST_CALLS: usize = 80;
 /// Outages of the year.
 const OUTAGES: usize = 60;
 /// Days of the year with a restatement, and with a hole, of each symbol.
 const EDITED: [usize; 2] = [30, 12];
-/// Calls of a day beyond what its polls take.
+/// Calls of a day beyond those of its polls.
 const SPARE_CALLS: u32 = 4;
-/// Days on which what is missing is asked for.
+/// Days on which missing data is retried.
 const ASKED_DAYS: u64 = 10;
-/// Longest that all may take, of the time of this machine.
+/// Longest that the test may take, in real time.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 fn date(text: &str) -> NaiveDate {
@@ -58,7 +58,7 @@ fn year() -> (NaiveDate, NaiveDate) {
     (date("2025-01-06"), date("2026-01-05"))
 }
 
-/// Days up to, but not, so many.
+/// A random number of days below a limit.
 fn days(random: &mut Random, end: usize) -> Days {
     Days::new(random.below(end) as u64)
 }
@@ -74,10 +74,10 @@ fn session(random: &mut Random, (first, last): (NaiveDate, NaiveDate)) -> NaiveD
     }
 }
 
-/// When a day that was missing is there, if ever.
+/// When a missing day appears, if ever.
 type Filled = BTreeMap<(String, NaiveDate), Option<DateTime<Utc>>>;
 
-/// Says what becomes of the days of the year: some are corrected once or twice, some come late or never.
+/// Plans the days of the year: some are corrected once or twice, some come late or never.
 fn script(control: &Control, random: &mut Random) -> Filled {
     let (first, last) = year();
     let mut filled = Filled::new();
@@ -98,7 +98,7 @@ fn script(control: &Control, random: &mut Random) -> Filled {
                 control.restate(symbol, day, at(day + Days::new(12) + days(random, 6), 3), 1.5);
             }
         }
-        // Within the look-back, before the year began, and never.
+        // Within the look-back, before the year, and never.
         let beyond = (date("2024-02-01"), date("2024-10-01"));
         let mut gaps = Vec::new();
         for number in 0..EDITED[1] {
@@ -127,7 +127,7 @@ fn plan_outages(control: &Control, random: &mut Random) {
     for number in 0..OUTAGES {
         let begin = at(session(random, (first, last)), 14) + TimeDelta::minutes(random.below(8 * 60) as i64);
         let minutes = match number {
-            // Days enough that everybody must have heard of it, whenever the producer is killed.
+            // Long enough that every item raises its alert, whenever the producer is killed.
             0 => 7 * 24 * 60,
             1 | 2 => 2 * 24 * 60,
             _ => 5 + random.below(5 * 60) as i64,
@@ -166,18 +166,18 @@ impl World<'_> {
         World { bench, simulator, time, calls }
     }
 
-    /// What the producer leaves on disk under that name.
+    /// A file of the producer's, by name.
     fn file(&self, name: &str) -> PathBuf {
         self.bench.folder.path().join(name)
     }
 
-    /// Requests so far, whatever came of them.
+    /// Requests so far, with any result.
     fn calls(&self) -> u64 {
         let control = self.simulator.control();
         control.calls("yahoo") + control.refused("yahoo")
     }
 
-    /// Starts the producer; what it logs comes behind what those before it have logged.
+    /// Starts the producer; it appends to the log of its predecessors.
     fn start_producer(&self) -> Running {
         let [time, watchlist, health] = ["time", "watchlist.toml", "health"].map(|name| self.file(name));
         let environment = self.bench.with(&[
@@ -194,17 +194,17 @@ impl World<'_> {
         Running::start(command)
     }
 
-    /// Lets the producer go on until so many requests were made, or until then.
+    /// Lets the producer run until it made so many requests, or until a time.
     async fn live(&self, producer: &mut Running, calls: u64, until: DateTime<Utc>) {
         let last = self.calls() + calls;
         while self.calls() < last && self.time.now() < until {
             let ended = producer.0.try_wait().unwrap();
-            assert!(ended.is_none(), "the producer has ended by itself at {}", self.time.now());
+            assert!(ended.is_none(), "the producer ended by itself at {}", self.time.now());
             tokio::time::sleep(Duration::from_micros(200)).await;
         }
     }
 
-    /// What it shows of itself, as long as it runs.
+    /// Its metrics, while it runs.
     fn shown(&self) -> Vec<(String, Vec<u8>)> {
         let address = std::fs::read_to_string(self.file("health")).unwrap();
         let page = |path: &str| {
@@ -271,20 +271,24 @@ async fn a_year(bench: &Bench) {
     let filled = script(control, &mut random);
     plan_outages(control, &mut random);
     let (_, last) = year();
+    let end = at(last + Days::new(2 * ASKED_DAYS), 0);
+    // From then on the provider shows nothing: the producer is stopped some time later, in the middle of whatever it does, and
+    // does not publish a response that it has just received.
+    control.outage_between("yahoo", end..end + TimeDelta::days(365), Outage::Status(500));
     let mut kills = 0;
     while world.time.now() < at(last, 0) {
         let calls = 1 + random.below(MOST_CALLS) as u64;
         let mut producer = world.start_producer();
         world.live(&mut producer, calls, at(last, 0)).await;
-        // Between an answer and the note of what was published of it lie some milliseconds.
+        // Some milliseconds lie between a response and the saved record of its publication.
         tokio::time::sleep(Duration::from_micros(random.below(40_000) as u64)).await;
         producer.0.kill().unwrap();
         producer.0.wait().unwrap();
         kills += 1;
     }
-    // What was left by the last kill, and the days that are still asked for.
+    // The rest of the last kill, and the days that are still retried.
     let mut producer = world.start_producer();
-    world.live(&mut producer, u64::MAX / 2, at(last + Days::new(2 * ASKED_DAYS), 0)).await;
+    world.live(&mut producer, u64::MAX / 2, end).await;
     assert!(kills > 40, "the year was over after {kills} kills");
 
     let world = &world;
@@ -311,17 +315,17 @@ async fn a_year(bench: &Bench) {
             None => assert_eq!(state, Some(GapState::Absent), "{gap:?}"),
         }
     }
-    let alarms = assert_who_cannot_be_had_is_told(world);
+    let alerts = assert_every_long_outage_raised_alerts(world);
     eprintln!(
-        "a year: {} calls, of which {refused} were refused, {kills} kills, {alarms} alarms, {} bars, {} corrections",
+        "a year: {} calls, of which {refused} were refused, {kills} kills, {alerts} alerts, {} bars, {} corrections",
         world.calls(),
         bars.len(),
         bars.values().map(|bars| bars.len() - 1).sum::<usize>()
     );
 }
 
-/// Every value that the provider has shown is on the topic once, in the order in which it was shown, the first as new and the
-/// others as corrections; and there is nothing else.
+/// Every value that the provider showed is on the topic once, in order, the first as new and the others as corrections.
+/// Nothing else is on the topic.
 fn assert_every_value_once(control: &Control, bars: &BTreeMap<(String, NaiveDate), Vec<Bar>>) {
     let mut shown: BTreeMap<(String, NaiveDate), Vec<Bar>> = BTreeMap::new();
     for value in control.shown() {
@@ -337,7 +341,7 @@ fn assert_every_value_once(control: &Control, bars: &BTreeMap<(String, NaiveDate
     assert_eq!(bars.len(), shown.len());
 }
 
-/// The key was sent with every request, and is nowhere.
+/// The key was sent with every request, and appears nowhere.
 fn assert_no_key(world: &World<'_>, mut shown: Vec<(String, Vec<u8>)>) {
     let asked = world.simulator.control().last_request("yahoo");
     assert!(asked.ends_with(&format!("apikey={CANARY}%2Bof%2Fa%3Dyear")), "{asked}");
@@ -350,18 +354,18 @@ fn assert_no_key(world: &World<'_>, mut shown: Vec<(String, Vec<u8>)>) {
     }
 }
 
-/// Of outages that are longer than a producer asks again there is an error for each item, and a line when it is over.
-fn assert_who_cannot_be_had_is_told(world: &World<'_>) -> usize {
+/// An outage longer than the retries raises an alert for each item, and a line reports its end.
+fn assert_every_long_outage_raised_alerts(world: &World<'_>) -> usize {
     let log = std::fs::read_to_string(world.file("log")).unwrap();
     let said = |words: &str| log.lines().filter(|line| line.contains(words)).count();
-    let (errors, alarms, ends) = (said(" ERROR "), said("in vain 3 times in a row"), said("answered again"));
-    assert!(alarms >= SYMBOLS.len(), "{alarms} alarms in a year of outages");
-    assert_eq!(errors, alarms, "there are other errors in the log");
-    assert!(ends >= SYMBOLS.len(), "of {alarms} alarms {ends} ended");
-    alarms
+    let (errors, alerts, ends) = (said(" ERROR "), said("failed 3 times in a row"), said("answered again"));
+    assert!(alerts >= SYMBOLS.len(), "{alerts} alerts in a year of outages");
+    assert_eq!(errors, alerts, "there are other errors in the log");
+    assert!(ends >= SYMBOLS.len(), "{ends} of {alerts} alerts ended");
+    alerts
 }
 
-/// Gives how many requests were refused.
+/// Returns the number of refused requests.
 fn assert_no_day_above_the_quota(world: &World<'_>) -> u64 {
     let (control, (first, last)) = (world.simulator.control(), year());
     let (mut spent, mut refused) = (0, 0);

@@ -6,7 +6,7 @@ for each a line with the list of its records, sorted by dataset and key: every f
 of receipt, and `flags`, which the consumer sets. Numbers are text, exactly as read; times are RFC 3339, in UTC.
 
     echo '{"source":"fred","endpoint":"series","item":"GDP","offset":0,"received_at":"2026-11-20T12:00:00Z",
-      "last_modified":null,"file":"producers/fixtures/fred/series/GDP.json"}' | python3 tests/oracle
+      "last_modified":null,"file":"sources/fixtures/fred/series/GDP.json"}' | python3 tests/oracle
 """
 
 import importlib

@@ -26,7 +26,7 @@ pub struct Bench {
     broker: Option<Running>,
 }
 
-/// Every combination of broker and database that this run has, each with its name.
+/// Every pair of broker and database that is available, with its name.
 pub fn benches() -> Vec<(&'static str, Bench)> {
     let mut all = vec![("embedded broker and SQLite", embedded())];
     all.extend(postgres().map(|bench| ("Kafka and PostgreSQL", bench)));
@@ -84,7 +84,7 @@ impl Bench {
         Bench { environment, brokers, namespace, database, folder, beside: None, broker }
     }
 
-    /// The environment with more in it.
+    /// The environment, extended.
     pub fn with(&self, more: &[(&'static str, &str)]) -> Environment {
         let mut environment = self.environment.clone();
         environment.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
@@ -101,7 +101,7 @@ impl Bench {
         self.broker.as_ref().expect("the bench has an embedded broker").signal(signal);
     }
 
-    /// What a query finds in the database, as texts; None is null.
+    /// Rows of a query, as texts; None is null.
     pub fn query(&self, sql: &str) -> Vec<Vec<Option<String>>> {
         block_on(self.database.query(sql)).unwrap().rows
     }
@@ -141,7 +141,7 @@ pub struct ScratchDatabase {
 }
 
 impl ScratchDatabase {
-    /// Beside the one at that address.
+    /// Creates it on the server of that address.
     pub fn create(address: &str) -> ScratchDatabase {
         let beside = Database::new(address).unwrap();
         let name = unique("db");
@@ -164,11 +164,11 @@ impl Drop for ScratchDatabase {
 }
 
 fn drop_database(beside: &Database, name: &str) {
-    // What is left behind goes with the server's data folder.
+    // Whatever stays goes with the server's data folder.
     let _ = block_on(beside.store("scratch").rows(format!("drop database {name} with (force)"), &[]));
 }
 
-/// Runs a future to its end on a runtime of its own.
+/// Runs a future to completion on its own runtime.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     Runtime::new().unwrap().block_on(future)
 }

@@ -5,14 +5,14 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// What happens to connections.
+/// How connections are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
     /// They are passed on.
     Good,
-    /// They are closed, also those that are open.
+    /// New and open connections are closed.
     Down,
-    /// New ones are accepted and never answered; those that are open are closed.
+    /// New ones are accepted but get no response; open ones are closed.
     Silent,
 }
 
@@ -31,7 +31,7 @@ struct State {
 }
 
 impl Forward {
-    /// To the service at that address.
+    /// Forwards to the service at that address.
     pub fn to(service: &str) -> Forward {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -55,7 +55,7 @@ impl Forward {
         Forward { address, state }
     }
 
-    /// Changes what happens to connections, and closes those that are open.
+    /// Changes the treatment and closes open connections.
     pub fn set(&self, network: Network) {
         let mut state = self.state.lock().unwrap();
         state.network = network;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use contract::{Dataset, Field, Kind};
 
-/// Rust source of the record types of these datasets; `files` are the names of their declarations.
+/// Rust source of the record types of these datasets; `files` names their declarations.
 pub fn records(datasets: &[(String, Dataset)]) -> String {
     let mut out = String::from(HEAD);
     out.push_str("/// The declarations, as in `schemas/`.\npub(crate) const DECLARATIONS: &[&str] = &[\n");
@@ -46,36 +46,59 @@ fn put_timestamp(timestamp: DateTime<Utc>, out: &mut Vec<u8>) {
 
 ";
 
+/// What stands before the variants of `Record`.
+const ENUMERATION: &str = "\
+/// A record of any dataset; boxed, because otherwise each would be as wide as the widest.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Record {
+";
+
+/// What stands before the datasets of `Record::from_values`.
+const FROM_VALUES: &str = "\
+    /// The record of that dataset with these values, one for each field in order. It takes texts and lists out of `values`.
+    ///
+    /// None when there is no such dataset, or a value is missing or of another kind.
+    pub fn from_values(dataset: &str, values: &mut [Value]) -> Option<Record> {
+        Some(match dataset {
+";
+
 fn enumeration(datasets: &[(String, Dataset)], out: &mut String) {
-    out.push_str("/// A record of any dataset; boxed, as each would else be as wide as the widest.\n#[derive(Debug, Clone, PartialEq, Serialize)]\n#[serde(untagged)]\npub enum Record {\n");
+    out.push_str(ENUMERATION);
     for (_, dataset) in datasets {
         let name = type_name(dataset);
         writeln!(out, "    /// A record of `{}`.\n    {name}(Box<{name}>),", dataset.name).expect("string");
     }
     out.push_str("}\n\nimpl Record {\n");
-    for (method, signature, doc) in [
-        ("dataset", "(&self) -> &'static str", "Name of its dataset."),
-        ("encode", "(&self, out: &mut Vec<u8>)", "Appends its Avro body."),
-        ("message_key", "(&self) -> String", "Key of its message: the natural key without the time."),
-    ] {
-        writeln!(out, "    /// {doc}\n    pub fn {method}{signature} {{\n        match self {{").expect("string");
-        for (_, dataset) in datasets {
-            let name = type_name(dataset);
-            match method {
-                "dataset" => writeln!(out, "            Record::{name}(_) => \"{}\",", dataset.name),
-                "encode" => writeln!(out, "            Record::{name}(record) => record.encode(out),"),
-                _ => writeln!(out, "            Record::{name}(record) => record.message_key(),"),
-            }
-            .expect("string");
-        }
-        out.push_str("        }\n    }\n\n");
-    }
-    out.push_str("    /// The record of that dataset with these values, one for each field in order, of which it takes the texts and lists; None\n    /// when there is no such dataset, or a value is missing or of another kind.\n    pub fn from_values(dataset: &str, values: &mut [Value]) -> Option<Record> {\n        Some(match dataset {\n");
+    method(datasets, out, "Name of the record's dataset.", "dataset(&self) -> &'static str", |dataset| {
+        format!("(_) => \"{}\"", dataset.name)
+    });
+    method(datasets, out, "Appends the Avro body of its message.", "encode(&self, out: &mut Vec<u8>)", |_| {
+        "(record) => record.encode(out)".to_owned()
+    });
+    let doc = "Key of its message: the natural key without the time.";
+    method(datasets, out, doc, "message_key(&self) -> String", |_| "(record) => record.message_key()".to_owned());
+    out.push_str(FROM_VALUES);
     for (_, dataset) in datasets {
         let (name, type_name) = (&dataset.name, type_name(dataset));
         writeln!(out, "            \"{name}\" => {type_name}::from_values(values)?.into(),").expect("string");
     }
     out.push_str("            _ => return None,\n        })\n    }\n}\n\n");
+}
+
+/// A method of `Record` with one arm per dataset.
+fn method(
+    datasets: &[(String, Dataset)],
+    out: &mut String,
+    doc: &str,
+    signature: &str,
+    arm: impl Fn(&Dataset) -> String,
+) {
+    writeln!(out, "    /// {doc}\n    pub fn {signature} {{\n        match self {{").expect("string");
+    for (_, dataset) in datasets {
+        writeln!(out, "            Record::{}{},", type_name(dataset), arm(dataset)).expect("string");
+    }
+    out.push_str("        }\n    }\n\n");
 }
 
 fn structure(dataset: &Dataset, out: &mut String) {
@@ -85,28 +108,43 @@ fn structure(dataset: &Dataset, out: &mut String) {
     for field in &dataset.fields {
         writeln!(out, "    /// {}\n    pub {}: {},", field.doc, field.name, rust_type(field)).expect("string");
     }
-    writeln!(out, "}}\n\nimpl From<{name}> for Record {{\n    fn from(record: {name}) -> Record {{\n        Record::{name}(Box::new(record))\n    }}\n}}\n").expect("string");
-    writeln!(out, "impl {name} {{\n    /// Appends its Avro body.\n    pub fn encode(&self, out: &mut Vec<u8>) {{")
+    writeln!(out, "}}\n\nimpl From<{name}> for Record {{").expect("string");
+    writeln!(out, "    fn from(record: {name}) -> Record {{\n        Record::{name}(Box::new(record))\n    }}\n}}\n")
         .expect("string");
+    writeln!(out, "impl {name} {{").expect("string");
+    encode(dataset, out);
+    message_key(dataset, out);
+    from_values(dataset, out);
+    out.push_str("}\n\n");
+}
+
+fn encode(dataset: &Dataset, out: &mut String) {
+    out.push_str("    /// Appends its Avro body.\n    pub fn encode(&self, out: &mut Vec<u8>) {\n");
     for field in &dataset.fields {
         writeln!(out, "        {};", put(field)).expect("string");
     }
-    out.push_str("    }\n\n    /// Key of its message: the natural key without the time.\n    pub fn message_key(&self) -> String {\n        let mut key = String::new();\n");
+    out.push_str("    }\n\n");
+}
+
+fn message_key(dataset: &Dataset, out: &mut String) {
+    out.push_str("    /// Key of its message: the natural key without the time.\n");
+    out.push_str("    pub fn message_key(&self) -> String {\n        let mut key = String::new();\n");
     for position in dataset.message_key() {
         let field = &dataset.fields[position];
         let borrow = if field.kind == Kind::Text { "&" } else { "" };
         writeln!(out, "        put_key_part({borrow}self.{}, &mut key);", field.name).expect("string");
     }
     out.push_str("        key\n    }\n\n");
-    writeln!(
-        out,
-        "    fn from_values(values: &mut [Value]) -> Option<{name}> {{\n        let values = &mut values.iter_mut();\n        Some({name} {{"
-    )
-    .expect("string");
+}
+
+fn from_values(dataset: &Dataset, out: &mut String) {
+    let name = type_name(dataset);
+    writeln!(out, "    fn from_values(values: &mut [Value]) -> Option<{name}> {{").expect("string");
+    writeln!(out, "        let values = &mut values.iter_mut();\n        Some({name} {{").expect("string");
     for field in &dataset.fields {
         writeln!(out, "            {}: next(values)?,", field.name).expect("string");
     }
-    out.push_str("        })\n    }\n}\n\n");
+    out.push_str("        })\n    }\n");
 }
 
 /// Name of the record type: `OhlcvBar` for `ohlcv_bar`.

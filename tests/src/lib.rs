@@ -1,4 +1,4 @@
-//! Harness of the integration tests: what they share, never what they check.
+//! Harness of the integration tests: what they share, not what they check.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up should say so and stop")]
 
@@ -24,17 +24,17 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// The folder of recorded provider responses, where there is one beside the repository.
+/// The folder of recorded provider responses, if one lies beside the repository.
 pub fn samples() -> Option<PathBuf> {
     let folder = root().join("../shared/providers/samples");
     folder.is_dir().then_some(folder)
 }
 
-/// A service that `./test` has started, by the variable that says where; None, and a line about it, when it is absent.
+/// A service that `./test` started, by the variable with its address. If it is absent: None, and a line that says so.
 pub fn service(variable: &str) -> Option<String> {
     let address = std::env::var(variable).ok().filter(|address| !address.is_empty());
     if address.is_none() {
-        eprintln!("left out: `{variable}` is not set");
+        eprintln!("skipped: `{variable}` is not set");
     }
     address
 }

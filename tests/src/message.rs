@@ -5,17 +5,17 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, Utc};
 use contract::records::OhlcvBar;
 use contract::{Record, codec};
+use kafka::Cluster;
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use service::kafka::Cluster;
 
 use crate::broker::{Bench, block_on};
 
 /// Schema id of `ohlcv_bar` where there is no registry.
 pub const BAR_SCHEMA_ID: u32 = 1;
 
-/// A daily bar that breaks no rule; its close says which one it is.
+/// A daily bar that breaks no rule; its close identifies it.
 pub fn bar(symbol: &str, day: u32, close: f64, known_at: i64, observed_at: i64) -> OhlcvBar {
     let trading_date = NaiveDate::from_ymd_opt(2024, 1, 1).unwrap() + chrono::Days::new(day.into());
     OhlcvBar {
@@ -37,7 +37,7 @@ pub fn bar(symbol: &str, day: u32, close: f64, known_at: i64, observed_at: i64) 
     }
 }
 
-/// So many seconds after the beginning of 2024.
+/// A time, in seconds since the start of 2024.
 pub fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_704_067_200 + seconds, 0).unwrap()
 }
@@ -50,10 +50,10 @@ pub fn encode(schema_id: u32, record: &Record) -> Vec<u8> {
     message
 }
 
-/// A message to send: partition, None to go by the key; key; value.
+/// A message to send: partition (None: by key), key, value.
 pub type Message = (Option<i32>, Option<Vec<u8>>, Option<Vec<u8>>);
 
-/// Sends messages in that order and waits until all are acknowledged.
+/// Sends messages in order and waits for all acknowledgements.
 pub fn send(bench: &Bench, dataset: &str, messages: &[Message]) {
     let topic = bench.topic(dataset);
     block_on(Cluster::new(&bench.brokers, &bench.namespace).ensure_topics(std::slice::from_ref(&topic))).unwrap();
@@ -76,7 +76,7 @@ pub fn send_records(bench: &Bench, dataset: &str, records: &[Record]) {
     send(bench, dataset, &records.iter().map(message).collect::<Vec<_>>());
 }
 
-/// A message of ours: key, value, and the headers of a deletion.
+/// A message as tapedeck publishes it: key, value, headers of a deletion.
 pub type Published = (String, Option<Vec<u8>>, Vec<(&'static str, String)>);
 
 /// A bar as a producer publishes it.
@@ -95,7 +95,7 @@ pub fn deletion(bar: &OhlcvBar) -> Published {
     (key, None, headers)
 }
 
-/// Publishes in that order and waits until all is acknowledged.
+/// Publishes in order and waits for all acknowledgements.
 pub fn publish(bench: &Bench, dataset: &str, messages: &[Published]) {
     let topic = bench.topic(dataset);
     block_on(Cluster::new(&bench.brokers, &bench.namespace).ensure_topics(std::slice::from_ref(&topic))).unwrap();

@@ -1,5 +1,5 @@
-//! What the tables must hold, worked out from the topic and the log of acknowledgements without any of the consumer's
-//! code: its decoder, fold, hash and SQL are what is being judged.
+//! Computes what the tables must hold, from the topic and the log of acknowledgements. It uses none of the consumer's
+//! code: the consumer's decoder, fold, hash and SQL are under test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,9 +13,9 @@ use crate::workload::{Bar, Meaning, Poison, Sent};
 
 /// Header that carries a message's number.
 pub const ID_HEADER: &str = "test-id";
-/// Hash of a deleted row: above every other, so that a delete wins a tie.
+/// Hash of a deleted row: above all others, so that a deletion wins a tie.
 pub const DELETED_HASH: i64 = i64::MAX;
-/// How long reading the topic may wait for one message.
+/// Longest wait for one message of the topic.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A message that Kafka has acknowledged.
@@ -34,19 +34,19 @@ pub struct Ack {
 pub struct Seen {
     /// Where, and its number.
     pub at: Ack,
-    /// Of key and value.
+    /// Hash of key and value.
     pub fingerprint: u64,
 }
 
-/// A row of the table: key, then everything else.
+/// Rows of the table by key.
 pub type Key = (String, String, String, i64);
 
-/// What a row holds besides its key.
+/// A row without its key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     /// `known_at`, `observed_at`, `content_hash`.
     pub version: (i64, i64, i64),
-    /// Whether it is deleted.
+    /// True if deleted.
     pub is_deleted: bool,
     /// Days since 1970.
     pub trading_date: Option<i32>,
@@ -61,7 +61,7 @@ pub struct Row {
 /// A dead letter by its coordinate: class, key and value.
 pub type Dead = (String, Option<Vec<u8>>, Option<Vec<u8>>);
 
-/// What must be.
+/// The expected state.
 #[derive(Debug, Default)]
 pub struct Oracle {
     /// The table.
@@ -74,12 +74,12 @@ pub struct Oracle {
     pub poisons: BTreeSet<Poison>,
     /// Messages that are on the topic more than once.
     pub copies: usize,
-    /// What is wrong with the topic itself.
+    /// Errors of the topic itself.
     pub violations: Vec<String>,
 }
 
 impl Oracle {
-    /// Holds acknowledgements against the topic, and works out what the tables must hold.
+    /// Compares acknowledgements with the topic and computes what the tables must hold.
     pub fn new(acks: &[Ack], mut seen: Vec<Seen>, sent: impl Iterator<Item = Sent>) -> Oracle {
         let mut oracle = Oracle::default();
         let on_topic: BTreeSet<Ack> = seen.iter().map(|seen| seen.at).collect();
@@ -138,7 +138,7 @@ fn row(bar: &Bar) -> Row {
     let [open, high, low] = bar.prices;
     let [volume, adjusted_close] = bar.amounts;
     let numbers = [open, high, low, Some(bar.close), volume, adjusted_close];
-    // A hash that looks like a delete's is stored as one less.
+    // A hash that equals a deletion's is stored as one less.
     let hash = content_hash(bar.trading_date, &numbers, bar.currency.as_deref()).min(DELETED_HASH - 1);
     Row {
         version: (bar.version[0], bar.version[1], hash),
@@ -214,7 +214,7 @@ pub fn ends(brokers: &str, topic: &str, partitions: i32) -> BTreeMap<i32, i64> {
     (0..partitions).map(end).collect()
 }
 
-/// Everything that is on a topic, read by a plain consumer.
+/// All messages of a topic, read by a plain consumer.
 pub fn read_topic(brokers: &str, topic: &str, ends: &BTreeMap<i32, i64>) -> Vec<Seen> {
     let consumer = plain_consumer(brokers, "test-oracle");
     let mut assignment = TopicPartitionList::new();
@@ -234,7 +234,7 @@ pub fn read_topic(brokers: &str, topic: &str, ends: &BTreeMap<i32, i64>) -> Vec<
     seen
 }
 
-/// What Kafka believes of a group: its offsets by partition.
+/// Kafka's offsets of a group, by partition.
 pub fn group_offsets(brokers: &str, group: &str, topic: &str, partitions: i32) -> BTreeMap<i32, i64> {
     let consumer = plain_consumer(brokers, group);
     let mut list = TopicPartitionList::new();
@@ -249,7 +249,7 @@ pub fn group_offsets(brokers: &str, group: &str, topic: &str, partitions: i32) -
     committed.elements().iter().filter_map(offset).collect()
 }
 
-/// A consumer that belongs to no group's assignment.
+/// A consumer outside of any group's assignment.
 pub fn plain_consumer(brokers: &str, group: &str) -> BaseConsumer {
     ClientConfig::new()
         .set("bootstrap.servers", brokers)

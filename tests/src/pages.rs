@@ -1,4 +1,4 @@
-//! A provider on loopback that answers with given bytes.
+//! A provider on loopback that sends given bytes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub struct Pages {
     _runtime: Runtime,
 }
 
-/// Where CBOE has all days of an index.
+/// Path of all days of an index of CBOE.
 pub fn index_history(symbol: &str) -> String {
     format!("/api/global/us_indices/daily_prices/{symbol}_History.csv")
 }

@@ -1,4 +1,4 @@
-//! Our executables, run as a person runs them.
+//! Runs tapedeck's executables as a user does.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -8,13 +8,13 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long anything may take before a test gives up on it.
+/// Longest that a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long a command may take that is to end by itself; the longest read millions of records.
+/// Longest that a command may run that ends by itself; the longest ones read millions of records.
 const COMMAND_PATIENCE: Duration = Duration::from_secs(300);
 
-/// An executable of ours, beside the test's own.
+/// An executable of tapedeck, beside the test's own.
 pub fn executable(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let folder = own.parent().unwrap().parent().unwrap();
@@ -23,16 +23,16 @@ pub fn executable(name: &str) -> PathBuf {
     path
 }
 
-/// The environment of an executable; nothing of tapedeck's is inherited.
+/// The environment of an executable; it inherits no variable of tapedeck's.
 pub type Environment = BTreeMap<&'static str, String>;
 
-/// A command of ours with that environment.
+/// A command of tapedeck's with that environment.
 pub fn command(name: &str, arguments: &[&str], environment: &Environment) -> Command {
     let mut command = Command::new(executable(name));
     for (variable, _) in std::env::vars().filter(|(name, _)| name.starts_with("TAPEDECK_")) {
         command.env_remove(variable);
     }
-    for variable in producers::source::variables() {
+    for variable in sources::variables() {
         command.env_remove(variable.name);
     }
     command.args(arguments).envs(environment);
@@ -40,7 +40,7 @@ pub fn command(name: &str, arguments: &[&str], environment: &Environment) -> Com
     command
 }
 
-/// Runs a command to its end, which must come within [`COMMAND_PATIENCE`].
+/// Runs a command, which must end within [`COMMAND_PATIENCE`].
 pub fn run(name: &str, arguments: &[&str], environment: &Environment) -> Output {
     let mut command = command(name, arguments, environment);
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -60,7 +60,7 @@ pub fn run(name: &str, arguments: &[&str], environment: &Environment) -> Output 
     output
 }
 
-/// Runs a command to its end, which must be a success; gives what it printed.
+/// Runs a command that must succeed; returns its standard output.
 pub fn succeed(name: &str, arguments: &[&str], environment: &Environment) -> String {
     let output = run(name, arguments, environment);
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -68,14 +68,14 @@ pub fn succeed(name: &str, arguments: &[&str], environment: &Environment) -> Str
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs a command to its end, which must be a failure; gives what it said on standard error.
+/// Runs a command that must fail; returns its standard error.
 pub fn fail(name: &str, arguments: &[&str], environment: &Environment) -> String {
     let output = run(name, arguments, environment);
     assert!(!output.status.success(), "{name} {arguments:?} succeeded");
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// A process that is killed when the test is done with it.
+/// A process that is killed when it is dropped.
 #[derive(Debug)]
 pub struct Running(pub Child);
 
@@ -90,7 +90,7 @@ impl Running {
         signal_process(self.0.id(), signal);
     }
 
-    /// Waits until it ends; gives whether that was a success.
+    /// Waits until it ends; true if it succeeded.
     pub fn wait(&mut self) -> bool {
         let mut status = None;
         until("the process ends", || {
@@ -129,12 +129,12 @@ impl Heard {
         Heard { running: Running(child), lines }
     }
 
-    /// The lines so far that hold a text.
+    /// Lines so far that contain a text.
     pub fn said(&self, text: &str) -> Vec<String> {
         self.lines.lock().unwrap().iter().filter(|line| line.contains(text)).cloned().collect()
     }
 
-    /// Waits until it has said something.
+    /// Waits for a line that contains a text.
     pub fn until_said(&self, text: &str) {
         until(&format!("the process says `{text}`"), || !self.said(text).is_empty());
     }
@@ -146,11 +146,11 @@ pub fn signal_process(id: u32, signal: &str) {
     assert!(status.success(), "cannot send {signal} to {id}");
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
+        assert!(Instant::now() < deadline, "timed out: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

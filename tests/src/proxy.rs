@@ -1,7 +1,7 @@
-//! A TCP proxy on loopback that does to a connection what networks and crashes do.
+//! A TCP proxy on loopback that treats connections as networks and crashes do.
 //!
-//! It stands between one of our processes and a server, and knows enough of the server's protocol to act at a point
-//! inside a transaction or a request: what the tests run is what ships, without any code for tests in it.
+//! It sits between a process of tapedeck's and a server. It knows the server's protocol well enough to act at a point
+//! inside a transaction or a request. So the tests run what ships, without test hooks.
 
 mod kafka;
 mod link;
@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 pub use trap::{Action, Point, Trap};
 
-/// What is spoken on the connections.
+/// The protocol of the connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// PostgreSQL's, version 3.
@@ -29,7 +29,7 @@ pub enum Protocol {
     Kafka,
 }
 
-/// Which way bytes go.
+/// Direction of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// From our process.
@@ -38,21 +38,21 @@ pub enum Direction {
     ToClient,
 }
 
-/// What happens to all bytes, on the connections that exist and on new ones.
+/// How bytes are treated, on existing and new connections.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Mode {
     /// They pass.
     Pass,
-    /// They pass so much later.
+    /// They pass after a delay.
     Latency(Duration),
-    /// They wait until the mode changes, both ways; nobody is told.
+    /// They wait until the mode changes, in both directions; no side notices.
     Blackhole,
-    /// They wait until the mode changes, this way only; nobody is told.
+    /// They wait until the mode changes, in this direction only; no side notices.
     HalfOpen(Direction),
 }
 
 impl Mode {
-    /// Whether bytes wait.
+    /// True if bytes wait.
     fn holds(self, direction: Direction) -> bool {
         self == Mode::Blackhole || self == Mode::HalfOpen(direction)
     }
@@ -67,7 +67,7 @@ pub struct Proxy {
     runtime: Option<Runtime>,
 }
 
-/// What the connections of a proxy share.
+/// State shared by the connections of a proxy.
 struct Control {
     upstream: String,
     protocol: Protocol,
@@ -108,12 +108,12 @@ impl Proxy {
         SocketAddr::from(([127, 0, 0, 1], self.port)).to_string()
     }
 
-    /// Names the process whose connections these are: the one that a trap kills or stops.
+    /// Names the process that owns the connections: a trap kills or stops it.
     pub fn serves(&self, process: u32) {
         self.control.process.store(process, Ordering::SeqCst);
     }
 
-    /// Changes what happens to bytes.
+    /// Changes how bytes are treated.
     pub fn set(&self, mode: Mode) {
         self.control.mode.send_replace(mode);
     }
@@ -123,17 +123,17 @@ impl Proxy {
         self.control.epoch.send_modify(|epoch| *epoch += 1);
     }
 
-    /// Resets a connection, on both sides, after so many more bytes, both ways counted together.
+    /// Resets a connection on both sides after so many more bytes, counted over both directions.
     pub fn cut_after(&self, bytes: usize) {
         *lock(&self.control.budget) = Some(bytes);
     }
 
-    /// Takes back a cut that has not happened yet.
+    /// Cancels a cut that has not happened yet.
     pub fn spare(&self) {
         *lock(&self.control.budget) = None;
     }
 
-    /// Whether a cut that was asked for has not happened yet.
+    /// True if a requested cut has not happened yet.
     pub fn is_cut_pending(&self) -> bool {
         lock(&self.control.budget).is_some()
     }
@@ -143,7 +143,7 @@ impl Proxy {
         lock(&self.control.traps).push(trap.clone());
     }
 
-    /// Takes all traps away.
+    /// Removes all traps.
     pub fn disarm(&self) {
         lock(&self.control.traps).clear();
     }
@@ -163,7 +163,7 @@ impl Drop for Proxy {
 }
 
 impl Control {
-    /// The trap that is set for this point, which thereby has sprung.
+    /// The trap at this point, which springs by this call.
     fn sprung(&self, is_there: impl Fn(&Point) -> bool) -> Option<Arc<Trap>> {
         let mut traps = lock(&self.traps);
         traps.retain(|trap| !trap.has_sprung());
@@ -175,7 +175,7 @@ async fn accept(listener: TcpListener, control: Arc<Control>) {
     while let Ok((client, _)) = listener.accept().await {
         let control = control.clone();
         tokio::spawn(async move {
-            // A server that is away refuses: so does the proxy, by closing what it has accepted.
+            // An absent server refuses connections; the proxy does so by closing what it accepted.
             if let Ok(server) = TcpStream::connect(&control.upstream).await {
                 link::run(client, server, control).await;
             } else {

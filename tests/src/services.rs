@@ -1,4 +1,4 @@
-//! Kafka, PostgreSQL and TimescaleDB of a test's own, for it to crash and restart.
+//! Kafka, PostgreSQL and TimescaleDB for one test, which crashes and restarts them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use crate::root;
 pub struct Services {
     folder: PathBuf,
     addresses: BTreeMap<String, String>,
-    /// Whether the folder with data and logs stays.
+    /// True if the folder with data and logs stays.
     pub keep: bool,
 }
 
 impl Services {
-    /// Starts these services, on free ports, their data in a folder of their own.
+    /// Starts these services on free ports, with data in a new folder.
     ///
-    /// `./test` names the folder, so that it can end what a test that was killed has left behind.
+    /// `./test` names the folder, so that it can stop what a killed test left behind.
     pub fn start(services: &[&str]) -> Services {
         let within = std::env::var_os("TAPEDECK_TEST_FOLDER").map_or_else(std::env::temp_dir, PathBuf::from);
         let folder = within.join(crate::unique("services"));
@@ -33,12 +33,12 @@ impl Services {
         all
     }
 
-    /// Where they are; `kafka_proxied` is the port for a proxy and the one it is to connect to.
+    /// Their addresses; `kafka_proxied` holds the port for a proxy and the port it connects to.
     pub fn address(&self, service: &str) -> &str {
         &self.addresses[service]
     }
 
-    /// The port for a proxy before Kafka, and the address that it is to connect to.
+    /// The port for a proxy before Kafka, and the address it connects to.
     pub fn kafka_proxied(&self) -> (u16, String) {
         proxied(self.address("kafka_proxied"))
     }
@@ -74,7 +74,7 @@ impl Services {
 
 impl Drop for Services {
     fn drop(&mut self) {
-        // Not `script`, which panics: whatever the test has met, all services must end.
+        // Not `script`, which panics: all services must end, whatever happened in the test.
         let mut down = Command::new("bash");
         down.arg(root().join("tests/services.sh")).arg("down").arg(&self.folder).stdin(Stdio::null());
         let _ = down.stdout(Stdio::null()).stderr(Stdio::null()).status();

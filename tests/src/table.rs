@@ -1,14 +1,14 @@
-//! What a database says of its tables.
+//! Tables as a database describes them.
 
 use sqlx::{Connection as _, PgConnection, Row as _, SqliteConnection};
 
-/// A column as the database describes it: name, type, whether null is allowed.
+/// A column: name, type, nullability.
 pub type Column = (String, String, bool);
 
 /// Columns, key and checks of a table.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Table {
-    /// By name: a column that a later migration adds is the last one of its table.
+    /// In the order of names: a later migration appends its columns.
     pub columns: Vec<Column>,
     /// The primary key's columns.
     pub key: Vec<String>,

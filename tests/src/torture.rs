@@ -1,4 +1,4 @@
-//! Consumers of two sinks under load while everything around them fails, and what must hold afterwards.
+//! Consumers of two sinks under load while everything around them fails; then the invariants are checked.
 
 pub mod fault;
 mod fleet;
@@ -27,23 +27,23 @@ pub use report::Report;
 
 /// Partitions of the topic.
 const PARTITIONS: i32 = 6;
-/// How long the sinks may take to catch up when all is well again.
+/// Longest time for the sinks to catch up after the last fault.
 const QUIESCENCE: Duration = Duration::from_secs(60);
-/// Part of the load's time in which faults strike: traps need chunks that walk into them.
+/// Share of the load's time in which faults strike: traps need chunks to spring.
 const STRUCK_PART: f64 = 0.85;
 /// First part of the names on Kafka.
 const NAMESPACE: &str = "torture";
 
-/// How much of everything.
+/// Size of a run.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// What the workload and the faults are made from.
+    /// Seed of the workload and the faults.
     pub seed: u64,
     /// Messages.
     pub records: u32,
     /// Faults.
     pub faults: usize,
-    /// How long messages are sent.
+    /// Duration of the load.
     pub load: Duration,
     /// Natural keys.
     pub keys: usize,
@@ -53,15 +53,15 @@ pub struct Plan {
     pub chunk_rows: u32,
     /// Kills during the replay, of each sink.
     pub replay_kills: usize,
-    /// How often each fault must have struck.
+    /// Fewest strikes of each fault.
     pub least_strikes: usize,
-    /// How many kills must fall between BEGIN and COMMIT of a chunk.
+    /// Fewest kills between BEGIN and COMMIT of a chunk.
     pub least_kills_inside: u64,
-    /// How many commits must have been refused because another consumer was faster.
+    /// Fewest commits refused because another consumer was faster.
     pub least_fenced: u64,
-    /// How many commits whose answer was lost must have been recognised.
+    /// Fewest recognised commits whose response was lost.
     pub least_recognised: u64,
-    /// How often partitions must have been assigned.
+    /// Fewest assignments of partitions.
     pub least_assigned: u64,
 }
 
@@ -76,7 +76,7 @@ struct Strike {
     progress: Option<i64>,
 }
 
-/// The stage on which it all happens.
+/// Services, sinks and proxies of a run.
 struct Stage {
     services: Services,
     kafka_proxy: Proxy,
@@ -117,7 +117,7 @@ impl Plan {
         Workload::new(self.seed, self.keys, PARTITIONS as usize, self.large)
     }
 
-    /// What is to strike each of two sinks, and Kafka: everything at least once.
+    /// Faults for each of two sinks and for Kafka: every kind at least once.
     fn decks(&self, random: &mut Random) -> [Vec<Fault>; 3] {
         let on_kafka = (self.faults / 10).max(ON_KAFKA.len());
         let mut deal = |kinds: &[Fault], count: usize| {
@@ -190,7 +190,7 @@ impl Stage {
         })
     }
 
-    /// Lets faults strike one after the other, evenly over that time; one that found no occasion gets a second one.
+    /// Lets faults strike one by one, evenly over that time; a fault without occasion gets a second try.
     fn lane(
         &self,
         lane: &str,
@@ -218,7 +218,7 @@ impl Stage {
         for (at, fault) in (0..).zip(deck) {
             // The first ones wait until the consumers have joined.
             std::thread::sleep((pause * at + pause / 2).saturating_sub(begin.elapsed()));
-            // A sink without load walks into no trap; what has not struck by then makes the run invalid.
+            // A sink without load springs no trap; a fault that has not struck by then invalidates the run.
             if self.is_loaded.load(Ordering::SeqCst) {
                 return;
             }
@@ -233,7 +233,7 @@ impl Stage {
         }
     }
 
-    /// Waits until these sinks have read everything; a line for each that has not.
+    /// Waits until these sinks have read everything; returns a line for each that has not.
     fn await_quiescence(&self, fleets: &[Arc<Fleet>], ends: &BTreeMap<i32, i64>, patience: Duration) -> Vec<String> {
         let total: i64 = ends.values().sum();
         let behind = |fleet: &&Arc<Fleet>| fleet.progress() != Some(total);
@@ -259,7 +259,7 @@ impl Stage {
         invariants::violations(&fleet.database, &fleet.group, oracle, &[reported, ends.clone()])
     }
 
-    /// What the product itself says of its sinks; None when all is well.
+    /// What `consumer verify` reports of the sinks; None if it succeeds.
     fn verify(&self, fleet: &Fleet) -> Option<String> {
         let environment = Environment::from([
             ("TAPEDECK_KAFKA_BROKERS", self.services.address("kafka").to_owned()),
@@ -272,8 +272,8 @@ impl Stage {
         (!output.status.success()).then(|| format!("verify --deep of {}: {}", fleet.group, said()))
     }
 
-    /// Reads everything again into the same tables, as further sinks whose consumers are killed on the way: nothing
-    /// may change. Gives the kills.
+    /// Replays everything into the same tables by new sinks, whose consumers are killed meanwhile. Nothing may change.
+    /// Returns the number of kills.
     fn replay(&self, plan: &Plan, oracle: &Oracle, ends: &BTreeMap<i32, i64>, violations: &mut Vec<String>) -> usize {
         let before: Vec<String> = self.fleets.iter().map(|fleet| invariants::checksum(&fleet.database)).collect();
         let again: Vec<Arc<Fleet>> = self.fleets.iter().map(|fleet| fleet.again(self.services.folder())).collect();

@@ -1,6 +1,6 @@
-//! Records of `ohlcv_bar` as the worst of providers would send them, from a seed.
+//! Records of `ohlcv_bar` as the worst provider would send them, from a seed.
 //!
-//! The encoder is the test's own: what it writes is read by the consumer's.
+//! The encoder is the test's own; the consumer's decoder reads what it writes.
 
 mod avro;
 mod poison;
@@ -11,14 +11,14 @@ use std::collections::VecDeque;
 pub use poison::Poison;
 pub use random::Random;
 
-/// Days that each symbol has.
+/// Days of each symbol.
 const DAYS: usize = 20;
 /// Earliest version of the workload: 2024-01-01, in microseconds.
 const FIRST_VERSION: i64 = 1_704_067_200_000_000;
-/// Symbols of messages that are to be refused; none of them may reach the table.
+/// Symbols of messages that must be refused; none may reach the table.
 pub const POISON_SYMBOL: &str = "POISON";
 
-/// A bar, as the workload means it.
+/// A bar of the workload.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bar {
     /// The provider.
@@ -43,21 +43,21 @@ pub struct Bar {
     pub version: [i64; 2],
 }
 
-/// What a message is.
+/// Kind of a message.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Meaning {
-    /// These values of a key.
+    /// Values of a key.
     Bar(Bar),
-    /// The key is deleted; of the bar only key and version count.
+    /// A deletion; only key and version of the bar count.
     Delete(Bar),
-    /// Refused.
+    /// A message that must be refused.
     Poison(Poison),
 }
 
 /// A message to send.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sent {
-    /// Its number, which travels in a header of the test's own.
+    /// Its number, sent in a header of the test's own.
     pub id: u32,
     /// The partition.
     pub partition: i32,
@@ -67,11 +67,11 @@ pub struct Sent {
     pub value: Option<Vec<u8>>,
     /// Headers.
     pub headers: Vec<(&'static str, String)>,
-    /// What it means.
+    /// Its kind.
     pub meaning: Meaning,
 }
 
-/// The latest of a key.
+/// The latest state of a key.
 #[derive(Debug, Clone)]
 struct Latest {
     message: Option<(Bar, bool)>,
@@ -93,7 +93,7 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Messages for that many keys and partitions, of which so many are near 1 MB.
+    /// Messages for that many keys and partitions; at most `most_large` of them are near 1 MB.
     pub fn new(seed: u64, keys: usize, partitions: usize, most_large: u32) -> Workload {
         // Zipf's law with exponent 1.1: few keys take most of the messages.
         let mut sum = 0.0;
@@ -120,17 +120,17 @@ impl Workload {
         self.cumulated.partition_point(|sum| *sum < point).min(self.keys.len() - 1)
     }
 
-    /// A version that no message has had.
+    /// A version that no message had before.
     fn later(&mut self) -> [i64; 2] {
         self.clock += 1 + self.random.below(1_000_000) as i64;
-        // Mostly known later, sometimes only observed later.
+        // Mostly a later `known_at`, sometimes only a later `observed_at`.
         [self.clock - self.clock.rem_euclid(3_000_000), self.clock]
     }
 
     fn fresh(&mut self, key: usize, version: [i64; 2]) -> Bar {
         let close = (self.random.below(1_000_000) as f64) / 64.0 + 1.0;
         let swing = self.random.unit();
-        // The keys of most messages belong to different symbols, and thereby to different partitions.
+        // Most messages have keys of different symbols, so they go to different partitions.
         let symbols = self.keys.len().div_ceil(DAYS);
         let day = 19_723 + (key / symbols) as i32;
         let mut bar = Bar {
@@ -158,7 +158,7 @@ impl Workload {
         bar
     }
 
-    /// Half a percent lies at a bound of what is allowed.
+    /// Half a percent of the values lie at a bound of the allowed range.
     fn boundary(&mut self, bar: &mut Bar) {
         match self.random.below(1_400) {
             0 => bar.amounts[1] = Some(f64::MAX),
@@ -175,7 +175,7 @@ impl Workload {
         }
     }
 
-    /// What the next message says of its key.
+    /// The next message of a key.
     fn meaning(&mut self) -> Meaning {
         let key = self.choose_key();
         let kind = self.random.below(1_000);
@@ -216,7 +216,7 @@ impl Workload {
         Meaning::Delete(bar)
     }
 
-    /// A version before the latest: a value, or a delete that comes too late.
+    /// A version before the latest: a value, or a late deletion.
     fn stale(&mut self, key: usize, latest: &Bar) -> Meaning {
         let [known_at, observed_at] = latest.version;
         let back = 1 + self.random.below(40_000_000) as i64;
@@ -238,14 +238,14 @@ impl Iterator for Workload {
             Meaning::Bar(bar) => (avro::key(bar), Some(avro::key(bar)), Some(avro::message(bar)), Vec::new()),
             Meaning::Delete(bar) => (avro::key(bar), Some(avro::key(bar)), None, avro::delete_headers(bar)),
             Meaning::Poison(poison) => {
-                // Among those of a good key: if poison were much of a partition, the consumers' breaker would trip.
+                // Spread among good keys: much poison in one partition would trip the consumers' breaker.
                 let good = self.choose_key();
                 let good = self.fresh(good, [self.clock; 2]);
                 let (key, value) = poison.message(Bar { symbol: POISON_SYMBOL.to_owned(), ..good.clone() });
                 (avro::key(&good), key, value, Vec::new())
             }
         };
-        // A series stays in its partition; one message in fifty goes astray, as after partitions were added.
+        // A series stays in its partition; one message in fifty goes elsewhere, as after partitions were added.
         let partition = if self.random.below(50) == 0 {
             self.random.below(self.partitions)
         } else {

@@ -1,4 +1,4 @@
-//! What the test of a year and its producer have in common: the provider, its key, and the clock, which is in a file.
+//! What the test of a year and its producer share: the provider, its key, and a clock kept in a file.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use producers::clock::Clock;
-use producers::source::{Auth, Endpoint, Quota, Source};
-use producers::sources::yahoo;
+use sources::providers::yahoo;
+use sources::source::{Auth, Endpoint, Quota, Source};
 
 /// The executable of the producer.
 pub const PRODUCER: &str = "producer-of-a-year";
@@ -19,7 +19,7 @@ pub const KEY: &str = "TAPEDECK_TEST_YEAR_KEY";
 /// The variable with the calls of a day.
 pub const CALLS: &str = "TAPEDECK_YAHOO_CALLS_PER_DAY";
 
-/// Yahoo's chart alone, asked for every two hours so that a year is not for ever, with a key and a quota.
+/// Yahoo's chart only, with a key and a quota. It is polled every two hours, so that a year does not take too long.
 pub fn source() -> &'static Source {
     let chart = yahoo::SOURCE.endpoint("chart").unwrap();
     let mut chart = Endpoint { ..*chart };
@@ -29,14 +29,14 @@ pub fn source() -> &'static Source {
     Box::leak(Box::new(Source { endpoints: Box::leak(Box::new([chart])), quota, auth, ..yahoo::SOURCE }))
 }
 
-/// What time it is to all who go by a file: the producer, however often it is killed, and its provider.
+/// A clock in a file: the time of the provider and of the producer, however often that is killed.
 #[derive(Debug, Clone)]
 pub struct Time {
     path: PathBuf,
 }
 
 impl Time {
-    /// That in a file.
+    /// The clock in that file.
     pub fn of(path: &Path) -> Time {
         Time { path: path.to_owned() }
     }
@@ -46,17 +46,17 @@ impl Time {
         std::fs::write(&self.path, now.timestamp_micros().to_le_bytes()).unwrap();
     }
 
-    /// What time it is.
+    /// The current time.
     pub fn now(&self) -> DateTime<Utc> {
         let mut bytes = [0; 8];
         File::open(&self.path).unwrap().read_exact_at(&mut bytes, 0).unwrap();
         DateTime::from_timestamp_micros(i64::from_le_bytes(bytes)).unwrap()
     }
 
-    /// The clock of the one for whom it passes.
+    /// The clock for the process that advances it.
     pub fn clock(&self) -> Clock {
         let file = File::options().write(true).open(&self.path).unwrap();
-        // All eight bytes at once: whoever is killed leaves the one time or the other.
+        // All eight bytes at once: a killed process leaves one time or the other.
         Clock::by_hand_noted(self.now(), move |now| {
             file.write_all_at(&now.timestamp_micros().to_le_bytes(), 0).unwrap();
         })

@@ -1,4 +1,4 @@
-//! `tapedeck query`: a table for the eye, so that nobody needs a database client to see the data.
+//! `tapedeck query`: shows data as a table, without a database client.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -11,17 +11,18 @@ use crate::data_dir;
 /// Longest text shown in a column.
 const MAX_WIDTH: usize = 60;
 
-/// What to ask, and where.
+/// Show the result of a SQL query as a table
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: tapedeck query \"select symbol, max(ts_start) from ohlcv_bar group by symbol\"")]
 pub struct Arguments {
-    /// A `select`
+    /// A `select` statement
     sql: String,
-    /// Folder of the data, unless `TAPEDECK_DATABASE_URL` names a database
+    /// Data folder; ignored when `TAPEDECK_DATABASE_URL` names a database
     #[arg(long, default_value = data_dir::DEFAULT)]
     data_dir: PathBuf,
 }
 
-/// Prints what the query finds.
+/// Prints the rows that the query finds.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let database = match settings::read_secret(&settings::DATABASE_URL)? {
         Some(address) => Database::new(address.expose())?,

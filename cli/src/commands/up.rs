@@ -1,4 +1,4 @@
-//! `tapedeck up`: broker, producers, consumers and database on this machine, from nothing to rows.
+//! `tapedeck up`: runs broker, producers, consumers and database on this machine, from an empty folder to rows.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -17,34 +17,37 @@ use crate::deck::{Deck, Who};
 
 /// Kafka's usual port, so that Kafka tools find the embedded broker.
 const USUAL_PORT: u16 = 9092;
-/// Reports of producers that may wait to be shown.
+/// Most reports of producers that wait to be shown.
 const REPORTS: usize = 256;
-/// How long Kafka or the database may be away while we wait for the last rows.
+/// How long Kafka or the database may be unreachable while `up` waits for the last rows.
 const CATCH_UP_PATIENCE: Duration = Duration::from_secs(60);
-/// How often to say that we still wait for the last rows.
+/// How often `up` reports that it still waits for the last rows.
 const REMINDER_INTERVAL: Duration = Duration::from_secs(60);
-/// How often the stored rows are counted.
+/// How often `up` counts the stored rows.
 const COUNT_INTERVAL: Duration = Duration::from_millis(500);
-/// A query that shows something whatever was polled.
+/// A query that finds rows whatever was polled.
 const QUERY: &str = "select source, symbol, count(*) as bars, min(trading_date) as first, max(trading_date) as last \
     from ohlcv_bar group by source, symbol order by symbol limit 5";
 
-/// What to run.
+/// Run everything on this machine: broker, producers, consumers, database
+///
+/// Polls all sources that have a key and an item on the watchlist. Ctrl-C stops everything without losing records.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  tapedeck up --demo\n  tapedeck up --once --json --data-dir /var/lib/tapedeck")]
 pub struct Arguments {
-    /// Poll simulated providers on this machine: no network and no keys needed
+    /// Poll simulated providers on this machine, without network or keys
     #[arg(long)]
     demo: bool,
-    /// Poll once, and end when everything is stored
+    /// Poll once and exit when everything is stored
     #[arg(long)]
     once: bool,
     /// Print the summary as one line of JSON
     #[arg(long)]
     json: bool,
-    /// Folder of all data and logs, created when missing
+    /// Folder of all data and logs; created if missing
     #[arg(long, default_value = data_dir::DEFAULT)]
     data_dir: PathBuf,
-    /// Port of the embedded broker; another free one when it is taken, or for 0
+    /// Port of the embedded broker; if it is taken, or 0, a free port
     #[arg(long, default_value_t = USUAL_PORT)]
     kafka_port: u16,
 }
@@ -79,21 +82,21 @@ fn finish(arguments: &Arguments, database: &str, summary: Option<Finished>) -> a
         println!("{}", hint(arguments));
     }
     if !summary.adds_up() {
-        bail!("the summary does not add up: please report this, with the data folder");
+        bail!("the summary does not add up, which is a bug: please report it together with the data folder");
     }
     if let Some(failed) = failed {
-        bail!("not everything could be polled: {failed}");
+        bail!("some items could not be polled: {failed}");
     }
     Ok(())
 }
 
-/// How a run with `--once` ended.
+/// The outcome of a run with `--once`.
 struct Finished {
     summary: Summary,
     failed: Option<String>,
 }
 
-/// Polls and stores; None when it was stopped.
+/// Polls and stores; returns None when it is stopped.
 async fn play(
     deck: &mut Deck,
     arguments: &Arguments,
@@ -129,7 +132,7 @@ fn greet(deck: &Deck, arguments: &Arguments, progress: &Progress, polled: &Polle
     if !arguments.once {
         progress.say(&hint(arguments));
         progress.say(&format!("health and metrics: addresses in {}", deck.health_files()));
-        progress.say("Ctrl-C stops in good order");
+        progress.say("Ctrl-C stops everything without losing records");
     }
 }
 
@@ -139,7 +142,7 @@ fn hint(arguments: &Arguments) -> String {
     format!("try: ./tapedeck query {option}\"{QUERY}\"")
 }
 
-/// Keeps everything running until all producers are done (`once`) or it is stopped; gives what a producer failed at.
+/// Keeps everything running until all producers have finished (`once`) or it is stopped; returns which failed.
 async fn watch(
     deck: &mut Deck,
     once: bool,
@@ -156,7 +159,7 @@ async fn watch(
             Some(report) = reports.recv() => progress.report(&report),
             _ = count.tick() => show_stored(meter, progress).await,
             ended = deck.ended() => match ended? {
-                // A producer with --once answers 0 or 1; a signal is an accident, and the poll is repeated.
+                // A producer with --once ends with exit code 0 or 1. After a signal the poll is repeated.
                 (Who::Producer(at), status) if once && status.code().is_some() => {
                     let log = deck.dismiss(at).await?;
                     if !status.success() {
@@ -182,7 +185,7 @@ async fn store_all(
 ) -> anyhow::Result<Option<Summary>> {
     let began = Instant::now();
     let mut reminder = tokio::time::interval_at((began + REMINDER_INTERVAL).into(), REMINDER_INTERVAL);
-    // Nobody reports any more.
+    // All producers have ended, so nobody reports.
     let (sender, _reports) = mpsc::channel(1);
     loop {
         tokio::select! {
@@ -192,7 +195,7 @@ async fn store_all(
                 Err(error) if began.elapsed() > CATCH_UP_PATIENCE => return Err(error),
                 Err(_) => tokio::time::sleep(COUNT_INTERVAL).await,
             },
-            _ = reminder.tick() => progress.say(&format!("not everything is stored yet; logs: {}", deck.logs())),
+            _ = reminder.tick() => progress.say(&format!("some records are not stored yet; logs: {}", deck.logs())),
             ended = deck.ended() => {
                 let (who, status) = ended?;
                 deck.restart(who, status, &sender).await?;
@@ -202,7 +205,7 @@ async fn store_all(
 }
 
 async fn show_stored(meter: &mut Meter, progress: &Progress) {
-    // A count that cannot be had now is had later.
+    // If the count fails now, a later one succeeds.
     if let Ok(summary) = meter.so_far().await {
         let rows = summary.stored + summary.unchanged + summary.superseded + summary.dead_lettered;
         progress.stored(rows, summary.rows_per_second);

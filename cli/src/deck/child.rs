@@ -1,4 +1,4 @@
-//! The other executables, as children: started, watched, started again, stopped in good order.
+//! The other executables as child processes: start, watch, restart and stop them.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use tokio::process::{Child as Process, ChildStdin, ChildStdout, Command};
 
-/// How long a child may take to stop in good order; a consumer waits for its last chunk.
+/// How long a child may take to stop cleanly; a consumer waits for its last chunk.
 const STOP_PATIENCE: Duration = Duration::from_secs(25);
-/// How often a child is started again within [`RESTART_WINDOW`] before we give up on it.
+/// Most restarts of a child within [`RESTART_WINDOW`]; after them it is given up.
 const MAX_RESTARTS: usize = 10;
 /// See [`MAX_RESTARTS`].
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
-/// How long to wait before a child is started again.
+/// Pause before a restart.
 const RESTART_WAIT: Duration = Duration::from_millis(300);
 
 /// How to start a child.
@@ -22,17 +22,17 @@ const RESTART_WAIT: Duration = Duration::from_millis(300);
 pub struct Recipe {
     /// Name for messages, the log and the file with its process id.
     pub name: String,
-    /// Executable, beside ours.
+    /// Name of the executable, in the same folder as this one.
     pub program: &'static str,
     /// Its arguments.
     pub arguments: Vec<String>,
-    /// Its environment, beside ours.
+    /// Variables in addition to the environment of this process.
     pub environment: Vec<(String, String)>,
-    /// Whether we read what it prints.
+    /// Whether its standard output is read here; otherwise it goes to the log.
     pub piped: bool,
 }
 
-/// A child that runs.
+/// A running child.
 #[derive(Debug)]
 pub struct Child {
     recipe: Recipe,
@@ -51,7 +51,7 @@ impl Child {
         Ok(Child { recipe, folder: folder.to_owned(), process, stdin, started: vec![Instant::now()] })
     }
 
-    /// What it prints, once.
+    /// Its standard output, if it is piped; only the first call returns it.
     pub fn stdout(&mut self) -> Option<ChildStdout> {
         self.process.stdout.take()
     }
@@ -61,7 +61,7 @@ impl Child {
         self.process.wait().await.with_context(|| format!("cannot wait for `{}`", self.recipe.name))
     }
 
-    /// Starts it again after it has ended by itself, unless it does so too often.
+    /// Restarts it after it has ended on its own, unless that happens too often.
     pub async fn restart(&mut self, status: ExitStatus) -> anyhow::Result<()> {
         self.started.retain(|started| started.elapsed() < RESTART_WINDOW);
         if self.started.len() > MAX_RESTARTS {
@@ -69,7 +69,7 @@ impl Child {
             let last = last.lines().last().unwrap_or("its log is empty");
             bail!("`{}` keeps ending ({status}): {last}; see {}", self.recipe.name, self.log().display());
         }
-        tracing::warn!(child = self.recipe.name, %status, "ended by itself, starting it again");
+        tracing::warn!(child = self.recipe.name, %status, "ended on its own, restarting it");
         tokio::time::sleep(RESTART_WAIT).await;
         self.process = spawn(&self.recipe, &self.folder)?;
         self.stdin = self.process.stdin.take();
@@ -77,14 +77,14 @@ impl Child {
         Ok(())
     }
 
-    /// Stops it in good order by ending its standard input; kills it when that takes too long.
+    /// Stops it cleanly by closing its standard input; kills it when that takes too long.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         drop(self.stdin.take());
         if tokio::time::timeout(STOP_PATIENCE, self.process.wait()).await.is_err() {
             tracing::warn!(child = self.recipe.name, "did not stop in time, killing it");
             self.process.kill().await.with_context(|| format!("cannot kill `{}`", self.recipe.name))?;
         }
-        // It is only there to be read while the child runs.
+        // These files describe a running child.
         let _ = std::fs::remove_file(pid_file(&self.folder, &self.recipe.name));
         let _ = std::fs::remove_file(health_file(&self.folder, &self.recipe.name));
         Ok(())
@@ -95,7 +95,7 @@ impl Child {
         self.process.id()
     }
 
-    /// Where its log is.
+    /// Path of its log.
     pub fn log(&self) -> PathBuf {
         log_file(&self.folder, &self.recipe.name)
     }
@@ -125,7 +125,7 @@ fn spawn(recipe: &Recipe, folder: &Path) -> anyhow::Result<Process> {
         .stdin(Stdio::piped())
         .stdout(if recipe.piped { Stdio::piped() } else { Stdio::from(log.try_clone()?) })
         .stderr(log)
-        // Ctrl-C reaches us alone: we stop the children in the order in which nothing is lost.
+        // Ctrl-C must reach only this process, which stops the children in the order in which nothing is lost.
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
@@ -144,9 +144,9 @@ fn open_log(path: &Path) -> std::io::Result<File> {
     File::options().create(true).append(true).open(path)
 }
 
-/// Our executables are in one folder.
+/// All executables of tapedeck are in one folder.
 fn beside(program: &str) -> anyhow::Result<PathBuf> {
-    let own = std::env::current_exe().context("cannot find our own executable")?;
+    let own = std::env::current_exe().context("cannot find the path of this executable")?;
     let path = own.parent().unwrap_or(Path::new(".")).join(program);
     if !path.exists() {
         bail!("`{program}` is not beside `tapedeck`: run `./tapedeck`, which builds what is missing");

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use producers::SOURCES;
-use producers::source::Source;
 use producers::watchlist::Watchlist;
 use service::settings;
 use simulator::Simulator;
+use sources::SOURCES;
+use sources::source::Source;
 
 /// Which sources are polled, and with what environment.
 pub(crate) struct Polled {
@@ -48,7 +48,7 @@ impl Polled {
             if let Some(key) = missing {
                 left_out.push(format!("{}: left out, `{}` is not set ({})", source.name, key.name, key.doc));
             } else if source.endpoints.iter().all(|endpoint| watchlist.items(source, endpoint).is_empty()) {
-                left_out.push(format!("{}: left out, the watchlist has no item of it", source.name));
+                left_out.push(format!("{}: left out, the watchlist has no item for it", source.name));
             } else {
                 sources.push(source.name);
             }
@@ -60,7 +60,7 @@ impl Polled {
     }
 }
 
-/// What makes a producer ask the simulator in the place of a provider; it makes no pauses for one on this machine.
+/// The environment that makes a producer poll the simulator instead of a provider, without pauses between requests.
 pub fn simulated_by(simulator: &Simulator, source: &Source) -> Vec<(String, String)> {
     let others = source.other_bases().into_iter().map(|base| base.env);
     let addresses = std::iter::once(source.base_url_env).chain(others);

@@ -1,4 +1,4 @@
-//! What a person sees while it runs: bars per source on a terminal, plain lines elsewhere.
+//! Progress on standard error: a bar per source on a terminal, plain lines elsewhere.
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal as _};
@@ -44,7 +44,7 @@ struct Shown {
 }
 
 impl Progress {
-    /// Bars if standard error is a terminal.
+    /// Shows bars if standard error is a terminal.
     pub(crate) fn new() -> Progress {
         let bars = io::stderr().is_terminal().then(MultiProgress::new);
         let stored = bars.as_ref().map(|bars| {
@@ -56,7 +56,7 @@ impl Progress {
         Progress { bars, sources: HashMap::new(), stored }
     }
 
-    /// A line of its own.
+    /// Prints a line above the bars.
     pub(crate) fn say(&self, line: &str) {
         match &self.bars {
             Some(bars) => drop(bars.println(line)),
@@ -64,7 +64,7 @@ impl Progress {
         }
     }
 
-    /// Takes a producer's report.
+    /// Shows a producer's report.
     pub(crate) fn report(&mut self, report: &Report) {
         if let Some(error) = &report.error {
             self.say(&format!("{}: {} {}: {error}", report.source, report.endpoint, report.item));
@@ -104,7 +104,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bars away.
+    /// Removes the bars.
     pub(crate) fn finish(&self) {
         if let Some(bar) = &self.stored {
             bar.finish_and_clear();

@@ -1,18 +1,18 @@
-//! What a run published and what became of it, from Kafka's offsets and the database's ledger.
+//! How many records a run published and what became of them, from Kafka's offsets and the database's ledger.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use consumers::reader::end_offsets;
 use contract::{Dataset, datasets, topic};
+use kafka::Cluster;
+use kafka::offsets::end_offsets;
 use serde::Serialize;
-use service::kafka::Cluster;
 use store::{Database, DeadLetters, Outcome, Store};
 
-/// The dataset whose records are refused ones.
+/// The dataset of refused records.
 const DEAD_LETTER: &str = "dead_letter";
 
-/// How often to look whether everything is stored.
+/// How often to check whether everything is stored.
 const STORED_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A run in numbers; `published` is the sum of the next four.
@@ -20,24 +20,24 @@ const STORED_INTERVAL: Duration = Duration::from_millis(20);
 pub(crate) struct Summary {
     /// Records on the topics that were not yet stored when the run began.
     pub(crate) published: u64,
-    /// Inserted, or values changed.
+    /// Rows inserted, or whose values changed.
     pub(crate) stored: u64,
-    /// The same values again.
+    /// Records with the values that are stored already.
     pub(crate) unchanged: u64,
-    /// Older than what is stored, or folded with a newer one of the same chunk.
+    /// Records older than the stored row, or than another record of the same chunk.
     pub(crate) superseded: u64,
-    /// Refused, by a producer or a consumer.
+    /// Records refused by a producer or a consumer.
     pub(crate) dead_lettered: u64,
-    /// Dead letters of consumers that were also published and read back: they are accounted for where they were refused.
+    /// Dead letters of consumers that were published and read back; they are already counted where they were refused.
     #[serde(skip)]
     relayed: u64,
     /// From the start of the producers to the last commit.
     pub(crate) seconds: f64,
-    /// `published` by `seconds`.
+    /// `published` divided by `seconds`.
     pub(crate) rows_per_second: f64,
 }
 
-/// Follows a run.
+/// Measures a run.
 pub(crate) struct Meter {
     cluster: Cluster,
     database: Database,
@@ -49,7 +49,7 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// Begins where the database is now.
+    /// Starts from the present state of the database.
     pub(crate) async fn start(cluster: Cluster, database: Database) -> anyhow::Result<Meter> {
         let store = database.store("meter");
         let letters = database.dead_letters("meter");
@@ -60,13 +60,13 @@ impl Meter {
         Ok(meter)
     }
 
-    /// The sums since the beginning, without what Kafka knows.
+    /// The sums since the start, from the database alone.
     pub(crate) async fn so_far(&mut self) -> anyhow::Result<Summary> {
         let mut summary = Summary::default();
         for (sink, now) in self.outcomes().await? {
             let before = self.outcomes.get(&sink).copied().unwrap_or_default();
             if sink == self.group(contract::dataset(DEAD_LETTER).expect("it is declared")) {
-                // What comes from the outbox is in the table already.
+                // Dead letters from the outbox are in the table already.
                 let relayed = now.superseded - before.superseded;
                 summary.relayed += relayed;
                 summary.dead_lettered += now.read - before.read - relayed;
@@ -82,12 +82,12 @@ impl Meter {
         Ok(Summary { seconds, rows_per_second: rows as f64 / seconds.max(1e-9), ..summary })
     }
 
-    /// Waits until everything that is on the topics now is stored; gives the whole summary.
+    /// Waits until everything on the topics is stored; returns the whole summary.
     pub(crate) async fn caught_up(&mut self) -> anyhow::Result<Summary> {
         let mut ends = self.ends().await?;
         loop {
             self.stored(&ends).await?;
-            // In this order: then nothing can be on its way to the topics any more.
+            // In this order, so that nothing can still be on its way to the topics.
             let waiting = self.letters.waiting(1).await?;
             let now = self.ends().await?;
             if waiting == 0 && now == ends {
@@ -110,7 +110,7 @@ impl Meter {
         tokio::task::spawn_blocking(move || ends(&cluster)).await?
     }
 
-    /// Waits until the database has everything up to these offsets.
+    /// Waits until the database has stored everything up to these offsets.
     async fn stored(&mut self, ends: &HashMap<(String, i32), (i64, i64)>) -> anyhow::Result<()> {
         loop {
             let positions = self.positions().await?;

@@ -8,26 +8,26 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::bail;
 use chrono::Utc;
 use contract::{Dataset, Rows};
-use service::registry::Registry;
+use kafka::registry::Registry;
 use tokio::runtime::Handle;
 
 use super::show::original;
-use crate::admit::Admission;
 use crate::chunk::Target;
-use crate::schemas::{Missing, Schemas};
+use crate::sink::admit::Admission;
+use crate::sink::writer::backoff;
 use crate::store::{Batch, Database, DeadLetters, Fate, Filter, Letter, Name, StoreError};
-use crate::writer::backoff;
+use kafka::schemas::{Missing, Schemas};
 
 /// How often a batch is tried while the database is away, before the command gives up.
 const MAX_ATTEMPTS: usize = 10;
 
 /// What became of them.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(crate) struct Report {
     /// Whether nothing was written.
     dry_run: bool,
     /// All that were tried.
-    pub(super) read: u64,
+    pub(crate) read: u64,
     /// Those that are in the table now, by outcome.
     applied: BTreeMap<&'static str, u64>,
     /// Those that are still refused, by class.
@@ -37,7 +37,7 @@ pub(super) struct Report {
 }
 
 /// Tries all of the filter again.
-pub(super) async fn run(
+pub(crate) async fn run(
     database: &Database,
     registry: Option<Registry>,
     filter: &Filter,

@@ -7,14 +7,14 @@ use chrono::{SecondsFormat, Utc};
 use contract::original::decode_headers;
 use contract::records::DeadLetter;
 use contract::{Column, Dataset, Original, Rows, tombstone};
+use kafka::registry::Registry;
 use serde_json::{Map, Value};
-use service::registry::Registry;
 use tokio::runtime::Handle;
 
 use super::plain;
-use crate::admit::Admission;
-use crate::schemas::Schemas;
+use crate::sink::admit::Admission;
 use crate::store::{Database, Filter, Letter, Name};
+use kafka::schemas::Schemas;
 
 /// Most bytes of a key, value or header that are shown.
 const MAX_SHOWN_BYTES: usize = 2048;
@@ -22,7 +22,7 @@ const MAX_SHOWN_BYTES: usize = 2048;
 const BYTES_PER_LINE: usize = 16;
 
 /// All dead letters of that filter.
-pub(super) async fn shown(database: &Database, registry: Option<Registry>, filter: &Filter) -> anyhow::Result<String> {
+pub(crate) async fn shown(database: &Database, registry: Option<Registry>, filter: &Filter) -> anyhow::Result<String> {
     let mut store = database.dead_letters("dead-letters");
     let letters = store.next(filter, &Name { source: String::new(), id: String::new() }).await?;
     if letters.is_empty() {
@@ -89,7 +89,7 @@ fn decoded(record: &DeadLetter, registry: Option<&Registry>, runtime: &Handle) -
 }
 
 /// The message that a dead letter keeps.
-pub(super) fn original(record: &DeadLetter) -> Original<'_> {
+pub(crate) fn original(record: &DeadLetter) -> Original<'_> {
     Original {
         offset: record.kafka_offset.unwrap_or_default(),
         timestamp_ms: record.record_timestamp_ms,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 
 use serde::Serialize;
 
@@ -18,7 +17,7 @@ pub struct PartitionLine {
     pub sink: String,
     /// The topic.
     pub topic: String,
-    /// How often the topic had been made anew.
+    /// How often the topic had been recreated.
     pub incarnation: i32,
     /// The partition's number.
     pub partition: i32,
@@ -117,17 +116,9 @@ impl Report {
         self.totals.values().flat_map(BTreeMap::values).sum()
     }
 
-    /// Prints it; an error when something is wrong.
-    pub fn print(&self, json: bool) -> anyhow::Result<()> {
-        let text = if json { self.json() + "\n" } else { self.text() };
-        match io::stdout().lock().write_all(text.as_bytes()) {
-            // A reader that has seen enough is no error.
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
-            _ => {}
-        }
-        if !self.verified {
-            anyhow::bail!("the database does not hold what the topics say: {} violations", self.count());
-        }
+    /// An error when something is wrong.
+    pub fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.verified, "the database does not hold what the topics say: {} violations", self.count());
         Ok(())
     }
 

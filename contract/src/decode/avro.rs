@@ -7,7 +7,7 @@ use crate::field::Kind;
 /// Deepest nesting of a writer's schema.
 const MAX_DEPTH: usize = 16;
 
-/// The shapes of a writer's field that we can read or skip.
+/// The types of a writer's field that tapedeck reads or skips.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Avro {
     Null,
@@ -26,7 +26,7 @@ pub(super) enum Avro {
     Fixed(usize),
     Date,
     TimestampMicros,
-    /// With so many digits after the point.
+    /// With its scale: digits after the point.
     Decimal(u32),
 }
 
@@ -45,7 +45,7 @@ impl Avro {
         Some(match (name, attribute("logicalType").and_then(Value::as_str)) {
             ("int", Some("date")) => Avro::Date,
             ("long", Some("timestamp-micros")) => Avro::TimestampMicros,
-            // Another logical type means another unit: it must not be read as a plain number.
+            // Another logical type means another unit: the value is not a plain number.
             ("int" | "long", Some(_)) => return None,
             ("null", _) => Avro::Null,
             ("boolean", _) => Avro::Boolean,

@@ -1,4 +1,4 @@
-//! Values out of an Avro body.
+//! Reading values from an Avro body.
 
 use super::DecodeError;
 use super::avro::Avro;
@@ -10,7 +10,7 @@ const MAX_BYTES: usize = 8 << 20;
 /// Most items in a list.
 const MAX_ITEMS: usize = 10_000;
 
-/// A fault that does not know its field yet.
+/// A decoding error without its field.
 pub(super) enum Fault {
     Truncated,
     Malformed(&'static str),
@@ -84,7 +84,7 @@ impl<'a> Input<'a> {
         std::str::from_utf8(self.bytes()?).map_err(|_| Fault::Malformed("a text is not UTF-8"))
     }
 
-    /// Runs through the blocks of an array or a map.
+    /// Reads the blocks of an array or a map, item by item.
     fn blocks(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
         let mut total = 0usize;
         loop {
@@ -93,7 +93,7 @@ impl<'a> Input<'a> {
                 return Ok(());
             }
             if count < 0 {
-                // A negative count is followed by the block's size in bytes, which we do not need.
+                // After a negative count follows the block's size in bytes, which only a skipping reader needs.
                 self.long()?;
             }
             let count = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);

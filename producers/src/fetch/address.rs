@@ -1,24 +1,26 @@
-//! Where requests may lead: to the provider's own host, on the internet.
+//! Where requests may go: to the provider's own host, on the internet.
 //!
-//! A name that leads elsewhere, by a DNS answer or a redirect, could reach what only this machine can reach. The resolver
-//! that looks at the addresses is the one that connects to them, so that no second answer can differ from the first.
+//! A DNS answer or a redirect to another address could reach servers that only this machine can reach. The resolver that
+//! checks the addresses is also the one that connects, so that no second DNS answer can differ from the checked one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use anyhow::{Context as _, bail};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Url, redirect};
+use service::secret::without_credentials;
 
 /// Most redirects of one request.
 const MAX_REDIRECTS: usize = 3;
 
-/// Networks that are nobody's on the internet: first address, and how many of its bits count (RFC 6890 and what it lists).
+/// Networks that are not on the internet: first address and prefix length (RFC 6890 and what it lists).
 const SPECIAL_V4: &[(Ipv4Addr, u32)] = &[
     (Ipv4Addr::new(0, 0, 0, 0), 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
-    // Between a provider of access and its customers.
+    // Carrier-grade NAT.
     (Ipv4Addr::new(100, 64, 0, 0), 10),
     (Ipv4Addr::new(127, 0, 0, 0), 8),
-    // Also where clouds tell a machine its secrets.
+    // Link-local, and the metadata servers of clouds.
     (Ipv4Addr::new(169, 254, 0, 0), 16),
     (Ipv4Addr::new(172, 16, 0, 0), 12),
     (Ipv4Addr::new(192, 0, 0, 0), 24),
@@ -27,19 +29,19 @@ const SPECIAL_V4: &[(Ipv4Addr, u32)] = &[
     (Ipv4Addr::new(198, 18, 0, 0), 15),
     (Ipv4Addr::new(198, 51, 100, 0), 24),
     (Ipv4Addr::new(203, 0, 113, 0), 24),
-    // Multicast, and what is reserved.
+    // Multicast and reserved.
     (Ipv4Addr::new(224, 0, 0, 0), 3),
 ];
-/// Of IPv6 only these are given out; addresses of IPv4 within them are looked at as such.
+/// The only IPv6 addresses that are assigned. IPv4 addresses within them are checked as such.
 const GLOBAL_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 const SPECIAL_V6: &[(Ipv6Addr, u32)] = &[
-    // Teredo and others that are assigned to protocols.
+    // Teredo and other protocol assignments.
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
-/// Whether an address is one of the internet.
+/// Whether an address is on the internet.
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => !SPECIAL_V4.iter().any(|(network, bits)| {
@@ -57,7 +59,7 @@ fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// The address of IPv4 that one of IPv6 leads to: mapped, by NAT64 or by 6to4.
+/// The IPv4 address that an IPv6 address maps to: by mapping, NAT64 or 6to4.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let low = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
     match address.segments() {
@@ -66,7 +68,7 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// Looks names up as the system does, and leaves out what is not of the internet.
+/// Resolves names as the system does, and leaves out addresses that are not on the internet.
 #[derive(Debug)]
 pub(super) struct PublicAddresses;
 
@@ -76,14 +78,14 @@ impl Resolve for PublicAddresses {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let public: Vec<SocketAddr> = found.filter(|address| is_public(address.ip())).collect();
             if public.is_empty() {
-                return Err(format!("`{}` leads to no address of the internet", name.as_str()).into());
+                return Err(format!("`{}` has no address on the internet", name.as_str()).into());
             }
             Ok(Box::new(public.into_iter()) as Addrs)
         })
     }
 }
 
-/// Redirects that stay with the same host and port are followed, by HTTPS alone; any other is the answer.
+/// Follows redirects to the same host and port over HTTPS; any other redirect is returned as the response.
 pub(super) fn redirects() -> redirect::Policy {
     redirect::Policy::custom(|attempt| {
         let is_followed = attempt.previous().len() <= MAX_REDIRECTS
@@ -97,93 +99,21 @@ fn is_same_place(from: &Url, to: &Url) -> bool {
     to.scheme() == "https" && to.username().is_empty() && place(from) == place(to)
 }
 
-#[cfg(test)]
-mod tests {
-    use std::str::FromStr as _;
-
-    use super::*;
-
-    #[test]
-    fn addresses_that_only_this_machine_may_reach_are_not_of_the_internet() {
-        for address in [
-            "0.0.0.0",
-            "10.1.2.3",
-            "100.64.0.1",
-            "100.127.255.255",
-            "127.0.0.1",
-            "127.255.255.255",
-            "169.254.169.254",
-            "172.16.0.1",
-            "172.31.255.255",
-            "192.0.0.8",
-            "192.168.1.1",
-            "198.19.255.255",
-            "203.0.113.9",
-            "224.0.0.1",
-            "255.255.255.255",
-            "::",
-            "::1",
-            "::ffff:127.0.0.1",
-            "::ffff:10.0.0.1",
-            "::7f00:1",
-            "64:ff9b::a9fe:a9fe",
-            "2002:7f00:1::",
-            "fe80::1",
-            "fd00:ec2::254",
-            "ff02::1",
-            "2001:db8::1",
-            "2001::1",
-            "100::1",
-            "64:ff9b:1::1",
-        ] {
-            assert!(!is_public(address.parse().unwrap()), "{address}");
-        }
-        for address in [
-            "1.1.1.1",
-            "9.255.255.255",
-            "11.0.0.0",
-            "100.63.255.255",
-            "100.128.0.0",
-            "172.15.255.255",
-            "172.32.0.0",
-            "192.167.255.255",
-            "198.17.255.255",
-            "223.255.255.255",
-            "2606:4700:4700::1111",
-            "2a00:1450:4001::1",
-            "::ffff:1.1.1.1",
-            "64:ff9b::101:101",
-            "2002:101:101::",
-        ] {
-            assert!(is_public(address.parse().unwrap()), "{address}");
-        }
+/// Whether the address from a variable is on this machine; an error if it must not be used.
+pub(super) fn check_address(variable: &str, own: &str, address: &str) -> anyhow::Result<bool> {
+    let shown = without_credentials(address);
+    let url = Url::parse(address);
+    let url = url.with_context(|| format!("`{variable}` is `{shown}`, which is not an address"))?;
+    let is_own = address == own;
+    match url.scheme() {
+        "https" => {}
+        "http" if !is_own => {}
+        // A folder: opening it shows whether it can be read.
+        "file" if own.starts_with(sources::source::SCHEME) => return Ok(true),
+        _ => bail!("`{variable}` is `{shown}`, which does not begin with `https://` or `http://`"),
     }
-
-    #[tokio::test]
-    async fn a_name_that_leads_to_this_machine_is_not_followed() {
-        let outcome = PublicAddresses.resolve(Name::from_str("localhost").unwrap()).await;
-        let error = outcome.err().unwrap().to_string();
-        assert_eq!(error, "`localhost` leads to no address of the internet");
-    }
-
-    #[test]
-    fn a_redirect_stays_with_host_and_port_and_is_never_plain() {
-        let from = Url::parse("https://api.example.org/a?key=x").unwrap();
-        let may = |to: &str| is_same_place(&from, &from.join(to).unwrap());
-        assert!(may("/b") && may("https://api.example.org:443/b") && may("https://API.example.org/b?c#d"));
-        for to in [
-            "http://api.example.org/b",
-            "https://example.org/b",
-            "https://api.example.org.evil.example/b",
-            "https://api.example.org:8443/b",
-            "https://127.0.0.1/b",
-            "https://me@api.example.org/b",
-            "file:///etc/passwd",
-            "//169.254.169.254/latest",
-        ] {
-            assert!(!may(to), "{to}");
-        }
-        let plain = Url::parse("http://api.example.org/a").unwrap();
-        assert!(!is_same_place(&plain, &plain.join("/b").unwrap()));
-    }
+    Ok(matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! Whose certificates are accepted, beside those that the system trusts: of a proxy that looks into what is sent, say.
+//! Certificate authorities beside those that the system trusts, for instance of a proxy that inspects traffic.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use service::settings;
 pub(crate) struct Authorities(Vec<Certificate>);
 
 impl Authorities {
-    /// Those in the file that the environment names, if it names one.
+    /// The authorities in the file that the environment names, if any.
     pub(super) fn from_settings() -> anyhow::Result<Authorities> {
         settings::read(&settings::CA_FILE)
             .map_or_else(|| Ok(Authorities::default()), |path| Authorities::in_file(&path))
@@ -22,16 +22,16 @@ impl Authorities {
         pem.with_context(|| format!("`{}` is `{path}`, which cannot be used", settings::CA_FILE.name))
     }
 
-    /// Those of a text in PEM.
+    /// The authorities in a PEM text.
     pub(crate) fn of(pem: &[u8]) -> anyhow::Result<Authorities> {
         let all = Certificate::from_pem_bundle(pem)?;
-        ensure!(!all.is_empty(), "no certificate in PEM is in it");
+        ensure!(!all.is_empty(), "it has no certificate in PEM format");
         Ok(Authorities(all))
     }
 
-    /// A client that trusts them.
+    /// Lets a client trust them.
     pub(super) fn trusted_by(&self, client: ClientBuilder) -> ClientBuilder {
-        // Only where there are some: the system's own are looked up in another way then.
+        // Only if there are any: adding some changes how reqwest finds the system's own.
         if self.0.is_empty() { client } else { client.tls_certs_merge(self.0.iter().cloned()) }
     }
 }
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_named_must_be_there_and_hold_a_certificate() {
+    fn the_ca_file_must_exist_and_contain_a_certificate() {
         let folder = tempfile::TempDir::new().unwrap();
         let refused = |name: &str| {
             let path = folder.path().join(name);
@@ -53,7 +53,7 @@ mod tests {
             fs::write(folder.path().join(name), content).unwrap();
             let error = refused(name);
             assert!(error.starts_with("`TAPEDECK_CA_FILE` is `"), "{error}");
-            assert!(error.ends_with("which cannot be used: no certificate in PEM is in it"), "{error}");
+            assert!(error.ends_with("which cannot be used: it has no certificate in PEM format"), "{error}");
         }
         let error = refused("absent.pem");
         assert!(error.contains("No such file"), "{error}");

@@ -1,32 +1,31 @@
-//! Bodies, unpacked piece by piece: neither their size nor how far they swell is the provider's to choose.
+//! Bodies, decompressed piece by piece, within limits for their size and their compression ratio.
 
 use std::io::{self, Write};
 
 use flate2::write::MultiGzDecoder;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap};
+use sources::parse::body::excerpt;
+use sources::response::PageError;
 
-use crate::page::excerpt;
-use crate::source::PageError;
-
-/// How many times as large as what was received a body may be: JSON and CSV shrink to a twentieth at best.
+/// Highest compression ratio: JSON and CSV compress to a twentieth at best.
 const MAX_RATIO: usize = 200;
-/// Bytes that a body may have in any case, as small ones may shrink more.
+/// A body up to this size may have any ratio, as small ones compress better.
 const FREE_BYTES: usize = 1 << 20;
 
-/// A body in the making.
+/// A body of which pieces arrive.
 pub(super) struct Body {
     received: usize,
     packing: Packing,
 }
 
-/// How the body was packed.
+/// How the body is compressed.
 enum Packing {
     None(Bounded),
     Gzip(Box<MultiGzDecoder<Bounded>>),
 }
 
 impl Body {
-    /// Of at most so many bytes. Packed it may be once, and as it was asked for.
+    /// A body of at most so many bytes, compressed by gzip once or not at all.
     pub(super) fn of(headers: &HeaderMap, limit: usize) -> Result<Body, PageError> {
         let bounded = Bounded { bytes: Vec::new(), limit, allowed: 0 };
         let encodings: Vec<&[u8]> = headers.get_all(CONTENT_ENCODING).iter().map(|value| value.as_bytes()).collect();
@@ -37,13 +36,15 @@ impl Body {
             }
             _ => {
                 let shown = excerpt(&encodings.join(&b", "[..]));
-                return Err(PageError::Retry(format!("the body is packed as `{shown}`, which was not asked for")));
+                return Err(PageError::Retry(format!(
+                    "the body has content encoding `{shown}`; expected gzip or none"
+                )));
             }
         };
         Ok(Body { received: 0, packing })
     }
 
-    /// Adds a piece as it was received.
+    /// Adds a received piece.
     pub(super) fn add(&mut self, piece: &[u8]) -> Result<(), PageError> {
         self.received += piece.len();
         let swollen = self.received.saturating_mul(MAX_RATIO).max(FREE_BYTES);
@@ -60,11 +61,11 @@ impl Body {
         written.map_err(|_| bounded.refusal().unwrap_or_else(not_packed))
     }
 
-    /// The body, when all of it was received.
+    /// The body, after its last piece.
     pub(super) fn done(self) -> Result<Vec<u8>, PageError> {
         match self.packing {
             Packing::None(bounded) => Ok(bounded.bytes),
-            // An answer without a body may say how it would have been packed.
+            // A response without a body may name an encoding.
             Packing::Gzip(_) if self.received == 0 => Ok(Vec::new()),
             Packing::Gzip(mut decoder) => match decoder.try_finish() {
                 Ok(()) => Ok(std::mem::take(&mut decoder.get_mut().bytes)),
@@ -75,7 +76,7 @@ impl Body {
 }
 
 fn not_packed() -> PageError {
-    PageError::Retry("the body is not the gzip that it is said to be, or ends too early".to_owned())
+    PageError::Retry("the body is not gzip as its header says, or is truncated".to_owned())
 }
 
 /// Bytes up to a limit.
@@ -83,7 +84,7 @@ struct Bounded {
     bytes: Vec<u8>,
     /// Most bytes.
     limit: usize,
-    /// Most bytes for what was received so far; zero while nothing was.
+    /// Most bytes for the pieces so far.
     allowed: usize,
 }
 
@@ -92,8 +93,8 @@ impl Bounded {
         self.bytes.len() > self.limit.min(self.allowed)
     }
 
-    /// Makes room for so many bytes: twice as much as there was, and from half of the limit on for all that there may be. To
-    /// double at the limit would take three times its memory.
+    /// Makes room for so many bytes: doubles the capacity, and from half of the limit on takes the limit. Doubling at the limit
+    /// would need three times its memory.
     fn make_room(&mut self, more: usize) {
         let (length, capacity) = (self.bytes.len(), self.bytes.capacity());
         let wanted = length.saturating_add(more);
@@ -104,12 +105,12 @@ impl Bounded {
         }
     }
 
-    /// Why no more was taken; None when it was not for its size.
+    /// Which limit was exceeded, if any.
     fn refusal(&self) -> Option<PageError> {
         let reason = match self.is_full() {
             false => return None,
             true if self.bytes.len() > self.limit => format!("the body has more than {} bytes", self.limit),
-            true => format!("the body is more than {MAX_RATIO} times as large as what was received"),
+            true => format!("the body decompresses to more than {MAX_RATIO} times its size"),
         };
         Some(PageError::GiveUp(reason))
     }
@@ -117,7 +118,7 @@ impl Bounded {
 
 impl Write for Bounded {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        // One byte more than may be, to know that there are more.
+        // One byte more than the limit, to notice that there are more.
         let most = self.limit.min(self.allowed).saturating_add(1);
         let room = most.saturating_sub(self.bytes.len());
         let piece_taken = &piece[..piece.len().min(room)];
@@ -132,112 +133,4 @@ impl Write for Bounded {
 }
 
 #[cfg(test)]
-mod tests {
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
-    use reqwest::header::HeaderValue;
-
-    use super::*;
-
-    const LIMIT: usize = 8 << 20;
-
-    fn packed(body: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(body).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    fn read(encodings: &[&'static str], pieces: &[&[u8]]) -> Result<Vec<u8>, PageError> {
-        let headers = encodings.iter().map(|encoding| (CONTENT_ENCODING, HeaderValue::from_static(encoding)));
-        let mut all = HeaderMap::new();
-        headers.for_each(|(name, value)| {
-            all.append(name, value);
-        });
-        let mut body = Body::of(&all, LIMIT)?;
-        for piece in pieces {
-            body.add(piece)?;
-        }
-        body.done()
-    }
-
-    #[test]
-    fn a_body_is_unpacked_wherever_it_is_cut_into_pieces() {
-        let text: Vec<u8> = (0..20_000_u32).flat_map(u32::to_le_bytes).collect();
-        let packed = packed(&text);
-        for at in (0..packed.len()).step_by(997) {
-            let (one, other) = packed.split_at(at);
-            assert_eq!(read(&["gzip"], &[one, other]).as_ref(), Ok(&text), "{at}");
-        }
-        assert_eq!(read(&[], &[b"as ", b"it is"]).unwrap(), b"as it is");
-        assert_eq!(read(&["identity"], &[b"as it is"]).unwrap(), b"as it is");
-        assert_eq!(read(&["X-GZIP"], &[&packed]).unwrap(), text);
-        assert_eq!(read(&["gzip"], &[]).unwrap(), b"");
-    }
-
-    #[test]
-    fn a_body_that_swells_is_cut_off_before_it_is_large() {
-        let bomb = packed(&vec![0; 4 * FREE_BYTES]);
-        assert!(bomb.len() < 4 * FREE_BYTES / MAX_RATIO, "{}", bomb.len());
-        let mut body = Body::of(&HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static("gzip"))]), LIMIT);
-        let error = body.as_mut().ok().unwrap().add(&bomb).unwrap_err();
-        assert_eq!(
-            error,
-            PageError::GiveUp("the body is more than 200 times as large as what was received".to_owned())
-        );
-        let Ok(Body { packing: Packing::Gzip(decoder), .. }) = &body else { panic!("not gzip") };
-        assert!(decoder.get_ref().bytes.capacity() <= 4 * FREE_BYTES);
-        // A small one may shrink as much as it likes.
-        assert_eq!(read(&["gzip"], &[&packed(&vec![0; FREE_BYTES])]).unwrap().len(), FREE_BYTES);
-    }
-
-    #[test]
-    fn no_body_is_larger_than_the_limit() {
-        let noise = |bytes: usize| -> Vec<u8> {
-            let mut state = 7_u64;
-            let mut next = || {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                (state >> 56) as u8
-            };
-            (0..bytes).map(|_| next()).collect()
-        };
-        let error = PageError::GiveUp(format!("the body has more than {LIMIT} bytes"));
-        assert_eq!(read(&[], &[&noise(LIMIT), b"x"]), Err(error.clone()));
-        assert_eq!(read(&["gzip"], &[&packed(&noise(LIMIT + 1))]), Err(error));
-        assert_eq!(read(&[], &[&noise(LIMIT)]).unwrap().len(), LIMIT);
-        assert_eq!(read(&["gzip"], &[&packed(&noise(LIMIT))]).unwrap().len(), LIMIT);
-    }
-
-    #[test]
-    fn no_more_memory_is_taken_than_a_body_may_have() {
-        let limit = 1_000_000;
-        let mut bounded = Bounded { bytes: Vec::new(), limit, allowed: usize::MAX };
-        let mut sizes = vec![0];
-        while bounded.write_all(&[7; 4096]).is_ok() {
-            sizes.push(bounded.bytes.capacity());
-        }
-        sizes.push(bounded.bytes.capacity());
-        sizes.dedup();
-        // 4,096 doubled up to half of the limit, and then all of it.
-        let doubled: Vec<usize> = (12..19).map(|power| 1 << power).collect();
-        assert_eq!(sizes, [&[0][..], &doubled, &[limit + 1]].concat());
-        assert_eq!(bounded.bytes.len(), limit + 1);
-    }
-
-    #[test]
-    fn what_is_packed_otherwise_or_twice_is_refused() {
-        for (encodings, shown) in
-            [(&["br"][..], "br"), (&["gzip, gzip"], "gzip, gzip"), (&["gzip", "gzip"], "gzip, gzip")]
-        {
-            let expected = format!("the body is packed as `{shown}`, which was not asked for");
-            assert_eq!(read(encodings, &[b"x"]), Err(PageError::Retry(expected)));
-        }
-    }
-
-    #[test]
-    fn what_is_no_gzip_or_ends_early_is_asked_for_again() {
-        let whole = packed(b"a body that is whole");
-        for body in [&b"<html>"[..], &whole[..whole.len() - 1], &whole[..12], &[&whole[..], b"x"].concat()] {
-            assert_eq!(read(&["gzip"], &[body]), Err(not_packed()), "{body:?}");
-        }
-    }
-}
+mod tests;

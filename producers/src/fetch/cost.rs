@@ -1,16 +1,16 @@
-//! What asking costs.
+//! What fetching costs.
 
-/// What asking has cost.
+/// The cost of requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// Requests made, those for cookies and those that failed among them.
+    /// Requests, including those for cookies and failed ones.
     pub calls: u64,
-    /// Bytes of the bodies, unpacked.
+    /// Bytes of the bodies, decompressed.
     pub bytes: u64,
 }
 
 impl Cost {
-    /// What was added since.
+    /// The difference to an earlier cost.
     pub fn since(self, before: Cost) -> Cost {
         Cost { calls: self.calls - before.calls, bytes: self.bytes - before.bytes }
     }

@@ -1,25 +1,25 @@
-//! How we make ourselves known, and how what only we know stays with us.
+//! How requests identify this installation, and how its key stays secret.
 
 use anyhow::bail;
 use memchr::memmem;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use service::secret::Secret;
+use sources::parse::percent::percent_encoded;
+use sources::response::PageError;
+use sources::source::{Auth, Source};
 
-use crate::percent::percent_encoded;
-use crate::source::{Auth, PageError, Source};
-
-/// What stands in the place of a secret.
+/// Replaces a secret in a text.
 pub(super) const REDACTED: &str = "***";
-/// Bytes that a secret has at least that is looked for in bodies.
+/// Length of the shortest secret that is searched for in bodies.
 pub(super) const MIN_SECRET_BYTES: usize = 8;
 
-/// How we make ourselves known.
+/// How requests identify this installation.
 #[derive(Debug)]
 pub(super) enum Identity {
     /// Not at all.
     None,
-    /// By a key under a name in the query string.
+    /// By a key in the query string, under this name.
     Query(&'static str, Secret),
     /// By a key in a header.
     Header(&'static str, Secret),
@@ -28,7 +28,7 @@ pub(super) enum Identity {
 }
 
 impl Identity {
-    /// As the source wants it.
+    /// As the source requires it.
     pub(super) fn of(source: &Source, key: Option<Secret>) -> anyhow::Result<Identity> {
         Ok(match (source.auth, key) {
             (Auth::None | Auth::Crumb { .. }, _) => Identity::None,
@@ -49,32 +49,33 @@ impl Identity {
             Identity::Header(name, key) => (HeaderName::from_static(name), key),
             Identity::UserAgent(agent) => (USER_AGENT, agent),
         };
-        let unfit = |_| PageError::Halt(format!("what is to be sent as `{name}` does not fit into a header"));
+        let unfit =
+            |_| PageError::Halt(format!("the value of header `{name}` has characters that a header cannot have"));
         let mut value = HeaderValue::from_str(value.expose()).map_err(unfit)?;
         value.set_sensitive(true);
         Ok(HeaderMap::from_iter([(name, value)]))
     }
 
-    /// What must not be shown, in every way in which it may be written. Whom to write to is no secret.
+    /// The secrets, in every form in which they may be written. The contact is not a secret.
     pub(super) fn secrets(&self) -> Vec<String> {
         let (Identity::Query(_, key) | Identity::Header(_, key)) = self else { return Vec::new() };
         written(key.expose())
     }
 }
 
-/// A secret as it is, in an address, and in JSON of those who put a backslash before every slash.
+/// A secret as it is, in a URL, and in JSON that escapes slashes.
 pub(super) fn written(secret: &str) -> Vec<String> {
     let as_sent = Url::parse_with_params("http://localhost/", [("", secret)]).ok();
     let as_sent = as_sent.and_then(|url| url.query().map(|query| query[1..].to_owned()));
     let mut all = vec![secret.to_owned(), percent_encoded(secret), secret.replace('/', "\\/")];
     all.extend(as_sent);
-    // The longest first: a shorter one may be a part of it.
+    // The longest first, as a shorter form may be a part of it.
     all.sort_by_key(|text| (std::cmp::Reverse(text.len()), text.clone()));
     all.dedup();
     all
 }
 
-/// A body with a secret of it replaced.
+/// A body with a secret replaced.
 pub(super) fn replaced(body: &[u8], secret: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len());
     let mut from = 0;

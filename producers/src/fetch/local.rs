@@ -1,78 +1,24 @@
-//! Files on this machine, read in place of a provider's responses: from one folder and nowhere else.
+//! Reads files from one folder in place of a provider's responses.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
-
-use crate::page::excerpt;
-use crate::percent::{percent_decoded, percent_encoded};
-use crate::source::PageError;
-
-/// How the address of a folder begins.
-pub const SCHEME: &str = "file:";
-/// Most bytes of a window, the header with it: its records take some fifteen times as much, and several pages wait in
-/// memory to be published. No text may be longer anyway.
-pub const WINDOW_BYTES: usize = 1 << 20;
-/// Longest header line: thousands of columns, and little of a window.
-pub const MAX_HEADER_BYTES: usize = 64 << 10;
-
-/// What of a file is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// All of it.
-    Whole,
-    /// At most [`WINDOW_BYTES`] from the first byte on.
-    ///
-    /// From a later offset on they begin with the byte before it, which tells whether a row begins there, and before that
-    /// comes the first line of the file if `header` is set. At the end of the file a last line gets its line feed.
-    Window {
-        /// Byte that the window begins with.
-        offset: u64,
-        /// Whether the first line is the names of the columns.
-        header: bool,
-    },
-}
-
-/// Path of a part of a file below the folder; what cannot be the name of such a file is refused.
-pub fn path(file: &str, part: Part) -> Result<String, PageError> {
-    let is_name = |component| matches!(component, Component::Normal(_));
-    if file.is_empty() || file.contains('\0') || !Path::new(file).components().all(is_name) {
-        let file = excerpt(file.as_bytes());
-        return Err(PageError::Skip(format!("`{file}` is not the path of a file below the folder, such as `a/b.csv`")));
-    }
-    let segments: Vec<String> = file.split('/').map(percent_encoded).collect();
-    let path = format!("/{}", segments.join("/"));
-    Ok(match part {
-        Part::Whole => path,
-        Part::Window { offset, header: false } => format!("{path}?from={offset}"),
-        Part::Window { offset, header: true } => format!("{path}?from={offset}&header"),
-    })
-}
-
-/// File and part that [`path`] has written.
-pub fn parse(path: &str) -> Option<(String, Part)> {
-    let (file, query) = path.strip_prefix('/')?.split_once('?').map_or((&path[1..], None), |(a, b)| (a, Some(b)));
-    let part = match query {
-        None => Part::Whole,
-        Some(query) => {
-            let (offset, header) = query.strip_suffix("&header").map_or((query, false), |query| (query, true));
-            Part::Window { offset: offset.strip_prefix("from=")?.parse().ok()?, header }
-        }
-    };
-    Some((percent_decoded(file)?, part))
-}
+use sources::parse::body::excerpt;
+use sources::providers::file::part::{MAX_HEADER_BYTES, Part, WINDOW_BYTES, parse};
+use sources::response::PageError;
+use sources::source::SCHEME;
 
 /// A folder of files.
 #[derive(Debug, Clone)]
 pub struct Folder {
-    /// With all links resolved, so that a file can be told to lie below it.
+    /// With all links resolved, to check that a file lies below it.
     root: PathBuf,
 }
 
-/// What was read of a file.
+/// What a file, or a part of it, contains.
 #[derive(Debug)]
 pub struct Content {
     /// The bytes.
@@ -92,28 +38,27 @@ impl Folder {
             bail!("{}, which names another machine: write `{SCHEME}/path` or `{SCHEME}path`", what());
         }
         let path = if path.is_empty() { "." } else { path };
-        let root =
-            fs::canonicalize(path).with_context(|| format!("{}, which is no folder that can be read", what()))?;
+        let root = fs::canonicalize(path).with_context(|| format!("{}, which cannot be read", what()))?;
         if !root.is_dir() {
             bail!("{}, which is not a folder", what());
         }
         Ok(Folder { root })
     }
 
-    /// Reads what a path of [`path`] names; more than `limit` bytes are refused.
+    /// Reads the part of a file that a path of [`sources::providers::file::part::path`] names, up to `limit` bytes.
     pub fn read(&self, path: &str, limit: usize) -> Result<Content, PageError> {
         let no_path = || PageError::Skip(format!("`{}` is not the path of a file", excerpt(path.as_bytes())));
         let (file, part) = parse(path).ok_or_else(no_path)?;
         read(&self.resolved(&file)?, part, limit)
     }
 
-    /// The file's own place, which may be reached by links, but not outside of the folder.
+    /// The file's path without links. It must lie in the folder.
     fn resolved(&self, file: &str) -> Result<PathBuf, PageError> {
         let path = fs::canonicalize(self.root.join(file)).map_err(|error| failure(file, &error))?;
         if path.starts_with(&self.root) {
             return Ok(path);
         }
-        Err(PageError::Skip(format!("`{}` leads out of the folder of the files", excerpt(file.as_bytes()))))
+        Err(PageError::Skip(format!("`{}` leads out of the folder", excerpt(file.as_bytes()))))
     }
 }
 
@@ -121,7 +66,7 @@ impl Folder {
 pub fn read(path: &Path, part: Part, limit: usize) -> Result<Content, PageError> {
     let shown = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let failure = |error: std::io::Error| failure(&shown, &error);
-    // Looked at before it is opened: to open a pipe is to wait for who writes to it.
+    // Checked before opening it: opening a pipe would wait for its writer.
     let metadata = fs::metadata(path).map_err(failure)?;
     if !metadata.is_file() {
         return Err(PageError::Skip(format!("`{}` is not a regular file", excerpt(shown.as_bytes()))));
@@ -130,7 +75,7 @@ pub fn read(path: &Path, part: Part, limit: usize) -> Result<Content, PageError>
     let body = match part {
         Part::Whole if metadata.len() > limit as u64 => {
             let (shown, length) = (excerpt(shown.as_bytes()), metadata.len());
-            return Err(PageError::GiveUp(format!("`{shown}` has {length} bytes, more than {limit}: divide it")));
+            return Err(PageError::GiveUp(format!("`{shown}` has {length} bytes, more than {limit}: split it")));
         }
         Part::Whole => head(&mut file, limit).map_err(failure)?,
         Part::Window { offset, header } => window(&mut file, offset, header).map_err(failure)?,
@@ -163,7 +108,7 @@ fn window(file: &mut File, offset: u64, header: bool) -> std::io::Result<Vec<u8>
 }
 
 fn failure(file: &str, error: &std::io::Error) -> PageError {
-    let text = format!("`{}` cannot be read: {error}", excerpt(file.as_bytes()));
+    let text = format!("cannot read `{}`: {error}", excerpt(file.as_bytes()));
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied => PageError::Skip(text),
         _ => PageError::Retry(text),
@@ -171,89 +116,4 @@ fn failure(file: &str, error: &std::io::Error) -> PageError {
 }
 
 #[cfg(test)]
-mod tests {
-    use tempfile::TempDir;
-
-    use super::*;
-
-    const LIMIT: usize = 1 << 19;
-
-    fn folder() -> (TempDir, Folder) {
-        let outer = TempDir::new().unwrap();
-        fs::create_dir_all(outer.path().join("in/deep")).unwrap();
-        fs::write(outer.path().join("secret.csv"), "secret").unwrap();
-        fs::write(outer.path().join("in/deep/a b.csv"), "x,y\n1,2\n3,4").unwrap();
-        let folder = Folder::new("V", &format!("file:{}", outer.path().join("in").display())).unwrap();
-        (outer, folder)
-    }
-
-    fn skipped(outcome: Result<Content, PageError>) -> String {
-        match outcome {
-            Err(PageError::Skip(reason) | PageError::GiveUp(reason)) => reason,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_path_says_which_part_of_which_file() {
-        for part in [
-            Part::Whole,
-            Part::Window { offset: 0, header: true },
-            Part::Window { offset: 7_000_000_000, header: false },
-        ] {
-            let path = path("deep/50% & more?.csv", part).unwrap();
-            assert_eq!(parse(&path), Some(("deep/50% & more?.csv".to_owned(), part)), "{path}");
-        }
-        for file in ["", "/etc/passwd", "../x", "a/../x", "./x", "a\0"] {
-            assert!(matches!(path(file, Part::Whole), Err(PageError::Skip(_))), "{file}");
-        }
-    }
-
-    #[test]
-    fn a_file_is_read_whole_or_from_a_byte_on_with_its_header() {
-        let (_outer, folder) = folder();
-        let read = |part| {
-            let content = folder.read(&path("deep/a b.csv", part).unwrap(), LIMIT).unwrap();
-            assert!(content.modified.is_some());
-            String::from_utf8(content.body).unwrap()
-        };
-        assert_eq!(read(Part::Whole), "x,y\n1,2\n3,4");
-        assert_eq!(read(Part::Window { offset: 0, header: true }), "x,y\n1,2\n3,4\n");
-        assert_eq!(read(Part::Window { offset: 8, header: true }), "x,y\n\n3,4\n");
-        assert_eq!(read(Part::Window { offset: 8, header: false }), "\n3,4\n");
-        assert_eq!(read(Part::Window { offset: 99, header: true }), "x,y\n");
-    }
-
-    #[test]
-    fn a_window_is_never_longer_than_it_may_be() {
-        let (outer, folder) = folder();
-        fs::write(outer.path().join("in/long"), vec![b'x'; WINDOW_BYTES + 10]).unwrap();
-        for offset in [0, 5] {
-            let part = Part::Window { offset, header: true };
-            assert_eq!(folder.read(&path("long", part).unwrap(), LIMIT).unwrap().body.len(), WINDOW_BYTES);
-        }
-        let reason = skipped(folder.read("/long", LIMIT));
-        assert!(reason.contains("more than 524288"), "{reason}");
-    }
-
-    #[test]
-    fn nothing_outside_of_the_folder_and_nothing_but_files_is_read() {
-        let (outer, folder) = folder();
-        std::os::unix::fs::symlink(outer.path().join("secret.csv"), outer.path().join("in/link.csv")).unwrap();
-        std::os::unix::fs::symlink("deep/a b.csv", outer.path().join("in/inside.csv")).unwrap();
-        assert!(skipped(folder.read("/link.csv", LIMIT)).contains("leads out of the folder"));
-        assert!(skipped(folder.read("/%2e%2e/secret.csv", LIMIT)).contains("leads out of the folder"));
-        assert!(skipped(folder.read("/deep", LIMIT)).contains("not a regular file"));
-        assert!(skipped(folder.read("/none.csv", LIMIT)).contains("cannot be read"));
-        assert!(folder.read("/inside.csv", LIMIT).is_ok());
-    }
-
-    #[test]
-    fn an_address_that_is_no_folder_is_refused_with_the_variable() {
-        for address in ["http://127.0.0.1", "file:/no/such/folder", "file://host/x", "file:/proc/self/exe"] {
-            let error = format!("{:#}", Folder::new("TAPEDECK_FILE_URL", address).unwrap_err());
-            assert!(error.starts_with("`TAPEDECK_FILE_URL` is `"), "{error}");
-        }
-        assert!(Folder::new("V", "file:").is_ok() && Folder::new("V", "file:.").is_ok());
-    }
-}
+mod tests;

@@ -1,17 +1,16 @@
-//! Why there was no answer, in words.
+//! Errors of the HTTP client as messages.
 
 use service::telemetry;
+use sources::response::PageError;
 
-use crate::source::PageError;
-
-/// An error of the HTTP client. It holds the URL, and with it the key, unless told otherwise.
+/// An error of the HTTP client, without the URL, which may contain the key.
 pub(super) fn failed(error: reqwest::Error) -> PageError {
     let error = anyhow::Error::new(error.without_url());
     let of_http2 = error.chain().find_map(|cause| cause.downcast_ref::<h2::Error>());
     let over = of_http2.filter(|error| error.is_go_away() && error.is_remote()).and_then(h2::Error::reason);
     PageError::Retry(match over {
-        // An end for no fault of ours is to the library an error that is "not a result of an error".
-        Some(reason) => format!("the provider ended the connection before its answer was (GOAWAY, {reason:?})"),
+        // The library describes a graceful GOAWAY as "not a result of an error".
+        Some(reason) => format!("the provider closed the connection before its response (GOAWAY, {reason:?})"),
         None => telemetry::one_line(&error),
     })
 }

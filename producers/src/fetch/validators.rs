@@ -1,46 +1,20 @@
-//! What tells whether an answer is still the one that was read: a provider that has nothing new then sends nothing.
+//! Validators as HTTP headers.
 
 use reqwest::header::{ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 
-/// Longest validator that is kept.
-const MAX_BYTES: usize = 256;
+use crate::state::Validators;
 
-/// `ETag` and `Last-Modified` of an answer, each as it was sent.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Validators {
-    etag: Option<HeaderValue>,
-    last_modified: Option<HeaderValue>,
+/// The validators of a response; what is no text is left out.
+pub(super) fn of_response(headers: &HeaderMap) -> Validators {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    Validators::new([text(ETAG), text(LAST_MODIFIED)])
 }
 
-impl Validators {
-    /// Those of an answer.
-    pub(super) fn of(headers: &HeaderMap) -> Validators {
-        let kept = |name: HeaderName| headers.get(name).filter(|value| value.len() <= MAX_BYTES).cloned();
-        Validators { etag: kept(ETAG), last_modified: kept(LAST_MODIFIED) }
-    }
-
-    /// Those that were kept, as [`Validators::texts`] gave them.
-    pub fn kept([etag, last_modified]: &[Option<String>; 2]) -> Validators {
-        let value = |text: &Option<String>| text.as_deref().and_then(|text| HeaderValue::from_str(text).ok());
-        Validators { etag: value(etag), last_modified: value(last_modified) }
-    }
-
-    /// `ETag` and `Last-Modified` to be kept; None of what is no text.
-    pub fn texts(&self) -> [Option<&str>; 2] {
-        [&self.etag, &self.last_modified].map(|value| value.as_ref().and_then(|value| value.to_str().ok()))
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        *self == Validators::default()
-    }
-
-    /// The headers that ask for what is newer.
-    pub(super) fn headers(&self) -> HeaderMap {
-        let etag = self.etag.clone().map(|value| (IF_NONE_MATCH, value));
-        let last_modified = self.last_modified.clone().map(|value| (IF_MODIFIED_SINCE, value));
-        HeaderMap::from_iter(etag.into_iter().chain(last_modified))
-    }
+/// The headers that ask for a newer response only.
+pub(super) fn conditions(validators: &Validators) -> HeaderMap {
+    let names = [IF_NONE_MATCH, IF_MODIFIED_SINCE];
+    let header = |(name, text): (HeaderName, Option<&str>)| Some((name, HeaderValue::from_str(text?).ok()?));
+    HeaderMap::from_iter(names.into_iter().zip(validators.texts()).filter_map(header))
 }
 
 #[cfg(test)]
@@ -48,9 +22,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_answer_had_is_sent_back_as_it_was() {
+    fn validators_are_sent_back_as_they_were() {
         let value = HeaderValue::from_static;
-        let answer = HeaderMap::from_iter([
+        let response = HeaderMap::from_iter([
             (ETAG, value("W/\"a b\"")),
             (LAST_MODIFIED, value("Wed, 30 Oct 2024 12:54:01 GMT")),
             (IF_NONE_MATCH, value("other")),
@@ -59,10 +33,10 @@ mod tests {
             (IF_NONE_MATCH, value("W/\"a b\"")),
             (IF_MODIFIED_SINCE, value("Wed, 30 Oct 2024 12:54:01 GMT")),
         ]);
-        let validators = Validators::of(&answer);
-        assert_eq!(validators.headers(), expected);
-        assert_eq!(Validators::kept(&validators.texts().map(|text| text.map(str::to_owned))), validators);
-        let long = HeaderMap::from_iter([(ETAG, HeaderValue::from_str(&"x".repeat(MAX_BYTES + 1)).unwrap())]);
-        assert!(Validators::of(&long).is_empty() && Validators::of(&long).headers().is_empty());
+        let validators = of_response(&response);
+        assert_eq!(conditions(&validators), expected);
+        assert_eq!(Validators::new(validators.texts().map(|text| text.map(str::to_owned))), validators);
+        let long = HeaderMap::from_iter([(ETAG, HeaderValue::from_str(&"x".repeat(257)).unwrap())]);
+        assert!(of_response(&long).is_empty() && conditions(&of_response(&long)).is_empty());
     }
 }

@@ -4,8 +4,8 @@ use super::*;
 
 /// How far a backfill of one item has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// First day that has not been acknowledged; behind the last one when all have.
+pub struct BackfillProgress {
+    /// First day that Kafka has not acknowledged; the day after the last one when it has acknowledged all.
     pub next_day: NaiveDate,
     /// Requests made.
     pub calls: u64,
@@ -13,19 +13,19 @@ pub struct Progress {
     pub records: u64,
 }
 
-/// Which one: endpoint, item, first and last day.
+/// Identifies a backfill: endpoint, item, first and last day.
 pub type BackfillKey<'a> = (&'a str, &'a str, NaiveDate, NaiveDate);
 
 impl State {
-    /// How far one has come; None if it was never begun.
-    pub async fn backfill(&self, key: BackfillKey<'_>) -> anyhow::Result<Option<Progress>> {
+    /// How far a backfill has come; None if it was never begun.
+    pub async fn backfill(&self, key: BackfillKey<'_>) -> anyhow::Result<Option<BackfillProgress>> {
         let mut connection = self.connection.lock().await;
         let query = "select next_day, calls, records from backfill
             where endpoint = ? and item = ? and first_day = ? and last_day = ?";
         let row = about(sqlx::query(query), key).fetch_optional(&mut *connection).await?;
         let progress = |row: sqlx::sqlite::SqliteRow| {
             let next_day = row.get::<String, _>(0).parse().ok()?;
-            Some(Progress {
+            Some(BackfillProgress {
                 next_day,
                 calls: row.get::<i64, _>(1).cast_unsigned(),
                 records: row.get::<i64, _>(2).cast_unsigned(),
@@ -34,7 +34,7 @@ impl State {
         Ok(row.and_then(progress))
     }
 
-    /// Begins those of an endpoint and of these days anew.
+    /// Lets the backfills of an endpoint and of these days start over.
     pub async fn forget_backfill(&self, endpoint: &str, first: NaiveDate, last: NaiveDate) -> anyhow::Result<()> {
         let mut connection = self.connection.lock().await;
         let forget = "delete from backfill where endpoint = ? and first_day = ? and last_day = ?";
@@ -43,12 +43,12 @@ impl State {
         Ok(())
     }
 
-    /// Notes how far one has come.
-    pub async fn note_backfill(&self, key: BackfillKey<'_>, progress: Progress) -> anyhow::Result<()> {
+    /// Records how far a backfill has come.
+    pub async fn record_backfill(&self, key: BackfillKey<'_>, progress: BackfillProgress) -> anyhow::Result<()> {
         let mut connection = self.connection.lock().await;
-        let keep = "insert or replace into backfill (endpoint, item, first_day, last_day, next_day, calls, records)
+        let save = "insert or replace into backfill (endpoint, item, first_day, last_day, next_day, calls, records)
             values (?, ?, ?, ?, ?, ?, ?)";
-        let query = about(sqlx::query(keep), key).bind(progress.next_day.to_string());
+        let query = about(sqlx::query(save), key).bind(progress.next_day.to_string());
         let query = query.bind(progress.calls.cast_signed()).bind(progress.records.cast_signed());
         query.execute(&mut *connection).await?;
         Ok(())
@@ -63,17 +63,18 @@ fn about<'q>(query: Query<'q>, (endpoint, item, first, last): BackfillKey<'_>) -
 
 #[cfg(test)]
 mod tests {
+    use sources::fixture::date;
+
     use super::*;
-    use crate::fixture::date;
 
     #[tokio::test]
-    async fn a_backfill_goes_on_from_where_it_was() {
+    async fn a_backfill_resumes_where_it_stopped() {
         let state = State::in_memory("yahoo").await.unwrap();
         let key = ("chart", "AAPL", date("2016-01-01"), date("2025-12-31"));
         assert_eq!(state.backfill(key).await.unwrap(), None);
         for (day, calls) in [("2016-02-01", 1), ("2016-03-01", 2)] {
-            let progress = Progress { next_day: date(day), calls, records: 20 * calls };
-            state.note_backfill(key, progress).await.unwrap();
+            let progress = BackfillProgress { next_day: date(day), calls, records: 20 * calls };
+            state.record_backfill(key, progress).await.unwrap();
             assert_eq!(state.backfill(key).await.unwrap(), Some(progress));
         }
         assert_eq!(state.backfill((key.0, "MSFT", key.2, key.3)).await.unwrap(), None);
@@ -81,13 +82,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_is_begun_anew_leaves_the_others_where_they_are() {
+    async fn a_backfill_that_starts_over_leaves_the_others() {
         let state = State::in_memory("yahoo").await.unwrap();
         let (first, last) = (date("2016-01-01"), date("2025-12-31"));
         let keys = [("chart", "AAPL", first, last), ("options", "AAPL", first, last), ("chart", "AAPL", first, first)];
-        let progress = Progress { next_day: last, calls: 1, records: 1 };
+        let progress = BackfillProgress { next_day: last, calls: 1, records: 1 };
         for key in keys {
-            state.note_backfill(key, progress).await.unwrap();
+            state.record_backfill(key, progress).await.unwrap();
         }
         state.forget_backfill("chart", first, last).await.unwrap();
         let mut left = Vec::new();

@@ -1,86 +1,92 @@
-//! What was asked for, what came of it, and what is remembered of the answer.
+//! The items that were fetched: how that ended, and the index of what is published.
 
 use super::*;
-use crate::memory::Memory;
+use crate::published::filter::Known;
+use crate::published::index::Index;
 
-/// What is known of an item when it is asked for.
+/// What the next poll of an item needs to know.
 #[derive(Debug, Default)]
 pub struct ItemState {
     /// When it was answered last.
     pub answered_at: Option<DateTime<Utc>>,
-    /// Latest time of its records, in microseconds since 1970.
-    pub latest: Option<i64>,
-    /// Whether all of it is to be read again, because a correction reached farther back than what was read.
-    pub reread: bool,
-    /// What tells whether its last answer is still the answer.
+    /// Validators of its last response.
     pub validators: Validators,
-    /// What was said.
-    pub memory: Memory,
+    /// What is already published.
+    pub known: Known,
 }
 
-/// Times in a row that an item may be asked for in vain before somebody is told to look.
-pub const FAILURES_TO_ALARM: u32 = 3;
+/// Failures of an item in a row that alert an operator.
+pub const FAILURES_TO_ALERT: u32 = 3;
 
-/// What is known of an item, in short.
+/// Failures of an item in a row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Streak {
+    /// Failures since the item was last answered.
+    pub failures: u32,
+    /// Whether the log has an alert about the item, and no line yet that the item was answered again.
+    pub is_alerted: bool,
+}
+
+impl Streak {
+    /// Whether the item has failed often enough to alert an operator.
+    pub fn is_failing(self) -> bool {
+        self.failures >= FAILURES_TO_ALERT
+    }
+}
+
+/// How an item is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// Its endpoint.
     pub endpoint: String,
     /// The item.
     pub item: String,
-    /// When it was asked for last.
+    /// When it was fetched last.
     pub asked_at: DateTime<Utc>,
     /// When it was answered last.
     pub answered_at: Option<DateTime<Utc>>,
-    /// Times that it was asked for in vain since.
-    pub failures: u32,
-    /// Requests that it took the last time.
+    /// Failures in a row, and whether the log says so.
+    pub streak: Streak,
+    /// Requests of the last fetch.
     pub calls: u32,
-    /// Why it was not answered the last time.
+    /// Why the last fetch failed.
     pub error: Option<String>,
 }
 
-impl Standing {
-    /// Whether it was asked for in vain too often in a row.
-    pub fn is_failing(&self) -> bool {
-        self.failures >= FAILURES_TO_ALARM
-    }
-}
-
-/// What is to be kept of an item once Kafka has acknowledged what was published of it.
+/// What to save of an item once Kafka has acknowledged what was published of it.
 #[derive(Debug)]
-pub struct Kept<'a> {
+pub struct Update<'a> {
     /// Its endpoint.
     pub endpoint: &'static str,
     /// The item.
     pub item: &'a str,
-    /// What was said of it; None when that has not changed.
-    pub memory: Option<&'a Memory>,
-    /// How asking for it ended, after its last page.
-    pub end: Option<End<'a>>,
+    /// Its index; None if that has not changed.
+    pub index: Option<&'a Index>,
+    /// How the attempt to fetch it ended; None while more pages are to come.
+    pub attempt: Option<Attempt<'a>>,
 }
 
-/// How asking for an item ended.
+/// How an attempt to fetch an item ended.
 #[derive(Debug)]
-pub struct End<'a> {
-    /// When.
+pub struct Attempt<'a> {
+    /// When it ended.
     pub at: DateTime<Utc>,
     /// Whether it was answered.
     pub answered: bool,
-    /// Requests that it took.
+    /// Number of requests.
     pub calls: u64,
     /// Why it was not answered.
     pub error: Option<&'a str>,
     /// Latest time of its records.
     pub latest: Option<i64>,
-    /// Whether all of it is to be read again; None leaves that as it was.
+    /// Whether the next poll reads all of it; None leaves that as it was.
     pub reread: Option<bool>,
-    /// What tells whether the answer is still the answer; None when it was.
+    /// Validators of the response; None leaves them as they were.
     pub validators: Option<&'a Validators>,
 }
 
 impl State {
-    /// What is known of an item; nothing of one that was never asked for.
+    /// The state of an item; empty if it was never fetched.
     pub async fn item(&self, endpoint: &str, item: &str) -> anyhow::Result<ItemState> {
         let mut connection = self.connection.lock().await;
         let query = "select answered_at, latest_at, reread, etag, last_modified, memory, horizon_at from item
@@ -88,63 +94,73 @@ impl State {
         let row = sqlx::query(query).bind(endpoint).bind(item).fetch_optional(&mut *connection).await?;
         let Some(row) = row else { return Ok(ItemState::default()) };
         let validators = [row.get::<Option<String>, _>(3), row.get(4)];
+        let index = Index::read(row.get::<Option<&[u8]>, _>(5).unwrap_or_default(), row.get(6));
         Ok(ItemState {
             answered_at: row.get::<Option<i64>, _>(0).map(time),
-            latest: row.get(1),
-            reread: row.get(2),
-            validators: Validators::kept(&validators),
-            memory: Memory::read(row.get::<Option<&[u8]>, _>(5).unwrap_or_default(), row.get(6)),
+            validators: Validators::new(validators),
+            known: Known { latest: row.get(1), reread: row.get(2), index },
         })
     }
 
-    /// What is known of all items that were ever asked for.
+    /// How all items are doing that were ever fetched.
     pub async fn standings(&self) -> anyhow::Result<Vec<Standing>> {
         let mut connection = self.connection.lock().await;
-        let query = "select endpoint, item, asked_at, answered_at, failures, calls, error from item";
+        let query = "select endpoint, item, asked_at, answered_at, failures, alerted, calls, error from item";
         let rows = sqlx::query(query).fetch_all(&mut *connection).await?;
         let standing = |row: &sqlx::sqlite::SqliteRow| Standing {
             endpoint: row.get(0),
             item: row.get(1),
             asked_at: time(row.get(2)),
             answered_at: row.get::<Option<i64>, _>(3).map(time),
-            failures: row.get(4),
-            calls: row.get(5),
-            error: row.get(6),
+            streak: Streak { failures: row.get(4), is_alerted: row.get(5) },
+            calls: row.get(6),
+            error: row.get(7),
         };
         Ok(rows.iter().map(standing).collect())
     }
 
-    /// Keeps what was acknowledged, all of it or nothing; gives how often each item was asked for in vain since it was
-    /// answered.
-    pub async fn keep(&self, items: &[Kept<'_>], noted: &Noted<'_>) -> anyhow::Result<Vec<u32>> {
+    /// Saves items and how far was published, all of it or nothing; gives each item's failures in a row.
+    pub async fn save(&self, updates: &[Update<'_>], extent: &Extent<'_>) -> anyhow::Result<Vec<Streak>> {
         let mut connection = self.connection.lock().await;
         let mut transaction = connection.begin_with("begin immediate").await?;
-        let mut failures = Vec::with_capacity(items.len());
-        for kept in items {
-            keep_memory(&mut transaction, kept).await?;
-            failures.push(match &kept.end {
-                Some(end) => keep_end(&mut transaction, kept, end).await?,
-                None => 0,
+        let mut streaks = Vec::with_capacity(updates.len());
+        for update in updates {
+            save_index(&mut transaction, update).await?;
+            streaks.push(match &update.attempt {
+                Some(attempt) => save_attempt(&mut transaction, update, attempt).await?,
+                None => Streak::default(),
             });
         }
-        topics::note(&mut transaction, noted).await?;
+        topics::record(&mut transaction, extent).await?;
         transaction.commit().await?;
-        Ok(failures)
+        Ok(streaks)
+    }
+
+    /// Records whether the log has an alert about an item that still fails.
+    pub async fn record_alert(&self, endpoint: &str, item: &str, is_alerted: bool) -> anyhow::Result<()> {
+        let mut connection = self.connection.lock().await;
+        let query = sqlx::query("update item set alerted = ? where endpoint = ? and item = ?");
+        query.bind(is_alerted).bind(endpoint).bind(item).execute(&mut *connection).await?;
+        Ok(())
     }
 }
 
-async fn keep_memory(connection: &mut SqliteConnection, kept: &Kept<'_>) -> sqlx::Result<()> {
-    let Some(memory) = kept.memory else { return Ok(()) };
-    let keep = "insert into item (endpoint, item, asked_at, memory, horizon_at) values (?, ?, 0, ?, ?)
+async fn save_index(connection: &mut SqliteConnection, update: &Update<'_>) -> sqlx::Result<()> {
+    let Some(index) = update.index else { return Ok(()) };
+    let save = "insert into item (endpoint, item, asked_at, memory, horizon_at) values (?, ?, 0, ?, ?)
         on conflict (endpoint, item) do update set memory = excluded.memory, horizon_at = excluded.horizon_at";
-    let query = sqlx::query(keep).bind(kept.endpoint).bind(kept.item).bind(memory.write()).bind(memory.horizon());
+    let query = sqlx::query(save).bind(update.endpoint).bind(update.item).bind(index.write()).bind(index.horizon());
     query.execute(connection).await?;
     Ok(())
 }
 
-/// Gives how often it was asked for in vain since it was answered.
-async fn keep_end(connection: &mut SqliteConnection, kept: &Kept<'_>, end: &End<'_>) -> sqlx::Result<u32> {
-    let keep = "insert into item
+/// Gives the item's failures in a row.
+async fn save_attempt(
+    connection: &mut SqliteConnection,
+    update: &Update<'_>,
+    attempt: &Attempt<'_>,
+) -> sqlx::Result<Streak> {
+    let save = "insert into item
         (endpoint, item, asked_at, answered_at, failures, calls, error, latest_at, reread) values
         (?1, ?2, ?3, case when ?4 then ?3 end, 1 - ?4, ?5, ?6, ?7, coalesce(?8, 0))
         on conflict (endpoint, item) do update set
@@ -155,96 +171,21 @@ async fn keep_end(connection: &mut SqliteConnection, kept: &Kept<'_>, end: &End<
         error = ?6,
         latest_at = coalesce(max(latest_at, ?7), latest_at, ?7),
         reread = coalesce(?8, reread)
-        returning failures";
-    let calls = i64::try_from(end.calls).unwrap_or(i64::MAX).max(1);
-    let query = sqlx::query(keep).bind(kept.endpoint).bind(kept.item).bind(super::kept(end.at)).bind(end.answered);
-    let query = query.bind(calls).bind(end.error).bind(end.latest).bind(end.reread);
-    let failures = query.fetch_one(&mut *connection).await?.get(0);
-    if let Some(validators) = end.validators {
+        returning failures, alerted";
+    let calls = i64::try_from(attempt.calls).unwrap_or(i64::MAX).max(1);
+    let query =
+        sqlx::query(save).bind(update.endpoint).bind(update.item).bind(micros_of(attempt.at)).bind(attempt.answered);
+    let query = query.bind(calls).bind(attempt.error).bind(attempt.latest).bind(attempt.reread);
+    let row = query.fetch_one(&mut *connection).await?;
+    let streak = Streak { failures: row.get(0), is_alerted: row.get(1) };
+    if let Some(validators) = attempt.validators {
         let [etag, last_modified] = validators.texts();
-        let keep = "update item set etag = ?, last_modified = ? where endpoint = ? and item = ?";
-        let query = sqlx::query(keep).bind(etag).bind(last_modified).bind(kept.endpoint).bind(kept.item);
+        let save = "update item set etag = ?, last_modified = ? where endpoint = ? and item = ?";
+        let query = sqlx::query(save).bind(etag).bind(last_modified).bind(update.endpoint).bind(update.item);
         query.execute(connection).await?;
     }
-    Ok(failures)
+    Ok(streak)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fingerprint::Fingerprint;
-    use crate::fixture::at;
-    use crate::memory::Change;
-
-    fn end(when: &str, answered: bool) -> End<'static> {
-        let error = (!answered).then_some("HTTP 500");
-        End { at: at(when), answered, calls: 2, error, latest: None, reread: None, validators: None }
-    }
-
-    #[tokio::test]
-    async fn what_was_acknowledged_is_known_to_the_next_one_who_asks() {
-        let folder = tempfile::TempDir::new().unwrap();
-        let state = State::open(folder.path(), "cboe").await.unwrap();
-        assert_eq!(state.item("index_history", "VIX").await.unwrap().latest, None);
-        let print = Fingerprint { key: 1, content: 2, time: 3, loose: 4.5 };
-        let mut memory = Memory::default();
-        memory.take(&print, 0.0);
-        let validators = Validators::kept(&[Some("\"1\"".to_owned()), None]);
-        let done = End {
-            latest: Some(3),
-            reread: Some(true),
-            validators: Some(&validators),
-            ..end("2026-11-20T12:00:00Z", true)
-        };
-        let kept = Kept { endpoint: "index_history", item: "VIX", memory: Some(&memory), end: Some(done) };
-        state.keep(&[kept], &Noted::default()).await.unwrap();
-        drop(state);
-        let state = State::open(folder.path(), "cboe").await.unwrap();
-        let mut known = state.item("index_history", "VIX").await.unwrap();
-        assert_eq!(known.memory.take(&print, 0.0), Change::Unchanged);
-        assert_eq!((known.latest, known.reread, known.validators), (Some(3), true, validators));
-        assert_eq!(known.answered_at, Some(at("2026-11-20T12:00:00Z")));
-        assert!(state.item("options", "VIX").await.unwrap().answered_at.is_none());
-        state.forget().await.unwrap();
-        assert!(state.item("index_history", "VIX").await.unwrap().answered_at.is_none());
-    }
-
-    #[tokio::test]
-    async fn what_was_asked_in_vain_counts_and_moves_nothing() {
-        let state = State::in_memory("cboe").await.unwrap();
-        let keep = async |end: End<'_>| {
-            let kept = Kept { endpoint: "index_history", item: "VIX", memory: None, end: Some(end) };
-            let failures = state.keep(&[kept], &Noted::default()).await.unwrap();
-            let standing = state.standings().await.unwrap().remove(0);
-            assert_eq!(failures, [standing.failures]);
-            standing
-        };
-        let failed = keep(end("2026-11-20T10:00:00Z", false)).await;
-        assert_eq!((failed.answered_at, failed.failures), (None, 1));
-        let answered = keep(End { latest: Some(7), ..end("2026-11-20T11:00:00Z", true) }).await;
-        assert_eq!(
-            (answered.answered_at, answered.failures, answered.error),
-            (Some(at("2026-11-20T11:00:00Z")), 0, None)
-        );
-        keep(end("2026-11-20T12:00:00Z", false)).await;
-        let failed = keep(end("2026-11-20T13:00:00Z", false)).await;
-        assert_eq!((failed.answered_at, failed.failures), (answered.answered_at, 2));
-        assert_eq!((failed.asked_at, failed.error.as_deref()), (at("2026-11-20T13:00:00Z"), Some("HTTP 500")));
-        // Calls are those of the last time; what was refused without one counts for one.
-        assert_eq!(failed.calls, 2);
-        assert_eq!(keep(End { calls: 0, ..end("2026-11-20T13:30:00Z", false) }).await.calls, 1);
-        // The latest record stays the latest, and a page that was read moves nothing before the last one has come.
-        keep(End { latest: Some(5), ..end("2026-11-20T14:00:00Z", true) }).await;
-        assert_eq!(state.item("index_history", "VIX").await.unwrap().latest, Some(7));
-        // That all of it is to be read again is not forgotten until it was.
-        for (reread, answered, expected) in [(Some(true), true, true), (None, false, true), (Some(false), true, false)]
-        {
-            keep(End { reread, ..end("2026-11-20T15:00:00Z", answered) }).await;
-            assert_eq!(state.item("index_history", "VIX").await.unwrap().reread, expected);
-        }
-        let memory = Memory::default();
-        let page = Kept { endpoint: "options", item: "VIX", memory: Some(&memory), end: None };
-        assert_eq!(state.keep(&[page], &Noted::default()).await.unwrap(), [0]);
-        assert!(state.item("options", "VIX").await.unwrap().answered_at.is_none());
-    }
-}
+mod tests;

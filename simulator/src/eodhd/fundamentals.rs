@@ -1,4 +1,4 @@
-//! EODHD's fundamentals: a company in the United States, one in London, and what is no company.
+//! EODHD's fundamentals: a company in the United States, one in London, and a currency.
 
 use chrono::NaiveDate;
 use serde_json::{Map, Value, json};
@@ -10,7 +10,7 @@ use crate::random::Random;
 /// Years that there are statements for.
 const YEARS: i32 = 6;
 
-/// All that is said of a symbol.
+/// All fundamentals of a symbol.
 pub(super) fn fundamentals(seed: u64, symbol: &str) -> Value {
     let (code, exchange) = symbol.rsplit_once('.').unwrap_or((symbol, ""));
     if exchange == "CC" {

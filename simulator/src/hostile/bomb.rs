@@ -1,4 +1,4 @@
-//! What is small, and large once it is unpacked.
+//! Compressed bodies that are small, and huge once they are unpacked.
 
 use std::io::Write as _;
 use std::sync::LazyLock;
@@ -14,12 +14,12 @@ pub(super) const MEMBERS: usize = 320;
 static MEMBER: LazyLock<Vec<u8>> = LazyLock::new(|| packed(&vec![0; MEMBER_BYTES]));
 static NESTED: LazyLock<Vec<u8>> = LazyLock::new(|| packed(&MEMBER.repeat(MEMBERS)));
 
-/// A member, a thousandth as large as what it unpacks to.
+/// A member, a thousandth of its unpacked size.
 pub(super) fn member() -> &'static [u8] {
     &MEMBER
 }
 
-/// All of the members, packed once more.
+/// All members, compressed once more.
 pub(super) fn nested() -> &'static [u8] {
     &NESTED
 }

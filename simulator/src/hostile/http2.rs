@@ -1,16 +1,17 @@
-//! HTTP/2 (RFC 9113) as far as it takes to say that a connection is over.
+//! As much of HTTP/2 (RFC 9113) as it takes to end a connection with GOAWAY.
 
 use std::io;
 use std::sync::atomic::Ordering;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::{MAX_HEAD, PAGE, Seen, until_gone};
+use super::peer::until_gone;
+use super::{MAX_HEAD, PAGE, Seen};
 
-/// Its name where the protocol is chosen.
+/// Its name in ALPN.
 pub(super) const PROTOCOL: &[u8] = b"h2";
 
-/// What a client says first.
+/// The client's connection preface.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes of the head of a frame.
 const FRAME_HEAD: usize = 9;
@@ -29,7 +30,7 @@ mod frame {
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
-/// `:status: 200`, as the eighth entry of the table that everybody has.
+/// `:status: 200`, entry 8 of HPACK's static table.
 const STATUS_200: &[u8] = &[0x88];
 
 /// Why a connection is over.
@@ -38,18 +39,18 @@ mod reason {
     pub(super) const ENHANCE_YOUR_CALM: u32 = 11;
 }
 
-/// When a provider says GOAWAY.
+/// When a provider sends GOAWAY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GoAway {
-    /// Instead of an answer: the request was not even looked at.
+    /// Instead of a response: the request was not processed.
     Unheard,
-    /// In the middle of the answer, as too much was asked.
+    /// In the middle of the response, for too many requests.
     Midway,
-    /// Behind the whole answer, as any server does that is restarted.
+    /// After the whole response, as a server does before a restart.
     Answered,
 }
 
-/// Takes one request, and says that there will be no other.
+/// Accepts one request, and announces that it accepts no other.
 pub(super) async fn answer(
     socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
     when: GoAway,
@@ -73,7 +74,7 @@ pub(super) async fn answer(
     };
     send(socket, seen, &[framed(frame::SETTINGS, ACK, 0, &[]), said].concat()).await?;
     socket.shutdown().await?;
-    // Hung up upon at once, the other side might not read what was said.
+    // If the connection closed at once, the client might not read the last frames.
     until_gone(socket).await
 }
 
@@ -102,7 +103,7 @@ fn framed(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// That nothing behind a stream was or will be looked at.
+/// A GOAWAY frame: no stream after this one was or will be processed.
 fn go_away(last: u32, reason: u32) -> Vec<u8> {
     framed(frame::GOAWAY, 0, 0, &[last.to_be_bytes(), reason.to_be_bytes()].concat())
 }

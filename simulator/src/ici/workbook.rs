@@ -1,4 +1,4 @@
-//! The smallest `.xls` that readers take: one sheet of texts and numbers (BIFF8) in a container (OLE2) of one stream.
+//! The smallest `.xls` that readers accept: one sheet of texts and numbers (BIFF8) in a container (OLE2) of one stream.
 
 /// Bytes of a sector of the container.
 const SECTOR: usize = 512;
@@ -104,7 +104,7 @@ fn number(number: usize) -> u32 {
     length(number)
 }
 
-/// A length, of which this crate makes none that is too large.
+/// A length; this crate makes none that is too large.
 fn length<T: TryFrom<usize>>(length: usize) -> T {
     T::try_from(length).unwrap_or_else(|_| panic!("{length} is too long for a workbook"))
 }

@@ -35,7 +35,7 @@ const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 impl Postgres {
     /// The address as sqlx takes it.
     pub(super) fn options(&self) -> Result<PgConnectOptions, StoreError> {
-        service::registry::install_tls();
+        service::tls::install();
         let options: PgConnectOptions = self.address.expose().parse().map_err(|_| {
             StoreError::Halt(format!("`{}` is not a database address", without_credentials(self.address.expose())))
         })?;

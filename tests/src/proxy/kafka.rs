@@ -1,4 +1,4 @@
-//! Kafka's protocol, as far as a trap needs it: which answer is that to a Produce request.
+//! Kafka's protocol as far as a trap needs it: which response belongs to a Produce request.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,21 +8,21 @@ use super::{Control, Point, Trap, lock};
 /// Number of the API that takes records.
 const PRODUCE: i16 = 0;
 
-/// What both directions of a connection know.
+/// State shared by both directions of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Kafka {
-    /// Correlation ids of Produce requests that have not been answered.
+    /// Correlation ids of Produce requests without a response yet.
     produces: HashSet<[u8; 4]>,
 }
 
 impl Kafka {
-    /// Length of the first whole message; it begins with its length, which does not count itself.
+    /// Length of the first whole message. It begins with its length, which does not count itself.
     pub(super) fn length(bytes: &[u8]) -> Option<usize> {
         let length = bytes.first_chunk::<4>()?;
         Some(u32::from_be_bytes(*length) as usize + 4)
     }
 
-    /// Looks at a request: length, API, its version, correlation id.
+    /// Reads a request: length, API, its version, correlation id.
     pub(super) fn request(&mut self, message: &[u8], control: &Control) {
         let Some(api) = message.get(4..6).and_then(|bytes| bytes.try_into().ok()).map(i16::from_be_bytes) else {
             return;
@@ -33,7 +33,7 @@ impl Kafka {
         }
     }
 
-    /// Looks at an answer: length, correlation id.
+    /// Reads a response: length, correlation id.
     pub(super) fn answer(&mut self, message: &[u8], control: &Control) -> Option<Arc<Trap>> {
         let id = message.get(4..8)?.try_into().ok()?;
         if !self.produces.remove::<[u8; 4]>(&id) {

@@ -13,7 +13,7 @@ use super::postgres::Postgres;
 use super::{Action, Control, Direction, Mode, Protocol, Trap, lock};
 use crate::process::signal_process;
 
-/// What the connection's two directions know together.
+/// State shared by the connection's two directions.
 enum Speech {
     Postgres(Postgres),
     Kafka(Kafka),
@@ -21,9 +21,9 @@ enum Speech {
 
 /// Why a connection ends.
 enum End {
-    /// A side has closed it.
+    /// One side closed it.
     Closed,
-    /// It is to be reset on both sides.
+    /// It must be reset on both sides.
     Reset,
 }
 
@@ -69,7 +69,7 @@ impl Link<'_> {
         loop {
             match from.read_buf(&mut buffer).await {
                 Ok(0) => {
-                    // A side that dies in a blackhole is not noticed either.
+                    // Nobody notices a side that dies in a black hole, either.
                     self.gate(direction).await;
                     return End::Closed;
                 }
@@ -83,7 +83,7 @@ impl Link<'_> {
         }
     }
 
-    /// Waits as the mode wants it.
+    /// Waits as the mode requires.
     async fn gate(&self, direction: Direction) {
         let mut mode = self.control.mode.subscribe();
         let now = *mode.borrow_and_update();
@@ -109,7 +109,7 @@ impl Link<'_> {
                 self.write(&buffer[passed..looked_at], to).await?;
                 passed = looked_at;
                 if trap.action == Action::PassAndKill {
-                    // With what the server says next: the client takes an answer only when the server is ready again.
+                    // Together with the next message: the client reads a response only when the server is ready again.
                     self.write(&buffer[passed..], to).await?;
                 }
                 self.strike(trap).await?;
@@ -193,15 +193,15 @@ impl Link<'_> {
     }
 }
 
-/// Sends the client a signal. `kill` is a process of its own: it must not hold up the runtime's thread. Nor may what
-/// the signal brings about, which ends the connection and with it whoever waits here, leave the trap unanswered.
+/// Sends the client a signal. `kill` is a separate process, so that it does not block the runtime's thread. The signal
+/// ends the connection, and with it this task; the trap must get its result all the same.
 async fn signal(process: u32, name: &'static str, trap: Arc<Trap>) {
-    // To `kill`, 0 is the whole group of processes, this one among them.
+    // To `kill`, 0 means the whole process group, including this process.
     assert_ne!(process, 0, "the proxy does not know whom it serves");
     let strike = tokio::task::spawn_blocking(move || {
         signal_process(process, name);
         trap.has_struck(process);
     });
-    // An error is that of a process that has just ended by itself: the trap has not struck.
+    // An error means that the process had just ended by itself: the trap has not struck.
     let _ = strike.await;
 }

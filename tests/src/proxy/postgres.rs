@@ -1,17 +1,17 @@
-//! PostgreSQL's protocol, as far as a trap needs it.
+//! PostgreSQL's protocol as far as a trap needs it.
 
 use std::collections::HashMap;
 
 use super::{Control, Point, Trap};
 use std::sync::Arc;
 
-/// Request for TLS, and for encryption by GSSAPI: answered by one byte.
+/// Requests for TLS and for GSSAPI encryption: the response is one byte.
 const ENCRYPTION_REQUESTS: [u32; 2] = [80_877_103, 80_877_104];
 
-/// Statement that makes a transaction one of a chunk.
+/// The statement that marks a transaction as a chunk's.
 const MOVES_POSITION: &str = "update sink_position";
 
-/// What both directions of a connection know.
+/// State shared by both directions of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Postgres {
     is_started: bool,
@@ -32,7 +32,7 @@ impl Postgres {
         if self.one_byte_answers > 0 { Some(1) } else { typed_length(bytes) }
     }
 
-    /// Looks at a message from the client.
+    /// Reads a message from the client.
     pub(super) fn request(&mut self, message: &[u8], control: &Control) -> Option<Arc<Trap>> {
         if !self.is_started {
             match be_u32(message, 4) {
@@ -63,10 +63,10 @@ impl Postgres {
         }
     }
 
-    /// Notes that a statement is about to run.
+    /// Records that a statement is about to run.
     fn executes(&mut self, sql: &str, control: &Control) -> Option<Arc<Trap>> {
         let start = sql.trim_start();
-        // To a savepoint, a chunk's transaction goes on.
+        // A rollback to a savepoint does not end a chunk's transaction.
         let rolls_back = start.starts_with("ROLLBACK") && !start.starts_with("ROLLBACK TO");
         if start.starts_with("BEGIN") || rolls_back {
             self.is_chunk = false;
@@ -82,7 +82,7 @@ impl Postgres {
         control.sprung(|point| matches!(point, Point::Statement(part) if sql.contains(part)))
     }
 
-    /// Looks at a message from the server.
+    /// Reads a message from the server.
     pub(super) fn answer(&mut self, message: &[u8], control: &Control) -> Option<Arc<Trap>> {
         if self.one_byte_answers > 0 {
             self.one_byte_answers -= 1;
@@ -96,7 +96,7 @@ impl Postgres {
     }
 }
 
-/// Length of a message that begins with its type, which the length does not count.
+/// Length of a message. It begins with its type, which the length does not count.
 fn typed_length(bytes: &[u8]) -> Option<usize> {
     be_u32(bytes, 1).map(|length| length + 1)
 }

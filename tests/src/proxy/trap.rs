@@ -1,37 +1,37 @@
-//! What is to happen once, at a point inside a transaction or a request.
+//! One action at one point inside a transaction or a request.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// How long it takes at most from a trap's springing to its effect.
+/// Longest time between a trap's springing and its effect.
 const STRIKE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// A point in what a client and a server say to each other.
+/// A point in the exchange between client and server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Point {
-    /// The client executes, within the transaction of a chunk, a statement that holds this text; the server has not
-    /// got it yet. The transaction of a chunk is the one that updates `sink_position`.
+    /// The client executes a statement that contains this text, within a chunk's transaction (the one that updates
+    /// `sink_position`). The server has not received it yet.
     Statement(&'static str),
-    /// The server answers the commit of a chunk's transaction; the client has not got it yet.
+    /// The server responds to the commit of a chunk's transaction; the client has not received it yet.
     CommitAnswered,
-    /// The broker answers a Produce request; the producer has not got it yet.
+    /// The broker responds to a Produce request; the producer has not received it yet.
     ProduceAnswered,
 }
 
-/// What happens there.
+/// The action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// The client is killed.
     Kill,
-    /// The server's answer is passed on and the client is killed.
+    /// The server's response passes, then the client is killed.
     PassAndKill,
-    /// The client is stopped (SIGSTOP); what was to be passed on waits for [`Trap::release`].
+    /// The client is stopped (SIGSTOP); the message waits for [`Trap::release`].
     Stop,
-    /// Both sides are reset; what was to be passed on is lost.
+    /// Both sides are reset; the message is lost.
     Cut,
-    /// What was to be passed on waits for so long.
+    /// The message waits that long.
     Hold(Duration),
 }
 
@@ -49,7 +49,7 @@ pub struct Trap {
 }
 
 impl Trap {
-    /// A trap to be set.
+    /// A new trap.
     pub fn new(point: Point, action: Action) -> Trap {
         Trap {
             point,
@@ -61,7 +61,7 @@ impl Trap {
         }
     }
 
-    /// Claims the trap for the caller; false when it has sprung before.
+    /// Claims the trap for the caller; false if it has sprung before.
     pub(super) fn spring(&self) -> bool {
         !self.sprung.swap(true, Ordering::SeqCst)
     }
@@ -80,12 +80,12 @@ impl Trap {
         let _ = self.released.subscribe().wait_for(|released| *released).await;
     }
 
-    /// Waits until its action has been taken; gives the process it struck, None when that takes too long. A trap that
-    /// was too late cannot spring any more.
+    /// Waits for its action; returns the process it struck, None after a timeout. After a timeout the trap cannot
+    /// spring any more.
     pub fn await_strike(&self, patience: Duration) -> Option<u32> {
         let deadline = Instant::now() + patience;
         while !self.struck.load(Ordering::SeqCst) {
-            // One that springs just now is given the time to strike; the process may have ended before it could.
+            // A trap that springs just now gets the time to strike; its process may have ended before.
             let late = Instant::now().saturating_duration_since(deadline);
             if !late.is_zero() && (self.spring() || late > STRIKE_PATIENCE) {
                 return None;
@@ -95,7 +95,7 @@ impl Trap {
         Some(self.process.load(Ordering::SeqCst))
     }
 
-    /// Passes on what waits since [`Action::Stop`].
+    /// Passes on the message that waits since [`Action::Stop`].
     pub fn release(&self) {
         self.released.send_replace(true);
     }

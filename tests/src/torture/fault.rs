@@ -1,4 +1,4 @@
-//! The faults, and how each is brought about. All end by themselves: what is left to do is the consumers' work.
+//! The faults and how to cause each. All end by themselves; recovery is the consumers' work.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,14 +12,14 @@ use crate::proxy::{Action, Direction, Mode, Point, Proxy, Trap};
 use crate::services::Services;
 use crate::workload::Random;
 
-/// How long a trap waits for what it is set for; the group may just be without its consumers.
+/// Longest that a trap waits for its point; the group may have no consumer just now.
 const TRAP_PATIENCE: Duration = Duration::from_secs(30);
-/// How long a consumer is stopped at most. Its session lasts 10 s; then others get its partitions.
+/// Longest that a consumer is stopped. After its session of 10 s, others get its partitions.
 const STOPPED: Duration = Duration::from_secs(25);
-/// How long the network does not work.
+/// Duration of a network outage.
 const OUTAGE: Duration = Duration::from_secs(4);
 
-/// A point in the life of a chunk, between what the consumer has done and what it does next.
+/// A point in the life of a chunk, between two steps of the consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum CrashPoint {
@@ -35,7 +35,7 @@ pub enum CrashPoint {
 use CrashPoint::*;
 
 impl CrashPoint {
-    /// Where it is on the wire; the first five lie between BEGIN and COMMIT.
+    /// Its place on the wire; the first five lie between BEGIN and COMMIT.
     fn trap(self) -> Trap {
         match self {
             AfterBegin => Trap::new(Point::Statement("update sink_position"), Action::Kill),
@@ -48,7 +48,7 @@ impl CrashPoint {
         }
     }
 
-    /// Whether it lies within the transaction.
+    /// True if it lies within the transaction.
     pub fn is_inside(self) -> bool {
         self <= BeforeCommit
     }
@@ -107,7 +107,7 @@ pub const ON_SINK: [Fault; 20] = [
 pub const ON_KAFKA: [Fault; 3] = [LoseProduceAnswer, CutKafka, KillKafka];
 
 impl Fault {
-    /// Brings it about on a sink, and ends it; false when there was no occasion.
+    /// Causes it on a sink and ends it; false if there was no occasion.
     pub fn strike_sink(self, fleet: &Arc<Fleet>, services: &Services, random: &mut Random) -> bool {
         let member = &fleet.members[random.below(fleet.members.len())];
         match self {
@@ -154,7 +154,7 @@ impl Fault {
         }
     }
 
-    /// Brings it about on Kafka, and ends it; false when there was no occasion.
+    /// Causes it on Kafka and ends it; false if there was no occasion.
     pub fn strike_kafka(self, proxy: &Proxy, services: &Services) -> bool {
         match self {
             KillKafka => {
@@ -175,13 +175,13 @@ impl Fault {
         }
     }
 
-    /// What the summary counts together.
+    /// Its group in the summary.
     pub fn family(self) -> String {
         format!("{self:?}")
     }
 }
 
-/// Sets a trap before all consumers of a sink; gives the process that walked into it.
+/// Sets a trap for all consumers of a sink; returns the process that sprang it.
 fn spring(fleet: &Fleet, trap: Trap) -> Option<u32> {
     let trap = Arc::new(trap);
     arm(fleet, &trap);
@@ -192,7 +192,7 @@ fn arm(fleet: &Fleet, trap: &Arc<Trap>) {
     fleet.members.iter().for_each(|member| member.proxy.arm(trap));
 }
 
-/// Stops a consumer that is about to execute a statement, until others have its partitions; then lets both go on.
+/// Stops a consumer before a statement until others own its partitions; then lets both continue.
 fn stop_at(fleet: &Fleet, statement: &'static str) -> bool {
     let trap = Arc::new(Trap::new(Point::Statement(statement), Action::Stop));
     arm(fleet, &trap);
@@ -205,8 +205,8 @@ fn stop_at(fleet: &Fleet, statement: &'static str) -> bool {
     is_replaced
 }
 
-/// Waits until every partition has moved on since one of the consumers was stopped: those that were its own too, so
-/// that whatever it still wants to commit is out of date. False when that takes too long.
+/// Waits until every partition has moved on, also those of the stopped consumer, so that its pending commit is stale.
+/// False after a timeout.
 fn await_replacement(fleet: &Fleet) -> bool {
     let mut before = None;
     wait_while(STOPPED, || {
@@ -230,8 +230,8 @@ fn terminate_backends(fleet: &Fleet) -> bool {
     wait_while(TRAP_PATIENCE, || terminate().is_none_or(|count| count == 0))
 }
 
-/// The network between a consumer and its database does not work for a while; then its connections are reset, as the
-/// kernel does when it has tried for long enough.
+/// Interrupts the network between a consumer and its database for a while, then resets the connections, as the kernel
+/// does after its retries.
 fn outage(member: &Member, mode: Mode) -> bool {
     member.proxy.set(mode);
     std::thread::sleep(OUTAGE);
@@ -254,7 +254,7 @@ fn storm(fleet: &Fleet) -> bool {
     left > 1
 }
 
-/// Waits while something is so; false when that takes too long.
+/// Waits while a condition holds; false after a timeout.
 pub fn wait_while(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + patience;
     while is_so() {

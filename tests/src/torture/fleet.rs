@@ -1,4 +1,4 @@
-//! The consumers of one sink, each behind a proxy of its own, and what restarts them.
+//! The consumers of one sink, each behind its own proxy, and their supervisor.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,11 +17,11 @@ use crate::broker::block_on;
 use crate::process::{Environment, command, signal_process};
 use crate::proxy::{Mode, Protocol, Proxy};
 
-/// What the consumer logs when another one was faster.
+/// What a consumer logs if another was faster.
 const FENCED: &str = "fenced: another consumer moved the partition on";
-/// What it logs when it finds that a commit whose answer was lost did happen.
+/// What it logs if a commit succeeded although its response was lost.
 const RECOGNISED: &str = "already committed: the answer to an earlier attempt was lost";
-/// What it logs when it gets partitions.
+/// What it logs if it gets partitions.
 const ASSIGNED: &str = " assigned sink=";
 
 /// Sums over all consumers of a sink.
@@ -29,20 +29,20 @@ const ASSIGNED: &str = " assigned sink=";
 pub struct Counts {
     /// Commits refused because another consumer had moved the partition on.
     pub fenced: AtomicU64,
-    /// Commits recognised as done although their answer was lost.
+    /// Commits recognised as done although their response was lost.
     pub recognised: AtomicU64,
     /// Assignments of partitions.
     pub assigned: AtomicU64,
-    /// Processes started again.
+    /// Restarted processes.
     pub restarts: AtomicU64,
-    /// Consumers that ended by themselves, each with its last words.
+    /// Consumers that ended by themselves, each with its last lines.
     pub gave_up: Mutex<Vec<String>>,
 }
 
 /// One consumer.
 #[expect(missing_debug_implementations, reason = "only the test harness holds it")]
 pub struct Member {
-    /// Between it and its database.
+    /// The proxy between it and its database.
     pub proxy: Proxy,
     process: Mutex<Process>,
 }
@@ -61,20 +61,20 @@ pub struct Fleet {
     pub sink: String,
     /// The consumer group.
     pub group: String,
-    /// The service, for it to be crashed.
+    /// The service to crash.
     pub service: &'static str,
     /// The database's own address.
     pub database: String,
     /// The consumers.
     pub members: Vec<Member>,
-    /// What they said.
+    /// What they logged.
     pub counts: Arc<Counts>,
     environment: Environment,
     log: Arc<Mutex<File>>,
 }
 
 impl Fleet {
-    /// Consumers of a database, not yet started. In the environment the database's address is replaced by a proxy's.
+    /// Consumers of a database, not yet started. Their environment names a proxy's address instead of the database's.
     pub fn new(
         (sink, service): (&str, &'static str),
         database: &str,
@@ -99,13 +99,13 @@ impl Fleet {
         })
     }
 
-    /// The same under another name: a sink that begins at the beginning, in the same database.
+    /// The same under another name: a sink that starts at offset 0, in the same database.
     pub fn again(&self, folder: &Path) -> Arc<Fleet> {
         let sink = format!("again_{}", self.sink);
         Fleet::new((&sink, self.service), &self.database, self.members.len(), &self.environment, folder)
     }
 
-    /// Starts all consumers, and starts again those that end, until the supervisor is dropped.
+    /// Starts all consumers and restarts those that end, until the supervisor is dropped.
     pub fn supervise(self: &Arc<Fleet>) -> Supervisor {
         let is_over = Arc::<AtomicBool>::default();
         let (fleet, over) = (self.clone(), is_over.clone());
@@ -143,7 +143,7 @@ impl Fleet {
         let name = rest.split_once('/').unwrap().1;
         let mut environment = self.environment.clone();
         environment.insert("TAPEDECK_DATABASE_URL", format!("{scheme}@{}/{name}", member.proxy.address()));
-        // A consumer must not outlive a test that is killed.
+        // A consumer must not outlive a killed test.
         environment.insert("TAPEDECK_STOP_AT_EOF", "1".to_owned());
         let mut command = command("consumer", &["run", "ohlcv_bar"], &environment);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -163,7 +163,7 @@ impl Fleet {
         Process { child: Some(child), is_leaving: false, last_words }
     }
 
-    /// The sink's position in each partition; None while the database is away.
+    /// The sink's position in each partition; None while the database is unavailable.
     pub fn positions(&self) -> Option<BTreeMap<i32, i64>> {
         let query = "select kafka_partition, next_offset from sink_position where sink = $1";
         let positions: Vec<(i32, i64)> = block_on(async {
@@ -173,12 +173,12 @@ impl Fleet {
         Some(positions.into_iter().collect())
     }
 
-    /// How far the sink is: the sum of its positions; None while the database is away.
+    /// The sum of the sink's positions; None while the database is unavailable.
     pub fn progress(&self) -> Option<i64> {
         self.positions().map(|positions| positions.values().sum())
     }
 
-    /// Lets everything pass and run again.
+    /// Ends all faults: everything passes and runs again.
     pub fn heal(&self) {
         for member in &self.members {
             member.proxy.disarm();
@@ -189,7 +189,7 @@ impl Fleet {
     }
 }
 
-/// Keeps consumers running; kills them when it is dropped, also by a test that fails.
+/// Keeps consumers running; kills them when it is dropped, also by a failing test.
 #[derive(Debug)]
 pub struct Supervisor {
     is_over: Arc<AtomicBool>,
@@ -220,7 +220,7 @@ impl Member {
         }
     }
 
-    /// Sends it a signal; false when it is not running.
+    /// Sends it a signal; false if it is not running.
     pub fn signal(&self, signal: &str) -> bool {
         let mut process = self.process.lock().unwrap();
         let Some(child) = &mut process.child else {
@@ -233,7 +233,7 @@ impl Member {
         is_running
     }
 
-    /// Asks it to leave in good order.
+    /// Asks it to stop cleanly.
     pub fn leave(&self) -> bool {
         self.process.lock().unwrap().is_leaving = true;
         self.signal("TERM")

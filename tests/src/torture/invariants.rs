@@ -1,4 +1,4 @@
-//! What must hold after whatever has happened; each violation is a line.
+//! What must hold after any faults; each violation is a line.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ begin
 end $$;
 create trigger test_deleted before delete on ohlcv_bar for each row execute function test_deleted();";
 
-/// Queries that must find nothing, and what it would violate; `{sink}` is the consumer group.
+/// Queries that must return no rows, and what a row would violate; `{sink}` is the consumer group.
 const NOTHING: &[(Option<Invariant>, &str, &str)] = &[
     (
         Some(Invariant::ContiguousLedger),
@@ -65,7 +65,7 @@ pub(super) fn watch_updates(database: &str) {
     });
 }
 
-/// What is violated in a sink's database; `offsets` are what Kafka's group says and where the topic's partitions end.
+/// Violations in a sink's database; `offsets` are those of Kafka's group and the ends of the topic's partitions.
 pub(super) fn violations(
     database: &str,
     group: &str,
@@ -162,7 +162,7 @@ async fn rows(connection: &mut PgConnection) -> BTreeMap<Key, Row> {
     rows.iter().map(row).collect()
 }
 
-/// Lines for what is in one map and not, or not the same, in the other.
+/// A line for each difference between two maps.
 fn differences<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
     (invariant, what): (Invariant, &str),
     group: &str,
@@ -185,7 +185,7 @@ fn differences<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
     }
 }
 
-/// A checksum over the whole table, the time of each row's last write with it.
+/// A checksum over the whole table, including the time of each row's last write.
 pub(super) fn checksum(database: &str) -> String {
     let query = "select md5(string_agg(md5(bar::text), '' order by source, symbol, bar_interval, ts_start)) from ohlcv_bar as bar";
     block_on(async {

@@ -1,4 +1,4 @@
-//! The producer of the torture: a plain idempotent one, paced, that logs what Kafka has acknowledged.
+//! The producer of the torture: idempotent and paced. It logs what Kafka acknowledged.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use rdkafka::{ClientConfig, ClientContext, Message as _};
 use crate::oracle::{Ack, ID_HEADER};
 use crate::workload::Sent;
 
-/// How long a message may take to be acknowledged: longer than any outage that the tests make.
+/// Longest time until a message is acknowledged: longer than any outage of the tests.
 const DELIVERY_PATIENCE: &str = "240000";
 
-/// Takes the delivery reports.
+/// Receives the delivery reports.
 #[derive(Default)]
 struct Acknowledged {
     acks: Mutex<Vec<Ack>>,
@@ -41,12 +41,12 @@ impl ProducerContext for Acknowledged {
     }
 }
 
-/// What came of sending.
+/// Result of sending.
 #[derive(Debug, Default)]
 pub(super) struct Delivered {
-    /// What Kafka has acknowledged.
+    /// Messages that Kafka acknowledged.
     pub acks: Vec<Ack>,
-    /// What it has not; it may or may not be on the topic.
+    /// Messages that it did not; they may or may not be on the topic.
     pub failures: Vec<String>,
 }
 
@@ -77,7 +77,7 @@ pub(super) fn send(
             if left.is_zero() {
                 break;
             }
-            // Not by `poll`, which knows whole milliseconds: for less it would not wait at all.
+            // Not by `poll`: it rounds to whole milliseconds and would not wait at all for less.
             std::thread::sleep(left.min(Duration::from_millis(20)));
         }
         send_one(&producer, topic, &sent);

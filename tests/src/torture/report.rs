@@ -1,4 +1,4 @@
-//! What is said of a run: figures, what it did not cover, what was violated.
+//! The report of a run: figures, missing coverage, violations.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,21 +12,21 @@ use super::{ON_KAFKA, ON_SINK, Plan, Stage, Strike};
 use crate::oracle::Oracle;
 use crate::workload::Poison;
 
-/// Least part of the times between two faults in which the sink got on.
+/// Smallest share of the intervals between two faults in which the sink made progress.
 const LEAST_PROGRESS: f64 = 0.8;
 
 /// A run.
 #[derive(Debug)]
 pub struct Report {
-    /// Figures, as they can be published.
+    /// Figures for RELIABILITY.md.
     pub summary: String,
-    /// What did not happen that must happen for the run to prove anything.
+    /// What the run missed and needs in order to prove anything.
     pub not_covered: Vec<String>,
-    /// What must not happen.
+    /// Violated invariants.
     pub violations: Vec<String>,
 }
 
-/// What is known at the end.
+/// Everything known at the end.
 pub(super) struct Outcome {
     pub(super) delivered: Delivered,
     pub(super) oracle: Oracle,
@@ -67,7 +67,7 @@ impl Report {
     }
 }
 
-/// How often each fault has struck.
+/// Number of strikes of each fault.
 fn by_fault(strikes: &[Strike]) -> BTreeMap<Fault, usize> {
     let mut counts: BTreeMap<Fault, usize> = ON_SINK.iter().chain(&ON_KAFKA).map(|fault| (*fault, 0)).collect();
     for strike in strikes.iter().filter(|strike| strike.has_struck) {
@@ -76,7 +76,7 @@ fn by_fault(strikes: &[Strike]) -> BTreeMap<Fault, usize> {
     counts
 }
 
-/// In which part of the times between two faults on a sink it got on.
+/// Share of the intervals between two faults on a sink in which it made progress.
 fn progress(strikes: &[Strike]) -> f64 {
     let mut last: BTreeMap<&str, i64> = BTreeMap::new();
     let (mut gaps, mut advances) = (0u32, 0u32);

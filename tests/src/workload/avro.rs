@@ -1,4 +1,4 @@
-//! The wire format, written by the test's own hand.
+//! The wire format, written without tapedeck's encoder.
 
 use chrono::{DateTime, SecondsFormat};
 use xxhash_rust::xxh3::xxh3_64;
@@ -34,7 +34,7 @@ fn optional_double(value: Option<f64>, out: &mut Vec<u8>) {
     }
 }
 
-/// The fields up to and without the date: key of the table.
+/// The fields before the date: the table's key.
 pub(super) fn head(bar: &Bar, out: &mut Vec<u8>) {
     for text in [&bar.source, &bar.symbol, &bar.interval] {
         bytes(text.as_bytes(), out);
@@ -49,7 +49,7 @@ pub(super) fn numbers(bar: &Bar, out: &mut Vec<u8>) {
     bar.amounts.iter().for_each(|amount| optional_double(*amount, out));
 }
 
-/// Currency and versions; the list of flags is still to come.
+/// Currency and versions; the list of flags follows.
 pub(super) fn tail(bar: &Bar, out: &mut Vec<u8>) {
     match &bar.currency {
         None => out.push(0),
@@ -78,7 +78,7 @@ pub(super) fn key(bar: &Bar) -> Vec<u8> {
     [&bar.source, &bar.symbol, &bar.interval].map(|text| escaped(text)).join("|").into_bytes()
 }
 
-/// What says in a message without a value that its key is deleted.
+/// Headers that mark a message without a value as a deletion.
 pub(super) fn delete_headers(bar: &Bar) -> Vec<(&'static str, String)> {
     let time =
         |micros: i64| DateTime::from_timestamp_micros(micros).unwrap().to_rfc3339_opts(SecondsFormat::Micros, true);

@@ -1,4 +1,4 @@
-//! Messages that no table may ever show, each with the class of its dead letter.
+//! Messages that must never reach a table, each with the class of its dead letter.
 
 use super::avro::{HEADER, bytes, head, long, message, numbers, tail};
 use super::{Bar, avro};
@@ -107,7 +107,7 @@ impl Poison {
         CLASSES.iter().find(|(poison, _)| *poison == self).unwrap().1
     }
 
-    /// Key and value of such a message, made of a bar that breaks nothing.
+    /// Key and value of such a message, made from a valid bar.
     pub(super) fn message(self, mut bar: Bar) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
         let key = Some(avro::key(&bar));
         let value = match self {
@@ -125,11 +125,9 @@ impl Poison {
         (key, Some(value))
     }
 
-    /// Messages that cannot be decoded.
+    /// Messages that cannot be decoded: a whole one with some bytes changed, or one that ends early.
     fn damaged(self, bar: &Bar) -> Option<Vec<u8>> {
         let mut whole = message(bar);
-        let mut cut = HEADER.to_vec();
-        head(bar, &mut cut);
         match self {
             WrongMagic => whole[0] = 1,
             UnknownSchema => whole[1..5].copy_from_slice(&[0, 0, 1, 200]),
@@ -139,58 +137,45 @@ impl Poison {
             TrailingBytes => whole.push(0),
             InvalidUtf8 => whole[6] = 0xff,
             LoneSurrogate => whole[6..9].copy_from_slice(&[0xed, 0xa0, 0x80]),
-            IntOverflow => {
-                long(i64::from(i32::MAX) + 1, &mut cut);
-                return Some(cut);
-            }
-            LongOf80Bits => {
-                cut.extend([0xff; 11]);
-                return Some(cut);
-            }
-            UnionIndexTooLarge | UnionIndexNegative => {
-                long(bar.trading_date.into(), &mut cut);
-                long(if self == UnionIndexNegative { -1 } else { 2 }, &mut cut);
-                return Some(cut);
-            }
             HugeBlockCount | NegativeBlockCount => {
                 whole.pop();
                 long(if self == HugeBlockCount { i64::MAX } else { i64::MIN }, &mut whole);
                 long(1, &mut whole);
             }
-            HugeLength | NegativeLength | LengthBeyondEnd => {
-                long(bar.trading_date.into(), &mut cut);
-                numbers(bar, &mut cut);
-                cut.push(2);
-                long(
-                    if self == HugeLength {
-                        1 << 40
-                    } else if self == NegativeLength {
-                        -5
-                    } else {
-                        4096
-                    },
-                    &mut cut,
-                );
-                return Some(cut);
-            }
-            KeyPartTooLong => {
-                let mut long_key = HEADER.to_vec();
-                bytes(b"torture", &mut long_key);
-                bytes(&[b'K'; 600], &mut long_key);
-                bytes(b"1d", &mut long_key);
-                long(bar.ts_start, &mut long_key);
-                long(bar.trading_date.into(), &mut long_key);
-                numbers(bar, &mut long_key);
-                tail(bar, &mut long_key);
-                long_key.push(0);
-                return Some(long_key);
-            }
-            _ => return None,
+            KeyPartTooLong => return Some(with_long_key(bar)),
+            _ => return self.cut(bar),
         }
         Some(whole)
     }
 
-    /// Makes a bar one that can be decoded but not stored.
+    /// Messages that end at the value that is wrong.
+    fn cut(self, bar: &Bar) -> Option<Vec<u8>> {
+        let mut cut = HEADER.to_vec();
+        head(bar, &mut cut);
+        match self {
+            IntOverflow => long(i64::from(i32::MAX) + 1, &mut cut),
+            LongOf80Bits => cut.extend([0xff; 11]),
+            UnionIndexTooLarge | UnionIndexNegative => {
+                long(bar.trading_date.into(), &mut cut);
+                long(if self == UnionIndexNegative { -1 } else { 2 }, &mut cut);
+            }
+            HugeLength | NegativeLength | LengthBeyondEnd => {
+                long(bar.trading_date.into(), &mut cut);
+                numbers(bar, &mut cut);
+                cut.push(2);
+                let length = match self {
+                    HugeLength => 1 << 40,
+                    NegativeLength => -5,
+                    _ => 4096,
+                };
+                long(length, &mut cut);
+            }
+            _ => return None,
+        }
+        Some(cut)
+    }
+
+    /// Changes a bar so that it can be decoded but not stored.
     fn falsify(self, bar: &mut Bar) {
         match self {
             NulInKey => bar.symbol.push('\0'),
@@ -212,4 +197,18 @@ impl Poison {
             _ => unreachable!("the other kinds cannot be decoded"),
         }
     }
+}
+
+/// A message whose symbol is longer than a part of a key may be.
+fn with_long_key(bar: &Bar) -> Vec<u8> {
+    let mut message = HEADER.to_vec();
+    bytes(b"torture", &mut message);
+    bytes(&[b'K'; 600], &mut message);
+    bytes(b"1d", &mut message);
+    long(bar.ts_start, &mut message);
+    long(bar.trading_date.into(), &mut message);
+    numbers(bar, &mut message);
+    tail(bar, &mut message);
+    message.push(0);
+    message
 }

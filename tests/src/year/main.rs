@@ -1,15 +1,16 @@
-//! `producer run yahoo`, of the chart alone and by the clock in a file: what the test of a year starts and kills.
+//! `producer run yahoo` for the chart only, with a clock in a file. The test of a year starts and kills it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up should say so and stop")]
 
 use std::path::PathBuf;
 
+use kafka::Cluster;
 use producers::fetch::Fetcher;
 use producers::meters::Meters;
-use producers::poll::{self, Mode, Run};
+use producers::poll;
+use producers::run::{Mode, Run};
 use producers::watchlist::Watchlist;
 use service::health::Health;
-use service::kafka::Cluster;
 use service::{settings, shutdown, telemetry};
 use tests::year::{self, Time};
 

@@ -1,0 +1,112 @@
+//! `consumer dead-letters`: arguments in, text out.
+
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use kafka::registry::Registry;
+
+use super::print;
+use crate::dead_letters::{list, redrive, show};
+use crate::store::{Database, Filter};
+
+/// What to do with dead letters.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Count dead letters by cause, and list the newest
+    List {
+        #[command(flatten)]
+        which: Which,
+        /// Include dead letters that were redriven
+        #[arg(long)]
+        all: bool,
+        /// List at most so many
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(0..=10_000))]
+        limit: i64,
+        /// Print one line of JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show everything about one dead letter
+    Show {
+        /// Id, as `list` shows it
+        id: String,
+        /// Consumer group or provider that refused it, where several did
+        #[arg(long)]
+        source: Option<String>,
+    },
+    /// Decode, validate and store the original messages again; those that are still refused stay as they are
+    Redrive {
+        /// Ids; all that match when none is given
+        #[arg(value_name = "ID")]
+        ids: Vec<String>,
+        #[command(flatten)]
+        which: Which,
+        /// Write nothing; report what would become of them
+        #[arg(long)]
+        dry_run: bool,
+        /// Write to the database
+        #[arg(long, conflicts_with = "dry_run")]
+        yes: bool,
+    },
+}
+
+/// Which dead letters.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Which {
+    /// Only those of this dataset
+    #[arg(long)]
+    dataset: Option<String>,
+    /// Only those of this class
+    #[arg(long)]
+    class: Option<String>,
+    /// Only those refused at this stage: `parse`, `decode`, `validate` or `store`
+    #[arg(long)]
+    stage: Option<String>,
+    /// Only those refused by this consumer group or provider
+    #[arg(long)]
+    source: Option<String>,
+    /// Only those refused at this time or later: `2024-05-31` or `2024-05-31T12:00:00Z`
+    #[arg(long, value_parser = time)]
+    from: Option<DateTime<Utc>>,
+    /// Only those refused before this time
+    #[arg(long, value_parser = time)]
+    to: Option<DateTime<Utc>>,
+}
+
+fn time(text: &str) -> Result<DateTime<Utc>, String> {
+    let date = || text.parse::<NaiveDate>().ok().map(|date| date.and_time(NaiveTime::MIN).and_utc());
+    let time = DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());
+    time.or_else(date).ok_or_else(|| "expected a date, or a time with a zone".to_owned())
+}
+
+impl From<Which> for Filter {
+    fn from(which: Which) -> Filter {
+        let Which { dataset, class, stage, source, from, to } = which;
+        Filter { dataset, class, stage, source, from, to, ..Filter::default() }
+    }
+}
+
+/// Runs the command on the database that the environment names.
+pub async fn run(command: Command) -> anyhow::Result<()> {
+    let database = Database::from_settings()?;
+    match command {
+        Command::List { which, all, limit, json } => {
+            let filter = Filter { all, ..which.into() };
+            let mut store = database.dead_letters("dead-letters");
+            let counts = store.counts(&filter).await?;
+            let letters = store.newest(&filter, limit).await?;
+            print(&if json { list::listed_json(&counts, &letters) } else { list::listed(&counts, &letters, all) })
+        }
+        Command::Show { id, source } => {
+            let filter = Filter { source, ids: vec![id], all: true, ..Filter::default() };
+            let registry = Registry::from_settings()?;
+            print(&show::shown(&database, registry, &filter).await?)
+        }
+        Command::Redrive { ids, which, dry_run, yes } => {
+            let filter = Filter { ids, of_messages: true, ..which.into() };
+            let registry = Registry::from_settings()?;
+            let report = redrive::run(&database, registry, &filter, !yes).await?;
+            print(&report.to_string())?;
+            anyhow::ensure!(yes || dry_run || report.read == 0, "nothing was written: add `--yes` to write");
+            Ok(())
+        }
+    }
+}

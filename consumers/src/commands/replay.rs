@@ -1,0 +1,199 @@
+//! `consumer replay`: arguments in, lines out.
+
+use anyhow::bail;
+use chrono::{DateTime, Utc};
+use clap::Args;
+use contract::Dataset;
+use kafka::Cluster;
+use kafka::registry::Registry;
+use service::shutdown;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::{limits, one};
+use crate::chunk::Limits;
+use crate::replay::{Bound, Range, Replay, Report};
+use crate::store::Database;
+use crate::store::side::Difference;
+
+/// What to replay, and where to.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Name of the dataset
+    dataset: String,
+    /// Start with records that Kafka received at this time or later, RFC 3339
+    #[arg(long, value_name = "TIME", conflicts_with = "from_offset")]
+    from_time: Option<DateTime<Utc>>,
+    /// Start at this offset of each partition
+    #[arg(long, value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]
+    from_offset: Option<i64>,
+    /// End before records that Kafka received at this time or later, RFC 3339
+    #[arg(long, value_name = "TIME", conflicts_with = "to_offset")]
+    to_time: Option<DateTime<Utc>>,
+    /// End before this offset of each partition
+    #[arg(long, value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]
+    to_offset: Option<i64>,
+    /// Replay only these partitions
+    #[arg(long = "partition", value_name = "NUMBER")]
+    partitions: Vec<i32>,
+    /// Replay only messages of this key, e.g. `yahoo|AAPL|1d`
+    #[arg(long)]
+    key: Option<String>,
+    /// Write into a side table of this name, which is created; a repeated command continues where it stopped
+    #[arg(long, value_name = "TABLE")]
+    into: Option<String>,
+    /// Apply a rule on top of the declared ones, e.g. `volume > 0`; records that break it are left out
+    #[arg(long = "rule", value_name = "RULE")]
+    rules: Vec<String>,
+    /// Write nothing; report what would change in the dataset's table
+    #[arg(long, conflicts_with_all = ["into", "restart"])]
+    dry_run: bool,
+    /// Compare the side table with the dataset's own afterwards
+    #[arg(long, requires = "into")]
+    diff: bool,
+    /// Exchange the side table for the dataset's own afterwards
+    #[arg(long, requires = "into")]
+    swap: bool,
+    /// Start over instead of continuing the same replay after an interruption
+    #[arg(long)]
+    restart: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Replays into the database that the environment names.
+pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let (dataset, limits, stop) = (one(&arguments.dataset)?, limits()?, shutdown::token()?);
+    Database::from_settings()?.migrate().await?;
+    tokio::task::spawn_blocking(move || arguments.replay_and_print(dataset, limits, &Handle::current(), &stop)).await?
+}
+
+impl Arguments {
+    fn replay_and_print(
+        &self,
+        dataset: &'static Dataset,
+        limits: Limits,
+        runtime: &Handle,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let replay = self.replay(dataset, limits)?;
+        if self.dry_run {
+            let (report, difference) = replay.trial(runtime, stop)?;
+            self.print_trial(&report, &difference)?;
+            return stopped(stop);
+        }
+        let report = replay.run(runtime, stop, self.restart)?;
+        self.print(&report)?;
+        stopped(stop)?;
+        if self.diff {
+            let difference = runtime.block_on(replay.diff())?;
+            self.print_difference(&difference)?;
+        }
+        if self.swap {
+            replay.swap(runtime, stop)?;
+            let table = self.into.as_deref().unwrap_or_default();
+            println!("exchanged: `{}` has the rows of the replay, `{table}` those from before", dataset.name);
+        }
+        Ok(())
+    }
+
+    fn replay(&self, dataset: &'static Dataset, limits: Limits) -> anyhow::Result<Replay> {
+        let bound = |offset: Option<i64>, time: Option<DateTime<Utc>>| match (offset, time) {
+            (Some(offset), _) => Bound::Offset(offset),
+            (None, Some(time)) => Bound::Time(time),
+            (None, None) => Bound::Open,
+        };
+        if !self.rules.is_empty() && self.into.is_none() && !self.dry_run {
+            bail!("a rule that is not declared can only be tried: name a side table with `--into`, or `--dry-run`");
+        }
+        Ok(Replay {
+            dataset,
+            cluster: Cluster::from_settings(),
+            database: Database::from_settings()?,
+            registry: Registry::from_settings()?,
+            limits,
+            range: Range {
+                from: bound(self.from_offset, self.from_time),
+                to: bound(self.to_offset, self.to_time),
+                partitions: self.partitions.clone(),
+            },
+            key: self.key.clone(),
+            into: self.into.clone(),
+            rules: self.rules.clone(),
+        })
+    }
+
+    fn print(&self, report: &Report) -> anyhow::Result<()> {
+        if self.json {
+            println!("{}", serde_json::to_string(report)?);
+            return Ok(());
+        }
+        let outcome = &report.outcome;
+        println!(
+            "{}read {}: inserted {}, changed {}, unchanged {}, superseded {}, refused {}",
+            if report.resumed { "resumed; " } else { "" },
+            outcome.read,
+            outcome.inserted,
+            outcome.changed,
+            outcome.unchanged,
+            outcome.superseded,
+            outcome.dead_lettered
+        );
+        print_refused(report);
+        Ok(())
+    }
+
+    fn print_trial(&self, report: &Report, difference: &Difference) -> anyhow::Result<()> {
+        if self.json {
+            let refused = &report.refused_by_class;
+            let all = serde_json::json!({
+                "read": report.outcome.read, "refused_by_class": refused, "would_change": difference
+            });
+            println!("{all}");
+            return Ok(());
+        }
+        println!(
+            "read {}, of {} keys; nothing is written. It would insert {}, change {}, advance the version alone of {}",
+            report.outcome.read, report.outcome.inserted, difference.added, difference.changed, difference.version_only
+        );
+        print_details(difference);
+        print_refused(report);
+        Ok(())
+    }
+
+    fn print_difference(&self, difference: &Difference) -> anyhow::Result<()> {
+        if self.json {
+            println!("{}", serde_json::to_string(difference)?);
+            return Ok(());
+        }
+        println!(
+            "against the live table: added {}, changed {}, vanished {}, another version alone {}",
+            difference.added, difference.changed, difference.vanished, difference.version_only
+        );
+        print_details(difference);
+        Ok(())
+    }
+}
+
+fn print_details(difference: &Difference) {
+    for (column, count) in &difference.by_column {
+        println!("  {column} differs in {count}");
+    }
+    for (what, key) in &difference.examples {
+        println!("  {what}: {key}");
+    }
+}
+
+fn print_refused(report: &Report) {
+    for (class, count) in &report.refused_by_class {
+        println!("  refused {count}: {class}");
+    }
+}
+
+fn stopped(stop: &CancellationToken) -> anyhow::Result<()> {
+    if stop.is_cancelled() {
+        bail!("stopped; run the same command again to continue");
+    }
+    Ok(())
+}

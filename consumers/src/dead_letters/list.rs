@@ -1,0 +1,53 @@
+//! Dead letters counted by cause, and the newest of them.
+
+use std::fmt::Write as _;
+
+use chrono::SecondsFormat;
+use serde_json::{Value, json};
+
+use super::plain;
+use crate::store::{Count, Letter};
+
+/// Longest reason in a list, in characters; `show` has all of it.
+const MAX_LISTED_REASON: usize = 100;
+
+/// For a person.
+pub(crate) fn listed(counts: &[Count], letters: &[Letter], all: bool) -> String {
+    let mut out = String::new();
+    let total: i64 = counts.iter().map(|count| count.count).sum();
+    let _ = writeln!(out, "{total} dead letters{}", if all { "" } else { ", open" });
+    for Count { dataset, stage, class, sqlstate, count, oldest, newest } in counts {
+        let cause = [Some(dataset), Some(stage), Some(class), sqlstate.as_ref()];
+        let cause: Vec<String> = cause.into_iter().flatten().map(|text| plain(text)).collect();
+        let _ = writeln!(out, "{count:>8}  {}  {oldest} to {newest}", cause.join(" "));
+    }
+    for Letter { record, resolution, .. } in letters {
+        let when = record.known_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let class = record.sqlstate.as_ref().map_or_else(
+            || plain(&record.error_class),
+            |sqlstate| format!("{} {}", plain(&record.error_class), plain(sqlstate)),
+        );
+        let resolution = resolution.as_ref().map_or_else(String::new, |resolution| format!("[{resolution}] "));
+        let reason: String = plain(&record.reason).chars().take(MAX_LISTED_REASON).collect();
+        let _ = writeln!(out, "{}  {when}  {class}  {resolution}{reason}", plain(&record.dead_letter_id));
+    }
+    out
+}
+
+/// For a program.
+pub(crate) fn listed_json(counts: &[Count], letters: &[Letter]) -> String {
+    let count = |count: &Count| {
+        let Count { dataset, stage, class, sqlstate, count, oldest, newest } = count;
+        json!({ "dataset": dataset, "stage": stage, "class": class, "sqlstate": sqlstate, "count": count,
+            "oldest": oldest, "newest": newest })
+    };
+    let letter = |letter: &Letter| {
+        let record = &letter.record;
+        json!({ "source": record.source, "id": record.dead_letter_id, "when": record.known_at, "dataset": record.dataset,
+            "stage": record.stage, "class": record.error_class, "sqlstate": record.sqlstate, "reason": record.reason,
+            "resolution": letter.resolution, "resolved_at": letter.resolved_at })
+    };
+    let causes: Vec<Value> = counts.iter().map(count).collect();
+    let letters: Vec<Value> = letters.iter().map(letter).collect();
+    format!("{}\n", json!({ "causes": causes, "letters": letters }))
+}

@@ -1,0 +1,79 @@
+//! From a message to a row: decoding and validation, or the reason why not.
+
+use contract::codec::split_header;
+use contract::rule::Rule;
+use contract::validate::{Refusal, validate_last};
+use contract::{Dataset, Original, Rows, tombstone};
+use tokio::runtime::Handle;
+
+use crate::dead_letter::Cause;
+use kafka::schemas::{Missing, Schemas};
+
+/// Reads messages of one dataset.
+#[derive(Debug)]
+pub struct Admission {
+    dataset: &'static Dataset,
+    schemas: Schemas,
+    /// Rules on top of the declared ones: a replay can try them.
+    rules: Vec<Rule>,
+}
+
+impl Admission {
+    /// For messages of that dataset; `rules` apply on top of the declared ones.
+    pub fn new(dataset: &'static Dataset, schemas: Schemas, rules: Vec<Rule>) -> Admission {
+        Admission { dataset, schemas, rules }
+    }
+
+    /// Appends the message's record to the rows, or says why not; the outer error means: ask again later.
+    pub fn admit(
+        &mut self,
+        original: &Original<'_>,
+        runtime: &Handle,
+        rows: &mut Rows,
+        now_micros: i64,
+    ) -> Result<Option<Cause>, Missing> {
+        let len = rows.len();
+        if let Some(cause) = self.decode(original, runtime, rows)? {
+            return Ok(Some(cause));
+        }
+        let refusal = match validate_last(self.dataset, rows, now_micros) {
+            Err(refusal) => Some(refusal),
+            Ok(()) => {
+                let broken = self.rules.iter().find(|rule| rule.is_broken(rows, len));
+                broken.map(|rule| Refusal::Rule(rule.text.clone()))
+            }
+        };
+        Ok(refusal.map(|refusal| {
+            rows.truncate(len);
+            cause("validate", refusal.class(), refusal.to_string())
+        }))
+    }
+
+    /// Appends the message's record to the rows without asking whether it is good.
+    pub fn decode(
+        &mut self,
+        original: &Original<'_>,
+        runtime: &Handle,
+        rows: &mut Rows,
+    ) -> Result<Option<Cause>, Missing> {
+        let Some(value) = original.value else {
+            let read = tombstone::decode(self.dataset, original.key, |name| original.header(name), rows);
+            return Ok(read.err().map(|error| cause("decode", error.class(), error.to_string())));
+        };
+        let (id, body) = match split_header(value) {
+            Ok(parts) => parts,
+            Err(error) => return Ok(Some(cause("decode", error.class(), error.to_string()))),
+        };
+        Ok(match self.schemas.decoder(id, runtime)? {
+            Ok(decoder) => {
+                let read = decoder.decode(body, rows);
+                read.err().map(|error| cause("decode", error.class(), error.to_string()))
+            }
+            Err(reason) => Some(cause("decode", "unknown_schema", reason.to_owned())),
+        })
+    }
+}
+
+fn cause(stage: &'static str, class: &'static str, reason: String) -> Cause {
+    Cause { stage, class, sqlstate: None, reason }
+}

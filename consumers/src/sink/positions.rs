@@ -1,0 +1,141 @@
+//! Where a sink starts in the partitions that are assigned to it: at the database's position, checked against Kafka.
+
+use std::collections::HashMap;
+
+use kafka::KafkaError;
+use kafka::group::{Assignment, Positions, Start};
+use service::settings;
+use tokio::runtime::Handle;
+
+use super::error::SinkError;
+use super::meters::Meters;
+use crate::chunk::{LastRecord, SinkPartition};
+use crate::events::Events;
+use crate::store::{Database, Gap, Position, Store};
+
+/// What to do when records are gone unread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnGap {
+    /// Halt: an operator decides.
+    Halt,
+    /// Record the gap in `sink_gap` and go on.
+    Record,
+}
+
+impl OnGap {
+    /// As the environment says.
+    pub fn from_settings() -> anyhow::Result<OnGap> {
+        match settings::read(&settings::ON_GAP).as_deref() {
+            Some("halt") => Ok(OnGap::Halt),
+            Some("record") => Ok(OnGap::Record),
+            other => anyhow::bail!(
+                "`{}` is `{}`, which is neither `halt` nor `record`",
+                settings::ON_GAP.name,
+                other.unwrap_or_default()
+            ),
+        }
+    }
+}
+
+/// A sink's positions, as its database holds them.
+#[derive(Debug)]
+pub(crate) struct DatabasePositions {
+    pub(crate) database: Database,
+    /// The consumer group, which names the sink.
+    pub(crate) group: String,
+    pub(crate) topic: String,
+    pub(crate) on_gap: OnGap,
+    pub(crate) runtime: Handle,
+    pub(crate) meters: Meters,
+    pub(crate) events: Events,
+}
+
+impl Positions for DatabasePositions {
+    fn starts(&self, assignment: &Assignment<'_>) -> Result<Vec<Start>, KafkaError> {
+        self.find(assignment).map_err(|error| match error {
+            SinkError::Retry(reason) => KafkaError::Retry(reason),
+            SinkError::Halt(reason) => KafkaError::Halt(reason),
+        })
+    }
+}
+
+impl DatabasePositions {
+    fn find(&self, assignment: &Assignment<'_>) -> Result<Vec<Start>, SinkError> {
+        let partitions = assignment.partitions();
+        let mut store = self.database.store("positions");
+        let positions = self.runtime.block_on(store.positions(&self.group, &self.topic));
+        self.meters.answered(&positions);
+        let positions = positions?.into_iter().filter(|position| partitions.contains(&position.partition));
+        let known: HashMap<i32, Position> = positions.map(|position| (position.partition, position)).collect();
+        let mut ranges = HashMap::new();
+        for &partition in partitions {
+            // Each of these requests can take ten seconds.
+            self.meters.beat();
+            ranges.insert(partition, assignment.range(partition)?);
+        }
+        let is_same = recognise(assignment, &known, &ranges)?;
+        let start = |&partition: &i32| {
+            let (low, end) = ranges[&partition];
+            let Some(position) = known.get(&partition) else {
+                return Ok(Start { partition, incarnation: 0, offset: low });
+            };
+            let Position { incarnation, next_offset: offset, .. } = *position;
+            let reason = match () {
+                () if offset > end => "truncated",
+                () if !is_same.get(&partition).copied().unwrap_or(true) => "recreated",
+                () if offset < low => "retention",
+                () => return Ok(Start { partition, incarnation, offset }),
+            };
+            self.on_gap(&mut *store, position, (low, end), reason)
+        };
+        partitions.iter().map(start).collect()
+    }
+
+    /// Going on elsewhere than at the position would skip records silently: halts, or records the gap.
+    fn on_gap(
+        &self,
+        store: &mut dyn Store,
+        position: &Position,
+        (low, end): (i64, i64),
+        reason: &'static str,
+    ) -> Result<Start, SinkError> {
+        let Position { partition, incarnation, next_offset, .. } = *position;
+        let (group, topic) = (&self.group, &self.topic);
+        let what = match reason {
+            "retention" => format!("begins at offset {low}: {} records are gone unread", low - next_offset),
+            "truncated" => format!("ends at offset {end}: the topic was truncated or recreated"),
+            _ => "holds another record before that: the topic was recreated".to_owned(),
+        };
+        let what = format!("`{group}` is at offset {next_offset} of {topic}[{partition}], which {what}");
+        if self.on_gap == OnGap::Halt {
+            return Err(SinkError::Halt(format!(
+                "{what}; to record that in `sink_gap` and go on at offset {low}, start with `{}=record`",
+                settings::ON_GAP.name
+            )));
+        }
+        self.events.gap(&what, if reason == "retention" { (low - next_offset).cast_unsigned() } else { 0 });
+        let old =
+            SinkPartition { sink: group.as_str().into(), topic: topic.as_str().into(), incarnation, number: partition };
+        let next = if reason == "retention" { incarnation } else { incarnation + 1 };
+        let gap = Gap { partition: old, from_offset: next_offset, next: (next, low), reason };
+        self.runtime.block_on(store.record_gap(&gap))?;
+        Ok(Start { partition, incarnation: next, offset: low })
+    }
+}
+
+/// Of each partition whose last record is still there, whether it is the one that the sink took.
+fn recognise(
+    assignment: &Assignment<'_>,
+    known: &HashMap<i32, Position>,
+    ranges: &HashMap<i32, (i64, i64)>,
+) -> Result<HashMap<i32, bool>, SinkError> {
+    let is_there = |position: &&Position| {
+        let (low, end) = ranges[&position.partition];
+        position.last.is_some_and(|last| (low..end).contains(&last.offset))
+    };
+    let last: HashMap<i32, LastRecord> =
+        known.values().filter(is_there).filter_map(|position| Some((position.partition, position.last?))).collect();
+    let offsets: Vec<(i32, i64)> = last.iter().map(|(partition, last)| (*partition, last.offset)).collect();
+    let found = assignment.records_at(&offsets)?;
+    Ok(last.iter().map(|(partition, last)| (*partition, found[partition] == *last)).collect())
+}

@@ -1,0 +1,292 @@
+//! A session of a sink: from joining the consumer group to leaving it.
+//!
+//! One thread owns the state. Whatever happens, a message, an assignment, a writer's answer, the passing of time, is an
+//! event; [`Session::run`] is the only loop, and one `match` hands each event to its handler.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use contract::topic;
+use kafka::group::{GroupConsumer, Membership, Start};
+use kafka::schemas::{RETRY_INTERVAL, Schemas};
+use kafka::{KafkaError, Message, group};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::admit::Admission;
+use super::driver::{Admitted, Driver, Feed, Stopped, Writers};
+use super::error::{SinkError, panic_text};
+use super::meters::PartitionMeter;
+use super::positions::DatabasePositions;
+use super::state::Rules;
+use super::writer::{WriteError, Written};
+use super::{COMMAND_PATIENCE, Sink};
+use crate::chunk::{SinkPartition, Target};
+use crate::events::Events;
+use crate::store::{Outcome, StoreError};
+
+/// How long one poll waits; also how often ages are looked at.
+const POLL_PATIENCE: Duration = Duration::from_millis(20);
+/// How long full partitions may hold up the others before they are paused.
+const BLOCKED_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a shutdown waits for what is being written.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
+/// Records held in memory by a sink, built and being written, whatever the number of its partitions: some 20 MB.
+const MAX_RECORDS_HELD: usize = 40_000;
+
+/// What happened.
+enum Event<'a> {
+    /// Something on Kafka.
+    Kafka(group::Event<'a>),
+    /// A writer has answered.
+    Committed(Written),
+    /// Nothing but time has passed.
+    Nothing,
+}
+
+/// From joining the group to leaving it.
+pub(super) struct Session<'a> {
+    sink: &'a Sink,
+    group: Arc<str>,
+    topic: Arc<str>,
+    driver: Driver,
+    total: &'a mut Outcome,
+    ticked_at: Instant,
+    /// The meter of the partition of the last message.
+    meter: Option<(i32, Arc<PartitionMeter>)>,
+}
+
+impl<'a> Session<'a> {
+    /// Runs until it is stopped, or to the end of the topic; adds what became of the records to `total`.
+    pub(super) fn run(
+        sink: &'a Sink,
+        runtime: &Handle,
+        stop: &CancellationToken,
+        total: &'a mut Outcome,
+    ) -> Result<(), SinkError> {
+        let cancelled = CancellationToken::new();
+        // Whatever way the session ends, its writers end with it.
+        let _guard = cancelled.clone().drop_guard();
+        let topic = topic::topic(sink.cluster.namespace(), sink.dataset);
+        runtime.block_on(sink.cluster.ensure_topics(std::slice::from_ref(&topic))).map_err(waits_for_kafka)?;
+        let stores = (0..sink.writers).map(|_| sink.database.store(&group_of(sink))).collect();
+        let writers = Writers::start(stores, Some(&sink.meters), runtime, &cancelled);
+        let positions = DatabasePositions {
+            database: sink.database.clone(),
+            group: group_of(sink),
+            topic: topic.clone(),
+            on_gap: sink.on_gap,
+            runtime: runtime.clone(),
+            meters: sink.meters.clone(),
+            events: sink.events.clone(),
+        };
+        let membership = Membership {
+            group: &group_of(sink),
+            topic: &topic,
+            positions: Box::new(positions),
+            in_flight: writers.in_flight(),
+            reports_ends: sink.once,
+        };
+        // Before the consumer, so that it is dropped after it: a revocation waits for the writers, and they for somebody
+        // to take their answers.
+        let mut session = Session::new(sink, &topic, writers, runtime, total);
+        let consumer = GroupConsumer::join(&sink.cluster, membership)?;
+        // Caught while the consumer is still there: leaving the group can take seconds.
+        let outcome = catch_unwind(AssertUnwindSafe(|| session.consume(&consumer, stop)));
+        outcome.unwrap_or_else(|panic| Err(session.on_panic(&*panic)))
+    }
+
+    fn new(sink: &'a Sink, topic: &str, writers: Writers, runtime: &Handle, total: &'a mut Outcome) -> Session<'a> {
+        let group: Arc<str> = group_of(sink).into();
+        let rules = Rules {
+            limits: sink.limits,
+            max_records_held: MAX_RECORDS_HELD,
+            writers: sink.writers,
+            pause_after: Some(BLOCKED_PATIENCE),
+            breaker_percent: sink.breaker_percent,
+            schema_interval: RETRY_INTERVAL,
+            unknown_patience: sink.schema_patience,
+            away_patience: sink.once.then_some(COMMAND_PATIENCE),
+            once: sink.once,
+        };
+        let schemas = Schemas::new(sink.dataset, sink.registry.clone());
+        let admission = Admission::new(sink.dataset, schemas, Vec::new());
+        let target = Target::live(sink.dataset, group.clone());
+        let driver = Driver::new(rules, target, admission, writers, runtime);
+        Session { sink, group, topic: topic.into(), driver, total, ticked_at: Instant::now(), meter: None }
+    }
+
+    /// The loop.
+    fn consume(&mut self, consumer: &GroupConsumer, stop: &CancellationToken) -> Result<(), SinkError> {
+        let feed = LiveFeed { consumer, events: &self.sink.events };
+        while !stop.is_cancelled() && !self.driver.state.is_done() {
+            self.sink.meters.beat();
+            let event = self.next_event(consumer)?;
+            let now = Instant::now();
+            match event {
+                Event::Committed(written) => self.on_committed(written, now)?,
+                Event::Kafka(group::Event::Message(message)) => self.on_message(&message, now)?,
+                Event::Kafka(group::Event::Assigned(starts)) => self.on_assigned(&starts),
+                Event::Kafka(group::Event::Revoked) => self.on_revoked(),
+                Event::Kafka(group::Event::Lost(error)) => return Err(self.on_lost(error)),
+                Event::Kafka(group::Event::End(partition)) => self.driver.on_end(partition, None, now),
+                Event::Kafka(group::Event::Ends(ends)) => self.sink.meters.on_ends(&ends),
+                Event::Nothing => {}
+            }
+            self.on_tick(now);
+            self.driver.perform(&feed)?;
+        }
+        self.drain(&feed)
+    }
+
+    /// Writers' answers come first: they make room. While a partition has no room nothing is polled.
+    fn next_event<'b>(&mut self, consumer: &'b GroupConsumer) -> Result<Event<'b>, SinkError> {
+        if let Some(written) = self.driver.try_answer() {
+            return Ok(Event::Committed(written));
+        }
+        if self.driver.state.is_blocked() {
+            let written = self.driver.await_answer(POLL_PATIENCE)?;
+            return Ok(written.map_or(Event::Nothing, Event::Committed));
+        }
+        Ok(consumer.poll(POLL_PATIENCE)?.map_or(Event::Nothing, Event::Kafka))
+    }
+
+    fn on_assigned(&mut self, starts: &[Start]) {
+        self.meter = None;
+        self.sink.meters.on_assigned(starts);
+        let partition = |start: &Start| SinkPartition {
+            sink: self.group.clone(),
+            topic: self.topic.clone(),
+            incarnation: start.incarnation,
+            number: start.partition,
+        };
+        let starts: Vec<_> = starts.iter().map(|start| (partition(start), start.offset)).collect();
+        tracing::info!(sink = &*self.group, partitions = starts.len(), "assigned");
+        self.driver.on_assigned(starts);
+    }
+
+    /// The group has waited for the chunks that were being written; what was only built is read again by the next owner.
+    fn on_revoked(&mut self) {
+        self.meter = None;
+        self.sink.meters.on_revoked();
+        self.driver.on_revoked();
+    }
+
+    fn on_lost(&self, error: KafkaError) -> SinkError {
+        self.sink.meters.on_lost(&error.to_string());
+        error.into()
+    }
+
+    /// Decodes and validates a message into its partition's chunk, as a row or as a dead letter.
+    fn on_message(&mut self, message: &Message<'_>, now: Instant) -> Result<(), SinkError> {
+        let (partition, offset) = (message.partition(), message.offset());
+        self.measure(message);
+        match self.driver.on_message(message, |_| true, now) {
+            Ok(Admitted::Taken | Admitted::Skipped) => {}
+            Ok(Admitted::Refused(cause)) => self.sink.events.refused(partition, offset, &cause),
+            Ok(Admitted::Held { missing, is_new: true }) => {
+                self.sink.events.waits_for_schema(partition, offset, &missing);
+            }
+            Ok(Admitted::Held { is_new: false, .. }) => {}
+            Err(Stopped { refused, error }) => {
+                if let Some(cause) = refused {
+                    self.sink.events.refused(partition, offset, &cause);
+                    self.sink.events.tripped();
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn measure(&mut self, message: &Message<'_>) {
+        let partition = message.partition();
+        if self.meter.as_ref().is_none_or(|(number, _)| *number != partition) {
+            self.meter = self.sink.meters.partition(partition).map(|meter| (partition, meter));
+        }
+        if let Some((_, meter)) = &self.meter {
+            meter.took(message.offset(), message.timestamp_ms());
+        }
+    }
+
+    /// A writer has answered. Any error ends the session: the position says what was committed, and the next session
+    /// reads on from there.
+    fn on_committed(&mut self, written: Written, now: Instant) -> Result<(), SinkError> {
+        let (partition, elapsed) = (written.partition, written.elapsed);
+        let commit = self.driver.on_committed(written, now).inspect_err(|error| match error {
+            WriteError::Store(StoreError::Fenced { partition }) => self.sink.events.fenced(partition),
+            WriteError::Panicked(line) => self.sink.events.panicked(line),
+            WriteError::Store(_) => {}
+        })?;
+        if commit.already {
+            self.sink.events.recognised(partition);
+        }
+        tracing::debug!(partition, ?elapsed, outcome = ?commit.outcome, "committed");
+        *self.total += commit.outcome;
+        Ok(())
+    }
+
+    /// Looks at ages and waits, though not after each of many messages.
+    fn on_tick(&mut self, now: Instant) {
+        if now.duration_since(self.ticked_at) >= POLL_PATIENCE {
+            self.ticked_at = now;
+            self.driver.state.on_tick(now);
+        }
+    }
+
+    fn on_panic(&self, panic: &(dyn std::any::Any + Send)) -> SinkError {
+        let line = format!("sink panicked at {}: {}", self.driver.on_panic(&self.topic), panic_text(panic));
+        self.sink.events.panicked(&line);
+        SinkError::Halt(line)
+    }
+
+    /// Hands over what is built, and waits for what is being written. Nothing is lost when that takes too long: what is
+    /// not committed is read again.
+    fn drain(&mut self, feed: &LiveFeed<'_>) -> Result<(), SinkError> {
+        let deadline = Instant::now() + DRAIN_PATIENCE;
+        self.driver.state.on_stop(Instant::now());
+        loop {
+            self.driver.perform(feed)?;
+            let left = deadline.checked_duration_since(Instant::now());
+            let Some(left) = left.filter(|_| !self.driver.state.is_drained()) else { return Ok(()) };
+            if let Some(written) = self.driver.await_answer(left)? {
+                self.on_committed(written, Instant::now())?;
+            }
+        }
+    }
+}
+
+/// The consumer group, as the driver sees it.
+struct LiveFeed<'a> {
+    consumer: &'a GroupConsumer,
+    events: &'a Events,
+}
+
+impl Feed for LiveFeed<'_> {
+    fn pause(&self, partition: i32) -> Result<(), KafkaError> {
+        self.events.paused(partition);
+        self.consumer.pause(partition)
+    }
+
+    fn resume(&self, partition: i32) -> Result<(), KafkaError> {
+        self.consumer.resume(partition)
+    }
+
+    fn hold_at(&self, partition: i32, offset: i64) -> Result<(), KafkaError> {
+        self.consumer.hold_at(partition, offset)
+    }
+
+    fn report(&self, partition: i32, next_offset: i64) {
+        self.consumer.report(partition, next_offset);
+    }
+}
+
+fn group_of(sink: &Sink) -> String {
+    topic::group(sink.cluster.namespace(), sink.dataset, &sink.database.sink())
+}
+
+/// Whatever keeps a topic from being created, the next session can find it cured.
+fn waits_for_kafka(error: KafkaError) -> SinkError {
+    SinkError::Retry(error.to_string())
+}

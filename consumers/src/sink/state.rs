@@ -1,0 +1,354 @@
+//! A sink's flow as a state machine: events and the time in, actions out.
+//!
+//! Pure: it knows neither Kafka nor a database, waits for nothing and reads no clock. It counts records and bytes and
+//! never sees one. The live sink, a replay and the tests drive the same machine: each tells it what happened and does
+//! what [`State::next_action`] says.
+//!
+//! It holds these invariants, whatever the order of events:
+//!
+//! 1. Of each partition at most one chunk is being written, and one is being built.
+//! 2. The chunks of a partition follow each other without hole or overlap; no record is taken twice or left out.
+//! 3. A full partition takes no message before its chunk is handed over.
+//! 4. Kafka hears of a position only after its commit.
+//! 5. What is paused is resumed once there is room, and what waits for a schema is tried again.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::breaker::Breaker;
+use super::partition::{Intake, Parked, Partition};
+use crate::chunk::Limits;
+
+/// How a machine behaves; the same for all its partitions.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    /// When a chunk is handed over.
+    pub(crate) limits: Limits,
+    /// Records held in memory, built and being written, by all partitions together.
+    pub(crate) max_records_held: usize,
+    /// Chunks written side by side.
+    pub(crate) writers: usize,
+    /// How long full partitions may hold up the others before they are paused; None: they are never paused.
+    pub(crate) pause_after: Option<Duration>,
+    /// Share of refused records at which the machine halts, in percent.
+    pub(crate) breaker_percent: usize,
+    /// How long a partition waits before it tries a missing schema again.
+    pub(crate) schema_interval: Duration,
+    /// How long a partition waits for a schema that the registry does not know.
+    pub(crate) unknown_patience: Duration,
+    /// How long a partition waits for a registry that does not answer; None: for ever.
+    pub(crate) away_patience: Option<Duration>,
+    /// Whether it is done at the end of the topic.
+    pub(crate) once: bool,
+}
+
+/// A chunk that was handed over. A partition can be revoked and assigned again while its old chunk is being written:
+/// the number tells the answers apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ChunkId(u64);
+
+impl ChunkId {
+    /// The chunk of that number.
+    pub(crate) fn numbered(number: u64) -> ChunkId {
+        ChunkId(number)
+    }
+}
+
+/// What the driver must do, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Hand the partition's chunk, which has this range of offsets, to the writers. They have room for it.
+    Write { partition: i32, chunk: ChunkId, from: i64, to: i64 },
+    /// Stop fetching the partition.
+    Pause { partition: i32 },
+    /// Go on fetching the partition.
+    Resume { partition: i32 },
+    /// Stop fetching the partition, and go on with the message at this offset when it is resumed.
+    HoldAt { partition: i32, offset: i64 },
+    /// Tell Kafka how far the partition is committed.
+    Report { partition: i32, next_offset: i64 },
+}
+
+/// Why a schema is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// The registry does not answer.
+    Away,
+    /// The registry does not know it.
+    Unknown,
+}
+
+/// Why the machine cannot go on: an operator is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Halt {
+    /// Too many records are refused: so many of the last ones.
+    Breaker { refused: usize, seen: usize },
+    /// The schema of the next message has been missing for too long.
+    Schema { waited: Duration, lack: Lack },
+}
+
+/// What a machine is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The group has not yet said which partitions are ours; there may be none.
+    Joining,
+    /// Partitions are assigned, possibly none.
+    Running,
+    /// Nothing more is read; what is built is handed over.
+    Draining,
+}
+
+/// The state of a sink, or of a replay.
+#[derive(Debug)]
+pub(crate) struct State {
+    rules: Rules,
+    /// As in the rules, less when many partitions share the memory.
+    limits: Limits,
+    phase: Phase,
+    partitions: BTreeMap<i32, Partition>,
+    /// Partitions whose intake is `Full`: while there are any, nothing is polled.
+    full: usize,
+    blocked_since: Option<Instant>,
+    /// Chunks that are being written, also those of partitions that have been revoked since.
+    in_flight: usize,
+    last_chunk: u64,
+    actions: VecDeque<Action>,
+}
+
+impl State {
+    pub(crate) fn new(rules: Rules) -> State {
+        State {
+            limits: rules.limits,
+            rules,
+            phase: Phase::Joining,
+            partitions: BTreeMap::new(),
+            full: 0,
+            blocked_since: None,
+            in_flight: 0,
+            last_chunk: 0,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Most chunks that may be handed over at a time: one in each writer's hands and one waiting for it.
+    pub(crate) fn max_in_flight(writers: usize) -> usize {
+        2 * writers
+    }
+
+    /// The next thing to do; None when all is done.
+    pub(crate) fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Whether no message may be polled now, because its partition could have no room for it.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.full > 0
+    }
+
+    /// Whether everything up to the end of the topic is committed, and that is all there was to do.
+    pub(crate) fn is_done(&self) -> bool {
+        let done = |partition: &Partition| partition.intake == Intake::AtEnd && partition.is_settled();
+        self.rules.once && self.phase == Phase::Running && self.partitions.values().all(done)
+    }
+
+    /// Whether any chunk is being written.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.in_flight > 0
+    }
+
+    /// Whether a partition waits for the schema of its next message.
+    pub(crate) fn waits_for_schema(&self, partition: i32) -> bool {
+        self.partitions.get(&partition).is_some_and(|partition| matches!(partition.intake, Intake::Parked(_)))
+    }
+
+    /// Whether nothing is left to be handed over or to be committed.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.partitions.values().all(Partition::is_settled)
+    }
+
+    /// Whether this message is the next one of its partition. If so, [`State::on_taken`] or
+    /// [`State::on_schema_missing`] must follow; if not, it is a repetition or not ours.
+    pub(crate) fn expects(&self, partition: i32, offset: i64) -> bool {
+        self.partitions.get(&partition).is_some_and(|partition| match &partition.intake {
+            // Whatever was fetched ahead behind it comes again after it.
+            Intake::Parked(parked) => parked.offset == offset,
+            _ => offset >= partition.next_offset,
+        })
+    }
+
+    /// These partitions, and no others, are ours now, each from this offset on.
+    pub(crate) fn on_assigned(&mut self, starts: impl ExactSizeIterator<Item = (i32, i64)>) {
+        // Each partition holds up to two chunks, one built and one being written.
+        let share = self.rules.max_records_held / (2 * starts.len().max(1));
+        self.limits.rows = self.rules.limits.rows.min(share.max(1));
+        self.forget_partitions();
+        let breaker = Breaker::new(self.rules.breaker_percent);
+        self.partitions = starts.map(|(number, offset)| (number, Partition::new(offset, breaker.clone()))).collect();
+        if self.phase == Phase::Joining {
+            self.phase = Phase::Running;
+        }
+    }
+
+    /// No partition is ours any more. Their chunks that are being written are answered all the same.
+    pub(crate) fn on_revoked(&mut self) {
+        self.forget_partitions();
+        if self.phase == Phase::Running {
+            self.phase = Phase::Joining;
+        }
+    }
+
+    fn forget_partitions(&mut self) {
+        self.partitions.clear();
+        (self.full, self.blocked_since) = (0, None);
+    }
+
+    /// The expected message is in its partition's chunk now, as a row or, refused, as a dead letter.
+    pub(crate) fn on_taken(
+        &mut self,
+        number: i32,
+        offset: i64,
+        bytes: usize,
+        is_refused: bool,
+        now: Instant,
+    ) -> Result<(), Halt> {
+        let Some(partition) = self.partitions.get_mut(&number) else { return Ok(()) };
+        partition.breaker.note(is_refused);
+        if is_refused && let Some((refused, seen)) = partition.breaker.tripped() {
+            return Err(Halt::Breaker { refused, seen });
+        }
+        partition.take(offset, bytes, 1, now);
+        self.fill(number, now);
+        Ok(())
+    }
+
+    /// The expected message is passed over, because a replay leaves it out.
+    pub(crate) fn on_passed(&mut self, number: i32, offset: i64, bytes: usize, now: Instant) {
+        if let Some(partition) = self.partitions.get_mut(&number) {
+            partition.take(offset, bytes, 0, now);
+            self.fill(number, now);
+        }
+    }
+
+    fn fill(&mut self, number: i32, now: Instant) {
+        if self.partitions.get_mut(&number).is_some_and(|partition| partition.fill(&self.limits)) {
+            self.full += 1;
+            self.blocked_since.get_or_insert(now);
+            self.dispatch(now);
+        }
+    }
+
+    /// The expected message cannot be read, because its schema is missing. The partition waits; the others go on.
+    /// Gives whether it did not wait for it before.
+    pub(crate) fn on_schema_missing(
+        &mut self,
+        number: i32,
+        offset: i64,
+        lack: Lack,
+        now: Instant,
+    ) -> Result<bool, Halt> {
+        let Some(partition) = self.partitions.get_mut(&number) else { return Ok(false) };
+        let (since, is_new) = match &partition.intake {
+            Intake::Parked(parked) => (parked.since, false),
+            _ => (now, true),
+        };
+        let waited = now.duration_since(since);
+        let unknown_patience = (lack == Lack::Unknown).then_some(self.rules.unknown_patience);
+        let patience = [self.rules.away_patience, unknown_patience].into_iter().flatten().min();
+        if patience.is_some_and(|patience| waited >= patience) {
+            return Err(Halt::Schema { waited, lack });
+        }
+        let was_full = partition.park(Parked { offset, since, try_at: now + self.rules.schema_interval });
+        self.full -= usize::from(was_full);
+        self.actions.push_back(Action::HoldAt { partition: number, offset });
+        Ok(is_new)
+    }
+
+    /// The partition has been read to its end.
+    pub(crate) fn on_end(&mut self, number: i32, now: Instant) {
+        if let Some(partition) = self.partitions.get_mut(&number) {
+            partition.end();
+            self.dispatch(now);
+        }
+    }
+
+    /// A chunk has been committed, with this range's end.
+    pub(crate) fn on_committed(&mut self, number: i32, chunk: ChunkId, to: i64, now: Instant) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.actions.push_back(Action::Report { partition: number, next_offset: to });
+        if let Some(partition) = self.partitions.get_mut(&number) {
+            partition.committed(chunk);
+        }
+        self.dispatch(now);
+    }
+
+    /// Time has passed: looks at the ages of chunks, at who is held up, and at who waits for a schema.
+    pub(crate) fn on_tick(&mut self, now: Instant) {
+        self.dispatch(now);
+        self.pause_full(now);
+        for (number, partition) in &mut self.partitions {
+            if partition.is_to_be_tried(now, self.rules.schema_interval) {
+                self.actions.push_back(Action::Resume { partition: *number });
+            }
+        }
+    }
+
+    /// Nothing more is to be read: what is built is handed over from now on.
+    pub(crate) fn on_stop(&mut self, now: Instant) {
+        self.phase = Phase::Draining;
+        self.dispatch(now);
+    }
+
+    /// Hands over what is due while the writers have room: full chunks first, then the oldest.
+    fn dispatch(&mut self, now: Instant) {
+        while self.in_flight < State::max_in_flight(self.rules.writers) {
+            let is_draining = self.phase == Phase::Draining;
+            let due = self.partitions.iter().filter_map(|(number, partition)| {
+                let urgency = partition.urgency(self.limits.age, now, is_draining)?;
+                Some((urgency, *number))
+            });
+            let Some((_, number)) = due.min() else { break };
+            self.hand_over(number);
+        }
+        // No writer waits for a chunk to be full while nothing can be added to it.
+        while self.full > 0 && self.in_flight < self.rules.writers {
+            let idle = self.partitions.iter().filter(|(_, partition)| partition.can_be_written());
+            let Some((number, _)) = idle.max_by_key(|(_, partition)| partition.records()) else { break };
+            self.hand_over(*number);
+        }
+        if self.full == 0 {
+            self.blocked_since = None;
+        }
+    }
+
+    fn hand_over(&mut self, number: i32) {
+        let Some(partition) = self.partitions.get_mut(&number) else { return };
+        let chunk = ChunkId::numbered(self.last_chunk + 1);
+        let (from, to, before) = partition.hand_over(chunk);
+        self.last_chunk += 1;
+        self.in_flight += 1;
+        self.actions.push_back(Action::Write { partition: number, chunk, from, to });
+        match before {
+            Intake::Full { .. } => self.full -= 1,
+            Intake::Paused { .. } => self.actions.push_back(Action::Resume { partition: number }),
+            Intake::Reading | Intake::AtEnd | Intake::Parked(_) => {}
+        }
+    }
+
+    /// Pauses full partitions that have held up the others for too long. Polling must go on sooner or later, or Kafka
+    /// takes the partitions away.
+    fn pause_full(&mut self, now: Instant) {
+        let Some(pause_after) = self.rules.pause_after else { return };
+        if self.blocked_since.is_none_or(|since| now.duration_since(since) < pause_after) {
+            return;
+        }
+        for (number, partition) in &mut self.partitions {
+            if partition.pause() {
+                self.actions.push_back(Action::Pause { partition: *number });
+            }
+        }
+        (self.full, self.blocked_since) = (0, None);
+    }
+}
+
+#[cfg(test)]
+mod tests;

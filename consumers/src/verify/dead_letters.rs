@@ -1,0 +1,61 @@
+//! Dead letters, by the coordinates of their messages.
+
+use std::collections::HashMap;
+
+use contract::Coordinate;
+use tokio::runtime::Handle;
+
+use super::fingerprint;
+use super::report::Findings;
+use crate::store::{Audit, PositionRow};
+
+/// Whether the sink's position is past this coordinate.
+pub(super) fn is_passed(at: &Coordinate<'_>, sink: &str, positions: &[PositionRow]) -> bool {
+    positions.iter().any(|row| {
+        let partition = &row.partition;
+        *partition.sink == *sink && partition.coordinate(at.offset) == *at && at.offset < row.next_offset
+    })
+}
+
+/// A dead letter of a sink.
+#[derive(Debug)]
+pub(super) struct DeadLetter {
+    /// Of its original bytes; None when it was deleted.
+    pub(super) message: Option<u64>,
+    /// Whether its message was stored after all.
+    pub(super) resolved: bool,
+    /// Whether its message was seen on the topic.
+    pub(super) found: bool,
+}
+
+/// The dead letters of one sink in a topic, by incarnation, partition and offset.
+pub(super) type DeadLetters = HashMap<(i32, i32, i64), DeadLetter>;
+
+/// The dead letters of each sink in a topic.
+pub(super) type SinkDeadLetters = HashMap<String, DeadLetters>;
+
+/// The dead letters of a sink; some 64 bytes of memory for each.
+pub(super) fn load(
+    (sink, topic, dataset): (&str, &str, &str),
+    audit: &mut Audit,
+    runtime: &Handle,
+    findings: &mut Findings,
+) -> anyhow::Result<DeadLetters> {
+    let mut letters = DeadLetters::new();
+    let each = audit.each_dead_letter(sink, |line| {
+        let name = line.text(0);
+        let Some(coordinate) = Coordinate::parse(&name) else {
+            findings.add("dead_letters", dataset, || format!("dead letter `{name}` of `{sink}` names no coordinate"));
+            return Ok(());
+        };
+        if coordinate.topic == topic {
+            let parts = [line.bytes(2), line.bytes(3), line.bytes(4)];
+            let message = (line.int(5) == 0).then(|| fingerprint::of_message(parts, line.optional_int(1)));
+            let letter = DeadLetter { message, resolved: line.int(6) != 0, found: false };
+            letters.insert((coordinate.incarnation, coordinate.partition, coordinate.offset), letter);
+        }
+        Ok(())
+    });
+    runtime.block_on(each)?;
+    Ok(letters)
+}

@@ -1,0 +1,96 @@
+//! Records of the topic, decoded and validated.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use contract::{Dataset, Original, Rows};
+use kafka::Message;
+use kafka::reader::{Reader, Topic};
+use kafka::schemas::{RETRY_INTERVAL, Schemas};
+use tokio::runtime::Handle;
+
+use super::{Subject, key_text};
+use crate::sink::admit::Admission;
+
+/// How long a poll waits.
+const POLL_PATIENCE: Duration = Duration::from_millis(200);
+/// How long Kafka may send nothing before the command gives up.
+const MAX_SILENCE: Duration = Duration::from_secs(120);
+/// How long a schema that the registry does not give is asked for.
+const SCHEMA_PATIENCE: Duration = Duration::from_secs(60);
+/// How long one record is looked for, to name its key.
+const LOOK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reads records of one topic.
+pub(super) struct Records<'a> {
+    subject: &'a Subject<'a>,
+    admission: Admission,
+    /// The record at hand.
+    rows: Rows,
+    headers: Vec<u8>,
+}
+
+impl<'a> Records<'a> {
+    pub(super) fn new(subject: &'a Subject<'a>) -> Records<'a> {
+        let Subject { dataset, verification, .. } = subject;
+        let schemas = Schemas::new(dataset, verification.registry.clone());
+        let admission = Admission::new(dataset, schemas, Vec::new());
+        Records { subject, admission, rows: Rows::new(dataset), headers: Vec::new() }
+    }
+
+    /// Calls `each` with every message of a partition's range, with its record or why that is refused.
+    pub(super) fn each(
+        &mut self,
+        partition: i32,
+        range: (i64, i64),
+        mut each: impl FnMut(&Original<'_>, Result<&Rows, String>),
+    ) -> anyhow::Result<()> {
+        let Subject { verification, topic, .. } = self.subject;
+        let range = BTreeMap::from([(partition, range)]);
+        let topic = Topic::of(&verification.cluster, topic, range).max_silence(MAX_SILENCE);
+        topic.each(|message: &Message<'_>| {
+            let original = message.original(&mut self.headers);
+            self.rows.truncate(0);
+            let refused = admit(&mut self.admission, &original, self.subject.runtime, &mut self.rows)?;
+            each(&original, refused.map_or(Ok(&self.rows), Err));
+            anyhow::Ok(())
+        })
+    }
+
+    /// The key of the record at a coordinate, if it can be had.
+    pub(super) fn key_at(&mut self, partition: i32, offset: i64) -> anyhow::Result<Option<String>> {
+        let Subject { verification, topic, dataset, runtime, .. } = self.subject;
+        let reader = Reader::assign(&verification.cluster, topic, &[(partition, offset)])?;
+        let deadline = Instant::now() + LOOK_PATIENCE;
+        while Instant::now() < deadline {
+            let Some(message) = reader.poll(POLL_PATIENCE)? else { continue };
+            self.rows.truncate(0);
+            let original = message.original(&mut self.headers);
+            let refused = admit(&mut self.admission, &original, runtime, &mut self.rows)?;
+            return Ok(key_of(dataset, &self.rows).filter(|_| refused.is_none() && message.offset() == offset));
+        }
+        Ok(None)
+    }
+}
+
+fn key_of(dataset: &Dataset, rows: &Rows) -> Option<String> {
+    (rows.len() == 1).then(|| key_text(dataset, rows))
+}
+
+/// Appends the message's record to the rows; gives the reason when it is refused.
+fn admit(
+    admission: &mut Admission,
+    original: &Original<'_>,
+    runtime: &Handle,
+    rows: &mut Rows,
+) -> anyhow::Result<Option<String>> {
+    let deadline = Instant::now() + SCHEMA_PATIENCE;
+    loop {
+        match admission.admit(original, runtime, rows, Utc::now().timestamp_micros()) {
+            Ok(refused) => return Ok(refused.map(|cause| cause.reason)),
+            Err(missing) if Instant::now() > deadline => return Err(missing.into()),
+            Err(_) => std::thread::sleep(RETRY_INTERVAL),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The Kafka cluster: its addresses, and the settings that all clients of a kind share.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use service::settings;
+
+use crate::error::KafkaError;
+
+/// How long a request for metadata, offsets or a new topic may take.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Largest message that Kafka takes by default, with its frame.
+const MAX_MESSAGE_BYTES: i64 = 1_048_588;
+
+/// Most that librdkafka fetches at once.
+const MAX_FETCH_BYTES: i64 = 2_147_483_135;
+
+/// Settings of a consumer; each is a choice for the guarantees, not a preference.
+const CONSUMER_SETTINGS: &[(&str, &str)] = &[
+    // The database holds the positions; the group's offsets are for dashboards and never read back.
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("auto.offset.reset", "error"),
+    ("isolation.level", "read_committed"),
+    ("check.crcs", "true"),
+    ("group.protocol", "classic"),
+    ("partition.assignment.strategy", "range"),
+    // How long a consumer that was killed keeps its partitions from its successor.
+    ("session.timeout.ms", "10000"),
+    ("heartbeat.interval.ms", "3000"),
+    ("max.poll.interval.ms", "300000"),
+    // How soon partitions that are added to a topic are noticed; by default it takes five minutes.
+    ("topic.metadata.refresh.interval.ms", "10000"),
+    ("fetch.wait.max.ms", "100"),
+    // What is fetched ahead is most of the memory that a consumer needs: fetches come compressed and are kept
+    // unpacked, and a small message takes five times its size in the queue. Enough for the writers never to wait.
+    ("queued.min.messages", "5000"),
+    ("queued.max.messages.kbytes", "2048"),
+    // librdkafka looks at a full queue again after this, by default a second: the writers would wait for most of it.
+    ("fetch.queue.backoff.ms", "10"),
+];
+
+/// A Kafka cluster and the namespace of our names on it. Cheap to clone; connects to nothing by itself.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    brokers: String,
+    namespace: String,
+}
+
+impl Cluster {
+    /// The cluster that the environment names.
+    pub fn from_settings() -> Cluster {
+        let read = |variable| settings::read(variable).unwrap_or_default();
+        Cluster::new(&read(&settings::KAFKA_BROKERS), &read(&settings::NAMESPACE))
+    }
+
+    /// The cluster with these brokers; `namespace` is the first part of our names on it.
+    pub fn new(brokers: &str, namespace: &str) -> Cluster {
+        Cluster { brokers: brokers.to_owned(), namespace: namespace.to_owned() }
+    }
+
+    /// First part of the names of topics and consumer groups.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The brokers' addresses, for messages.
+    pub fn brokers(&self) -> &str {
+        &self.brokers
+    }
+
+    /// The settings that every client shares; `role` tells clients apart in the broker's logs.
+    pub fn client_config(&self, role: &str) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            // Unique per process: members of a group that share an id confuse librdkafka.
+            .set("client.id", format!("tapedeck-{role}-{}", std::process::id()))
+            .set("broker.address.family", "any")
+            .set("topic.metadata.refresh.interval.ms", "30000")
+            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.max.ms", "2000")
+            .set("log_level", "3");
+        config
+    }
+
+    /// The settings that every consumer shares, in a group or outside; the group's name is left to the caller.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError::Halt`] when `TAPEDECK_FETCH_BYTES` is not a number within its bounds.
+    pub fn consumer_config(&self, role: &str) -> Result<ClientConfig, KafkaError> {
+        let mut config = self.client_config(role);
+        for (name, value) in CONSUMER_SETTINGS {
+            config.set(*name, *value);
+        }
+        let fetch_bytes = settings::read_number(&settings::FETCH_BYTES, 1 << 10..=1 << 30);
+        let fetch_bytes = fetch_bytes.map_err(|error| KafkaError::Halt(error.to_string()))?;
+        config
+            .set("fetch.message.max.bytes", fetch_bytes.to_string())
+            // Some partitions' worth; librdkafka wants it to be no less than the largest message.
+            .set("fetch.max.bytes", (8 * fetch_bytes).clamp(MAX_MESSAGE_BYTES, MAX_FETCH_BYTES).to_string());
+        Ok(config)
+    }
+}

@@ -1,0 +1,24 @@
+//! Errors, named by what to do next.
+
+use thiserror::Error;
+
+/// Why Kafka did not do what was asked. The text is one line for a person; nothing parses it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum KafkaError {
+    /// Kafka is not available or busy: do the same again later.
+    #[error("{0}")]
+    Retry(String),
+    /// A retry would fail the same way: an operator is needed.
+    #[error("{0}")]
+    Halt(String),
+}
+
+/// A failure of Kafka's client library that a retry can cure.
+pub(crate) fn retry(what: &str, error: &rdkafka::error::KafkaError) -> KafkaError {
+    KafkaError::Retry(format!("{what}: {error}"))
+}
+
+/// A failure of Kafka's client library that comes from how we use it.
+pub(crate) fn halt(error: &rdkafka::error::KafkaError) -> KafkaError {
+    KafkaError::Halt(error.to_string())
+}

@@ -1,0 +1,299 @@
+//! A member of a consumer group: which partitions are ours, where to start in them, and their messages.
+
+use std::cell::Cell;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use contract::LastRecord;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError as ClientError, KafkaResult};
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+
+use crate::cluster::{Cluster, REQUEST_TIMEOUT};
+use crate::error::{KafkaError, halt, retry};
+use crate::in_flight::InFlight;
+use crate::message::Message;
+use crate::reader::records_at;
+use crate::statistics;
+
+/// How long a partition that is revoked waits for its chunk that is being written. Its next owner reads the position,
+/// and would be fenced by our commit.
+const REVOKE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often Kafka's client reports the partitions' ends; it asks the brokers itself where it does not fetch.
+const STATISTICS_INTERVAL_MS: &str = "5000";
+
+/// How often an outage of Kafka that lasts is logged again.
+const REMINDER: Duration = Duration::from_secs(60);
+
+/// What happened, in the order in which it must be handled.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// These partitions, and no others, are ours now.
+    Assigned(Vec<Start>),
+    /// No partition is ours any more.
+    Revoked,
+    /// Partitions were to become ours, but nobody knows where to start in them: the session must end.
+    Lost(KafkaError),
+    /// The next message of a partition.
+    Message(Message<'a>),
+    /// This partition has been read to its end; only reported when asked for.
+    End(i32),
+    /// How far the partitions go, (partition, end), as far as Kafka's client knows.
+    Ends(Vec<(i32, i64)>),
+}
+
+/// Where to start in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// The partition's number.
+    pub partition: i32,
+    /// How often the topic has been recreated or truncated.
+    pub incarnation: i32,
+    /// The offset of the first message to read.
+    pub offset: i64,
+}
+
+/// Who knows where to start; given by the sink.
+pub trait Positions: Send + Sync {
+    /// Where to start in each partition that was just assigned.
+    ///
+    /// Called on the thread that polls, during [`GroupConsumer::poll`]: the group waits for the answer. It must come
+    /// before `max.poll.interval.ms`, or Kafka takes the partitions away again. An error reaches the caller of `poll`
+    /// as [`Event::Lost`].
+    fn starts(&self, assignment: &Assignment<'_>) -> Result<Vec<Start>, KafkaError>;
+}
+
+/// Partitions that are being assigned, and what Kafka has in them.
+#[expect(missing_debug_implementations, reason = "librdkafka's consumer has none")]
+pub struct Assignment<'a> {
+    consumer: &'a BaseConsumer<Context>,
+    cluster: &'a Cluster,
+    topic: &'a str,
+    partitions: Vec<i32>,
+}
+
+impl Assignment<'_> {
+    /// The partitions' numbers.
+    pub fn partitions(&self) -> &[i32] {
+        &self.partitions
+    }
+
+    /// First offset and end of a partition.
+    pub fn range(&self, partition: i32) -> Result<(i64, i64), KafkaError> {
+        let range = self.consumer.fetch_watermarks(self.topic, partition, REQUEST_TIMEOUT);
+        range.map_err(|error| retry(&format!("cannot read offsets of {}[{partition}]", self.topic), &error))
+    }
+
+    /// The records at these offsets, (partition, offset), or the next ones after them.
+    pub fn records_at(&self, offsets: &[(i32, i64)]) -> Result<HashMap<i32, LastRecord>, KafkaError> {
+        records_at(self.cluster, self.topic, offsets)
+    }
+}
+
+/// A member of a consumer group that starts where [`Positions`] says, not at the group's offsets.
+///
+/// Guarantees: the messages of a partition come in the order of their offsets, from its start on, and none between is
+/// left out, except those of aborted transactions. After a failure or a rebalance a message can come twice. Before a
+/// partition is given away, it waits up to five seconds for [`InFlight`]. Events of an assignment come before its
+/// messages.
+///
+/// Belongs to one thread: the group's callbacks run inside [`GroupConsumer::poll`]. Poll at least every five minutes
+/// (`max.poll.interval.ms`), also when there is nothing to read. Dropping it leaves the group.
+#[expect(missing_debug_implementations, reason = "librdkafka's consumer has none")]
+pub struct GroupConsumer {
+    consumer: BaseConsumer<Context>,
+    topic: String,
+    brokers: String,
+    away_logged: Cell<Option<Instant>>,
+}
+
+/// What the callbacks need; they run on the thread that polls.
+struct Context {
+    cluster: Cluster,
+    group: String,
+    topic: String,
+    positions: Box<dyn Positions>,
+    in_flight: Arc<InFlight>,
+    /// Events of callbacks that `poll` has not returned yet.
+    pending: Mutex<VecDeque<Event<'static>>>,
+}
+
+/// What a member consumes and whom it asks.
+#[expect(missing_debug_implementations, reason = "who knows the positions need not have it")]
+pub struct Membership<'a> {
+    /// The group's name.
+    pub group: &'a str,
+    /// The topic.
+    pub topic: &'a str,
+    /// Who knows where to start.
+    pub positions: Box<dyn Positions>,
+    /// What must end before partitions are given away.
+    pub in_flight: Arc<InFlight>,
+    /// Whether the end of each partition is reported as [`Event::End`].
+    pub reports_ends: bool,
+}
+
+impl GroupConsumer {
+    /// Joins the group. Does not wait for Kafka: the assignment comes as an event.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError::Halt`] when a setting is wrong.
+    pub fn join(cluster: &Cluster, membership: Membership<'_>) -> Result<GroupConsumer, KafkaError> {
+        let Membership { group, topic, positions, in_flight, reports_ends } = membership;
+        let mut config = cluster.consumer_config("consumer")?;
+        config
+            .set("group.id", group)
+            .set("enable.partition.eof", reports_ends.to_string())
+            .set("statistics.interval.ms", STATISTICS_INTERVAL_MS);
+        let context = Context {
+            cluster: cluster.clone(),
+            group: group.to_owned(),
+            topic: topic.to_owned(),
+            positions,
+            in_flight,
+            pending: Mutex::default(),
+        };
+        let consumer: BaseConsumer<Context> = config.create_with_context(context).map_err(|error| halt(&error))?;
+        consumer.subscribe(&[topic]).map_err(|error| halt(&error))?;
+        let brokers = cluster.brokers().to_owned();
+        Ok(GroupConsumer { consumer, topic: topic.to_owned(), brokers, away_logged: Cell::new(None) })
+    }
+
+    /// The next event, if one comes within that time. None also while Kafka is away; that is logged once a minute.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError::Retry`] when the topic cannot be read: drop this member and join again.
+    pub fn poll(&self, patience: Duration) -> Result<Option<Event<'_>>, KafkaError> {
+        if let Some(event) = self.consumer.context().pending().pop_front() {
+            return Ok(Some(event));
+        }
+        // The client returns from a poll in which it called back about the assignment without a message, so that
+        // no message can overtake the event of its assignment.
+        match self.consumer.poll(patience) {
+            None => Ok(self.consumer.context().pending().pop_front()),
+            Some(Ok(message)) => Ok(Some(Event::Message(Message::new(message)))),
+            Some(Err(ClientError::PartitionEOF(partition))) => Ok(Some(Event::End(partition))),
+            Some(Err(error)) => match error.rdkafka_error_code() {
+                // librdkafka connects again by itself.
+                Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown) => {
+                    self.log_away();
+                    Ok(None)
+                }
+                _ => Err(retry(&format!("cannot read topic `{}`", self.topic), &error)),
+            },
+        }
+    }
+
+    fn log_away(&self) {
+        if self.away_logged.get().is_none_or(|logged| logged.elapsed() > REMINDER) {
+            tracing::warn!(topic = self.topic, brokers = self.brokers, "Kafka does not answer, retrying");
+            self.away_logged.set(Some(Instant::now()));
+        }
+    }
+
+    /// Reports to Kafka how far a partition is, for lag dashboards. Nothing depends on it, so a failure is only logged.
+    pub fn report(&self, partition: i32, next_offset: i64) {
+        let mut positions = TopicPartitionList::new();
+        let added = positions.add_partition_offset(&self.topic, partition, Offset::Offset(next_offset));
+        if let Err(error) = added.and_then(|()| self.consumer.commit(&positions, CommitMode::Async)) {
+            tracing::debug!(partition, %error, "cannot report the position to Kafka");
+        }
+    }
+
+    /// Stops fetching a partition. What was fetched ahead is dropped and fetched again after [`GroupConsumer::resume`].
+    pub fn pause(&self, partition: i32) -> Result<(), KafkaError> {
+        self.done("pause", partition, self.consumer.pause(&self.one(partition)))
+    }
+
+    /// Goes on fetching a partition, behind the last message that was polled.
+    pub fn resume(&self, partition: i32) -> Result<(), KafkaError> {
+        self.done("resume", partition, self.consumer.resume(&self.one(partition)))
+    }
+
+    /// Stops fetching a partition; after [`GroupConsumer::resume`] it goes on with the message at that offset.
+    pub fn hold_at(&self, partition: i32, offset: i64) -> Result<(), KafkaError> {
+        // In this order: a pause after the seek would undo it.
+        self.pause(partition)?;
+        let sought = self.consumer.seek(&self.topic, partition, Offset::Offset(offset), REQUEST_TIMEOUT);
+        self.done("go back in", partition, sought)
+    }
+
+    fn done(&self, what: &str, partition: i32, result: KafkaResult<()>) -> Result<(), KafkaError> {
+        result.map_err(|error| retry(&format!("cannot {what} {}[{partition}]", self.topic), &error))
+    }
+
+    fn one(&self, partition: i32) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.topic, partition);
+        list
+    }
+}
+
+impl ClientContext for Context {
+    fn stats_raw(&self, statistics: &[u8]) {
+        let ends = statistics::ends(&self.topic, statistics);
+        self.pending().push_back(Event::Ends(ends));
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        let event = match error {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, partitions),
+            _ => self.revoke(consumer),
+        };
+        self.pending().push_back(event.unwrap_or_else(Event::Lost));
+    }
+}
+
+impl Context {
+    fn pending(&self) -> MutexGuard<'_, VecDeque<Event<'static>>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn assign(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &TopicPartitionList,
+    ) -> Result<Event<'static>, KafkaError> {
+        let partitions = partitions.elements().iter().map(|element| element.partition()).collect();
+        let assignment = Assignment { consumer, cluster: &self.cluster, topic: &self.topic, partitions };
+        let rejected = |error: ClientError| retry(&format!("cannot take over partitions of {}", self.topic), &error);
+        let starts = match self.positions.starts(&assignment) {
+            Ok(starts) => starts,
+            Err(error) => {
+                // The group waits for our answer all the same.
+                consumer.assign(&TopicPartitionList::new()).map_err(rejected)?;
+                return Err(error);
+            }
+        };
+        let mut list = TopicPartitionList::new();
+        for start in &starts {
+            let added = list.add_partition_offset(&self.topic, start.partition, Offset::Offset(start.offset));
+            added.map_err(|error| halt(&error))?;
+        }
+        consumer.assign(&list).map_err(rejected)?;
+        // A partition that we paused in an earlier assignment is still paused when it comes back, and the new session
+        // would never resume it.
+        consumer.resume(&list).map_err(rejected)?;
+        Ok(Event::Assigned(starts))
+    }
+
+    fn revoke(&self, consumer: &BaseConsumer<Self>) -> Result<Event<'static>, KafkaError> {
+        tracing::info!(group = self.group, "partitions are being revoked");
+        if !self.in_flight.await_none(REVOKE_PATIENCE) {
+            tracing::warn!(
+                group = self.group,
+                "revoked while a chunk is still being written: its commit can be fenced"
+            );
+        }
+        let unassigned = consumer.unassign();
+        unassigned.map_err(|error| retry(&format!("cannot give back partitions of {}", self.topic), &error))?;
+        Ok(Event::Revoked)
+    }
+}

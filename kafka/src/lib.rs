@@ -1,0 +1,35 @@
+//! Everything about Kafka: the cluster, topics, publishing, consuming in a group, reading by offset or time, schemas.
+//!
+//! | to | use |
+//! |---|---|
+//! | create topics, configure a client | [`cluster::Cluster`] |
+//! | publish records in bulk, and wait for all | [`publish::Publisher`] |
+//! | publish single messages, each with its own result | [`send::Sender`] |
+//! | consume as a member of a group | [`group::GroupConsumer`] |
+//! | read a range outside of any group | [`reader::Reader`], [`reader::Topic`] |
+//! | look up offsets | [`offsets`] |
+//! | find the schema behind an id | [`schemas::Schemas`], [`registry::Registry`] |
+//!
+//! This crate knows datasets ([`contract`]), but no database, no source of data, and neither the producers nor the
+//! consumers. Its errors are named by what to do next: [`KafkaError::Retry`] or [`KafkaError::Halt`].
+
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
+
+pub mod cluster;
+pub mod error;
+pub mod group;
+pub mod in_flight;
+pub mod message;
+pub mod offsets;
+pub mod publish;
+pub mod reader;
+pub mod registry;
+pub mod schemas;
+pub mod send;
+mod statistics;
+mod topics;
+
+pub use cluster::Cluster;
+pub use error::KafkaError;
+pub use message::Message;
+pub use registry::Registry;

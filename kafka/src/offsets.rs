@@ -1,0 +1,151 @@
+//! Offsets: where partitions begin and end, which offset a time has, how far a consumer group has reported to be.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, DefaultConsumerContext};
+use rdkafka::error::{KafkaError as ClientError, KafkaResult};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::cluster::{Cluster, REQUEST_TIMEOUT};
+use crate::error::{KafkaError, halt, retry};
+
+/// How long to wait before asking again for what the brokers do not know yet.
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The beginning of 2200 in milliseconds.
+const YEAR_2200_MS: i64 = 7_258_118_400_000;
+
+/// Of each partition of a topic the first offset and the end (the offset after the last one); empty when the topic
+/// does not exist.
+pub fn ranges<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str) -> KafkaResult<BTreeMap<i32, (i64, i64)>> {
+    let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
+    let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+    partitions.map(|partition| Ok((partition.id(), range(consumer, topic, partition.id())?))).collect()
+}
+
+/// That of one partition. The client does not know at once what its own answer has just shown, nor do the brokers know
+/// who leads a partition that was just created: both are asked again.
+fn range<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str, partition: i32) -> KafkaResult<(i64, i64)> {
+    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition, UnknownPartition, UnknownTopicOrPartition};
+    let deadline = Instant::now() + REQUEST_TIMEOUT;
+    loop {
+        match consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT) {
+            Err(ClientError::MetadataFetch(
+                LeaderNotAvailable | NotLeaderForPartition | UnknownPartition | UnknownTopicOrPartition,
+            )) if Instant::now() < deadline => {
+                std::thread::sleep(RETRY_INTERVAL);
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// Of each partition of a topic its number, first offset and end, as Kafka has them now. Blocks.
+///
+/// # Errors
+///
+/// [`KafkaError::Retry`] when Kafka cannot be reached.
+pub fn end_offsets(cluster: &Cluster, topic: &str) -> Result<Vec<(i32, i64, i64)>, KafkaError> {
+    let ranges = topic_ranges(cluster, &consumer(cluster, "offsets")?, topic)?;
+    Ok(ranges.into_iter().map(|(partition, (low, end))| (partition, low, end)).collect())
+}
+
+/// The ends of the partitions of these topics; a topic that does not exist has none. Blocks.
+///
+/// # Errors
+///
+/// [`KafkaError::Retry`] when Kafka cannot be reached.
+pub fn ends(cluster: &Cluster, topics: &[String]) -> Result<BTreeMap<(String, i32), i64>, KafkaError> {
+    let consumer = consumer(cluster, "offsets")?;
+    let mut ends = BTreeMap::new();
+    for topic in topics {
+        let ranges = topic_ranges(cluster, &consumer, topic)?;
+        ends.extend(ranges.into_iter().map(|(partition, (_, end))| ((topic.clone(), partition), end)));
+    }
+    Ok(ends)
+}
+
+/// The first offset of each partition whose record Kafka got at that time or later; the end where there is none.
+/// `ends` are the partitions as [`end_offsets`] gives them. Blocks.
+///
+/// None when the broker cannot look up times: the embedded one answers a time after its last record with offset 0.
+pub fn offsets_at(
+    cluster: &Cluster,
+    topic: &str,
+    ends: &[(i32, i64, i64)],
+    millis: i64,
+) -> Result<Option<Vec<(i32, i64)>>, KafkaError> {
+    let consumer = consumer(cluster, "offsets")?;
+    // Every record came after the beginning of 1970 and before 2200: a broker that looks up times says so.
+    let (first, last) = (offsets_of(&consumer, topic, ends, 1)?, offsets_of(&consumer, topic, ends, YEAR_2200_MS)?);
+    let answers = first.iter().zip(&last).zip(ends);
+    let mut filled = answers.filter(|(_, (_, low, end))| low < end);
+    if !filled.all(|((first, last), (_, low, end))| first.1 == *low && last.1 == *end) {
+        return Ok(None);
+    }
+    offsets_of(&consumer, topic, ends, millis).map(Some)
+}
+
+fn offsets_of(
+    consumer: &BaseConsumer<DefaultConsumerContext>,
+    topic: &str,
+    ends: &[(i32, i64, i64)],
+    millis: i64,
+) -> Result<Vec<(i32, i64)>, KafkaError> {
+    let mut times = TopicPartitionList::new();
+    for (partition, _, _) in ends {
+        times.add_partition_offset(topic, *partition, Offset::Offset(millis)).map_err(|error| halt(&error))?;
+    }
+    let found = consumer.offsets_for_times(times, REQUEST_TIMEOUT);
+    let found = found.map_err(|error| retry(&format!("cannot look up a time in topic `{topic}`"), &error))?;
+    let offset = |(partition, _, end): &(i32, i64, i64)| {
+        let element = found.find_partition(topic, *partition);
+        let offset = element.and_then(|element| element.offset().to_raw()).filter(|offset| *offset >= 0);
+        (*partition, offset.unwrap_or(*end))
+    };
+    Ok(ends.iter().map(offset).collect())
+}
+
+/// The offsets that a group has reported for these partitions of a topic, without those that it never reported.
+/// Only for comparison: the group's members notice nothing. Blocks.
+///
+/// # Errors
+///
+/// [`KafkaError::Retry`] when Kafka cannot be reached.
+pub fn group_offsets(
+    cluster: &Cluster,
+    group: &str,
+    topic: &str,
+    partitions: impl IntoIterator<Item = i32>,
+) -> Result<HashMap<i32, i64>, KafkaError> {
+    let mut config = cluster.client_config("group-offsets");
+    // The group is named, not joined.
+    config.set("group.id", group).set("enable.auto.commit", "false");
+    let consumer: BaseConsumer<DefaultConsumerContext> = config.create().map_err(|error| halt(&error))?;
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition(topic, partition);
+    }
+    let committed = consumer.committed_offsets(list, REQUEST_TIMEOUT);
+    let committed = committed.map_err(|error| retry(&format!("cannot read the offsets of group `{group}`"), &error))?;
+    let reported = committed.elements().into_iter().filter_map(|element| match element.offset() {
+        Offset::Offset(offset) => Some((element.partition(), offset)),
+        _ => None,
+    });
+    Ok(reported.collect())
+}
+
+fn consumer(cluster: &Cluster, role: &str) -> Result<BaseConsumer<DefaultConsumerContext>, KafkaError> {
+    cluster.client_config(role).create().map_err(|error| halt(&error))
+}
+
+fn topic_ranges(
+    cluster: &Cluster,
+    consumer: &BaseConsumer<DefaultConsumerContext>,
+    topic: &str,
+) -> Result<BTreeMap<i32, (i64, i64)>, KafkaError> {
+    let unreadable = || format!("cannot read the offsets of topic `{topic}` from Kafka at `{}`", cluster.brokers());
+    ranges(consumer, topic).map_err(|error| retry(&unreadable(), &error))
+}

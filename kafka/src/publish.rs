@@ -1,0 +1,396 @@
+//! Publishing records in bulk: many go into a queue, and one flush waits for all of them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use contract::{Dataset, Record, codec, topic};
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Message as _, OwnedHeaders, ToBytes};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use thiserror::Error;
+use tokio::time::{Instant, sleep};
+use tracing::debug;
+
+use crate::cluster::Cluster;
+use crate::error::{KafkaError, retry};
+use crate::registry::Registry;
+
+/// How long Kafka may take to acknowledge a record, retries included.
+const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(120);
+/// By then every record has been acknowledged or given up.
+const FLUSH_TIMEOUT: Duration = ACKNOWLEDGE_TIMEOUT.saturating_add(Duration::from_secs(10));
+/// Wait before looking again whether everything is acknowledged.
+const FLUSH_WAIT: Duration = Duration::from_millis(1);
+/// Wait for room in the queue: a broker acknowledges several times in it.
+const QUEUE_WAIT: Duration = Duration::from_millis(5);
+
+/// What makes a record durable once and in order: every replica has it, a retry does not double it.
+const SETTINGS: &[(&str, &str)] = &[
+    ("enable.idempotence", "true"),
+    ("acks", "all"),
+    ("compression.type", "zstd"),
+    // The partitioner of Kafka's own clients, so that others can find a key's partition.
+    ("partitioner", "murmur2_random"),
+    // Fuller batches compress better; more than this would be felt at the end of every small page.
+    ("linger.ms", "10"),
+    ("batch.num.messages", "10000"),
+    ("message.timeout.ms", "120000"),
+    // Bounds the memory of a producer; a full queue makes `publish` wait.
+    ("queue.buffering.max.kbytes", "32768"),
+    ("queue.buffering.max.messages", "200000"),
+    ("message.max.bytes", "1000000"),
+    ("allow.auto.create.topics", "false"),
+];
+
+/// Header of a record that corrects one that is already published. A new record has no header: the embedded broker takes
+/// many times as long for a record with headers.
+pub const CHANGE_HEADER: &str = "tapedeck-change";
+/// Value of that header.
+const CORRECTION: &str = "correction";
+
+/// Why a record is not on Kafka, named by what to do next.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PublishError {
+    /// Publish everything since the last flush again later. Some of it may be on Kafka already, which does no harm.
+    #[error("{0}")]
+    Retry(String),
+    /// This record cannot be published; others can.
+    #[error("{0}")]
+    Record(String),
+    /// This producer cannot publish any more: end the process and start another.
+    #[error("{0}")]
+    Halt(String),
+}
+
+/// How much Kafka has acknowledged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Records since the last flush.
+    pub records: u64,
+    /// Bytes of their keys and values, before they were compressed.
+    pub bytes: u64,
+}
+
+/// Publishes records of some datasets, each under its key to its dataset's topic.
+///
+/// Guarantees: records are at least once on Kafka once [`Publisher::flush`] has succeeded, on every replica, and within
+/// one publisher exactly once and in the order in which they were published (an idempotent producer). Before that nothing
+/// is certain: dropping a publisher drops what is in its queue.
+///
+/// Memory is bounded: the queue holds 32 MB, and [`Publisher::publish`] waits while it is full. For single messages that
+/// each need a result use [`crate::send::Sender`].
+pub struct Publisher {
+    producer: ThreadedProducer<Acknowledgements>,
+    brokers: String,
+    routes: HashMap<&'static str, Route>,
+    message: Vec<u8>,
+    /// Records put into the queue since the last flush.
+    queued: u64,
+    queued_bytes: u64,
+    flushed: Counts,
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Publisher").field("brokers", &self.brokers).finish_non_exhaustive()
+    }
+}
+
+/// Where records of a dataset go.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Name of the dataset.
+    pub dataset: &'static str,
+    /// Its topic.
+    pub topic: Arc<str>,
+    /// The schema id in its messages.
+    pub schema_id: u32,
+}
+
+/// A partition, and the offset after the last message there that Kafka acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Its topic.
+    pub topic: String,
+    /// Its number.
+    pub partition: i32,
+    /// The next offset.
+    pub next: i64,
+}
+
+impl Publisher {
+    /// Prepares to publish records of these datasets: creates missing topics, and registers the schemas if a registry
+    /// is configured. `role` tells clients apart in the broker's logs.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError::Retry`] when Kafka or the registry is not available, [`KafkaError::Halt`] when the registry refuses
+    /// a schema.
+    pub async fn connect(
+        cluster: &Cluster,
+        role: &str,
+        datasets: &[&'static Dataset],
+    ) -> Result<Publisher, KafkaError> {
+        let registry = Registry::from_settings()?;
+        let mut routes = HashMap::new();
+        for dataset in datasets {
+            let topic = topic::topic(cluster.namespace(), dataset);
+            let schema_id = match &registry {
+                Some(registry) => registry.register(&topic::subject(&topic), &dataset.schema).await?,
+                None => dataset.schema_id,
+            };
+            let name = dataset.name.as_str();
+            routes.insert(name, Route { dataset: name, topic: topic.into(), schema_id });
+        }
+        let topics: Vec<String> = routes.values().map(|route| route.topic.to_string()).collect();
+        cluster.ensure_topics(&topics).await?;
+        Publisher::new(cluster, role, routes)
+    }
+
+    fn new(cluster: &Cluster, role: &str, routes: HashMap<&'static str, Route>) -> Result<Publisher, KafkaError> {
+        let mut config = cluster.client_config(role);
+        for (name, value) in SETTINGS {
+            config.set(*name, *value);
+        }
+        let unprepared =
+            |error| retry(&format!("cannot prepare a producer for Kafka at `{}`", cluster.brokers()), &error);
+        let producer = config.create_with_context(Acknowledgements::default()).map_err(unprepared)?;
+        Ok(Publisher {
+            producer,
+            brokers: cluster.brokers().to_owned(),
+            routes,
+            message: Vec::new(),
+            queued: 0,
+            queued_bytes: 0,
+            flushed: Counts::default(),
+        })
+    }
+
+    /// Puts a record into the queue; waits while the queue is full, at most two minutes.
+    ///
+    /// Cancel safety: when the future is dropped, the record is not in the queue.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::Record`] when the record alone is at fault, because it is larger than Kafka accepts.
+    pub async fn publish(&mut self, record: &Record) -> Result<(), PublishError> {
+        self.put(record, None).await
+    }
+
+    /// The same for a record that corrects one that is already published: its header [`CHANGE_HEADER`] says so.
+    pub async fn publish_correction(&mut self, record: &Record) -> Result<(), PublishError> {
+        let header = Header { key: CHANGE_HEADER, value: Some(CORRECTION) };
+        self.put(record, Some(OwnedHeaders::new().insert(header))).await
+    }
+
+    async fn put(&mut self, record: &Record, headers: Option<OwnedHeaders>) -> Result<(), PublishError> {
+        let Some(route) = self.routes.get(record.dataset()) else {
+            return Err(PublishError::Record(format!(
+                "this publisher was not prepared for dataset `{}`",
+                record.dataset()
+            )));
+        };
+        let (topic, schema_id) = (Arc::clone(&route.topic), route.schema_id);
+        let mut message = std::mem::take(&mut self.message);
+        message.clear();
+        codec::put_header(schema_id, &mut message);
+        record.encode(&mut message);
+        let key = record.message_key();
+        let mut sent = BaseRecord::to(&topic).key(&key).payload(&message);
+        if let Some(headers) = headers {
+            sent = sent.headers(headers);
+        }
+        let outcome = self.enqueue(sent, key.len() + message.len()).await;
+        self.message = message;
+        outcome
+    }
+
+    /// The same for a deletion: a message without value, whose headers say what is deleted as of when.
+    pub async fn publish_deletion(
+        &mut self,
+        dataset: &Dataset,
+        key: &str,
+        headers: &[(&'static str, String)],
+    ) -> Result<(), PublishError> {
+        let Some(route) = self.routes.get(dataset.name.as_str()) else {
+            return Err(PublishError::Record(format!(
+                "this publisher was not prepared for dataset `{}`",
+                dataset.name
+            )));
+        };
+        let topic = Arc::clone(&route.topic);
+        let headers = headers.iter().fold(OwnedHeaders::new(), |headers, (name, value)| {
+            headers.insert(Header { key: name, value: Some(value) })
+        });
+        self.enqueue(BaseRecord::<_, [u8]>::to(&topic).key(key).headers(headers), key.len()).await
+    }
+
+    async fn enqueue<K: ToBytes + ?Sized, V: ToBytes + ?Sized>(
+        &mut self,
+        mut message: BaseRecord<'_, K, V>,
+        size: usize,
+    ) -> Result<(), PublishError> {
+        let deadline = Instant::now() + ACKNOWLEDGE_TIMEOUT;
+        loop {
+            let Err((error, back)) = self.producer.send(message) else {
+                self.queued += 1;
+                self.queued_bytes += size as u64;
+                return Ok(());
+            };
+            message = back;
+            let is_full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
+            if !is_full || Instant::now() > deadline {
+                return Err(self.refused(&error, size));
+            }
+            sleep(QUEUE_WAIT).await;
+        }
+    }
+
+    /// How far Kafka has acknowledged each partition that was published to, since the last call.
+    pub fn take_acknowledged(&self) -> Vec<Acknowledged> {
+        self.producer.context().take_acknowledged()
+    }
+
+    /// Where the records of each dataset go.
+    pub fn routes(&self) -> Vec<Route> {
+        self.routes.values().cloned().collect()
+    }
+
+    /// Waits until Kafka has acknowledged every record since the last flush, at most 130 seconds.
+    ///
+    /// Cancel safety: it only waits, so that another call waits on; counting starts anew only when a call returns.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::Retry`] or [`PublishError::Halt`] when Kafka did not acknowledge all: nobody knows which records
+    /// are there, so publish all of them again.
+    pub async fn flush(&mut self) -> Result<Delivered, PublishError> {
+        let flushed = self.wait_for_all().await;
+        let counts = self.producer.context().counts();
+        let delivered = counts.delivered - self.flushed.delivered;
+        let failed = counts.failed - self.flushed.failed;
+        self.flushed = counts;
+        let (queued, bytes) = (std::mem::take(&mut self.queued), std::mem::take(&mut self.queued_bytes));
+        flushed?;
+        // Every record counts, also one of which the client reports nothing.
+        if delivered == queued && failed == 0 {
+            return Ok(Delivered { records: delivered, bytes });
+        }
+        let (brokers, reason) = (&self.brokers, self.producer.context().last_error());
+        Err(self.worst(format!("Kafka at `{brokers}` acknowledged {delivered} of {queued} records: {reason}")))
+    }
+
+    /// Polls instead of blocking, so that the future can be dropped at any time.
+    async fn wait_for_all(&self) -> Result<(), PublishError> {
+        let deadline = Instant::now() + FLUSH_TIMEOUT;
+        loop {
+            match self.producer.flush(Duration::ZERO) {
+                Ok(()) => return Ok(()),
+                Err(ClientError::Flush(RDKafkaErrorCode::OperationTimedOut)) if Instant::now() < deadline => {}
+                Err(error) => return Err(self.refused(&error, 0)),
+            }
+            sleep(FLUSH_WAIT).await;
+        }
+    }
+
+    fn refused(&self, error: &ClientError, size: usize) -> PublishError {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
+                PublishError::Record(format!("the message has {size} bytes, more than Kafka accepts"))
+            }
+            _ => self.worst(format!("Kafka at `{}` did not accept a record: {error}", self.brokers)),
+        }
+    }
+
+    /// An idempotent producer that has lost count of its records cannot go on.
+    fn worst(&self, text: String) -> PublishError {
+        match self.producer.client().fatal_error() {
+            Some((_, reason)) => PublishError::Halt(format!("{text}: {reason}")),
+            None => PublishError::Retry(text),
+        }
+    }
+}
+
+/// Counts Kafka's answers.
+#[derive(Debug, Default)]
+struct Acknowledgements {
+    delivered: AtomicU64,
+    failed: AtomicU64,
+    /// Code of the last failure: one stands for all of an outage.
+    last_error: Mutex<Option<RDKafkaErrorCode>>,
+    /// By topic and partition, the offset behind the last message.
+    next: Mutex<HashMap<String, BTreeMap<i32, i64>>>,
+}
+
+/// Records since the start.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    delivered: u64,
+    failed: u64,
+}
+
+impl Acknowledgements {
+    fn counts(&self) -> Counts {
+        Counts { delivered: self.delivered.load(Ordering::Acquire), failed: self.failed.load(Ordering::Acquire) }
+    }
+
+    fn last_error(&self) -> String {
+        let last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        last.map_or_else(|| "no reason given".to_owned(), |code| code.to_string())
+    }
+
+    fn take_acknowledged(&self) -> Vec<Acknowledged> {
+        let topics = std::mem::take(&mut *self.next.lock().unwrap_or_else(PoisonError::into_inner));
+        let of_topic = |(topic, partitions): (String, BTreeMap<i32, i64>)| {
+            let one = move |(partition, next)| Acknowledged { topic: topic.clone(), partition, next };
+            partitions.into_iter().map(one)
+        };
+        topics.into_iter().flat_map(of_topic).collect()
+    }
+
+    fn acknowledged(&self, message: &BorrowedMessage<'_>) {
+        let (topic, next) = (message.topic(), message.offset() + 1);
+        let mut topics = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        if !topics.contains_key(topic) {
+            topics.insert(topic.to_owned(), BTreeMap::new());
+        }
+        if let Some(partitions) = topics.get_mut(topic) {
+            partitions.entry(message.partition()).and_modify(|known| *known = next.max(*known)).or_insert(next);
+        }
+    }
+}
+
+impl ClientContext for Acknowledgements {
+    // What matters to an operator is an error of `publish` or `flush`, once.
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        debug!(facility, message, "kafka client");
+    }
+
+    fn error(&self, error: ClientError, reason: &str) {
+        debug!(%error, reason, "kafka client");
+    }
+}
+
+impl ProducerContext for Acknowledgements {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        match result {
+            Ok(message) => {
+                self.acknowledged(message);
+                self.delivered.fetch_add(1, Ordering::Release)
+            }
+            Err((error, _)) => {
+                *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error.rdkafka_error_code();
+                self.failed.fetch_add(1, Ordering::Release)
+            }
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! Reading topics outside of any group: from given offsets, a whole range, or the records at known offsets.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use contract::LastRecord;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
+use rdkafka::error::KafkaError as ClientError;
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::cluster::{Cluster, REQUEST_TIMEOUT};
+use crate::error::{KafkaError, halt, retry};
+use crate::message::Message;
+use crate::offsets::end_offsets;
+
+/// How long one poll of [`Topic::each`] waits.
+const POLL_PATIENCE: Duration = Duration::from_millis(200);
+/// How long Kafka may send nothing before [`Topic::each`] gives up.
+const MAX_SILENCE: Duration = Duration::from_secs(60);
+
+/// Reads partitions outside of any group, from given offsets on.
+///
+/// Gives each partition's messages in the order of their offsets, and every committed one: aborted transactions are
+/// left out. It goes on by itself after Kafka was away. Nothing is reported to Kafka, so a reader disturbs nobody.
+/// Belongs to one thread at a time, because it blocks.
+#[expect(missing_debug_implementations, reason = "librdkafka's consumer has none")]
+pub struct Reader {
+    consumer: BaseConsumer<DefaultConsumerContext>,
+    topic: String,
+    /// Partitions that have been read to their end.
+    ended: RefCell<HashSet<i32>>,
+}
+
+impl Reader {
+    /// Starts reading at these offsets, (partition, offset). Does not wait for Kafka.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError::Halt`] when a setting is wrong.
+    pub fn assign(cluster: &Cluster, topic: &str, offsets: &[(i32, i64)]) -> Result<Reader, KafkaError> {
+        let mut config = cluster.consumer_config("reader")?;
+        // Nothing joins this group, but librdkafka wants a name.
+        config.set("group.id", "tapedeck-reader").set("enable.partition.eof", "true");
+        let consumer: BaseConsumer<DefaultConsumerContext> = config.create().map_err(|error| halt(&error))?;
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            list.add_partition_offset(topic, *partition, Offset::Offset(*offset)).map_err(|error| halt(&error))?;
+        }
+        consumer.assign(&list).map_err(|error| halt(&error))?;
+        Ok(Reader { consumer, topic: topic.to_owned(), ended: RefCell::default() })
+    }
+
+    /// The next message, if one comes within that time. None also when Kafka is away or a partition ends.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError::Retry`] when the topic cannot be read, e.g. because an offset is no longer there.
+    pub fn poll(&self, patience: Duration) -> Result<Option<Message<'_>>, KafkaError> {
+        match self.consumer.poll(patience) {
+            None => Ok(None),
+            Some(Ok(message)) => {
+                let message = Message::new(message);
+                // A topic can grow after its end was reached.
+                self.ended.borrow_mut().remove(&message.partition());
+                Ok(Some(message))
+            }
+            Some(Err(ClientError::PartitionEOF(partition))) => {
+                self.ended.borrow_mut().insert(partition);
+                Ok(None)
+            }
+            Some(Err(error)) => match error.rdkafka_error_code() {
+                // librdkafka connects again by itself.
+                Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown) => Ok(None),
+                _ => Err(KafkaError::Retry(format!("cannot read topic `{}`: {error}", self.topic))),
+            },
+        }
+    }
+
+    /// Stops fetching a partition, and goes on with the message at that offset after [`Reader::resume`].
+    pub fn hold_at(&self, partition: i32, offset: i64) -> Result<(), KafkaError> {
+        // In this order: a pause after the seek would undo it.
+        let paused = self.consumer.pause(&self.one(partition));
+        let sought = || self.consumer.seek(&self.topic, partition, Offset::Offset(offset), REQUEST_TIMEOUT);
+        paused
+            .and_then(|()| sought())
+            .map_err(|error| retry(&format!("cannot go back in {}[{partition}]", self.topic), &error))
+    }
+
+    /// Goes on fetching a partition.
+    pub fn resume(&self, partition: i32) -> Result<(), KafkaError> {
+        let resumed = self.consumer.resume(&self.one(partition));
+        resumed.map_err(|error| retry(&format!("cannot resume {}[{partition}]", self.topic), &error))
+    }
+
+    fn one(&self, partition: i32) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.topic, partition);
+        list
+    }
+
+    /// Whether a partition has been read to its end. The last offsets before the end need not hold records: markers of
+    /// transactions take offsets too.
+    pub fn is_at_end(&self, partition: i32) -> bool {
+        self.ended.borrow().contains(&partition)
+    }
+}
+
+/// A range of offsets in each partition of a topic, to be read once.
+#[derive(Debug)]
+pub struct Topic {
+    cluster: Cluster,
+    name: String,
+    /// By partition, the first offset and the end.
+    ranges: BTreeMap<i32, (i64, i64)>,
+    max_silence: Duration,
+}
+
+impl Topic {
+    /// The whole topic as it is now: what is published later is not read. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError::Retry`] when Kafka cannot be reached, [`KafkaError::Halt`] when the topic does not exist.
+    pub fn open(cluster: &Cluster, name: &str) -> Result<Topic, KafkaError> {
+        let ranges = end_offsets(cluster, name)?.into_iter().map(|(partition, low, end)| (partition, (low, end)));
+        let topic = Topic::of(cluster, name, ranges.collect());
+        if topic.ranges.is_empty() {
+            let reason = format!("there is no topic `{name}` on Kafka at `{}`", cluster.brokers());
+            return Err(KafkaError::Halt(reason));
+        }
+        Ok(topic)
+    }
+
+    /// These ranges of a topic: by partition, the first offset and the end.
+    pub fn of(cluster: &Cluster, name: &str, ranges: BTreeMap<i32, (i64, i64)>) -> Topic {
+        Topic { cluster: cluster.clone(), name: name.to_owned(), ranges, max_silence: MAX_SILENCE }
+    }
+
+    /// Each partition only from this offset on; a partition that is not named stays as it is.
+    pub fn after(mut self, offsets: &BTreeMap<i32, i64>) -> Topic {
+        for (partition, (low, end)) in &mut self.ranges {
+            *low = offsets.get(partition).map_or(*low, |offset| (*offset).clamp(*low, *end));
+        }
+        self
+    }
+
+    /// How long Kafka may send nothing before reading fails; by default a minute.
+    pub fn max_silence(mut self, max_silence: Duration) -> Topic {
+        self.max_silence = max_silence;
+        self
+    }
+
+    /// Calls `each` with every message once, each partition's in the order of their offsets. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// What `each` returns; an error of Kafka; or that Kafka sent nothing for too long.
+    pub fn each<E: From<KafkaError>>(&self, mut each: impl FnMut(&Message<'_>) -> Result<(), E>) -> Result<(), E> {
+        let filled = || self.ranges.iter().filter(|(_, (low, end))| low < end);
+        let mut ends: BTreeMap<i32, i64> = filled().map(|(partition, (_, end))| (*partition, *end)).collect();
+        let starts: Vec<(i32, i64)> = filled().map(|(partition, (low, _))| (*partition, *low)).collect();
+        if starts.is_empty() {
+            return Ok(());
+        }
+        let reader = Reader::assign(&self.cluster, &self.name, &starts)?;
+        let mut last_message_at = Instant::now();
+        while !ends.is_empty() {
+            let Some(message) = reader.poll(POLL_PATIENCE)? else {
+                // A partition that ends here holds no further record of the range: what is left are markers.
+                ends.retain(|partition, _| !reader.is_at_end(*partition));
+                if !ends.is_empty() && last_message_at.elapsed() > self.max_silence {
+                    return Err(self.silent().into());
+                }
+                continue;
+            };
+            last_message_at = Instant::now();
+            let Some(end) = ends.get(&message.partition()).copied() else { continue };
+            if message.offset() < end {
+                each(&message)?;
+            }
+            if message.offset() + 1 >= end {
+                ends.remove(&message.partition());
+            }
+        }
+        Ok(())
+    }
+
+    fn silent(&self) -> KafkaError {
+        let (name, brokers, seconds) = (&self.name, self.cluster.brokers(), self.max_silence.as_secs());
+        KafkaError::Retry(format!("cannot read topic `{name}`: Kafka at `{brokers}` sent nothing for {seconds} s"))
+    }
+}
+
+/// The records at these offsets, (partition, offset), or the next ones after them that hold a record. Blocks.
+///
+/// # Errors
+///
+/// [`KafkaError::Retry`] when Kafka does not give them all within [`REQUEST_TIMEOUT`].
+pub fn records_at(
+    cluster: &Cluster,
+    topic: &str,
+    offsets: &[(i32, i64)],
+) -> Result<HashMap<i32, LastRecord>, KafkaError> {
+    let mut found = HashMap::new();
+    if offsets.is_empty() {
+        return Ok(found);
+    }
+    let reader = Reader::assign(cluster, topic, offsets)?;
+    let deadline = Instant::now() + REQUEST_TIMEOUT;
+    let mut headers = Vec::new();
+    while found.len() < offsets.len() {
+        if let Some(message) = reader.poll(POLL_PATIENCE / 2)? {
+            let record = LastRecord::of(&message.original(&mut headers));
+            found.entry(message.partition()).or_insert(record);
+        }
+        if Instant::now() > deadline {
+            let (brokers, seconds) = (cluster.brokers(), REQUEST_TIMEOUT.as_secs());
+            return Err(KafkaError::Retry(format!(
+                "cannot read the last records of topic `{topic}` again: Kafka at `{brokers}` did not send them within \
+                 {seconds} s"
+            )));
+        }
+    }
+    Ok(found)
+}

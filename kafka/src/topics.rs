@@ -1,0 +1,124 @@
+//! Creating and deleting topics.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::types::RDKafkaErrorCode;
+use service::settings::{self, Variable};
+
+use crate::cluster::{Cluster, REQUEST_TIMEOUT};
+use crate::error::{KafkaError, halt, retry};
+
+/// How long to wait until a new topic is known to the broker that is asked.
+const TOPIC_VISIBLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long to wait before asking again whether a new topic is known.
+const VISIBLE_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What every topic is created with. Records are kept for ever, because the topics are what tables are rebuilt from;
+/// stamped by the broker, because retention and `offsets_for_times` look at the stamp.
+///
+/// `cleanup.policy` is left at the broker's default, which is `delete`: where it is set, the embedded broker takes a
+/// `retention.ms` of -1 literally and deletes every record at its next start.
+const TOPIC_SETTINGS: &[(&str, &str)] = &[("retention.ms", "-1"), ("message.timestamp.type", "LogAppendTime")];
+
+impl Cluster {
+    /// Creates the topics that do not exist yet, and returns once the brokers know them all.
+    ///
+    /// Idempotent, also among processes that do it at the same time. Asking for metadata blocks the thread for up to
+    /// [`REQUEST_TIMEOUT`]. When the future is dropped, some topics may exist already.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError::Retry`] when Kafka cannot be reached or refuses a topic.
+    pub async fn ensure_topics(&self, topics: &[String]) -> Result<(), KafkaError> {
+        let admin = self.admin()?;
+        let missing = self.missing_topics(&admin, topics)?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let partitions = number(&settings::TOPIC_PARTITIONS, 1..=1024)?;
+        let replication = number(&settings::TOPIC_REPLICATION, -1..=16)?;
+        let new_topic = |topic| {
+            let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(replication));
+            TOPIC_SETTINGS.iter().fold(new, |new, (name, value)| new.set(name, value))
+        };
+        let new_topics: Vec<NewTopic<'_>> = missing.iter().map(|topic| new_topic(topic)).collect();
+        let created = admin.create_topics(&new_topics, &options()).await;
+        let what = || format!("cannot create topics on Kafka at `{}`", self.brokers());
+        for outcome in created.map_err(|error| retry(&what(), &error))? {
+            match outcome {
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((topic, code)) => {
+                    let brokers = self.brokers();
+                    let reason = format!("cannot create topic `{topic}` on Kafka at `{brokers}`: {code}");
+                    return Err(KafkaError::Retry(reason));
+                }
+            }
+        }
+        self.await_topics(&admin, topics).await
+    }
+
+    /// Deletes topics with all their records. A topic that does not exist is no error.
+    pub async fn delete_topics(&self, topics: &[String]) -> Result<(), KafkaError> {
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        let deleted = self.admin()?.delete_topics(&names, &options()).await;
+        let what = || format!("cannot delete topics on Kafka at `{}`", self.brokers());
+        for outcome in deleted.map_err(|error| retry(&what(), &error))? {
+            if let Err((topic, code)) = outcome
+                && code != RDKafkaErrorCode::UnknownTopicOrPartition
+            {
+                let brokers = self.brokers();
+                let reason = format!("cannot delete topic `{topic}` on Kafka at `{brokers}`: {code}");
+                return Err(KafkaError::Retry(reason));
+            }
+        }
+        Ok(())
+    }
+
+    fn admin(&self) -> Result<AdminClient<DefaultClientContext>, KafkaError> {
+        self.client_config("admin").create().map_err(|error| halt(&error))
+    }
+
+    fn missing_topics(
+        &self,
+        admin: &AdminClient<DefaultClientContext>,
+        topics: &[String],
+    ) -> Result<Vec<String>, KafkaError> {
+        let metadata = admin.inner().fetch_metadata(None, REQUEST_TIMEOUT);
+        let what = || format!("cannot reach Kafka at `{}`", self.brokers());
+        let metadata = metadata.map_err(|error| retry(&what(), &error))?;
+        let known: HashSet<&str> =
+            metadata.topics().iter().filter(|topic| !topic.partitions().is_empty()).map(|topic| topic.name()).collect();
+        Ok(topics.iter().filter(|topic| !known.contains(topic.as_str())).cloned().collect())
+    }
+
+    async fn await_topics(
+        &self,
+        admin: &AdminClient<DefaultClientContext>,
+        topics: &[String],
+    ) -> Result<(), KafkaError> {
+        let deadline = tokio::time::Instant::now() + TOPIC_VISIBLE_TIMEOUT;
+        loop {
+            let missing = self.missing_topics(admin, topics)?;
+            let Some(topic) = missing.first() else { return Ok(()) };
+            if tokio::time::Instant::now() > deadline {
+                let brokers = self.brokers();
+                let reason = format!("Kafka at `{brokers}` does not show topic `{topic}` after it was created");
+                return Err(KafkaError::Retry(reason));
+            }
+            tokio::time::sleep(VISIBLE_INTERVAL).await;
+        }
+    }
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT))
+}
+
+fn number(variable: &Variable, bounds: std::ops::RangeInclusive<i64>) -> Result<i32, KafkaError> {
+    let number = settings::read_number(variable, bounds).map_err(|error| KafkaError::Halt(error.to_string()))?;
+    Ok(i32::try_from(number).expect("the bounds are within 32 bits"))
+}

@@ -1,0 +1,311 @@
+//! Deletions of records on a dataset's topic, with the time at which the deletion became known.
+//!
+//! No database is asked. A deletion is a version like any other: it loses against a later version, and an earlier one cannot
+//! bring the key back.
+
+use std::collections::HashMap;
+
+use anyhow::{Context as _, bail};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use contract::codec::split_header;
+use contract::rows::DELETED_HASH;
+use contract::validate::validate_last;
+use contract::{Column, Dataset, Decoder, Kind, Rows, datasets, tombstone, topic};
+use kafka::publish::Publisher;
+use kafka::reader::Topic;
+use kafka::registry::{Registry, RegistryError};
+use kafka::{Cluster, Message};
+use tokio::runtime::Handle;
+use xxhash_rust::xxh3::Xxh3;
+
+/// Most keys of one deletion. It bounds the memory: some 300 bytes per key.
+const MAX_KEYS: usize = 1_000_000;
+/// Message keys that are shown.
+const MAX_SHOWN: usize = 20;
+
+/// What to delete.
+#[derive(Debug)]
+pub(super) struct Deletion {
+    dataset: &'static Dataset,
+    /// Field, and the text that it must equal.
+    conditions: Vec<(usize, String)>,
+    /// The range of times, in the unit of the field: first, and the first one behind it.
+    times: (Option<i64>, Option<i64>),
+    known_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+}
+
+/// A key with a record that meets the conditions.
+#[derive(Debug)]
+struct Candidate {
+    /// Message key.
+    key: String,
+    /// Header with the time.
+    time: Option<String>,
+    version: (i64, i64, i64),
+    /// Whether the highest version of its record is to be deleted.
+    matches: bool,
+}
+
+/// The records to delete, as found on the topic.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Of each record to delete, its message key and the header with its time.
+    keys: Vec<(String, Option<String>)>,
+    /// How many of them have a later version than the deletion, and so stay.
+    newer: usize,
+    /// Messages that are not records of the dataset.
+    unreadable: u64,
+}
+
+impl Deletion {
+    /// A deletion of the records of a dataset that meet all conditions `field=value` and whose time lies in [from, to).
+    pub(super) fn new(
+        dataset: &str,
+        conditions: &[String],
+        (from, to): (Option<&str>, Option<&str>),
+        known_at: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Deletion> {
+        let Some(dataset) = contract::dataset(dataset) else {
+            let known: Vec<&str> = datasets().iter().map(|dataset| dataset.name.as_str()).collect();
+            bail!("there is no dataset `{dataset}`; there are: {}", known.join(", "));
+        };
+        if conditions.is_empty() {
+            bail!("name at least one field with `--where field=value`");
+        }
+        let conditions = conditions.iter().map(|text| condition(dataset, text)).collect::<anyhow::Result<_>>()?;
+        let times = (time(dataset, "--from", from)?, time(dataset, "--to", to)?);
+        Ok(Deletion { dataset, conditions, times, known_at: known_at.unwrap_or(now), now })
+    }
+
+    /// Reads the topic and finds the records to delete. Blocks, so it must not run on a thread of the runtime.
+    pub(super) fn find(&self, cluster: &Cluster, runtime: &Handle) -> anyhow::Result<Found> {
+        let topic = Topic::open(cluster, &topic::topic(cluster.namespace(), self.dataset))?;
+        let mut decoders = Decoders::new(self.dataset, Registry::from_settings()?);
+        let mut candidates: HashMap<u128, Candidate> = HashMap::new();
+        let unreadable = self.pass(&topic, (&mut decoders, runtime), &mut candidates, true)?;
+        // A field outside the key changes from version to version. Only now are the keys known of which every version
+        // counts, including those that do not meet the conditions.
+        if self.conditions.iter().any(|(field, _)| !self.dataset.key.contains(field)) {
+            self.pass(&topic, (&mut decoders, runtime), &mut candidates, false)?;
+        }
+        let deletion = (self.known_at.timestamp_micros(), self.now.timestamp_micros(), DELETED_HASH);
+        candidates.retain(|_, candidate| candidate.matches);
+        let newer = candidates.values().filter(|candidate| candidate.version >= deletion).count();
+        let mut keys: Vec<_> = candidates.into_values().map(|candidate| (candidate.key, candidate.time)).collect();
+        keys.sort_unstable();
+        Ok(Found { keys, newer, unreadable })
+    }
+
+    /// Reads the topic once: adds new candidates, or (`first` is false) only looks for later versions of the known ones.
+    fn pass(
+        &self,
+        topic: &Topic,
+        (decoders, runtime): (&mut Decoders, &Handle),
+        candidates: &mut HashMap<u128, Candidate>,
+        first: bool,
+    ) -> anyhow::Result<u64> {
+        let (mut rows, mut unreadable) = (Rows::new(self.dataset), 0);
+        topic.each(|message| {
+            rows.truncate(0);
+            if !decoders.decode(message, runtime, &mut rows)?
+                || validate_last(self.dataset, &mut rows, self.now.timestamp_micros()).is_err()
+            {
+                unreadable += 1;
+                return Ok(());
+            }
+            let (key, version) = (hash_of_key(self.dataset, &rows), rows.version(self.dataset, 0));
+            let holds = self.holds(&rows);
+            let matches = holds && !rows.deleted()[0];
+            match candidates.get_mut(&key) {
+                Some(candidate) if version > candidate.version => {
+                    (candidate.version, candidate.matches) = (version, matches);
+                }
+                // Also a deletion: the record may come later on the topic.
+                None if first && holds => {
+                    if candidates.len() == MAX_KEYS {
+                        bail!("more than {MAX_KEYS} keys meet the conditions: narrow `--where`, `--from` and `--to`");
+                    }
+                    let (key_text, headers) = tombstone::encode(self.dataset, &rows, 0, self.known_at, self.now);
+                    let time = headers.into_iter().find(|(name, _)| *name == tombstone::TIME).map(|(_, time)| time);
+                    candidates.insert(key, Candidate { key: key_text, time, version, matches });
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(unreadable)
+    }
+
+    /// Whether the row meets the conditions.
+    fn holds(&self, rows: &Rows) -> bool {
+        let holds = |(field, text): &(usize, String)| tombstone::shown(rows.column(*field), 0) == *text;
+        let time = self.dataset.time.and_then(|time| match rows.column(time) {
+            Column::Timestamp(values) => values[0],
+            Column::Date(values) => values[0].map(i64::from),
+            _ => None,
+        });
+        let (from, to) = self.times;
+        self.conditions.iter().all(holds)
+            && from.is_none_or(|from| time.is_some_and(|time| time >= from))
+            && to.is_none_or(|to| time.is_some_and(|time| time < to))
+    }
+
+    /// Text: what would be deleted.
+    pub(super) fn preview(&self, found: &Found) -> String {
+        if found.keys.is_empty() {
+            return self.nothing(found);
+        }
+        let mut counts: Vec<(&str, usize)> = Vec::new();
+        for (key, _) in &found.keys {
+            match counts.last_mut() {
+                Some((last, count)) if last == key => *count += 1,
+                _ => counts.push((key, 1)),
+            }
+        }
+        let (keys, name) = (counts.len(), &self.dataset.name);
+        counts.sort_by(|left, right| right.1.cmp(&left.1).then(left.0.cmp(right.0)));
+        let mut text = String::new();
+        for (key, count) in counts.iter().take(MAX_SHOWN) {
+            text += &format!("{count:>9}  {key}\n");
+        }
+        if keys > MAX_SHOWN {
+            text += &format!("           and {} more message keys\n", keys - MAX_SHOWN);
+        }
+        let count = found.keys.len();
+        text += &format!("{count} records of `{name}` would be deleted, known at {}", shown(self.known_at));
+        text + &self.remarks(found) + "\nnothing is published yet: add `--yes` to publish the deletions\n"
+    }
+
+    /// Publishes the deletions, waits until Kafka has acknowledged all of them, and gives a text on the outcome.
+    pub(super) async fn publish(&self, found: &Found, cluster: &Cluster) -> anyhow::Result<String> {
+        if found.keys.is_empty() {
+            return Ok(self.nothing(found));
+        }
+        let mut publisher = Publisher::connect(cluster, "delete", &[self.dataset]).await?;
+        let mut headers = vec![(tombstone::KNOWN_AT, shown(self.known_at)), (tombstone::OBSERVED_AT, shown(self.now))];
+        for (key, time) in &found.keys {
+            headers.truncate(2);
+            headers.extend(time.iter().map(|time| (tombstone::TIME, time.clone())));
+            publisher.publish_deletion(self.dataset, key, &headers).await?;
+        }
+        let count = publisher.flush().await?.records;
+        let name = &self.dataset.name;
+        Ok(format!("{count} records of `{name}` deleted, known at {}{}\n", shown(self.known_at), self.remarks(found)))
+    }
+
+    fn nothing(&self, found: &Found) -> String {
+        format!("no record of `{}` meets the conditions{}\n", self.dataset.name, self.remarks(found))
+    }
+
+    fn remarks(&self, found: &Found) -> String {
+        let mut text = String::new();
+        if found.newer > 0 {
+            text += &format!("; {} of them stay as they are: the topic has later versions", found.newer);
+        }
+        if found.unreadable > 0 {
+            text += &format!("; skipped {} messages that are not valid records", found.unreadable);
+        }
+        text
+    }
+}
+
+/// Decoders by the schema id in a message, as the consumers have them.
+struct Decoders {
+    dataset: &'static Dataset,
+    registry: Option<Registry>,
+    /// None for a schema of something else.
+    known: HashMap<u32, Option<Decoder>>,
+}
+
+impl Decoders {
+    fn new(dataset: &'static Dataset, registry: Option<Registry>) -> Decoders {
+        Decoders { dataset, registry, known: HashMap::new() }
+    }
+
+    /// Appends the message's record to the rows; false if it is not a record of the dataset.
+    fn decode(&mut self, message: &Message<'_>, runtime: &Handle, rows: &mut Rows) -> anyhow::Result<bool> {
+        let Some(value) = message.value() else {
+            return Ok(tombstone::decode(self.dataset, message.key(), |name| message.header(name), rows).is_ok());
+        };
+        let Ok((id, body)) = split_header(value) else { return Ok(false) };
+        if !self.known.contains_key(&id) {
+            let decoder = self.decoder(id, runtime)?;
+            self.known.insert(id, decoder);
+        }
+        Ok(self.known[&id].as_ref().is_some_and(|decoder| decoder.decode(body, rows).is_ok()))
+    }
+
+    fn decoder(&self, id: u32, runtime: &Handle) -> anyhow::Result<Option<Decoder>> {
+        let schema = match &self.registry {
+            None => (self.dataset.schema_id == id).then(|| self.dataset.schema.clone()),
+            Some(registry) => match runtime.block_on(registry.schema(id)) {
+                Ok(schema) => Some(schema),
+                Err(RegistryError::UnknownId { .. }) => None,
+                Err(error) => return Err(error.into()),
+            },
+        };
+        Ok(schema.and_then(|schema| Decoder::new(self.dataset, &schema).ok()))
+    }
+}
+
+/// `field=value`, the value as such a field is shown.
+fn condition(dataset: &Dataset, text: &str) -> anyhow::Result<(usize, String)> {
+    let Some((name, value)) = text.split_once('=') else {
+        bail!("invalid condition `{text}`: expected `field=value`");
+    };
+    let Some(position) = dataset.position(name) else {
+        let fields: Vec<&str> = dataset.fields.iter().map(|field| field.name.as_str()).collect();
+        bail!("`{}` has no field `{name}`; it has: {}", dataset.name, fields.join(", "));
+    };
+    let kind = dataset.fields[position].kind;
+    let unreadable = || format!("`{value}` is not a value of `{name}`");
+    let value = match kind {
+        Kind::Bytes | Kind::TextList | Kind::Json => bail!("`{name}` cannot be used in a condition"),
+        // Null.
+        _ if value.is_empty() => String::new(),
+        Kind::Double => value.parse::<f64>().with_context(unreadable)?.to_string(),
+        Kind::Timestamp => shown(parse_time(value).with_context(unreadable)?),
+        Kind::Date => value.parse::<NaiveDate>().with_context(unreadable)?.to_string(),
+        Kind::Long => value.parse::<i64>().with_context(unreadable)?.to_string(),
+        Kind::Decimal => contract::decimal::parse(value).with_context(unreadable)?.to_string(),
+        Kind::Text => value.to_owned(),
+    };
+    Ok((position, value))
+}
+
+/// A bound of the time, in the unit of the dataset's field.
+fn time(dataset: &Dataset, option: &str, text: Option<&str>) -> anyhow::Result<Option<i64>> {
+    let Some(text) = text else { return Ok(None) };
+    let Some(position) = dataset.time else {
+        bail!("`{option}` does not apply to `{}`: its records have no time", dataset.name);
+    };
+    let time = parse_time(text).with_context(|| {
+        format!("invalid `{option}`: `{text}`; expected a date or a time such as `2026-11-20T12:00:00Z`")
+    })?;
+    Ok(Some(match dataset.fields[position].kind {
+        Kind::Date => time.date_naive().signed_duration_since(NaiveDate::default()).num_days(),
+        _ => time.timestamp_micros(),
+    }))
+}
+
+/// RFC 3339, or a date, which means its midnight in UTC.
+fn parse_time(text: &str) -> Option<DateTime<Utc>> {
+    let date = || text.parse::<NaiveDate>().ok().map(|date| date.and_time(NaiveTime::MIN).and_utc());
+    DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc()).or_else(date)
+}
+
+fn shown(time: DateTime<Utc>) -> String {
+    tombstone::shown(&Column::Timestamp(vec![Some(time.timestamp_micros())]), 0)
+}
+
+fn hash_of_key(dataset: &Dataset, rows: &Rows) -> u128 {
+    let mut state = Xxh3::new();
+    for position in &dataset.key {
+        let text = tombstone::shown(rows.column(*position), 0);
+        state.update(&(text.len() as u64).to_le_bytes());
+        state.update(text.as_bytes());
+    }
+    state.digest128()
+}
