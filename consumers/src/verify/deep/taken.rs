@@ -1,6 +1,7 @@
 //! First step: which sinks have taken what of the topic, and whether the topic explains all that can be in the table.
 
 use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
 
 use super::super::dead_letters::{self, SinkDeadLetters};
 use super::super::report::Findings;
@@ -40,10 +41,10 @@ pub(super) fn load(
             truncated = Some(format!("{} was truncated or recreated", row.partition));
             continue;
         }
-        if !letters.contains_key(&sink) {
-            let of = (sink.as_str(), subject.topic.as_str(), subject.dataset.name.as_str());
+        if let Entry::Vacant(vacant) = letters.entry(sink) {
+            let of = (vacant.key().as_str(), subject.topic.as_str(), subject.dataset.name.as_str());
             let loaded = dead_letters::load(of, audit, subject.runtime, findings)?;
-            letters.insert(sink, loaded);
+            vacant.insert(loaded);
         }
         let since = subject.runtime.block_on(audit.read_since(&row.partition, low))?;
         let (counted_from, ledger) = since.unwrap_or((row.next_offset, 0));
