@@ -20,11 +20,11 @@ struct Arguments {
 enum Command {
     /// Consume datasets, all of them when none is named
     Run(run::Arguments),
-    /// Play a part of a dataset's topic again, into its table or one beside it
+    /// Play a range of a dataset's topic again, into its table or a side table
     Replay(replay::Arguments),
     /// Verify that the database holds what the topics say; fail and name the differences when it does not
     Verify(verify::Arguments),
-    /// Bring the database's tables up to date, or back
+    /// Migrate the database's tables forward or back
     Migrate(migrate::Arguments),
     /// List refused records and why, and try them again once the cause is fixed
     #[command(subcommand)]

@@ -1,7 +1,7 @@
 //! The relay: publishes the dead letters of consumers on the topic of dead letters.
 //!
-//! A chunk writes its dead letters and their names in the outbox in one transaction; the relay publishes what is in the
-//! outbox and removes what Kafka has acknowledged. So each is on the topic at least once, and nobody waits for it.
+//! A chunk writes its dead letters and their names in the outbox in one transaction. The relay publishes them and
+//! removes the names that Kafka has acknowledged. So each dead letter is on the topic at least once, and no sink waits.
 
 use std::time::Duration;
 
@@ -22,13 +22,13 @@ use crate::reminder::Reminder;
 use crate::sink::panic_text;
 use crate::store::{Database, DeadLetters, FORWARD_PATIENCE, Forward};
 
-/// How often the outbox is looked at.
+/// How often the relay looks into the outbox.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How long Kafka or the database is left alone after it failed.
+/// How long the relay waits after Kafka or the database failed.
 const FAILURE_INTERVAL: Duration = Duration::from_secs(5);
-/// More dead letters than this in the outbox are worth a warning: nobody sees them on the topic.
+/// More dead letters than this in the outbox are logged as a warning: nobody sees them on the topic.
 pub const BACKLOG_WARNING: i64 = 10_000;
-/// How long the end of a process waits for the outbox to be emptied; what is left is published by the next one.
+/// How long a process waits at its end for the outbox to be empty; the next process publishes what is left.
 const END_PATIENCE: Duration = Duration::from_secs(10);
 /// Most bytes of a message key that is kept where the whole dead letter does not fit into a message.
 const MAX_CUT_KEY_BYTES: usize = 64 << 10;
@@ -111,7 +111,7 @@ impl Relay {
             let relayed = store.relay(publisher).await?;
             turn.published = std::mem::take(&mut publisher.published);
             if relayed.taken == 0 {
-                // Others have it in hand.
+                // Another process publishes them at this moment.
                 turn.waiting = 0;
             }
             publisher.failure.take().map_or(Ok(()), |reason| Err(anyhow::anyhow!(reason)))
@@ -142,9 +142,7 @@ impl Relaying {
                 0
             }
             Err(_) => {
-                tracing::warn!(
-                    "not all dead letters could be published; what is left is published by the next consumer"
-                );
+                tracing::warn!("some dead letters are not published yet; the next consumer publishes them");
                 0
             }
         }
@@ -153,7 +151,7 @@ impl Relaying {
 
 fn failure(error: JoinError) -> String {
     let text = error.try_into_panic().map_or_else(|error| error.to_string(), |panic| panic_text(&*panic));
-    format!("the relay of dead letters panicked: {text}; what is left is published by the next consumer")
+    format!("the relay of dead letters panicked: {text}; the next consumer publishes what is left")
 }
 
 /// What a turn did.

@@ -4,10 +4,10 @@
 //! and folded by code that shares nothing with the consumer's fold and the upserts but the definition of a version; the
 //! outcome is compared with every value in the tables.
 
+mod dead_letters;
 mod deep;
 mod fingerprint;
 mod ledger;
-mod letters;
 mod report;
 
 use std::collections::HashMap;

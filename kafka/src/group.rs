@@ -285,9 +285,12 @@ impl Context {
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>) -> Result<Event<'static>, KafkaError> {
-        tracing::info!(group = self.group, "partitions are being taken away");
+        tracing::info!(group = self.group, "partitions are being revoked");
         if !self.in_flight.await_none(REVOKE_PATIENCE) {
-            tracing::warn!(group = self.group, "a chunk is still being written while its partition moves on");
+            tracing::warn!(
+                group = self.group,
+                "revoked while a chunk is still being written: its commit can be fenced"
+            );
         }
         let unassigned = consumer.unassign();
         unassigned.map_err(|error| retry(&format!("cannot give back partitions of {}", self.topic), &error))?;

@@ -1,4 +1,4 @@
-//! Records onto Kafka. Nothing else knows its producer.
+//! Publishing records in bulk: many go into a queue, and one flush waits for all of them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,30 +46,30 @@ const SETTINGS: &[(&str, &str)] = &[
     ("allow.auto.create.topics", "false"),
 ];
 
-/// Header of a record that corrects what was published before. One that is new has none: the embedded broker takes many
-/// times as long for a record with headers.
+/// Header of a record that corrects one that is already published. A new record has no header: the embedded broker takes
+/// many times as long for a record with headers.
 pub const CHANGE_HEADER: &str = "tapedeck-change";
-/// What it says.
+/// Value of that header.
 const CORRECTION: &str = "correction";
 
-/// Why a record is not on Kafka.
+/// Why a record is not on Kafka, named by what to do next.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PublishError {
-    /// Publish the page again later. That some of it is there already does no harm.
+    /// Publish everything since the last flush again later. Some of it may be on Kafka already, which does no harm.
     #[error("{0}")]
     Retry(String),
-    /// This record cannot be published, others can.
+    /// This record cannot be published; others can.
     #[error("{0}")]
     Record(String),
-    /// This producer is finished: end the process and start another.
+    /// This producer cannot publish any more: end the process and start another.
     #[error("{0}")]
     Halt(String),
 }
 
-/// Records that Kafka has acknowledged.
+/// How much Kafka has acknowledged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Delivered {
-    /// Since the last flush.
+    /// Records since the last flush.
     pub records: u64,
     /// Bytes of their keys and values, before they were compressed.
     pub bytes: u64,
@@ -77,7 +77,12 @@ pub struct Delivered {
 
 /// Publishes records of some datasets, each under its key to its dataset's topic.
 ///
-/// Not before [`Publisher::flush`] has succeeded is anything certain: dropping it without drops what is in its queue.
+/// Guarantees: records are at least once on Kafka once [`Publisher::flush`] has succeeded, on every replica, and within
+/// one publisher exactly once and in the order in which they were published (an idempotent producer). Before that nothing
+/// is certain: dropping a publisher drops what is in its queue.
+///
+/// Memory is bounded: the queue holds 32 MB, and [`Publisher::publish`] waits while it is full. For single messages that
+/// each need a result use [`crate::send::Sender`].
 pub struct Publisher {
     producer: ThreadedProducer<Acknowledgements>,
     brokers: String,
@@ -102,11 +107,11 @@ pub struct Route {
     pub dataset: &'static str,
     /// Its topic.
     pub topic: Arc<str>,
-    /// What its messages call their schema.
+    /// The schema id in its messages.
     pub schema_id: u32,
 }
 
-/// A partition, and the offset behind the last message there that was acknowledged.
+/// A partition, and the offset after the last message there that Kafka acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledged {
     /// Its topic.
@@ -118,8 +123,13 @@ pub struct Acknowledged {
 }
 
 impl Publisher {
-    /// Prepares to publish records of these datasets: creates missing topics, and learns the schemas' ids from the
-    /// registry if there is one. `role` tells clients apart in the broker's logs.
+    /// Prepares to publish records of these datasets: creates missing topics, and registers the schemas if a registry
+    /// is configured. `role` tells clients apart in the broker's logs.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError::Retry`] when Kafka or the registry is not available, [`KafkaError::Halt`] when the registry refuses
+    /// a schema.
     pub async fn connect(
         cluster: &Cluster,
         role: &str,
@@ -160,12 +170,18 @@ impl Publisher {
         })
     }
 
-    /// Puts a record into the queue; waits while the queue is full.
+    /// Puts a record into the queue; waits while the queue is full, at most two minutes.
+    ///
+    /// Cancel safety: when the future is dropped, the record is not in the queue.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::Record`] when the record alone is at fault, because it is larger than Kafka accepts.
     pub async fn publish(&mut self, record: &Record) -> Result<(), PublishError> {
         self.put(record, None).await
     }
 
-    /// The same for a record that corrects one that is already published: a header says so.
+    /// The same for a record that corrects one that is already published: its header [`CHANGE_HEADER`] says so.
     pub async fn publish_correction(&mut self, record: &Record) -> Result<(), PublishError> {
         let header = Header { key: CHANGE_HEADER, value: Some(CORRECTION) };
         self.put(record, Some(OwnedHeaders::new().insert(header))).await
@@ -173,7 +189,10 @@ impl Publisher {
 
     async fn put(&mut self, record: &Record, headers: Option<OwnedHeaders>) -> Result<(), PublishError> {
         let Some(route) = self.routes.get(record.dataset()) else {
-            return Err(PublishError::Record(format!("no topic for dataset `{}` was asked for", record.dataset())));
+            return Err(PublishError::Record(format!(
+                "this publisher was not prepared for dataset `{}`",
+                record.dataset()
+            )));
         };
         let (topic, schema_id) = (Arc::clone(&route.topic), route.schema_id);
         let mut message = std::mem::take(&mut self.message);
@@ -190,7 +209,7 @@ impl Publisher {
         outcome
     }
 
-    /// Puts a deletion into the queue: a message without value, whose headers say what is deleted as of when.
+    /// The same for a deletion: a message without value, whose headers say what is deleted as of when.
     pub async fn publish_deletion(
         &mut self,
         dataset: &Dataset,
@@ -198,7 +217,10 @@ impl Publisher {
         headers: &[(&'static str, String)],
     ) -> Result<(), PublishError> {
         let Some(route) = self.routes.get(dataset.name.as_str()) else {
-            return Err(PublishError::Record(format!("no topic for dataset `{}` was asked for", dataset.name)));
+            return Err(PublishError::Record(format!(
+                "this publisher was not prepared for dataset `{}`",
+                dataset.name
+            )));
         };
         let topic = Arc::clone(&route.topic);
         let headers = headers.iter().fold(OwnedHeaders::new(), |headers, (name, value)| {
@@ -228,17 +250,24 @@ impl Publisher {
         }
     }
 
-    /// How far each partition was acknowledged since this was last asked for, of those that were published to.
+    /// How far Kafka has acknowledged each partition that was published to, since the last call.
     pub fn take_acknowledged(&self) -> Vec<Acknowledged> {
         self.producer.context().take_acknowledged()
     }
 
-    /// Where it publishes to.
+    /// Where the records of each dataset go.
     pub fn routes(&self) -> Vec<Route> {
         self.routes.values().cloned().collect()
     }
 
-    /// Waits until Kafka has acknowledged every record published since the last flush.
+    /// Waits until Kafka has acknowledged every record since the last flush, at most 130 seconds.
+    ///
+    /// Cancel safety: it only waits, so that another call waits on; counting starts anew only when a call returns.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::Retry`] or [`PublishError::Halt`] when Kafka did not acknowledge all: nobody knows which records
+    /// are there, so publish all of them again.
     pub async fn flush(&mut self) -> Result<Delivered, PublishError> {
         let flushed = self.wait_for_all().await;
         let counts = self.producer.context().counts();
@@ -247,7 +276,7 @@ impl Publisher {
         self.flushed = counts;
         let (queued, bytes) = (std::mem::take(&mut self.queued), std::mem::take(&mut self.queued_bytes));
         flushed?;
-        // Every record counts, also one that was lost without a word.
+        // Every record counts, also one of which the client reports nothing.
         if delivered == queued && failed == 0 {
             return Ok(Delivered { records: delivered, bytes });
         }
@@ -255,7 +284,7 @@ impl Publisher {
         Err(self.worst(format!("Kafka at `{brokers}` acknowledged {delivered} of {queued} records: {reason}")))
     }
 
-    /// Looks again and again instead of blocking, so that it can be given up at any time.
+    /// Polls instead of blocking, so that the future can be dropped at any time.
     async fn wait_for_all(&self) -> Result<(), PublishError> {
         let deadline = Instant::now() + FLUSH_TIMEOUT;
         loop {
@@ -271,9 +300,9 @@ impl Publisher {
     fn refused(&self, error: &ClientError, size: usize) -> PublishError {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
-                PublishError::Record(format!("the message has {size} bytes, more than Kafka takes"))
+                PublishError::Record(format!("the message has {size} bytes, more than Kafka accepts"))
             }
-            _ => self.worst(format!("Kafka at `{}` did not take a record: {error}", self.brokers)),
+            _ => self.worst(format!("Kafka at `{}` did not accept a record: {error}", self.brokers)),
         }
     }
 
@@ -286,7 +315,7 @@ impl Publisher {
     }
 }
 
-/// Counts what Kafka says about each record.
+/// Counts Kafka's answers.
 #[derive(Debug, Default)]
 struct Acknowledgements {
     delivered: AtomicU64,
@@ -336,7 +365,7 @@ impl Acknowledgements {
 }
 
 impl ClientContext for Acknowledgements {
-    // What matters to an operator comes back through `publish` and `flush`, once.
+    // What matters to an operator is an error of `publish` or `flush`, once.
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
         debug!(facility, message, "kafka client");
     }

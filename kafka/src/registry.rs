@@ -1,4 +1,4 @@
-//! Schema ids: from the declarations, or from a Confluent-compatible schema registry.
+//! A Confluent-compatible schema registry: schemas by id.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Media type of the registry's API.
 const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 
-/// Why the registry gave no answer.
+/// Why the registry did not answer.
 #[derive(Debug, Error)]
 pub enum RegistryError {
-    /// It cannot be reached, or it failed: try again later.
+    /// It cannot be reached, or it failed: retry later.
     #[error("schema registry at `{address}` is not available: {reason}")]
     Unavailable {
         /// Its address without credentials.
@@ -26,7 +26,7 @@ pub enum RegistryError {
         /// What went wrong.
         reason: String,
     },
-    /// It knows no schema of that id.
+    /// It does not know the schema of that id.
     #[error("schema registry at `{address}` knows no schema of id {id}")]
     UnknownId {
         /// Its address without credentials.
@@ -34,12 +34,12 @@ pub enum RegistryError {
         /// The id.
         id: u32,
     },
-    /// It refuses the schema, e.g. because it is not compatible with an earlier one.
+    /// It refuses the schema, e.g. because the schema is not compatible with an earlier one.
     #[error("schema registry at `{address}` refuses the schema of `{subject}`: {reason}")]
     Refused {
         /// Its address without credentials.
         address: String,
-        /// Under which name the schema was to be kept.
+        /// The subject under which the schema was to be registered.
         subject: String,
         /// The registry's message.
         reason: String,
@@ -86,7 +86,11 @@ impl Registry {
         })
     }
 
-    /// Registers a schema under a subject, or finds it there; gives its id.
+    /// Registers a schema under a subject, or finds it there; gives its id. Idempotent.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::Unavailable`] or [`RegistryError::Refused`].
     pub async fn register(&self, subject: &str, schema: &str) -> Result<u32, RegistryError> {
         let url = format!("{}/subjects/{subject}/versions", self.address);
         let body = json!({ "schema": schema, "schemaType": "AVRO" }).to_string();
@@ -100,7 +104,11 @@ impl Registry {
         self.id(&answer)
     }
 
-    /// The schema of that id.
+    /// The schema of that id. A registry never changes the schema behind an id.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::Unavailable`] or [`RegistryError::UnknownId`].
     pub async fn schema(&self, id: u32) -> Result<String, RegistryError> {
         let request = self.client.get(format!("{}/schemas/ids/{id}", self.address)).header("accept", CONTENT_TYPE);
         let response = request.send().await.map_err(|error| self.unavailable(error))?;

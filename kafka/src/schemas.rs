@@ -9,12 +9,12 @@ use tokio::runtime::Handle;
 
 use crate::registry::{Registry, RegistryError};
 
-/// Most schemas of one topic that are kept; a topic with more is not one of ours.
+/// Most schemas of one topic that are kept; no topic of ours has as many.
 const MAX_SCHEMAS: usize = 1000;
-/// How long a registry that gave no schema is left alone.
+/// How long to wait before the registry is asked again for a schema that it did not give.
 pub const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Why a schema is not there yet; nothing may be decided about its messages meanwhile.
+/// Why a schema is missing. Nothing may be decided about its messages meanwhile.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum Missing {
     /// The registry does not answer.
@@ -25,14 +25,16 @@ pub enum Missing {
     Unknown(String),
 }
 
-/// Decoders of one dataset by the id on the wire.
+/// The decoders of one dataset, by the schema id in a message.
+///
+/// Each schema is fetched once. A missing one is asked for every [`RETRY_INTERVAL`], however many messages need it.
 #[derive(Debug)]
 pub struct Schemas {
     dataset: &'static Dataset,
     registry: Option<Registry>,
-    /// An error: the schema is there but does not fit, with the reason.
+    /// An error is the reason why the schema does not fit the dataset.
     known: HashMap<u32, Result<Decoder, String>>,
-    /// Ids that were missing a moment ago; None: the registry was away.
+    /// Ids that were missing a moment ago; None stands for all ids while the registry is away.
     missing: HashMap<Option<u32>, (Instant, Missing)>,
 }
 
@@ -42,10 +44,14 @@ impl Schemas {
         Schemas { dataset, registry, known: HashMap::new(), missing: HashMap::new() }
     }
 
-    /// The decoder for that id; the inner error says why such a message cannot be read.
+    /// The decoder for that id; the inner error says why such a message can never be read.
     ///
-    /// Must not be called on a thread of the runtime. An outer error means that it must be asked again later. Where no
-    /// registry is configured the declarations are all there is, so that an id that is not among them is an error.
+    /// Blocks while the registry is asked: do not call it on a thread of the runtime. Without a registry the schemas are
+    /// those of the declarations, and any other id is an inner error.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`]: retry later.
     pub fn decoder(&mut self, id: u32, runtime: &Handle) -> Result<Result<&Decoder, &str>, Missing> {
         if !self.known.contains_key(&id) {
             let resolved = match &self.registry {

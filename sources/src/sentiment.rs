@@ -52,12 +52,12 @@ pub struct Sentiment {
 
 /// Scores a text. The same text always has the same score.
 pub fn score(text: &str) -> Sentiment {
-    let said = ANALYSER.analyze(&without_idioms(&beginning(text).replace(['!', '?'], " ")));
+    let analysis = ANALYSER.analyze(&without_idioms(&beginning(text).replace(['!', '?'], " ")));
     Sentiment {
-        score: number(said.compound),
-        negative: number(said.negative),
-        neutral: number(said.neutral),
-        positive: number(said.positive),
+        score: number(analysis.compound),
+        negative: number(analysis.negative),
+        neutral: number(analysis.neutral),
+        positive: number(analysis.positive),
     }
 }
 
@@ -67,14 +67,14 @@ pub fn score_article(record: &mut Record) {
     if article.sentiment_score.is_some() || article.sentiment_scorer.is_some() {
         return;
     }
-    let said = match &article.description {
+    let sentiment = match &article.description {
         Some(description) => score(&format!("{}. {description}", article.title)),
         None => score(&article.title),
     };
-    article.sentiment_score = Some(said.score);
-    article.sentiment_negative = Some(said.negative);
-    article.sentiment_neutral = Some(said.neutral);
-    article.sentiment_positive = Some(said.positive);
+    article.sentiment_score = Some(sentiment.score);
+    article.sentiment_negative = Some(sentiment.negative);
+    article.sentiment_neutral = Some(sentiment.neutral);
+    article.sentiment_positive = Some(sentiment.positive);
     article.sentiment_scorer = Some(const { Text::literal(SCORER) });
 }
 

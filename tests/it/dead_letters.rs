@@ -98,7 +98,7 @@ fn assert_dry_run(name: &str, bench: &Bench) {
         counts(&[("dead letters would be tried again", 4), ("would be inserted", 2), ("would be superseded", 2)]);
     assert_eq!(report(&dead_letters(bench, &["redrive", "--dry-run"])), would, "on {name}");
     let said = fail("consumer", &["dead-letters", "redrive"], &bench.environment);
-    assert!(said.contains("error: nothing was written: say `--yes` to do it"), "on {name}: {said}");
+    assert!(said.contains("error: nothing was written: add `--yes` to write"), "on {name}: {said}");
     assert_eq!(tables(bench), before, "a dry run wrote on {name}");
 }
 

@@ -154,7 +154,7 @@ fn a_topic_that_was_made_anew_is_noticed_whether_it_is_shorter_or_longer() {
         });
         send(&bench, "ohlcv_bar", &(0..more).map(|day| good("NEW", day, 1.0, 0)).collect::<Vec<_>>());
         let said = fail("consumer", &["run", "ohlcv_bar"], &bench.environment);
-        assert!(said.lines().last().unwrap().contains("made anew"), "{reason}: {said}");
+        assert!(said.lines().last().unwrap().contains("recreated"), "{reason}: {said}");
         assert_eq!(bench.number("select count(*) as n from ohlcv_bar where symbol = 'NEW'"), 0, "{reason}");
         let environment = bench.with(&[("TAPEDECK_ON_GAP", "record")]);
         succeed("consumer", &["run", "ohlcv_bar", "--once"], &environment);

@@ -210,13 +210,13 @@ fn partitions_that_were_paused_are_read_on_when_they_come_back() {
     until("all partitions are paused", || metric(&address, pause).is_some_and(|pauses| pauses >= 4.0));
     let other = Heard::start(command("consumer", &["run", "ohlcv_bar"], &bench.environment));
     // It commits its chunks before it gives the partitions away: nothing is fenced, and no session restarts.
-    consumer.until_said("are being taken away");
+    consumer.until_said("partitions are being revoked");
     run("commit");
     for each in [&consumer, &other] {
         each.until_said("partitions=2");
     }
     until("all records are stored", || stored() == 410);
-    assert_eq!(consumer.said("sink begins again"), Vec::<String>::new());
+    assert_eq!(consumer.said("sink restarts"), Vec::<String>::new());
 }
 
 #[test]

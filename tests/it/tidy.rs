@@ -2,7 +2,6 @@
 
 mod cycles;
 mod imports;
-mod known;
 mod layout;
 mod length;
 mod prose;

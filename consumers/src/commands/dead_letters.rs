@@ -10,39 +10,39 @@ use crate::store::{Database, Filter};
 /// What to do with dead letters.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Count them by cause, and list the newest
+    /// Count dead letters by cause, and list the newest
     List {
         #[command(flatten)]
         which: Which,
-        /// Also those that were tried again with success
+        /// Include dead letters that were redriven
         #[arg(long)]
         all: bool,
-        /// Most that are listed
+        /// List at most so many
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(0..=10_000))]
         limit: i64,
-        /// One line of JSON
+        /// Print one line of JSON
         #[arg(long)]
         json: bool,
     },
-    /// Show everything that is known of one
+    /// Show everything about one dead letter
     Show {
-        /// Its id, as `list` shows it
+        /// Id, as `list` shows it
         id: String,
-        /// Who refused it, where several have
+        /// Consumer group or provider that refused it, where several did
         #[arg(long)]
         source: Option<String>,
     },
-    /// Decode, validate and store the original messages again; those still refused stay as they are
+    /// Decode, validate and store the original messages again; those that are still refused stay as they are
     Redrive {
-        /// Their ids; all that match when none is given
+        /// Ids; all that match when none is given
         #[arg(value_name = "ID")]
         ids: Vec<String>,
         #[command(flatten)]
         which: Which,
-        /// Write nothing, and say what would become of them
+        /// Write nothing; report what would become of them
         #[arg(long)]
         dry_run: bool,
-        /// Do it
+        /// Write to the database
         #[arg(long, conflicts_with = "dry_run")]
         yes: bool,
     },
@@ -51,22 +51,22 @@ pub enum Command {
 /// Which dead letters.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Which {
-    /// Meant for this dataset
+    /// Only those of this dataset
     #[arg(long)]
     dataset: Option<String>,
-    /// Of this class
+    /// Only those of this class
     #[arg(long)]
     class: Option<String>,
-    /// Refused at this stage: `parse`, `decode`, `validate` or `store`
+    /// Only those refused at this stage: `parse`, `decode`, `validate` or `store`
     #[arg(long)]
     stage: Option<String>,
-    /// Refused by this consumer group or provider
+    /// Only those refused by this consumer group or provider
     #[arg(long)]
     source: Option<String>,
-    /// Refused at this time or later: `2024-05-31` or `2024-05-31T12:00:00Z`
+    /// Only those refused at this time or later: `2024-05-31` or `2024-05-31T12:00:00Z`
     #[arg(long, value_parser = time)]
     from: Option<DateTime<Utc>>,
-    /// Refused before this time
+    /// Only those refused before this time
     #[arg(long, value_parser = time)]
     to: Option<DateTime<Utc>>,
 }
@@ -74,7 +74,7 @@ pub struct Which {
 fn time(text: &str) -> Result<DateTime<Utc>, String> {
     let date = || text.parse::<NaiveDate>().ok().map(|date| date.and_time(NaiveTime::MIN).and_utc());
     let time = DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());
-    time.or_else(date).ok_or_else(|| "it is neither a date nor a time with a zone".to_owned())
+    time.or_else(date).ok_or_else(|| "expected a date, or a time with a zone".to_owned())
 }
 
 impl From<Which> for Filter {
@@ -105,7 +105,7 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
             let registry = Registry::from_settings()?;
             let report = redrive::run(&database, registry, &filter, !yes).await?;
             print(&report.to_string())?;
-            anyhow::ensure!(yes || dry_run || report.read == 0, "nothing was written: say `--yes` to do it");
+            anyhow::ensure!(yes || dry_run || report.read == 0, "nothing was written: add `--yes` to write");
             Ok(())
         }
     }

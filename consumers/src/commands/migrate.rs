@@ -5,7 +5,7 @@ use crate::store::Database;
 /// Where to migrate to.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Go back to this migration; 0 removes all tables with their data
+    /// Migrate back to this migration; 0 removes all tables with their data
     #[arg(long, value_name = "NUMBER")]
     down_to: Option<i64>,
 }

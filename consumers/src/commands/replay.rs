@@ -21,40 +21,40 @@ use crate::store::side::Difference;
 pub struct Arguments {
     /// Name of the dataset
     dataset: String,
-    /// From when Kafka got it, RFC 3339
+    /// Start with records that Kafka received at this time or later, RFC 3339
     #[arg(long, value_name = "TIME", conflicts_with = "from_offset")]
     from_time: Option<DateTime<Utc>>,
-    /// From this offset of each partition
+    /// Start at this offset of each partition
     #[arg(long, value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]
     from_offset: Option<i64>,
-    /// Until when Kafka got it, exclusive
+    /// End before records that Kafka received at this time or later, RFC 3339
     #[arg(long, value_name = "TIME", conflicts_with = "to_offset")]
     to_time: Option<DateTime<Utc>>,
-    /// Until this offset of each partition, exclusive
+    /// End before this offset of each partition
     #[arg(long, value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]
     to_offset: Option<i64>,
-    /// Only these partitions
+    /// Replay only these partitions
     #[arg(long = "partition", value_name = "NUMBER")]
     partitions: Vec<i32>,
-    /// Only messages of this key, e.g. `yahoo|AAPL|1d`
+    /// Replay only messages of this key, e.g. `yahoo|AAPL|1d`
     #[arg(long)]
     key: Option<String>,
-    /// Into a table of this name beside the dataset's own, which is made; again: goes on where it was
+    /// Write into a side table of this name, which is created; a repeated command continues where it stopped
     #[arg(long, value_name = "TABLE")]
     into: Option<String>,
-    /// A rule on top of the declared ones, e.g. `volume > 0`; what breaks it is left out
+    /// Apply a rule on top of the declared ones, e.g. `volume > 0`; records that break it are left out
     #[arg(long = "rule", value_name = "RULE")]
     rules: Vec<String>,
-    /// Say what would change in the dataset's table, and write nothing
+    /// Write nothing; report what would change in the dataset's table
     #[arg(long, conflicts_with_all = ["into", "restart"])]
     dry_run: bool,
-    /// Then compare the side table with the dataset's own
+    /// Compare the side table with the dataset's own afterwards
     #[arg(long, requires = "into")]
     diff: bool,
-    /// Then exchange the side table for the dataset's own
+    /// Exchange the side table for the dataset's own afterwards
     #[arg(long, requires = "into")]
     swap: bool,
-    /// Begin anew instead of going on where the same replay was interrupted
+    /// Start over instead of continuing the same replay after an interruption
     #[arg(long)]
     restart: bool,
     /// Print JSON
@@ -193,7 +193,7 @@ fn print_refused(report: &Report) {
 
 fn stopped(stop: &CancellationToken) -> anyhow::Result<()> {
     if stop.is_cancelled() {
-        bail!("stopped; the same command goes on from there");
+        bail!("stopped; run the same command again to continue");
     }
     Ok(())
 }

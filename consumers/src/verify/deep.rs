@@ -6,7 +6,7 @@
 use contract::{Coordinate, Dataset, Rows, tombstone, topic};
 use tokio::runtime::Handle;
 
-use super::letters::{SinkLetters, is_passed};
+use super::dead_letters::{SinkDeadLetters, is_passed};
 use super::report::{Findings, MAX_NAMED, PartitionLine, TableLine};
 use super::{Facts, Verification};
 use crate::store::Audit;
@@ -91,7 +91,7 @@ fn check_count(
 }
 
 /// Dead letters whose message is not on the topic, although it should be.
-fn check_letters(subject: &Subject<'_>, letters: &SinkLetters, findings: &mut Findings) {
+fn check_letters(subject: &Subject<'_>, letters: &SinkDeadLetters, findings: &mut Findings) {
     let Subject { topic, facts, dataset, .. } = subject;
     for (sink, letters) in letters {
         for ((incarnation, number, offset), _) in letters.iter().filter(|(_, letter)| !letter.found) {

@@ -108,7 +108,7 @@ impl Verification {
             for (number, (_, last)) in partitions.iter().filter(|(number, (_, last))| found[*number] != *last) {
                 findings.add("other_record", &dataset.name, || {
                     format!(
-                        "{topic}[{number}] at offset {} holds another record than `{sink}` took: the topic was made anew",
+                        "{topic}[{number}] at offset {} holds another record than `{sink}` took: the topic was recreated",
                         last.offset
                     )
                 });
@@ -237,7 +237,7 @@ impl Check<'_> {
         if position > high {
             self.add(
                 "topic",
-                format!("is at offset {position}, but the topic ends at {high}: it was truncated or made anew"),
+                format!("is at offset {position}, but the topic ends at {high}: it was truncated or recreated"),
             );
         }
         let start = self.start();
@@ -246,7 +246,7 @@ impl Check<'_> {
         }
         let reported = facts.reported.get(&(self.partition.sink.to_string(), self.partition.topic.to_string()));
         let reported = reported.and_then(|reported| reported.get(&self.partition.number)).copied();
-        // A topic that was made anew may have inherited what its predecessor's group reported.
+        // A topic that was recreated may have inherited what its predecessor's group reported.
         if let Some(reported) = reported.filter(|reported| *reported > position && self.partition.incarnation == 0) {
             self.add(
                 "group",

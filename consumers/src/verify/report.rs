@@ -17,7 +17,7 @@ pub struct PartitionLine {
     pub sink: String,
     /// The topic.
     pub topic: String,
-    /// How often the topic had been made anew.
+    /// How often the topic had been recreated.
     pub incarnation: i32,
     /// The partition's number.
     pub partition: i32,

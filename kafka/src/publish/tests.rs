@@ -136,7 +136,7 @@ async fn a_record_that_fits_into_no_message_is_told_apart() {
     bar.currency = Some("x".repeat(1_100_000).into());
     let outcome = publisher.publish(&Record::OhlcvBar(bar)).await;
     assert!(
-        matches!(&outcome, Err(PublishError::Record(text)) if text.contains("more than Kafka takes")),
+        matches!(&outcome, Err(PublishError::Record(text)) if text.contains("more than Kafka accepts")),
         "{outcome:?}"
     );
     assert_eq!(publisher.flush().await, Ok(Delivered::default()));

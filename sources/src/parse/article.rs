@@ -49,8 +49,8 @@ pub fn article_id(
     let address = url.and_then(normalised).filter(|address| address.len() <= MAX_ADDRESS_BYTES);
     address.unwrap_or_else(|| {
         let time = published_at.map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true)).unwrap_or_default();
-        let said = format!("{}|{title}|{time}", publisher.unwrap_or_default());
-        format!("xxh3:{:032x}", xxh3_128(said.as_bytes()))
+        let description = format!("{}|{title}|{time}", publisher.unwrap_or_default());
+        format!("xxh3:{:032x}", xxh3_128(description.as_bytes()))
     })
 }
 

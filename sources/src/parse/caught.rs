@@ -8,13 +8,13 @@ thread_local! {
     static IS_CATCHING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A process-wide panic hook, as [`std::panic::set_hook`] takes it.
+/// A process-wide panic hook, as in [`std::panic`](mod@std::panic).
 pub type PanicHook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync + 'static>;
 
-/// Wraps a hook so that it does not report the panics that [`caught`] handles.
+/// Wraps a hook so that it does not report the panics that `caught` handles.
 ///
-/// An executable that parses installs it once, at its start, as the hook belongs to the process:
-/// `std::panic::set_hook(without_caught(std::panic::take_hook()))`.
+/// The hook belongs to the process, so this crate installs none. An executable that parses wraps the current hook and
+/// installs the result once, at its start.
 pub fn without_caught(hook: PanicHook) -> PanicHook {
     Box::new(move |panic| {
         if !IS_CATCHING.get() {

@@ -20,12 +20,12 @@ pub fn text_lines(text: &[u8]) -> impl Iterator<Item = (&[u8], Option<&str>)> {
     let mut start = 0;
     lines(text).map(move |line| {
         let end = start + line.len();
-        let said = match whole {
+        let text = match whole {
             Some(whole) => whole.get(start..end),
             None => std::str::from_utf8(line).ok(),
         };
         start = end;
-        (line, said)
+        (line, text)
     })
 }
 
@@ -58,25 +58,36 @@ pub fn bare_cell(line: &str, delimiter: u8) -> (&str, Option<&str>) {
     }
 }
 
-/// The first cell of a line that begins with a quote, without its quotes, and what follows its delimiter.
-///
-/// Quotes within the cell stay doubled. None if the cell is not quoted, or the quote is not closed before the delimiter.
-pub fn quoted_cell(line: &str, delimiter: u8) -> Option<(&str, Option<&str>)> {
-    let text = line.strip_prefix('"')?;
-    let bytes = text.as_bytes();
-    let mut end = 0;
+/// A quoted cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotedCell<'a> {
+    /// The text between the quotes; quotes within it are doubled.
+    pub text: &'a str,
+    /// Whether there are quotes within it.
+    pub is_escaped: bool,
+    /// What follows its delimiter; None at the end of the line.
+    pub rest: Option<&'a str>,
+}
+
+/// The first cell of a line, if it is quoted and the quote is closed before a delimiter or the end of the line.
+pub fn quoted_cell(line: &str, delimiter: u8) -> Option<QuotedCell<'_>> {
+    let inner = line.strip_prefix('"')?;
+    let bytes = inner.as_bytes();
+    let (mut end, mut is_escaped) = (0, false);
     loop {
         end += bytes.get(end..)?.iter().position(|byte| *byte == b'"')?;
-        match bytes.get(end + 1) {
-            Some(b'"') => end += 2,
-            _ => break,
+        if bytes.get(end + 1) != Some(&b'"') {
+            break;
         }
+        end += 2;
+        is_escaped = true;
     }
-    match bytes.get(end + 1) {
-        None => Some((&text[..end], None)),
-        Some(byte) if *byte == delimiter => Some((&text[..end], text.get(end + 2..))),
-        Some(_) => None,
-    }
+    let rest = match bytes.get(end + 1) {
+        None => None,
+        Some(byte) if *byte == delimiter => inner.get(end + 2..),
+        Some(_) => return None,
+    };
+    Some(QuotedCell { text: &inner[..end], is_escaped, rest })
 }
 
 #[cfg(test)]
@@ -96,5 +107,21 @@ mod tests {
             let mut columns = ["", "-"];
             assert_eq!((split_at_commas(line, &mut columns), columns), (count, expected), "{line}");
         }
+    }
+
+    #[test]
+    fn a_quoted_cell_ends_with_its_quote() {
+        let cell = |text, is_escaped, rest| Some(QuotedCell { text, is_escaped, rest });
+        for (line, expected) in [
+            ("\"a,b\",c", cell("a,b", false, Some("c"))),
+            ("\"a \"\"b\"\"\"", cell("a \"\"b\"\"", true, None)),
+            ("\"\",", cell("", false, Some(""))),
+            ("\"a\"b,c", None),
+            ("\"a,b", None),
+            ("a,\"b\"", None),
+        ] {
+            assert_eq!(quoted_cell(line, b','), expected, "{line}");
+        }
+        assert_eq!((bare_cell("a,b", b','), bare_cell("a", b',')), (("a", Some("b")), ("a", None)));
     }
 }

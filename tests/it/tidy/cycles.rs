@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::imports::{Imports, Module, imports};
-use super::known::KNOWN_CYCLES;
 use super::layout::CRATES;
 use super::tree::Tree;
 
@@ -89,37 +88,22 @@ fn circle(graph: &Graph, name: &str) -> Vec<String> {
     Vec::new()
 }
 
-/// The cycles of a crate that are not known, and the known ones that have gone.
+/// The import cycles of every crate, each step with the first place that takes it.
 pub(super) fn import_cycles(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
-    let mut gone: Vec<&(&str, &[&str])> = KNOWN_CYCLES.iter().collect();
     for name in CRATES.iter().map(|rule| rule.name).filter(|name| *name != "tests") {
         let imports = imports(name, &tree.of_crate(name));
         for cycle in graphs(&imports).iter().flat_map(cycles) {
-            let is_known = |known: &(&str, &[&str])| {
-                known.0 == name && cycle.names.iter().all(|name| known.1.contains(&name.as_str()))
-            };
-            if KNOWN_CYCLES.iter().any(is_known) {
-                gone.retain(|known| !is_known(known));
-                continue;
-            }
             let names = cycle.names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
             found.push(format!("import cycle in `{name}` ({names}):\n    {}", cycle.steps.join("\n    ")));
         }
     }
-    found.extend(gone.iter().map(|(name, names)| {
-        format!("`{name}` has no cycle of {} any more: remove it from known.rs", names.join(", "))
-    }));
     found
 }
 
 #[test]
 fn each_kind_of_import_cycle_is_found_with_its_places() {
-    let found = |sources: &[(&str, &str)]| {
-        let mut found = import_cycles(&Tree::of_sources(sources));
-        found.retain(|line| !line.ends_with("known.rs"));
-        found
-    };
+    let found = |sources: &[(&str, &str)]| import_cycles(&Tree::of_sources(sources));
     let files = found(&[
         ("cli/src/lib.rs", "mod a;\nmod b;\npub use a::Noun;"),
         ("cli/src/a.rs", "use std::fmt;\nuse crate::{b::{C, D}, e};"),
@@ -155,7 +139,5 @@ fn parent_and_child_and_files_of_one_folder_may_know_each_other() {
         ("cli/src/a/c.rs", "use super::b::B; // crate::d"),
         ("cli/src/d.rs", "use crate::a::A;"),
     ]);
-    let mut found = import_cycles(&tree);
-    found.retain(|line| !line.ends_with("known.rs"));
-    assert_eq!(found, [""; 0]);
+    assert_eq!(import_cycles(&tree), [""; 0]);
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::cycles::{Graph, cycles};
-use super::known::{KNOWN_LIBRARIES, KNOWN_PLACES};
 use super::tree::Tree;
 
 /// What a crate may use.
@@ -75,7 +74,9 @@ const CONFINED: &[(&str, &[&str])] = &[
 
 /// Files, and folders, that must not hold these words.
 const PURE: &[(&str, &[&str])] = &[
-    ("consumers/src/sink/state", &["rdkafka", "sqlx", "tokio", "Instant::now", "Utc::now"]),
+    ("consumers/src/sink/state", &["rdkafka", "kafka::", "sqlx", "tokio", "Instant::now", "Utc::now"]),
+    ("consumers/src/sink/partition", &["rdkafka", "kafka::", "sqlx", "tokio", "Instant::now", "Utc::now"]),
+    ("consumers/src/sink/breaker", &["rdkafka", "kafka::", "sqlx", "tokio", "Instant::now", "Utc::now"]),
     ("service/src/", &["Dataset"]),
 ];
 
@@ -83,7 +84,6 @@ const PURE: &[(&str, &[&str])] = &[
 pub(super) fn forbidden_dependencies(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     let mut graph = Graph::new();
-    let mut gone: Vec<&(&str, &str)> = KNOWN_LIBRARIES.iter().collect();
     for (path, text) in &tree.manifests {
         let manifest: toml::Table = text.parse().unwrap_or_else(|error| panic!("{path}: {error}"));
         let name = path.trim_end_matches("/Cargo.toml");
@@ -95,15 +95,12 @@ pub(super) fn forbidden_dependencies(tree: &Tree) -> Vec<String> {
             graph.entry(name.to_owned()).or_default().insert(used.clone(), path.clone());
             let is_ours = CRATES.iter().any(|other| other.name == used);
             let is_forbidden = is_ours && !rule.may_use.contains(&used.as_str()) || rule.never.contains(&used.as_str());
-            let is_known = gone.contains(&&(name, used.as_str()));
-            gone.retain(|known| **known != (name, used.as_str()));
-            if is_forbidden && !is_known {
+            if is_forbidden {
                 found.push(format!("{path}: `{name}` must not use `{used}`"));
             }
         }
     }
     found.extend(cycles(&graph).iter().map(|cycle| format!("crates use each other: {}", cycle.steps.join(", "))));
-    found.extend(gone.iter().map(|(name, used)| format!("`{name}` does not use `{used}`: remove it from known.rs")));
     found
 }
 
@@ -120,8 +117,7 @@ pub(super) fn misplaced_words(tree: &Tree) -> Vec<String> {
     for (path, text) in shipped {
         let code = without_comments(text);
         for (word, places) in CONFINED {
-            let is_allowed = places.iter().chain(KNOWN_PLACES).any(|place| path.starts_with(place));
-            if code.contains(word) && !is_allowed {
+            if code.contains(word) && !places.iter().any(|place| path.starts_with(place)) {
                 found.push(format!("`{word}` in {path}: it belongs in {places:?}"));
             }
         }
@@ -130,9 +126,6 @@ pub(super) fn misplaced_words(tree: &Tree) -> Vec<String> {
             found.extend(forbidden.map(|word| format!("`{word}` in {path}: `{place}` must not know it")));
         }
     }
-    let is_gone = |place: &&&str| !tree.sources.keys().any(|path| path.starts_with(**place));
-    let gone = KNOWN_PLACES.iter().filter(is_gone);
-    found.extend(gone.map(|place| format!("`{place}` does not exist any more: remove it from known.rs")));
     found
 }
 
@@ -146,9 +139,7 @@ fn a_crate_that_uses_what_it_must_not_is_found() {
     let manifest = |name: &str, used: &str| (format!("{name}/Cargo.toml"), format!("[dependencies]\n{used}\n"));
     let bad = |manifests: &[(&str, &str)]| {
         let manifests = manifests.iter().map(|(name, used)| manifest(name, used)).collect();
-        let mut found = forbidden_dependencies(&Tree { manifests, ..Tree::default() });
-        found.retain(|line| !line.ends_with("known.rs"));
-        found
+        forbidden_dependencies(&Tree { manifests, ..Tree::default() })
     };
     assert_eq!(bad(&[("kafka", "contract = {}"), ("store", "sqlx = {}")]), [""; 0]);
     assert_eq!(bad(&[("kafka", "store = {}")]), ["kafka/Cargo.toml: `kafka` must not use `store`"]);
@@ -159,11 +150,7 @@ fn a_crate_that_uses_what_it_must_not_is_found() {
 
 #[test]
 fn a_library_outside_its_place_is_found() {
-    let found = |path: &str, text: &str| {
-        let mut found = misplaced_words(&Tree::of_sources(&[(path, text)]));
-        found.retain(|line| !line.ends_with("known.rs"));
-        found
-    };
+    let found = |path: &str, text: &str| misplaced_words(&Tree::of_sources(&[(path, text)]));
     assert_eq!(found("store/src/lib.rs", "use sqlx::query;"), [""; 0]);
     assert_eq!(found("tests/src/lib.rs", "use sqlx::query;"), [""; 0]);
     assert_eq!(found("cli/src/up.rs", "    // Not sqlx::query."), [""; 0]);

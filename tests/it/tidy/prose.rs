@@ -1,6 +1,5 @@
 //! Sentences of the documents that a reader would have to read twice.
 
-use super::known::LONG_SENTENCES;
 use super::tree::Tree;
 
 /// Longest sentence, in words; a code span is one.
@@ -12,16 +11,8 @@ const ABBREVIATIONS: &[&str] = &["e.g.", "i.e.", "vs.", "etc."];
 pub(super) fn long_sentences(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     for (path, text) in &tree.documents {
-        let long: Vec<(usize, String)> =
-            sentences(text).into_iter().filter(|(_, text)| words(text) > MAX_WORDS).collect();
-        let known = LONG_SENTENCES.iter().find(|(known, _)| known == path).map_or(0, |(_, count)| *count);
-        if long.len() > known {
-            let lines = long.iter().map(|(line, text)| format!("{path}:{line}: {} words: {text}", words(text)));
-            found.extend(lines);
-        }
-        if known > 0 && long.is_empty() {
-            found.push(format!("{path} has no long sentence any more: remove it from known.rs"));
-        }
+        let long = sentences(text).into_iter().filter(|(_, sentence)| words(sentence) > MAX_WORDS);
+        found.extend(long.map(|(line, sentence)| format!("{path}:{line}: {} words: {sentence}", words(&sentence))));
     }
     found
 }

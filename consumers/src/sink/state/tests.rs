@@ -5,7 +5,7 @@ use super::*;
 mod model;
 
 /// Sequences of events that the model goes through.
-const SEEDS: u64 = 3000;
+const SEEDS: u64 = 1000;
 /// Events of a sequence before everything that failed is cured.
 const EVENTS: usize = 300;
 
@@ -175,6 +175,26 @@ fn an_end_that_comes_while_the_chunk_is_full_is_not_forgotten() {
     assert!(!state.is_done());
     state.on_committed(0, ChunkId::numbered(2), 8, now);
     assert!(state.is_done());
+}
+
+#[test]
+fn what_is_built_is_handed_over_at_the_end_however_young() {
+    let (mut state, now) = machine(rules(), 2);
+    take(&mut state, 0, 0..1, now);
+    assert!(!state.is_drained());
+    state.on_stop(now);
+    assert_eq!(actions(&mut state), [write(0, 1, 0, 1)]);
+    state.on_committed(0, ChunkId::numbered(1), 1, now);
+    assert!(state.is_drained());
+}
+
+#[test]
+fn a_full_partition_that_waits_for_a_schema_blocks_nobody() {
+    let (mut state, now) = machine(rules(), 1);
+    take(&mut state, 0, 0..8, now);
+    assert!(state.is_blocked());
+    state.on_schema_missing(0, 8, Lack::Away, now).unwrap();
+    assert!(!state.is_blocked());
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use contract::{Dataset, Original, Rows};
 
+use super::super::dead_letters::SinkDeadLetters;
 use super::super::fingerprint;
-use super::super::letters::SinkLetters;
 use super::super::report::Findings;
 use super::Subject;
 use super::read::Records;
@@ -38,7 +38,7 @@ impl Fold {
         subject: &Subject<'_>,
         records: &mut Records<'_>,
         (partition, sinks): (i32, &[Taken]),
-        letters: &mut SinkLetters,
+        letters: &mut SinkDeadLetters,
         findings: &mut Findings,
     ) -> anyhow::Result<Vec<i64>> {
         let low = subject.facts.watermarks[&subject.topic][&partition].0;
@@ -80,7 +80,7 @@ impl Taken {
         &self,
         original: &Original<'_>,
         refused: Option<&String>,
-        letters: &mut SinkLetters,
+        letters: &mut SinkDeadLetters,
         dataset: &Dataset,
         findings: &mut Findings,
     ) -> bool {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use contract::{Coordinate, Dataset, Rows, Value};
 
+use super::super::dead_letters::is_passed;
 use super::super::fingerprint;
-use super::super::letters::is_passed;
 use super::super::report::Findings;
 use super::fold::Expected;
 use super::{Subject, key_text};

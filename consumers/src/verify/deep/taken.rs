@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::letters::{self, SinkLetters};
+use super::super::dead_letters::{self, SinkDeadLetters};
 use super::super::report::Findings;
 use super::Subject;
 use crate::store::{Audit, PositionRow};
@@ -29,8 +29,8 @@ pub(super) fn load(
     subject: &Subject<'_>,
     audit: &mut Audit,
     findings: &mut Findings,
-) -> anyhow::Result<(AllTaken, SinkLetters)> {
-    let mut letters = SinkLetters::new();
+) -> anyhow::Result<(AllTaken, SinkDeadLetters)> {
+    let mut letters = SinkDeadLetters::new();
     let mut partitions: BTreeMap<i32, Vec<Taken>> = BTreeMap::new();
     let mut truncated = None;
     for ((sink, number), row) in latest_positions(subject) {
@@ -42,7 +42,7 @@ pub(super) fn load(
         }
         if !letters.contains_key(&sink) {
             let of = (sink.as_str(), subject.topic.as_str(), subject.dataset.name.as_str());
-            let loaded = letters::load(of, audit, subject.runtime, findings)?;
+            let loaded = dead_letters::load(of, audit, subject.runtime, findings)?;
             letters.insert(sink, loaded);
         }
         let since = subject.runtime.block_on(audit.read_since(&row.partition, low))?;

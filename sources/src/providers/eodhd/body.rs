@@ -49,8 +49,8 @@ pub(super) fn recognise(body: &[u8]) -> Result<Body<'_>, PageError> {
 
 fn object(body: &[u8]) -> Result<Body<'_>, PageError> {
     let object: Object<'_> = serde_json::from_slice(body).map_err(|error| not_json(body, &error))?;
-    let said = REFUSALS.iter().find_map(|name| Some((*name, object.raw(name)?)));
-    let Some((name, raw)) = said else {
+    let found = REFUSALS.iter().find_map(|name| Some((*name, object.raw(name)?)));
+    let Some((name, raw)) = found else {
         return Ok(if object.is_empty() { Body::Empty } else { Body::Object(object) });
     };
     let inner = Object::parse(raw).unwrap_or_default();

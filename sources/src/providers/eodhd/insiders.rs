@@ -103,7 +103,7 @@ fn hash(line: &InsiderTransaction, date: String) -> Text {
     let text = |text: &Option<Text>| text.as_deref().unwrap_or_default().to_owned();
     let number = |number: Option<contract::Decimal>| number.map(|number| number.to_string()).unwrap_or_default();
     let day = |day: Option<chrono::NaiveDate>| day.map(|day| day.to_string()).unwrap_or_default();
-    let said = [
+    let values = [
         text(&line.symbol),
         date,
         line.owner_name.as_str().to_owned(),
@@ -119,7 +119,7 @@ fn hash(line: &InsiderTransaction, date: String) -> Text {
         text(&line.link),
     ];
     // A separator that occurs in no text, so different lines never hash the same text.
-    format!("xxh3:{:032x}", xxh3_128(said.join("\u{1f}").as_bytes())).into()
+    format!("xxh3:{:032x}", xxh3_128(values.join("\u{1f}").as_bytes())).into()
 }
 
 /// Reads forms 4: each has an accession number and two tables of lines.

@@ -21,7 +21,7 @@
 //! Names, values and formats are percent-encoded: `%26` is `&`, `%3D` is `=`, `%3F` is `?`, `%7C` is `|`. A literal `%`
 //! before two hexadecimal digits is `%25`.
 //!
-//! A field that the item does not mention comes from the column of its own name, in any case; without such a column it
+//! A field that the item does not mention comes from the column of its own name, in any case. Without such a column it
 //! is null. A file without a column for a required field is refused. `known_at` is the time at which the file was last
 //! written, unless a column holds it, and never after the receipt. Of a bar, `trading_date` follows from `ts_start` in
 //! the given zone, or the other way round; name one of them.

@@ -55,8 +55,8 @@ fn history<'a>(request: &Request<'_>, body: &'a [u8]) -> Result<Option<Vec<Raw<'
     let Ok(History { symbol, historical: Bounded(rows) }) = serde_json::from_slice(body) else {
         return Ok(None);
     };
-    let said: Object<'_> = symbol.map(|symbol| ("symbol", symbol)).into_iter().collect();
-    own_symbol(request, &said).map_err(|fault| PageError::Skip(format!("the response {}", fault.1)))?;
+    let object: Object<'_> = symbol.map(|symbol| ("symbol", symbol)).into_iter().collect();
+    own_symbol(request, &object).map_err(|fault| PageError::Skip(format!("the response {}", fault.1)))?;
     Ok(Some(rows))
 }
 
@@ -88,12 +88,12 @@ fn bar(
         *price = row.number(name)?;
     }
     let adjusted_close = adjusted.map(|name| row.number(name)).transpose()?.flatten();
-    let said = Said { symbol, trading_date, prices, adjusted_close, volume: row.number("volume")? };
-    said.bar(request, calendar)
+    let values = Values { symbol, trading_date, prices, adjusted_close, volume: row.number("volume")? };
+    values.bar(request, calendar)
 }
 
 /// The values of a row, whatever its format.
-pub(super) struct Said {
+pub(super) struct Values {
     pub(super) symbol: Text,
     pub(super) trading_date: NaiveDate,
     /// Open, high, low, close.
@@ -102,7 +102,7 @@ pub(super) struct Said {
     pub(super) volume: Option<f64>,
 }
 
-impl Said {
+impl Values {
     fn bar(self, request: &Request<'_>, calendar: &mut Calendar) -> Result<Option<OhlcvBar>, Fault> {
         let bad_date = || Fault("date", format!("{} cannot be stored", self.trading_date));
         let ts_start = calendar.start(self.trading_date).ok_or_else(bad_date)?;

@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::bars::Said;
+use super::bars::Values;
 use super::{Page, ZONE, no_list, rows};
 use crate::parse::body::{MAX_ROWS, excerpt, without_bom};
 use crate::parse::fault::Fault;
@@ -42,8 +42,8 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let read = said(&layout, line, text, &mut day)
-            .and_then(|(symbol, said)| Ok((symbol, said.bar_from(request, day.start)?)));
+        let read = values_of(&layout, line, text, &mut day)
+            .and_then(|(symbol, values)| Ok((symbol, values.bar_from(request, day.start)?)));
         match read {
             Ok((symbol, Some(bar))) => page.keep((symbol, bar.trading_date), (), bar, line),
             Ok((_, None)) => page.parsed.holes += 1,
@@ -96,7 +96,12 @@ fn no_header(body: &[u8]) -> PageError {
     }
 }
 
-fn said<'a>(layout: &Layout, line: &[u8], text: Option<&'a str>, day: &mut Day<'a>) -> Result<(&'a str, Said), Fault> {
+fn values_of<'a>(
+    layout: &Layout,
+    line: &[u8],
+    text: Option<&'a str>,
+    day: &mut Day<'a>,
+) -> Result<(&'a str, Values), Fault> {
     if !line.ends_with(b"\n") {
         return Err(Fault("cut_off", "ends without a line feed, so its last value may be short".to_owned()));
     }
@@ -121,7 +126,7 @@ fn said<'a>(layout: &Layout, line: &[u8], text: Option<&'a str>, day: &mut Day<'
     }
     let volume = number_at(layout.volume)?;
     // `eod_prices` has no adjusted close for the same bar.
-    Ok((symbol, Said { symbol: symbol.into(), trading_date: day.date, prices, adjusted_close: None, volume }))
+    Ok((symbol, Values { symbol: symbol.into(), trading_date: day.date, prices, adjusted_close: None, volume }))
 }
 
 /// Splits a line at its commas and removes quotes; None if there are too many columns or a quote is left open.
@@ -129,12 +134,13 @@ fn said<'a>(layout: &Layout, line: &[u8], text: Option<&'a str>, day: &mut Day<'
 /// No value of the file holds a quote.
 fn split<'a>(mut line: &'a str, columns: &mut [&'a str; MAX_COLUMNS]) -> Option<usize> {
     for (at, column) in columns.iter_mut().enumerate() {
-        let (cell, rest) = if line.starts_with('"') {
-            quoted_cell(line, b',').filter(|(cell, _)| !cell.contains('"'))?
+        let rest;
+        (*column, rest) = if line.starts_with('"') {
+            let cell = quoted_cell(line, b',').filter(|cell| !cell.is_escaped)?;
+            (cell.text, cell.rest)
         } else {
             bare_cell(line, b',')
         };
-        *column = cell;
         match rest {
             Some(rest) => line = rest,
             None => return Some(at + 1),

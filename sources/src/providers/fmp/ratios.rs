@@ -16,7 +16,7 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8], ratio_set: &str) -> Resu
     for row in rows {
         let text = row.get().as_bytes();
         match Object::row(row).and_then(|row| read(request, &row, ratio_set)) {
-            Ok(said) => page.keep((said.period.clone(), said.period_end), (), said, text),
+            Ok(ratio) => page.keep((ratio.period.clone(), ratio.period_end), (), ratio, text),
             Err(fault) => page.parsed.rejects.push(fault.reject(text)),
         }
     }
@@ -25,16 +25,16 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8], ratio_set: &str) -> Resu
 
 fn read(request: &Request<'_>, row: &Object<'_>, ratio_set: &str) -> Result<FinancialRatio, Fault> {
     let period_end = row.needed_date("date")?;
-    let said = period(request, row)?;
+    let fiscal = period(request, row)?;
     let ratio = |names: &[&str]| row.number(spelled(row, names));
     Ok(FinancialRatio {
         source: NAME,
-        symbol: said.symbol,
+        symbol: fiscal.symbol,
         ratio_set: ratio_set.into(),
-        period: said.period,
+        period: fiscal.period,
         period_end,
-        fiscal_year: said.fiscal_year,
-        currency: said.currency,
+        fiscal_year: fiscal.fiscal_year,
+        currency: fiscal.currency,
         market_cap: row.decimal("marketCap")?,
         price_earnings: ratio(&["priceToEarningsRatio", "priceEarningsRatio", "peRatio"])?,
         price_book: ratio(&["priceToBookRatio", "priceBookValueRatio", "pbRatio"])?,

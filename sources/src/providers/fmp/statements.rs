@@ -23,9 +23,9 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8], statement: &str) -> Resu
     for row in rows {
         let text = row.get().as_bytes();
         match Object::row(row).and_then(|row| read(request, &row, statement)) {
-            Ok(said) => {
-                let filed = (said.accepted_at, said.filed_on);
-                page.keep((said.period.clone(), said.period_end), filed, said, text);
+            Ok(statement) => {
+                let filed = (statement.accepted_at, statement.filed_on);
+                page.keep((statement.period.clone(), statement.period_end), filed, statement, text);
             }
             Err(fault) => page.parsed.rejects.push(fault.reject(text)),
         }
@@ -35,7 +35,7 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8], statement: &str) -> Resu
 
 fn read(request: &Request<'_>, row: &Object<'_>, statement: &str) -> Result<FinancialStatement, Fault> {
     let period_end = row.needed_date("date")?;
-    let said = period(request, row)?;
+    let fiscal = period(request, row)?;
     // Before about 2008, FMP gives the last day of the period as the filing date, which is impossible.
     let filed_on = row.date(spelled(row, &["filingDate", "fillingDate"]))?.filter(|date| *date != period_end);
     let accepted_at = accepted_at(row, period_end)?;
@@ -43,12 +43,12 @@ fn read(request: &Request<'_>, row: &Object<'_>, statement: &str) -> Result<Fina
     let amount = |names: &[&str]| row.decimal(spelled(row, names));
     Ok(FinancialStatement {
         source: NAME,
-        symbol: said.symbol,
+        symbol: fiscal.symbol,
         statement: statement.into(),
-        period: said.period,
+        period: fiscal.period,
         period_end,
-        fiscal_year: said.fiscal_year,
-        currency: said.currency,
+        fiscal_year: fiscal.fiscal_year,
+        currency: fiscal.currency,
         cik: cik(row)?,
         filed_on,
         accepted_at,

@@ -197,7 +197,7 @@ fn parse_series(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError>
         return Err(PageError::Skip(format!("the provider has no series `{}`", request.item)));
     };
     let mut parsed = Parsed::default();
-    match Object::row(first.raw()).and_then(|said| series(request, &said)) {
+    match Object::row(first.raw()).and_then(|row| series(request, &row)) {
         Ok(series) if series.series_id != request.item => return Err(other_series(request, &series.series_id)),
         Ok(series) => parsed.records.push(series.into()),
         Err(fault) => parsed.rejects.push(fault.reject(first.sent().as_bytes())),
@@ -213,19 +213,19 @@ fn other_series(request: &Request<'_>, id: &str) -> PageError {
     PageError::Skip(format!("requested series `{}`, the response is for `{id}`: write the id like that", request.item))
 }
 
-fn series(request: &Request<'_>, said: &Object<'_>) -> Result<Series, Fault> {
-    let known_at = last_updated(&said.needed_text("last_updated")?)?;
+fn series(request: &Request<'_>, row: &Object<'_>) -> Result<Series, Fault> {
+    let known_at = last_updated(&row.needed_text("last_updated")?)?;
     Ok(Series {
         source: NAME,
-        series_id: said.needed_text("id")?,
-        title: said.needed_text("title")?,
-        frequency: said.needed_text("frequency")?,
-        units: said.needed_text("units")?,
-        seasonal_adjustment: said.needed_text("seasonal_adjustment")?,
-        first_observation_date: said.needed_date("observation_start")?,
-        last_observation_date: said.needed_date("observation_end")?,
-        popularity: said.whole("popularity")?,
-        notes: said.text("notes")?,
+        series_id: row.needed_text("id")?,
+        title: row.needed_text("title")?,
+        frequency: row.needed_text("frequency")?,
+        units: row.needed_text("units")?,
+        seasonal_adjustment: row.needed_text("seasonal_adjustment")?,
+        first_observation_date: row.needed_date("observation_start")?,
+        last_observation_date: row.needed_date("observation_end")?,
+        popularity: row.whole("popularity")?,
+        notes: row.text("notes")?,
         known_at: request.not_after_receipt(known_at),
         observed_at: request.received_at,
         flags: Vec::new(),

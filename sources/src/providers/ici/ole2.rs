@@ -1,7 +1,7 @@
 //! Reads one stream of the container of an `.xls` (MS-CFB).
 //!
 //! Our own code, as `calamine` 0.36 can be made to abort the process by files of 5 kB: a chain of sectors in a circle,
-//! a length in the header, or two cells far apart make it allocate 4 to 137 GB (`docs/decisions`). Here nothing is
+//! a length in the header, or two cells far apart make it allocate 4 to 137 GB (`docs/decisions/0017`). Here nothing is
 //! larger than the file.
 
 /// Bytes of the header. The list of sectors that hold the allocation table (FAT) is at its end.

@@ -47,12 +47,12 @@ fn cells<'a, 'b>(line: &'b str, delimiter: u8, keep: impl Fn(&'b str) -> Cow<'a,
     for column in 0..MAX_COLUMNS {
         let Some(line) = rest else { break };
         let quoted = quoted_cell(line, delimiter);
-        let (cell, others) = quoted.unwrap_or_else(|| bare_cell(line, delimiter));
+        let (cell, others) = quoted.map_or_else(|| bare_cell(line, delimiter), |cell| (cell.text, cell.rest));
         rest = others;
         if trimmed(cell).is_empty() {
             continue;
         }
-        let is_escaped = quoted.is_some() && cell.contains("\"\"");
+        let is_escaped = quoted.is_some_and(|cell| cell.is_escaped);
         let cell = if is_escaped { Cow::Owned(cell.replace("\"\"", "\"")) } else { keep(cell) };
         cells.push((column, Cell::Text(cell)));
     }

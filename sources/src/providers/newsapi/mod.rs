@@ -159,12 +159,12 @@ fn not_json(body: &[u8], error: &serde_json::Error) -> PageError {
 
 /// What `"status": "error"` means for the next request; None for another status.
 fn provider_error(root: &Object<'_>) -> Option<PageError> {
-    let said = |name| root.text(name).ok().flatten().unwrap_or_default();
-    if said("status") != "error" {
+    let member = |name| root.text(name).ok().flatten().unwrap_or_default();
+    if member("status") != "error" {
         return None;
     }
-    let code = said("code");
-    let text = format!("the provider says `{}` ({})", excerpt(said("message").as_bytes()), excerpt(code.as_bytes()));
+    let code = member("code");
+    let text = format!("the provider says `{}` ({})", excerpt(member("message").as_bytes()), excerpt(code.as_bytes()));
     Some(match code.as_str() {
         "apiKeyInvalid" | "apiKeyMissing" | "apiKeyDisabled" => PageError::Halt(text),
         "maximumResultsReached" => PageError::NoMore(text),

@@ -49,8 +49,8 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
     match filer_company(request, &page, cik) {
         Ok(company) => parsed.records.push(company.into()),
         Err(fault) => {
-            let said = page.json(|name, _| name != "filings").unwrap_or_default();
-            parsed.rejects.push(fault.reject(said.as_bytes()));
+            let fragment = page.json(|name, _| name != "filings").unwrap_or_default();
+            parsed.rejects.push(fault.reject(fragment.as_bytes()));
         }
     }
     Ok(parsed)

@@ -102,9 +102,9 @@ impl Underlying {
         // The time is part of every key: without it the whole page is refused.
         let odd = |fault: Fault| PageError::Retry(format!("the `quote` of `{symbol}`: {}", fault.1));
         let quote = quote.map(Object::row).transpose().map_err(odd)?.unwrap_or_default();
-        let said = time(&quote, "regularMarketTime").map_err(odd)?;
+        let market_time = time(&quote, "regularMarketTime").map_err(odd)?;
         let price = quote.number("regularMarketPrice").map_err(odd)?;
-        Ok(Underlying { symbol: symbol.into(), price, quoted_at: said.unwrap_or(request.received_at) })
+        Ok(Underlying { symbol: symbol.into(), price, quoted_at: market_time.unwrap_or(request.received_at) })
     }
 }
 

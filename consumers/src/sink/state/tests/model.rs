@@ -254,20 +254,30 @@ impl World {
 
     /// Partitions are revoked and others assigned. Mostly the group waits for what is being written.
     fn rebalance(&mut self) {
-        if self.random.chance(80) {
-            for flight in std::mem::take(&mut self.flights) {
-                if self.commit(&flight) {
-                    self.state.on_committed(flight.partition, flight.chunk, flight.to, self.now);
-                }
-            }
-            self.perform();
+        let partitions = self.topic.len() as i32;
+        let ours: Vec<i32> = (0..partitions).filter(|_| self.random.chance(70)).collect();
+        let waits = self.random.chance(80);
+        self.rebalance_to(&ours, waits);
+    }
+
+    fn rebalance_to(&mut self, partitions: &[i32], waits: bool) {
+        // The group waits inside a poll: the answers are taken after the revocation.
+        let written = if waits { std::mem::take(&mut self.flights) } else { Vec::new() };
+        let mut is_fenced = false;
+        for flight in &written {
+            is_fenced |= !self.commit(flight);
         }
         self.state.on_revoked();
         self.assigned.clear();
-        self.perform();
-        let partitions = self.topic.len() as i32;
-        let ours: Vec<i32> = (0..partitions).filter(|_| self.random.chance(70)).collect();
-        self.assign(&ours);
+        if is_fenced {
+            self.fail_session();
+        } else {
+            for flight in written {
+                self.state.on_committed(flight.partition, flight.chunk, flight.to, self.now);
+                self.perform();
+            }
+        }
+        self.assign(partitions);
     }
 
     fn assign(&mut self, partitions: &[i32]) {
@@ -364,14 +374,18 @@ impl World {
     /// Nothing fails any more: all that was published must be committed.
     fn calm_down(&mut self) {
         let all: Vec<i32> = (0..self.topic.len() as i32).collect();
-        self.rebalance_to(&all);
         self.now += Duration::from_secs(10);
         for step in 0.. {
             assert!(step < MAX_CALM_STEPS, "seed {}: stuck: {:?}", self.seed, self.state);
+            // A commit of an earlier assignment can still fence a chunk, and end its session.
+            if self.assigned.len() < all.len() {
+                self.rebalance_to(&all, true);
+            }
             if !self.state.is_blocked() {
                 all.iter().for_each(|partition| self.poll_next(*partition));
             }
             self.write();
+            self.perform();
             self.now += Duration::from_millis(20);
             self.state.on_tick(self.now);
             self.perform();
@@ -388,18 +402,6 @@ impl World {
         let paused: Vec<&i32> =
             self.assigned.iter().filter(|(_, fetched)| fetched.is_paused).map(|(number, _)| number).collect();
         assert!(paused.is_empty(), "seed {}: {paused:?} stay paused", self.seed);
-    }
-
-    fn rebalance_to(&mut self, partitions: &[i32]) {
-        for flight in std::mem::take(&mut self.flights) {
-            if self.commit(&flight) {
-                self.state.on_committed(flight.partition, flight.chunk, flight.to, self.now);
-            }
-        }
-        self.state.on_revoked();
-        self.assigned.clear();
-        self.perform();
-        self.assign(partitions);
     }
 
     fn poll_next(&mut self, partition: i32) {

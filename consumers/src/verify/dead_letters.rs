@@ -19,7 +19,7 @@ pub(super) fn is_passed(at: &Coordinate<'_>, sink: &str, positions: &[PositionRo
 
 /// A dead letter of a sink.
 #[derive(Debug)]
-pub(super) struct Letter {
+pub(super) struct DeadLetter {
     /// Of its original bytes; None when it was deleted.
     pub(super) message: Option<u64>,
     /// Whether its message was stored after all.
@@ -29,10 +29,10 @@ pub(super) struct Letter {
 }
 
 /// The dead letters of one sink in a topic, by incarnation, partition and offset.
-pub(super) type Letters = HashMap<(i32, i32, i64), Letter>;
+pub(super) type DeadLetters = HashMap<(i32, i32, i64), DeadLetter>;
 
 /// The dead letters of each sink in a topic.
-pub(super) type SinkLetters = HashMap<String, Letters>;
+pub(super) type SinkDeadLetters = HashMap<String, DeadLetters>;
 
 /// The dead letters of a sink; some 64 bytes of memory for each.
 pub(super) fn load(
@@ -40,8 +40,8 @@ pub(super) fn load(
     audit: &mut Audit,
     runtime: &Handle,
     findings: &mut Findings,
-) -> anyhow::Result<Letters> {
-    let mut letters = Letters::new();
+) -> anyhow::Result<DeadLetters> {
+    let mut letters = DeadLetters::new();
     let each = audit.each_dead_letter(sink, |line| {
         let name = line.text(0);
         let Some(coordinate) = Coordinate::parse(&name) else {
@@ -51,7 +51,7 @@ pub(super) fn load(
         if coordinate.topic == topic {
             let parts = [line.bytes(2), line.bytes(3), line.bytes(4)];
             let message = (line.int(5) == 0).then(|| fingerprint::of_message(parts, line.optional_int(1)));
-            let letter = Letter { message, resolved: line.int(6) != 0, found: false };
+            let letter = DeadLetter { message, resolved: line.int(6) != 0, found: false };
             letters.insert((coordinate.incarnation, coordinate.partition, coordinate.offset), letter);
         }
         Ok(())
