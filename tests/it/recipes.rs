@@ -62,6 +62,16 @@ fn every_path_and_link_in_the_documents_leads_to_a_file() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
+#[test]
+fn every_decision_is_in_the_list_of_decisions() {
+    let list = read("docs/decisions/README.md");
+    let listed = links(&list);
+    for document in documents().iter().filter(|path| path.starts_with(root().join("docs/decisions"))) {
+        let name = document.file_name().unwrap().to_string_lossy();
+        assert!(name == "README.md" || listed.contains(&&*name), "{name} is not in docs/decisions/README.md");
+    }
+}
+
 /// The code blocks of a section in that language.
 fn code_blocks(document: &str, section: &str, language: &str) -> Vec<String> {
     let (_, rest) = document.split_once(&format!("\n## {section}\n")).expect("the section exists");
