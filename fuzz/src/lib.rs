@@ -1,4 +1,4 @@
-//! What every fuzz target does: bytes are read as the answer of an endpoint, and what holds of any answer is checked.
+//! What every fuzz target does: it reads bytes as a response of an endpoint, and checks what holds of every response.
 //!
 //! There is one target for each endpoint, written by `UPDATE=1 ./test derived`.
 
@@ -15,18 +15,18 @@ use sources::response::{MAX_FRAGMENT_BYTES, Parsed, Request};
 use sources::source::Endpoint;
 use sources::source;
 
-/// When the answers are received: 2026-11-20, as in the tests.
+/// When the responses are received: 2026-11-20, as in the tests.
 const RECEIVED_AT: i64 = 1_795_176_000;
 /// Longest reason or error: it goes into a log line.
 const MAX_MESSAGE_BYTES: usize = 2048;
 
-/// What is asked for: mostly an answer has to be about it. A process has one target.
+/// Requested items: most responses must be about theirs. A process has one target.
 static ITEMS: OnceLock<BTreeSet<String>> = OnceLock::new();
 
-/// Reads bytes as the answer of an endpoint, for each item that its fixtures are of.
+/// Reads bytes as a response of an endpoint, once for each item of its fixtures.
 pub fn read(source_name: &str, endpoint: &str, body: &[u8]) {
     let items = ITEMS.get_or_init(|| {
-        // libFuzzer's hook ends the process at every panic, also at one that a parser catches.
+        // libFuzzer's hook ends the process on every panic, even on one that a parser catches.
         set_hook(without_caught(take_hook()));
         items(source_name, endpoint)
     });

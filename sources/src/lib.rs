@@ -1,13 +1,13 @@
 //! What providers offer, when it is polled, and how their responses become records.
 //!
 //! The crate is pure: nothing in it knows the network, files, a clock, Kafka or a database. Producers request what a
-//! [`Source`](source::Source) declares and hand the bytes to [`Endpoint::read`](source::Endpoint::read). `fuzz`,
-//! `bench parse`, `producer parse` and the oracle need this crate and `contract`, nothing else.
+//! [`Source`](source::Source) declares and hand the bytes to [`Endpoint::read`](source::Endpoint::read). `fuzz`, `bench
+//! parse`, `producer parse` and the oracle need this crate and `contract`, nothing else.
 //!
 //! | module | what lives there |
 //! |---|---|
 //! | [`providers`] | one folder for each provider, and the list of all sources |
-//! | [`source`] | [`Source`](source::Source), [`Endpoint`](source::Endpoint), [`History`](source::History): what a provider declares |
+//! | [`source`](mod@source) | [`Source`](source::Source), [`Endpoint`](source::Endpoint), [`History`](source::History): what a provider declares |
 //! | [`response`] | [`Request`](response::Request), [`Parsed`](response::Parsed), [`Reject`](response::Reject), [`PageError`](response::PageError): what a parser takes and returns |
 //! | [`schedule`], [`market`] | when an item is polled, and when its market trades |
 //! | [`parse`] | what parsers share, from the body of a response down to a value |
@@ -31,7 +31,8 @@
 //! # Add a source
 //!
 //! A source is a constant and one pure function for each endpoint. Create `providers/<name>/mod.rs`, add the module and
-//! the constant to [`SOURCES`], and put fixtures into `fixtures/<name>/<endpoint>/`. CONTRIBUTING.md has the whole recipe.
+//! the constant to [`SOURCES`], and put fixtures into `fixtures/<name>/<endpoint>/`. CONTRIBUTING.md has the whole
+//! recipe.
 //!
 //! ```
 //! use std::time::Duration;

@@ -210,7 +210,7 @@ impl When {
         hours.filter(move |(begin, end)| *end > from && *begin < to)
     }
 
-    /// The first time at or after `at` that lies in the hours; None if the next [`DAYS_AHEAD`] days have none.
+    /// The first time at or after `at` that lies in the hours; None if the next 70 days have none.
     pub fn next(&self, item: &str, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
         if let When::Always = self {
             return Some(at);
@@ -219,7 +219,7 @@ impl When {
         hours.next().map(|(begin, _)| begin.max(at))
     }
 
-    /// How much of the time between two instants lies in the hours; only the last [`OLDEST_DAYS`] days count.
+    /// How much of the time between two instants lies in the hours; only the last 400 days count.
     pub fn within(&self, item: &str, from: DateTime<Utc>, to: DateTime<Utc>) -> Duration {
         let from = from.max(to.checked_sub_days(Days::new(OLDEST_DAYS)).unwrap_or(from));
         let (mut total, mut reached) = (TimeDelta::zero(), from);

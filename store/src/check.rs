@@ -21,11 +21,19 @@ pub(crate) fn versions(chunk: &Chunk) -> Result<(), StoreError> {
     }
 }
 
+/// Most pairs of neighbouring rows whose keys are compared. Comparing all 10,000 of a chunk takes 1 ms, up to 3 % of a commit.
+const MOST_PAIRS: usize = 500;
+
 /// After the fold: one row per key, in the order of the keys.
+///
+/// Of a large chunk it looks at pairs that are spread over all rows, in each chunk at others.
 pub(crate) fn folded(chunk: &Chunk, folded: &[Folded]) -> Result<(), StoreError> {
     let (rows, dataset) = (&chunk.rows, chunk.target.dataset);
     let is_ascending = |pair: &[Folded]| rows.compare_keys(dataset, pair[0].row, pair[1].row).is_lt();
-    match folded.windows(2).position(|pair| !is_ascending(pair)) {
+    let step = folded.len().div_ceil(MOST_PAIRS).max(1);
+    let first = chunk.from_offset.unsigned_abs() as usize % step;
+    let mut places = (first..folded.len().saturating_sub(1)).step_by(step);
+    match places.find(|place| !is_ascending(&folded[*place..place + 2])) {
         None => Ok(()),
         Some(place) => {
             let what = format!("the keys of rows {place} and {} are not in order", place + 1);

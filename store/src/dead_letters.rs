@@ -14,7 +14,7 @@ mod redrive;
 mod relay;
 
 /// Most dead letters that one call reads.
-pub const MAX_LETTERS: usize = 500;
+pub const MAX_DEAD_LETTERS: usize = 500;
 /// Most dead letters that are forwarded at once: Kafka must acknowledge them within [`FORWARD_PATIENCE`].
 const MAX_RELAYED: i64 = 200;
 /// Most bytes of messages that one call reads, unless a single message is larger. It bounds the memory.
@@ -73,7 +73,7 @@ pub struct Count {
 
 /// A dead letter and its resolution.
 #[derive(Debug, Clone)]
-pub struct Letter {
+pub struct StoredDeadLetter {
     /// The dead letter.
     pub record: DeadLetter,
     /// How a redrive ended: `inserted`, `changed`, `unchanged` or `superseded`; None while the dead letter is open.
@@ -133,11 +133,19 @@ pub trait DeadLetters: Send {
     fn counts<'a>(&'a mut self, filter: &'a Filter) -> BoxFuture<'a, Result<Vec<Count>, StoreError>>;
 
     /// The newest dead letters, without their messages.
-    fn newest<'a>(&'a mut self, filter: &'a Filter, limit: i64) -> BoxFuture<'a, Result<Vec<Letter>, StoreError>>;
+    fn newest<'a>(
+        &'a mut self,
+        filter: &'a Filter,
+        limit: i64,
+    ) -> BoxFuture<'a, Result<Vec<StoredDeadLetter>, StoreError>>;
 
-    /// The next dead letters after a name with their messages, in the order of their names: at most [`MAX_LETTERS`], and
+    /// The next dead letters after a name with their messages, in the order of their names: at most [`MAX_DEAD_LETTERS`], and
     /// fewer when their messages are large. Empty after the last one.
-    fn next<'a>(&'a mut self, filter: &'a Filter, after: &'a Name) -> BoxFuture<'a, Result<Vec<Letter>, StoreError>>;
+    fn next<'a>(
+        &'a mut self,
+        filter: &'a Filter,
+        after: &'a Name,
+    ) -> BoxFuture<'a, Result<Vec<StoredDeadLetter>, StoreError>>;
 
     /// Upserts the rows of a batch, and records the resolution of each dead letter in the same transaction.
     ///

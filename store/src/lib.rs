@@ -42,7 +42,8 @@ mod text;
 
 pub use audit::{Audit, GapRow, LedgerSums, PositionRow};
 pub use dead_letters::{
-    Batch, Count, DeadLetters, FORWARD_PATIENCE, Fate, Filter, Forward, Letter, MAX_LETTERS, Name, Relayed,
+    Batch, Count, DeadLetters, FORWARD_PATIENCE, Fate, Filter, Forward, MAX_DEAD_LETTERS, Name, Relayed,
+    StoredDeadLetter,
 };
 pub use line::Line;
 pub use outcome::{Commit, Gap, Outcome, Position, RetryClass, StoreError, Total};

@@ -6,13 +6,13 @@ use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 use super::plain;
-use crate::store::{Count, Letter};
+use crate::store::{Count, StoredDeadLetter};
 
 /// Longest reason in a list, in characters; `show` has all of it.
 const MAX_LISTED_REASON: usize = 100;
 
 /// For a person.
-pub(crate) fn listed(counts: &[Count], letters: &[Letter], all: bool) -> String {
+pub(crate) fn listed(counts: &[Count], letters: &[StoredDeadLetter], all: bool) -> String {
     let mut out = String::new();
     let total: i64 = counts.iter().map(|count| count.count).sum();
     let _ = writeln!(out, "{total} dead letters{}", if all { "" } else { ", open" });
@@ -21,7 +21,7 @@ pub(crate) fn listed(counts: &[Count], letters: &[Letter], all: bool) -> String 
         let cause: Vec<String> = cause.into_iter().flatten().map(|text| plain(text)).collect();
         let _ = writeln!(out, "{count:>8}  {}  {oldest} to {newest}", cause.join(" "));
     }
-    for Letter { record, resolution, .. } in letters {
+    for StoredDeadLetter { record, resolution, .. } in letters {
         let when = record.known_at.to_rfc3339_opts(SecondsFormat::Secs, true);
         let class = record.sqlstate.as_ref().map_or_else(
             || plain(&record.error_class),
@@ -35,13 +35,13 @@ pub(crate) fn listed(counts: &[Count], letters: &[Letter], all: bool) -> String 
 }
 
 /// For a program.
-pub(crate) fn listed_json(counts: &[Count], letters: &[Letter]) -> String {
+pub(crate) fn listed_json(counts: &[Count], letters: &[StoredDeadLetter]) -> String {
     let count = |count: &Count| {
         let Count { dataset, stage, class, sqlstate, count, oldest, newest } = count;
         json!({ "dataset": dataset, "stage": stage, "class": class, "sqlstate": sqlstate, "count": count,
             "oldest": oldest, "newest": newest })
     };
-    let letter = |letter: &Letter| {
+    let letter = |letter: &StoredDeadLetter| {
         let record = &letter.record;
         json!({ "source": record.source, "id": record.dead_letter_id, "when": record.known_at, "dataset": record.dataset,
             "stage": record.stage, "class": record.error_class, "sqlstate": record.sqlstate, "reason": record.reason,

@@ -15,7 +15,7 @@ use super::show::original;
 use crate::chunk::Target;
 use crate::sink::admit::Admission;
 use crate::sink::writer::backoff;
-use crate::store::{Batch, Database, DeadLetters, Fate, Filter, Letter, Name, StoreError};
+use crate::store::{Batch, Database, DeadLetters, Fate, Filter, Name, StoreError, StoredDeadLetter};
 use kafka::schemas::{Missing, Schemas};
 
 /// How often a batch is tried while the database is away, before the command gives up.
@@ -74,7 +74,7 @@ pub(crate) async fn run(
     }
 }
 
-fn name(letter: &Letter) -> Name {
+fn name(letter: &StoredDeadLetter) -> Name {
     Name { source: letter.record.source.to_string(), id: letter.record.dead_letter_id.to_string() }
 }
 
@@ -83,7 +83,7 @@ type Admitted = (&'static Dataset, Rows, Vec<Name>);
 
 /// Decodes and validates; gives the good ones by dataset, and the classes of those that are still refused.
 fn admit(
-    letters: &[Letter],
+    letters: &[StoredDeadLetter],
     registry: Option<&Registry>,
     admissions: &mut HashMap<&'static str, Admission>,
     runtime: &Handle,

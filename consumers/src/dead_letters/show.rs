@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 
 use super::plain;
 use crate::sink::admit::Admission;
-use crate::store::{Database, Filter, Letter, Name};
+use crate::store::{Database, Filter, Name, StoredDeadLetter};
 use kafka::schemas::Schemas;
 
 /// Most bytes of a key, value or header that are shown.
@@ -37,8 +37,8 @@ pub(crate) async fn shown(database: &Database, registry: Option<Registry>, filte
     Ok(tokio::task::spawn_blocking(text).await?.join("\n"))
 }
 
-fn one(letter: &Letter, registry: Option<&Registry>, runtime: &Handle) -> String {
-    let Letter { record, resolution, resolved_at } = letter;
+fn one(letter: &StoredDeadLetter, registry: Option<&Registry>, runtime: &Handle) -> String {
+    let StoredDeadLetter { record, resolution, resolved_at } = letter;
     let mut out = String::new();
     let mut line = |name: &str, text: Option<String>| {
         let _ = writeln!(out, "{name:<19} {}", text.unwrap_or_else(|| "(none)".to_owned()).trim_end());

@@ -8,10 +8,10 @@ thread_local! {
     static IS_CATCHING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A process-wide panic hook of [`std::panic`].
+/// A process-wide panic hook, as in [`std::panic`](mod@std::panic).
 pub type PanicHook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync + 'static>;
 
-/// Wraps a hook so that it does not report the panics that [`caught`] handles.
+/// Wraps a hook so that it does not report the panics that `caught` handles.
 ///
 /// The hook belongs to the process, so this crate installs none. An executable that parses wraps the current hook and
 /// installs the result once, at its start.

@@ -118,7 +118,7 @@ impl<'a> Object<'a> {
         self.text(name)?.ok_or_else(|| absent(name))
     }
 
-    /// A number, in quotes or not; None if absent, null, or one of [`NOTHING`].
+    /// A number, in quotes or not; None if absent, null, or a word for a missing value such as `NA`.
     pub fn number(&self, name: &str) -> Result<Option<f64>, Fault> {
         self.read(name, "number", "a number", finite)
     }

@@ -40,10 +40,10 @@ fn an_answer_ages_only_while_there_could_be_a_newer_one() {
     assert_eq!(age(TRADING, "2026-11-26T00:00:00Z", "2026-11-28T00:00:00Z"), 7 * HOUR / 2);
     assert_eq!(age(When::Always, "2026-11-26T00:00:00Z", "2026-11-28T01:00:00Z"), 49 * HOUR);
     assert_eq!(age(When::Always, "2026-11-28T00:00:00Z", "2026-11-26T00:00:00Z"), Duration::ZERO);
-    // It does not grow older than a year and some weeks.
+    // The age stops at 400 days.
     assert_eq!(age(When::Always, "2026-01-01T00:00:00Z", "2026-12-31T00:00:00Z"), 364 * 24 * HOUR);
     assert_eq!(age(When::Always, "2020-01-01T00:00:00Z", "2026-12-31T00:00:00Z"), 400 * 24 * HOUR);
-    // Hours that go on until the next ones begin are counted once.
+    // Overlapping hours are counted once.
     let long = When::AfterClose { market: new_york, from: HOUR, hours: 30 * HOUR };
     assert_eq!(age(long, "2026-11-16T23:00:00Z", "2026-11-18T23:00:00Z"), 48 * HOUR);
 }

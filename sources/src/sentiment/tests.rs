@@ -24,13 +24,13 @@ const DELICATE: [&str; 6] = [
     // Two idioms of different value around the same word.
     "It was badass, a kiss of death for the stock",
     "All yeah right, bad assets were to die for, the bomb",
-    // Strengthened and weakened at once.
+    // Intensified and weakened at once.
     "It is more or less somewhat very good, hardly so utterly bad, kind of most partly great",
     "Unless something almost totally good happens, regardless of slightly extreme losses!",
-    // Good and bad in equal parts, and an emphasis that goes to the greater one.
+    // Good and bad in equal parts, with emphasis for the greater one.
     "So little more or less gain, so little more or less lost!!! Is it???",
 ];
-/// Set for a process that is to say the scores.
+/// Set for a process that prints the scores.
 const SAY: &str = "TAPEDECK_TEST_SAY_SCORES";
 
 #[test]

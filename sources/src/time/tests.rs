@@ -12,7 +12,7 @@ fn a_day_starts_at_its_first_instant() {
     // No midnight: the clocks went forward at 00:00.
     assert_eq!(start("2018-11-04", America::Sao_Paulo).unwrap(), "2018-11-04 03:00:00 UTC");
     assert_eq!(start("2024-07-01", Europe::London).unwrap(), "2024-06-30 23:00:00 UTC");
-    // A day that never was gives the next one.
+    // A skipped date gives the start of the next one.
     assert_eq!(start("2011-12-30", Pacific::Apia).unwrap(), "2011-12-30 10:00:00 UTC");
 }
 

@@ -117,3 +117,20 @@ async fn after_a_violation_nothing_of_the_chunk_is_stored() {
     assert_eq!(stored.outcome.inserted, 3);
     assert_eq!(store.positions("test.sink", "test").await.unwrap().len(), 1);
 }
+
+#[test]
+fn of_a_large_chunk_pairs_all_over_it_are_compared() {
+    let partition = SinkPartition { sink: "test.sink".into(), topic: "test".into(), incarnation: 0, number: 7 };
+    let mut builder = ChunkBuilder::new(partition, Target::live(dataset(), "test.sink".into()), 10);
+    (0..5 * MOST_PAIRS).for_each(|key| builder.rows().push_row(row(100_000 + key, true), false));
+    let mut chunk = builder.take();
+    let mut rows = chunk.fold();
+    folded(&chunk, &rows).unwrap();
+    let middle = rows.len() / 2;
+    rows[middle] = rows[middle - 1];
+    let found = (10..15).filter(|from| {
+        chunk.from_offset = *from;
+        folded(&chunk, &rows).is_err()
+    });
+    assert_eq!(found.count(), 1, "one of five chunks finds one wrong pair of five");
+}

@@ -5,7 +5,9 @@ use contract::records::DeadLetter;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use super::{Batch, Count, DeadLetters, Fate, Filter, Forward, Letter, MAX_BYTES, MAX_LETTERS, Name, Relayed};
+use super::{
+    Batch, Count, DeadLetters, Fate, Filter, Forward, MAX_BYTES, MAX_DEAD_LETTERS, Name, Relayed, StoredDeadLetter,
+};
 use crate::dialect::{Connection, Dialect};
 use crate::line::Line;
 use crate::outcome::StoreError;
@@ -19,14 +21,22 @@ impl<D: Dialect> DeadLetters for Session<D> {
         async move { Ok(self.read(statement).await?.iter().map(count).collect()) }.boxed()
     }
 
-    fn newest<'a>(&'a mut self, filter: &'a Filter, limit: i64) -> BoxFuture<'a, Result<Vec<Letter>, StoreError>> {
+    fn newest<'a>(
+        &'a mut self,
+        filter: &'a Filter,
+        limit: i64,
+    ) -> BoxFuture<'a, Result<Vec<StoredDeadLetter>, StoreError>> {
         let statement = filtered(&D::statements().dead_letters.newest, filter).bind(limit);
         async move { self.read(statement).await?.iter().map(letter).collect() }.boxed()
     }
 
-    fn next<'a>(&'a mut self, filter: &'a Filter, after: &'a Name) -> BoxFuture<'a, Result<Vec<Letter>, StoreError>> {
+    fn next<'a>(
+        &'a mut self,
+        filter: &'a Filter,
+        after: &'a Name,
+    ) -> BoxFuture<'a, Result<Vec<StoredDeadLetter>, StoreError>> {
         let statement = filtered(&D::statements().dead_letters.next, filter);
-        let statement = statement.bind(&*after.source).bind(&*after.id).bind(MAX_LETTERS as i64);
+        let statement = statement.bind(&*after.source).bind(&*after.id).bind(MAX_DEAD_LETTERS as i64);
         async move {
             let mut lease = self.lease().await?;
             let names = first(lease.lines(statement).await?.iter().map(sized).collect());
@@ -55,7 +65,7 @@ impl<D: Dialect> DeadLetters for Session<D> {
 pub(super) async fn read<D: Dialect>(
     connection: &mut D::Connection,
     names: &[Name],
-) -> Result<Vec<Letter>, StoreError> {
+) -> Result<Vec<StoredDeadLetter>, StoreError> {
     let statement = Statement::new(&D::statements().dead_letters.letters).bind(list(names));
     connection.lines(statement).await?.iter().map(letter).collect()
 }
@@ -110,7 +120,7 @@ pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a Name>) -> String {
 }
 
 /// The dead letter in a row.
-fn letter(line: &Line) -> Result<Letter, StoreError> {
+fn letter(line: &Line) -> Result<StoredDeadLetter, StoreError> {
     let text = |column: usize| Text::from(line.text(column));
     let optional = |column: usize| line.optional_text(column).map(Text::from);
     let bytes = |column: usize| line.bytes(column).map(<[u8]>::to_vec);
@@ -138,5 +148,5 @@ fn letter(line: &Line) -> Result<Letter, StoreError> {
         observed_at: time(16)?,
         flags: text::read_list(&line.text(17)).unwrap_or_default(),
     };
-    Ok(Letter { record, resolution: line.optional_text(18), resolved_at: line.optional_text(19) })
+    Ok(StoredDeadLetter { record, resolution: line.optional_text(18), resolved_at: line.optional_text(19) })
 }

@@ -19,6 +19,8 @@ impl Postgres {
     /// Brings the tables up to date.
     pub(super) async fn migrate_up(&self) -> Result<(), StoreError> {
         let mut connection = self.open().await?;
+        // Another process may be migrating. Waiting for it ends with the statement's time limit, not after a few seconds.
+        connection.execute("set lock_timeout = 0").await.map_err(classify)?;
         MIGRATOR.run(&mut connection).await.map_err(migration_failed)?;
         // One process after the other: PostgreSQL fails two that comment on one table at the same time.
         let mut transaction = connection.begin().await.map_err(classify)?;

@@ -11,7 +11,7 @@ use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
-use store::{Database, Filter, Letter, Name};
+use store::{Database, Filter, Name, StoredDeadLetter};
 use tests::broker::{Bench, block_on};
 use tests::message::{BAR_SCHEMA_ID, Message, at, bar, encode};
 use tests::process::{PATIENCE, succeed};
@@ -86,7 +86,7 @@ pub(super) fn stored(database: &Database) -> Vec<DeadLetter> {
         let mut store = database.dead_letters("test");
         loop {
             let letters = store.next(&filter, &after).await.unwrap();
-            let Some(Letter { record, .. }) = letters.last() else { return };
+            let Some(StoredDeadLetter { record, .. }) = letters.last() else { return };
             after = Name { source: record.source.to_string(), id: record.dead_letter_id.to_string() };
             all.extend(letters.into_iter().map(|letter| letter.record));
         }

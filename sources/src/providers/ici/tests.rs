@@ -58,7 +58,7 @@ fn a_flow_is_the_whole_number_that_the_sheet_shows() {
     let parsed = flows_of("combined@2026.xls");
     let month = period(&parsed, "monthly", "2026-09-30");
     assert_eq!(month[0], ("total", -6323, Some(0)));
-    // Rounded each on its own, the parts are one off.
+    // Each part is rounded on its own, so the sum is one off.
     assert_eq!(
         month[5..8],
         [("bond", -21197, Some(1)), ("bond_taxable", -24541, None), ("bond_municipal", 3343, None)]
@@ -119,7 +119,7 @@ fn each_odd_row_of_a_workbook_is_refused_and_the_rest_goes_on() {
     );
     let fragment = "09/30/2026\tn.a.\t14124\t(2,025)\tx\t2026\t-21197\t-24540\t3343\t-1276";
     assert_eq!(String::from_utf8_lossy(&parsed.rejects[1].fragment), fragment);
-    // A part that is not there says nothing of the whole.
+    // A missing part tells nothing about the whole.
     let week = period(&parsed, "weekly", "2026-11-04");
     assert_eq!((week.len(), week[0]), (8, ("total", 15856, None)));
 }

@@ -122,7 +122,7 @@ fn a_query_is_read_until_there_are_no_more_articles() {
     let next = |offset, articles, total| next_offset(&Request { offset, ..request("x") }, articles, total);
     assert_eq!((next(0, 100, Some(2371)), next(2200, 100, Some(2371))), (Some(100), Some(2300)));
     assert_eq!((next(2300, 71, Some(2371)), next(0, 100, Some(100)), next(0, 38, Some(38))), (None, None, None));
-    // Nothing says that there are more, or nothing more comes.
+    // Without a total, or with an empty page, there is no next page.
     assert_eq!((next(0, 100, None), next(100, 0, Some(2371))), (None, None));
     assert_eq!((next(9800, 100, Some(99_999)), next(9900, 100, Some(99_999))), (Some(9900), None));
 }

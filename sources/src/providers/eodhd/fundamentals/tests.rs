@@ -64,7 +64,7 @@ fn an_exchange_is_where_it_is_listed() {
     let [exchange] = of!(parsed, Exchange)[..] else { panic!() };
     assert_eq!((exchange.exchange_code.as_str(), exchange.name.as_deref()), ("NASDAQ", None));
     assert_eq!((exchange.country.as_deref(), exchange.country_code.as_deref()), (Some("USA"), Some("US")));
-    // Another share there may be quoted in another currency: of two answers neither takes back what the other says.
+    // Another share there may be quoted in another currency: neither response may overwrite the other.
     assert_eq!((exchange.currency.as_deref(), exchange.time_zone.as_deref()), (None, None));
     let parsed = fundamentals("VTX.US~etf.json");
     let [exchange] = of!(parsed, Exchange)[..] else { panic!() };
@@ -95,7 +95,7 @@ fn a_statement_has_all_amounts_under_their_own_names() {
         r#"{"researchDevelopment":4257000000,"netIncome":10044000000,"operatingIncome":11544000000,"interestExpense":-866000000.5,"totalRevenue":53809000000}"#
     );
     assert_eq!((income.filed_on, income.known_at), (Some(date("2019-07-31")), at("2019-08-01T04:00:00Z")));
-    // Nothing is said of the filing.
+    // Without data about the filing.
     assert_eq!((statements[2].filed_on, statements[2].known_at), (None, at(RECEIVED)));
     let balance = statements[3];
     assert_eq!((balance.total_assets, balance.total_liabilities), (number("322239000000"), number("225783000000")));
@@ -165,7 +165,7 @@ fn a_fund_is_a_company_with_other_sections() {
     assert_eq!((etf.kind.as_deref(), etf.shares_outstanding), (Some("ETF"), None));
     let other = json(etf.other.as_deref().unwrap());
     assert_eq!(other["ETF_Data"]["Inception_Date"], "0000-00-00");
-    // No quarter, no ratio: the numbers are kept as they are.
+    // No quarter, no ratio: the numbers are kept as sent.
     assert_eq!(other["Technicals"]["Beta"], "1.0200");
     assert_eq!(other["General"]["Category"], "Large Blend");
     let parsed = fundamentals("PSX.US~fund.json");

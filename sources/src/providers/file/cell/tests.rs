@@ -73,7 +73,7 @@ fn times_without_a_zone_are_in_the_one_that_is_given() {
         assert_eq!(time("", Tz::UTC, Cell::Text(text.into())), utc, "{text}");
         assert_eq!(time("", New_York, Cell::Text(text.into())), new_york, "{text}");
     }
-    // Shown twice: the first; never shown: none.
+    // A time that comes twice is the first; a skipped time is None.
     assert_eq!(time("", New_York, Cell::Text("2024-11-03 01:30".into())), "2024-11-03T05:30:00+00:00");
     assert!(value(Kind::Timestamp, "", New_York, Cell::Text("2024-03-10 02:30".into())).is_err());
 }

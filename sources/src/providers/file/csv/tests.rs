@@ -157,7 +157,7 @@ fn what_is_no_table_is_refused() {
     assert!(parse(&request(BARS), b"\xff\xfeD\0a\0\n\0").unwrap_err().to_string().contains("UTF-16"));
 }
 
-/// What the reader gives for a window of so many bytes.
+/// A window of that many bytes, as the reader returns it.
 fn window(file: &[u8], offset: usize, most: usize) -> Vec<u8> {
     let mut body = Vec::new();
     let mut from = 0;
@@ -172,13 +172,13 @@ fn window(file: &[u8], offset: usize, most: usize) -> Vec<u8> {
     body
 }
 
-/// All pages of a file, read in windows of so many bytes.
+/// All pages of a file, read in windows of that many bytes.
 fn read(file: &[u8], most: usize) -> Parsed {
     let mut all = Parsed::default();
     let mut offset = 0;
     loop {
         let request = Request { offset, ..request(BARS) };
-        // None of many rows can be read: the mapping is said to be wrong.
+        // No row of many can be read: the error blames the mapping.
         let Ok(parsed) = parse_window(&request, &window(file, offset as usize, most), most) else { return all };
         all.records.extend(parsed.records);
         all.rejects.extend(parsed.rejects);
@@ -200,7 +200,7 @@ fn a_row_longer_than_a_window_is_one_reject() {
     let all = read(file.as_bytes(), 100);
     assert_eq!(all.records.len(), 2);
     assert_eq!(all.rejects.iter().map(|reject| reject.class).collect::<Vec<_>>(), ["too_long"]);
-    // As long because of a quote that is not closed before: each of its lines is looked at for itself.
+    // Too long because an earlier quote is not closed: each of its lines is tried on its own.
     let file = format!("Date,Close,note\n2024-01-02,1,\n2024-01-03,2,\"{}\"\n2024-01-04,3,\n", "x\n".repeat(100));
     let all = read(file.as_bytes(), 100);
     assert_eq!((all.records.len(), all.rejects.len(), all.rejects[0].class), (2, 101, "too_long"));

@@ -79,7 +79,7 @@ fn nesting_without_end_is_one_reject() {
     assert_eq!((parsed.records.len(), parsed.rejects[0].class), (1, "shape"));
 }
 
-/// All records of a file, read in windows of so many bytes.
+/// All records of a file, read in windows of that many bytes.
 fn read(file: &[u8], most: usize) -> Vec<Record> {
     let (mut all, mut offset) = (Vec::new(), 0);
     loop {

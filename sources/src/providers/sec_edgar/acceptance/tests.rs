@@ -24,7 +24,7 @@ fn what_tells_nothing_or_both_is_unknown() {
     assert_eq!(clock(&[]), Clock::Unknown);
     assert_eq!(clock(&["2020-01-27T13:45:37", "2026-02-26T18:34:19"]), Clock::Unknown);
     assert_eq!(clock(&["2025-10-31T06:01:26", "2025-07-10T00:12:54"]), Clock::Unknown);
-    // A day without a time, and an hour that is night on both clocks.
+    // A date without a time, and an hour that is night in both zones.
     assert_eq!(clock(&["1994-01-26T00:00:00", "1994-01-26T05:00:00", "1994-07-26T04:00:00"]), Clock::Unknown);
     assert_eq!(clock(&["2025-10-31T04:30:00"]), Clock::Unknown);
 }
@@ -35,7 +35,7 @@ fn a_time_that_is_yet_to_come_in_new_york_is_one_of_utc() {
     let clock = |time| Clock::of([digits(time)].into_iter(), received_at, &mut NewYork::clocks());
     assert_eq!(clock("2026-11-20T17:59:59"), Clock::Utc);
     assert_eq!(clock("2026-11-20T12:59:59"), Clock::Unknown);
-    // In both worlds it lies in the future: the clock here is slow.
+    // In both zones it lies in the future: our clock is slow.
     assert_eq!(clock("2026-11-20T18:59:59"), Clock::Unknown);
 }
 
@@ -47,7 +47,7 @@ fn the_same_digits_are_another_instant_on_another_clock() {
     assert_eq!(read(Clock::NewYork, "2025-01-07T20:13:14"), Acceptance::at(at("2025-01-08T01:13:14Z")));
     let later = Acceptance { accepted_at: None, known_at: at("2025-07-08T00:13:14Z") };
     assert_eq!(read(Clock::Unknown, "2025-07-07T20:13:14"), later);
-    // What a time tells by itself counts more than its page.
+    // What a time tells by itself outweighs its page.
     assert_eq!(read(Clock::NewYork, "2025-07-08T00:12:54"), Acceptance::at(at("2025-07-08T00:12:54Z")));
 }
 

@@ -34,7 +34,7 @@ fn the_same_period_in_a_later_filing_is_a_fact_of_its_own() {
     assert_eq!(values, ("36537000000".to_owned(), "42905000000".to_owned()));
     assert_ne!(first.accession_number, restated.accession_number);
     assert_eq!((all[3].unit.as_str(), all[3].value.to_string()), ("USD/shares", "-6.29".to_owned()));
-    // Nothing is said of the fiscal period of some filings.
+    // Some filings lack a fiscal period.
     assert_eq!((all[4].fiscal_year, all[4].fiscal_period.as_deref(), all[4].frame.as_deref()), (None, None, None));
 }
 

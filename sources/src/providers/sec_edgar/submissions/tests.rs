@@ -36,7 +36,7 @@ fn each_row_of_the_columns_is_a_filing() {
     assert_eq!((report.source.as_str(), report.cik.as_str()), ("sec_edgar", "0000320193"));
     assert_eq!((report.accession_number.as_str(), report.form.as_str()), ("0000320193-25-000079", "10-K"));
     assert_eq!((report.filed_on, report.reported_on), (date("2025-10-31"), Some(date("2025-09-27"))));
-    // On the clocks of New York: in UTC it would have been accepted at two in the morning there.
+    // New York time: read as UTC, it would have been accepted at two in the morning there.
     let accepted_at = at("2025-10-31T10:01:26Z");
     assert_eq!((report.accepted_at, report.known_at), (Some(accepted_at), accepted_at));
     assert_eq!(
@@ -95,14 +95,14 @@ fn the_same_digits_are_read_by_the_clock_of_their_page() {
         let filing = filings_of(&page)[0];
         (filing.accepted_at, filing.known_at)
     };
-    // Its header says `<ACCEPTANCE-DATETIME>20220506183057`, which is New York's.
+    // Its header has `<ACCEPTANCE-DATETIME>20220506183057`, in New York time.
     let accepted_at = at("2022-05-06T22:30:57Z");
     let digits = "2022-05-06T18:30:57.000Z";
     assert_eq!(known_at([digits, "2022-05-06T06:01:26.000Z"]), (Some(accepted_at), accepted_at));
     let utc = "2022-05-06T22:30:57.000Z";
     assert_eq!(known_at([utc, "2022-05-07T01:01:26.000Z"]), (Some(accepted_at), accepted_at));
     assert_eq!(known_at([digits, ""]), (None, accepted_at));
-    // With an offset of its own it says what it means.
+    // A time with its own offset is unambiguous.
     assert_eq!(known_at(["2022-05-06T18:30:57-04:00", ""]), (Some(accepted_at), accepted_at));
 }
 

@@ -45,7 +45,7 @@ fn a_split_says_how_many_new_shares_replace_how_many_old_ones() {
     assert_eq!((split.action_type.as_str(), split.ex_date), ("split", date("2020-08-31")));
     assert_eq!((split.split_to, split.split_from), (decimal::parse("4"), decimal::parse("1")));
     assert_eq!((split.amount, split.currency.as_deref()), (None, None));
-    // As it stands, and not as the nearest double.
+    // As sent, not as the nearest double.
     assert_eq!(amounts(&parsed)[0], ("dividend", date("2020-11-06"), Some("0.205".to_owned())));
 }
 
