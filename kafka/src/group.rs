@@ -247,7 +247,10 @@ impl ConsumerContext for Context {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, partitions),
             _ => self.revoke(consumer),
         };
-        self.pending().push_back(event.unwrap_or_else(Event::Lost));
+        let mut pending = self.pending();
+        // The session must hear of this before it does anything else, and the ends are those of the old assignment.
+        pending.retain(|event| !matches!(event, Event::Ends(_)));
+        pending.push_back(event.unwrap_or_else(Event::Lost));
     }
 }
 
