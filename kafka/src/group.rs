@@ -247,7 +247,7 @@ impl ConsumerContext for Context {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, partitions),
             _ => self.revoke(consumer),
         };
-        self.pending().push_back(event.unwrap_or_else(Event::Lost));
+        announce(&mut self.pending(), event.unwrap_or_else(Event::Lost));
     }
 }
 
@@ -295,5 +295,26 @@ impl Context {
         let unassigned = consumer.unassign();
         unassigned.map_err(|error| retry(&format!("cannot give back partitions of {}", self.topic), &error))?;
         Ok(Event::Revoked)
+    }
+}
+
+/// Queues an event of the assignment. The owner must hear of it before it does anything else, so ends that wait are
+/// dropped: they are those of the old assignment.
+fn announce(pending: &mut VecDeque<Event<'static>>, event: Event<'static>) {
+    pending.retain(|event| !matches!(event, Event::Ends(_)));
+    pending.push_back(event);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revocation_is_heard_before_ends_that_came_in_the_same_poll() {
+        let mut pending = VecDeque::from([Event::Ends(vec![(0, 7)])]);
+        announce(&mut pending, Event::Revoked);
+        announce(&mut pending, Event::Assigned(Vec::new()));
+        let events: Vec<Event<'_>> = pending.into();
+        assert!(matches!(events[..], [Event::Revoked, Event::Assigned(_)]), "{events:?}");
     }
 }

@@ -77,13 +77,19 @@ impl<'a> Player<'a> {
         let reader = Reader::assign(&self.replay.cluster, &self.topic, &starts)?;
         self.driver.on_assigned(starts.iter().map(|(number, offset)| (self.partition(*number), *offset)).collect());
         let mut progress = Progress::new(open.iter().map(|range| range.to - range.from).sum());
+        let mut ticked_at = Instant::now();
         while !self.driver.state.is_done() && !self.stop.is_cancelled() {
             if let Some(written) = self.next_answer()? {
                 self.on_committed(written)?;
             } else if !self.driver.state.is_blocked() {
                 self.read(&reader, &ends)?;
             }
-            self.driver.state.on_tick(Instant::now());
+            let now = Instant::now();
+            // It looks at every partition: not after each of many messages.
+            if now.duration_since(ticked_at) >= POLL_PATIENCE {
+                ticked_at = now;
+                self.driver.state.on_tick(now);
+            }
             self.driver.perform(&ReaderFeed(&reader))?;
             progress.report(|| self.driver.left(&ends));
         }

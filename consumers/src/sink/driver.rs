@@ -174,7 +174,7 @@ impl Driver {
         let refused =
             match self.admission.admit(&original, &self.runtime, builder.rows(), Utc::now().timestamp_micros()) {
                 Ok(refused) => refused,
-                Err(missing) => return self.hold(partition, offset, missing, now),
+                Err(missing) => return self.hold(partition, offset, missing),
             };
         builder.took(&original, refused.clone(), now);
         match (self.state.on_taken(partition, offset, bytes, refused.is_some(), now), refused) {
@@ -189,7 +189,9 @@ impl Driver {
     }
 
     /// The message's schema is missing: its partition waits.
-    fn hold(&mut self, number: i32, offset: i64, missing: Missing, now: Instant) -> Result<Admitted, Stopped> {
+    fn hold(&mut self, number: i32, offset: i64, missing: Missing) -> Result<Admitted, Stopped> {
+        // Asking the registry took time. It is asked again an interval after its answer, so the wait starts here.
+        let now = Instant::now();
         let lack = match &missing {
             Missing::Away(_) => Lack::Away,
             Missing::Unknown(_) => Lack::Unknown,

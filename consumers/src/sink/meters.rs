@@ -172,6 +172,7 @@ impl Meters {
     /// The loop has ended, and is not missed.
     pub fn ended(&self) {
         self.inner.heartbeat.rest();
+        self.lost("has ended");
     }
 
     /// A session has failed, and another one starts.

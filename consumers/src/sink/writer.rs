@@ -118,6 +118,10 @@ impl<S: Commits> Writer<S> {
                 Err(panic) => Err(WriteError::Panicked(panicked(&chunk, &*panic))),
             };
             self.in_flight.end();
+            if !is_sound {
+                // What waits in the queue may have no writer left, and a revocation must not wait for it.
+                self.in_flight.abandon();
+            }
             let (partition, to_offset) = (chunk.partition.number, chunk.to_offset);
             let written = Written { partition, chunk: id, to_offset, elapsed: began.elapsed(), result };
             if self.answers.send(written).is_err() || !is_sound {

@@ -94,3 +94,14 @@ fn records_that_wait_while_nothing_is_committed_are_no_progress() {
     let reason = meters.inner.check(later).unwrap_err();
     assert!(reason.starts_with("50 records wait, and nothing was committed for "), "{reason}");
 }
+
+#[test]
+fn a_sink_that_has_ended_shows_no_lag() {
+    let health = Health::new();
+    let meters = meters(&health);
+    statistics(&meters, [150, 7]);
+    assert_eq!(lag(&health, "records", 0), Some(50.0));
+    meters.ended();
+    assert_eq!(lag(&health, "records", 0), None);
+    assert_eq!(shown(&health, "tapedeck_assigned_partitions{dataset=\"ohlcv_bar\"}"), Some(0.0));
+}
