@@ -2,25 +2,37 @@
 //!
 //! A chunk writes its dead letters and their names in the outbox in one transaction. The relay publishes them and
 //! removes the names that Kafka has acknowledged. So each dead letter is on the topic at least once, and no sink waits.
+//!
+//! A dead letter is published twice only when the relay does not learn that Kafka has it, or cannot remove its name:
+//!
+//! - Kafka acknowledges later than [`kafka::send::SEND_TIMEOUT`]. The message may be on the topic or not.
+//! - PostgreSQL or its connection ends the transaction that holds the names, before they are removed.
+//! - The process ends before Kafka has acknowledged.
+//!
+//! The relay warns of each, unless it is killed. Without a warning, each dead letter is on the topic once.
 
 use std::time::Duration;
 
 use contract::records::DeadLetter;
 use contract::{Decoder, Rows, Text, codec, topic};
 use futures::FutureExt as _;
-use futures::future::{BoxFuture, join_all};
+use futures::future::BoxFuture;
 use kafka::Cluster;
 use kafka::publish::PublishError;
 use kafka::registry::Registry;
-use kafka::send::Sender;
+use kafka::send::{SEND_TIMEOUT, Sender};
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::dead_letter::dataset;
 use crate::reminder::Reminder;
-use crate::sink::panic_text;
+use crate::sink::{COMMAND_PATIENCE, panic_text};
 use crate::store::{Database, DeadLetters, FORWARD_PATIENCE, Forward};
+
+mod window;
+
+use window::{Limits, Sends, send_all};
 
 /// How often the relay looks into the outbox.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -28,8 +40,21 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const FAILURE_INTERVAL: Duration = Duration::from_secs(5);
 /// More dead letters than this in the outbox are logged as a warning: nobody sees them on the topic.
 pub const BACKLOG_WARNING: i64 = 10_000;
-/// How long a process waits at its end for the outbox to be empty; the next process publishes what is left.
-const END_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a process that is told to stop waits for the outbox to be empty; the next process publishes what is left.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// When to give up on results. A dead letter waits for Kafka alone, not for those before it: its timeout begins when
+/// librdkafka gets it, and what times out on its way to a slow Kafka is published again although Kafka has it.
+const LIMITS: Limits = Limits {
+    // librdkafka has five requests of one message on the way to a broker; the others are ready when those are done.
+    at_once: 8,
+    // A slow Kafka must not keep the transaction open for a whole batch: the next transaction sends the rest.
+    start: Duration::from_secs(5),
+    end: FORWARD_PATIENCE,
+};
+const _: () = assert!(
+    LIMITS.start.as_secs() + SEND_TIMEOUT.as_secs() < LIMITS.end.as_secs(),
+    "librdkafka must report every result before the relay gives up on it"
+);
 /// Most bytes of a message key that is kept where the whole dead letter does not fit into a message.
 const MAX_CUT_KEY_BYTES: usize = 64 << 10;
 
@@ -132,20 +157,33 @@ impl Relaying {
     }
 
     /// Empties the outbox as far as Kafka lets us, and ends; gives how many were published in all.
-    pub async fn end(self) -> u64 {
+    ///
+    /// A command that nobody stops has time: what it leaves on its way, the next process publishes again.
+    pub async fn end(self, stop: &CancellationToken) -> u64 {
         self.ending.cancel();
         let Some(task) = self.task else { return 0 };
-        match tokio::time::timeout(END_PATIENCE, task).await {
-            Ok(Ok(published)) => published,
-            Ok(Err(error)) => {
-                tracing::warn!("{}", failure(error));
-                0
-            }
-            Err(_) => {
+        let ended = tokio::select! {
+            ended = task => ended,
+            () = end_of_patience(stop) => {
                 tracing::warn!("some dead letters are not published yet; the next consumer publishes them");
-                0
+                return 0;
             }
-        }
+        };
+        ended.unwrap_or_else(|error| {
+            tracing::warn!("{}", failure(error));
+            0
+        })
+    }
+}
+
+async fn end_of_patience(stop: &CancellationToken) {
+    let stopped = async {
+        stop.cancelled().await;
+        tokio::time::sleep(STOP_PATIENCE).await;
+    };
+    tokio::select! {
+        () = tokio::time::sleep(COMMAND_PATIENCE) => {}
+        () = stopped => {}
     }
 }
 
@@ -236,19 +274,19 @@ enum Sent {
 impl Forward for Publisher {
     fn forward<'a>(&'a mut self, letters: &'a [DeadLetter]) -> BoxFuture<'a, Vec<bool>> {
         async move {
-            let all = join_all(letters.iter().map(|letter| self.publish(letter)));
-            let Ok(all) = tokio::time::timeout(FORWARD_PATIENCE, all).await else {
+            let Sends { results, abandoned } =
+                send_all(letters.iter().map(|letter| self.publish(letter)).collect(), &LIMITS).await;
+            if abandoned > 0 {
                 self.failure = Some(format!("Kafka does not acknowledge records of `{}`", self.topic));
-                return vec![false; letters.len()];
-            };
-            for sent in &all {
+            }
+            for sent in results.iter().flatten() {
                 match sent {
                     Ok(Sent::Published) => self.published += 1,
                     Ok(Sent::Kept) => {}
                     Err(error) => self.failure = Some(error.to_string()),
                 }
             }
-            all.iter().map(Result::is_ok).collect()
+            results.iter().map(|sent| matches!(sent, Some(Ok(_)))).collect()
         }
         .boxed()
     }

@@ -1,5 +1,7 @@
 //! Single messages onto Kafka, each with its own result.
 
+use std::time::Duration;
+
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -8,7 +10,13 @@ use crate::cluster::Cluster;
 use crate::error::{KafkaError, retry};
 use crate::publish::PublishError;
 
-/// What makes a message durable: every replica has it.
+/// How long Kafka may take to acknowledge a message, counted from the call of [`Sender::send`] and retries included.
+///
+/// librdkafka also gives up on a message that a slow broker already has, and reports it like one that never left.
+/// Whoever sends it again then doubles it. So the limit is far above what a broker under load needs.
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What makes a message durable: every replica has it, a retry does not double it.
 const SETTINGS: &[(&str, &str)] = &[
     ("enable.idempotence", "true"),
     ("acks", "all"),
@@ -18,8 +26,6 @@ const SETTINGS: &[(&str, &str)] = &[
     ("linger.ms", "0"),
     // A broker refuses a batch as a whole when it is too large: with one message a batch, only that one is refused.
     ("batch.num.messages", "1"),
-    // A caller can hold a database transaction open meanwhile, which ends after 10 seconds.
-    ("message.timeout.ms", "5000"),
     ("queue.buffering.max.kbytes", "16384"),
     ("message.max.bytes", "1000000"),
     ("allow.auto.create.topics", "false"),
@@ -42,17 +48,22 @@ impl Sender {
     ///
     /// [`KafkaError::Retry`] when the client cannot be created.
     pub fn connect(cluster: &Cluster, role: &str) -> Result<Sender, KafkaError> {
+        Sender::with_timeout(cluster, role, SEND_TIMEOUT)
+    }
+
+    fn with_timeout(cluster: &Cluster, role: &str, timeout: Duration) -> Result<Sender, KafkaError> {
         let mut config = cluster.client_config(role);
         for (name, value) in SETTINGS {
             config.set(*name, *value);
         }
+        config.set("message.timeout.ms", timeout.as_millis().to_string());
         let brokers = cluster.brokers().to_owned();
         let unprepared = |error| retry(&format!("cannot prepare a producer for Kafka at `{brokers}`"), &error);
         let producer = config.create().map_err(unprepared)?;
         Ok(Sender { producer, brokers })
     }
 
-    /// Sends a message and waits until all replicas have it, at most five seconds.
+    /// Sends a message and waits until all replicas have it, at most [`SEND_TIMEOUT`].
     ///
     /// Messages that one task starts to send in an order are stored in that order. Cancel safety: a message whose
     /// future is dropped may be on Kafka or not.
@@ -60,7 +71,7 @@ impl Sender {
     /// # Errors
     ///
     /// [`PublishError::Record`] when the message is larger than Kafka accepts; otherwise [`PublishError::Retry`], and
-    /// the message may be on Kafka or not.
+    /// the message may be on Kafka or not: the sender's retries do not double it, another call can.
     pub async fn send(
         &self,
         topic: &str,
@@ -86,6 +97,38 @@ impl Sender {
                 PublishError::Record(format!("the message has {size} bytes, more than Kafka accepts"))
             }
             _ => PublishError::Retry(format!("cannot publish to `{topic}` on Kafka at `{}`: {error}", self.brokers)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::consumer::{BaseConsumer, Consumer as _};
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+
+    const TOPIC: &str = "test.dead_letter.v1";
+    /// How late the broker is.
+    const ROUND_TRIP: Duration = Duration::from_millis(1500);
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_message_that_a_slow_broker_has_counts_as_failed_after_the_timeout_and_as_sent_before_it() {
+        for (timeout, is_sent) in [(ROUND_TRIP / 3, false), (SEND_TIMEOUT, true)] {
+            let mock = MockCluster::new(1).unwrap();
+            mock.create_topic(TOPIC, 1, 1).unwrap();
+            let cluster = Cluster::new(&mock.bootstrap_servers(), "test");
+            let reader: BaseConsumer = cluster.client_config("reader").create().unwrap();
+            let next = || reader.fetch_watermarks(TOPIC, 0, Duration::from_secs(30)).unwrap().1;
+            let sender = Sender::with_timeout(&cluster, "test", timeout).unwrap();
+            // This one also waits for the connection, the metadata and the producer's id.
+            while sender.send(TOPIC, "first", b"", &[]).await.is_err() {}
+            let before = next();
+            mock.broker_round_trip_time(1, ROUND_TRIP).unwrap();
+            let sent = sender.send(TOPIC, "second", b"", &[]).await;
+            assert_eq!(sent.is_ok(), is_sent, "{sent:?} with a timeout of {timeout:?}");
+            mock.broker_round_trip_time(1, Duration::ZERO).unwrap();
+            assert_eq!(next(), before + 1, "the broker has it with a timeout of {timeout:?}");
         }
     }
 }

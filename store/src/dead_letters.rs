@@ -15,7 +15,7 @@ mod relay;
 
 /// Most dead letters that one call reads.
 pub const MAX_DEAD_LETTERS: usize = 500;
-/// Most dead letters that are forwarded at once: Kafka must acknowledge them within [`FORWARD_PATIENCE`].
+/// Most dead letters that are forwarded in one transaction. It bounds what is forwarded again when the transaction is lost.
 const MAX_RELAYED: i64 = 200;
 /// Most bytes of messages that one call reads, unless a single message is larger. It bounds the memory.
 const MAX_BYTES: i64 = 4 << 20;
@@ -108,12 +108,14 @@ pub enum Fate {
 
 /// Where dead letters of the outbox are forwarded to.
 pub trait Forward: Send {
-    /// Forwards dead letters; answers for each whether it arrived, within [`FORWARD_PATIENCE`].
+    /// Forwards dead letters; returns for each whether it arrived, within [`FORWARD_PATIENCE`].
+    ///
+    /// A dead letter that is not reported as arrived is forwarded again later, by this process or another.
     fn forward<'a>(&'a mut self, letters: &'a [DeadLetter]) -> BoxFuture<'a, Vec<bool>>;
 }
 
-/// How long a [`Forward`] may take: PostgreSQL ends a transaction that is idle for 10 seconds.
-pub const FORWARD_PATIENCE: std::time::Duration = std::time::Duration::from_secs(8);
+/// How long a [`Forward`] may take. PostgreSQL holds the dead letters for it a little longer, see `Syntax::hold_outbox`.
+pub const FORWARD_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// What one call of [`DeadLetters::relay`] did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -158,7 +160,8 @@ pub trait DeadLetters: Send {
 
     /// Forwards the first dead letters of the outbox and removes those that arrived: at least once each.
     ///
-    /// With PostgreSQL, dead letters that another process is forwarding are skipped. A dead letter whose removal fails is
-    /// forwarded again; who reads the topic finds the same version and writes nothing.
+    /// With PostgreSQL, dead letters that another process is forwarding are skipped. They stay locked until that process has
+    /// removed them, or its connection ends. Then their removal fails there with an error, and another process forwards
+    /// them again; who reads the topic finds the same version and writes nothing.
     fn relay<'a>(&'a mut self, forward: &'a mut dyn Forward) -> BoxFuture<'a, Result<Relayed, StoreError>>;
 }

@@ -42,6 +42,9 @@ static SYNTAX: Syntax = Syntax {
     texts: |parameter| format!("json_array_elements_text(cast({parameter} as json)) as name(value)"),
     items: |parameter| format!("json_array_elements(cast({parameter} as json)) as name(value)"),
     lock_outbox: " for update of waiting skip locked",
+    // Longer than the patience with Kafka: a relay whose locks end before it knows the results publishes beside another.
+    // Not for ever: a relay that hangs would keep its dead letters from all others.
+    hold_outbox: Some("set local idle_in_transaction_session_timeout = '40s'"),
     mixed: |offset| format!("(hashint8extended({offset}, 0) >> 24)"),
     judge_at_once: Some("set constraints all immediate"),
     // The setting exists where TimescaleDB does, and only TimescaleDB asks for it.
@@ -250,4 +253,16 @@ async fn newer(
     let query = sql::newer_places(target.dataset, &target.table);
     let places: Vec<i64> = sqlx::query_scalar_with(AssertSqlSafe(query), arguments).fetch_all(connection).await?;
     Ok(places.into_iter().map(|place| folded[place as usize - 1]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FORWARD_PATIENCE;
+
+    #[test]
+    fn the_outbox_is_held_longer_than_kafka_may_take() {
+        let held = SYNTAX.hold_outbox.and_then(|hold| hold.split('\'').nth(1)?.strip_suffix('s')?.parse().ok());
+        assert!(Duration::from_secs(held.unwrap()) >= FORWARD_PATIENCE + Duration::from_secs(5), "{held:?}");
+    }
 }

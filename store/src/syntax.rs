@@ -22,6 +22,8 @@ pub struct Syntax {
     /// What keeps other consumers from the same rows of the outbox, appended to the statement that reads them; empty:
     /// they are not kept away.
     pub(crate) lock_outbox: &'static str,
+    /// Lets a transaction be idle for longer than [`crate::FORWARD_PATIENCE`], while Kafka acknowledges dead letters.
+    pub(crate) hold_outbox: Option<&'static str>,
     /// An offset mixed into a number of 40 bits, see [`crate::Audit::ledger`].
     pub(crate) mixed: fn(&str) -> String,
     /// Makes the database judge each row of a transaction at once, also by what would wait for the COMMIT.

@@ -83,7 +83,7 @@ async fn run_with_relay(relay: Relay, sinks: Vec<Sink>, stop: &CancellationToken
         outcome = run_sinks(sinks, stop) => outcome,
         line = relaying.failed() => Err(anyhow::anyhow!(line)),
     };
-    let relayed = relaying.end().await;
+    let relayed = relaying.end(stop).await;
     outcome?;
     if relayed > 0 && !stop.is_cancelled() { run_sinks(again, stop).await } else { Ok(()) }
 }

@@ -17,6 +17,9 @@ impl<D: Dialect> Session<D> {
         let mut lease = self.lease().await?;
         if holds {
             lease.run(D::syntax().begin).await?;
+            if let Some(hold) = D::syntax().hold_outbox {
+                lease.run(hold).await?;
+            }
         }
         let taken = lease.lines(Statement::new(&statements.outbox).bind(MAX_RELAYED)).await?;
         let taken = first(taken.iter().map(sized).collect());
