@@ -9,7 +9,8 @@
 //! - PostgreSQL or its connection ends the transaction that holds the names, before they are removed.
 //! - The process ends before Kafka has acknowledged.
 //!
-//! The relay warns of each, unless it is killed. Without a warning, each dead letter is on the topic once.
+//! Unless it is killed, the relay warns when such a thing begins. With PostgreSQL and without a warning, each dead letter
+//! is on the topic once. With SQLite nothing is locked: one process at a time may publish.
 
 use std::time::Duration;
 

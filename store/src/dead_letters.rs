@@ -160,8 +160,8 @@ pub trait DeadLetters: Send {
 
     /// Forwards the first dead letters of the outbox and removes those that arrived: at least once each.
     ///
-    /// With PostgreSQL, dead letters that another process is forwarding are skipped. They stay locked until that process has
-    /// removed them, or its connection ends. Then their removal fails there with an error, and another process forwards
-    /// them again; who reads the topic finds the same version and writes nothing.
+    /// With PostgreSQL, dead letters that another process is forwarding are skipped. They stay locked until that process
+    /// has removed them, or its connection ends. If that happens first, the removal fails there with an error, and another
+    /// process forwards them again. Whoever reads the topic finds the same version and writes nothing.
     fn relay<'a>(&'a mut self, forward: &'a mut dyn Forward) -> BoxFuture<'a, Result<Relayed, StoreError>>;
 }
