@@ -26,7 +26,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Measure what a daemon costs while nothing is due
 ///
-/// Runs `producer run` with many items, all of which the simulator answers in a first round, and then watches it.
+/// Runs `producer run` with many items, waits until the simulator has answered all of them once, and then watches it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: tapedeck-bench idle --items 1000 --seconds 10")]
 pub(crate) struct Arguments {
@@ -63,7 +63,7 @@ struct Report {
     core_percent: f64,
     /// Memory that it had resident at the end of that.
     idle_resident_mb: f64,
-    /// Most memory that it had resident, in the first round that is.
+    /// Peak resident memory, which it reaches in the first round.
     most_resident_mb: f64,
     /// Limits that were exceeded.
     missed: Vec<String>,

@@ -15,7 +15,7 @@ const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/provide
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../sources/fixtures");
 /// Length of a lengthened fixture: a response parsed in less than a millisecond measures its header more than its rows.
 const LONG_BYTES: usize = 1 << 20;
-/// Dates from here on mean "for ever" and stay; no date is moved before [`FIRST`].
+/// Dates from here on mean "forever" and stay; no date is moved before [`FIRST`].
 const FOREVER: NaiveDate = NaiveDate::from_ymd_opt(2200, 1, 1).expect("a date");
 const FIRST: NaiveDate = NaiveDate::from_ymd_opt(100, 1, 1).expect("a date");
 
@@ -121,7 +121,7 @@ fn fixtures(source: &'static Source, endpoint: &'static Endpoint) -> anyhow::Res
         if parsed.records.is_empty() {
             continue;
         }
-        // Only what gives as many more records says how fast records are read.
+        // Only bodies with proportionally more records measure how fast records are read.
         if let Some(body) = longer(&input.body) {
             let other = Input { body, ..named_as(&input) };
             if other.parse().is_ok_and(|longer| longer.records.len() > 10 * parsed.records.len()) {
@@ -137,7 +137,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
-/// A body with its rows again and again, each time with earlier dates; None for one that has no such rows.
+/// A body with its rows repeated, each time with earlier dates; None for a body without such rows.
 fn longer(body: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(body).ok()?;
     let dates = dates(text);

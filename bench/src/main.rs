@@ -1,4 +1,4 @@
-//! `tapedeck-bench`: speeds and costs, each beside what it is compared with. Measure release builds.
+//! `tapedeck-bench`: measures speeds and costs, each beside a baseline. Measure release builds.
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
@@ -28,7 +28,7 @@ mod upsert;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Measure tapedeck beside what it is compared with
+/// Measure tapedeck beside a baseline
 ///
 /// All benchmarks but `parse` use `TAPEDECK_KAFKA_BROKERS` and `TAPEDECK_DATABASE_URL`, with topics of their own and a
 /// database of their own beside the one named. They remove both afterwards.

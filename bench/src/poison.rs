@@ -15,7 +15,7 @@ const SYMBOL: &str = "POISON";
 
 /// Measure what one bad record among many costs its partition
 ///
-/// Once with a record that the consumer refuses, once with one that only the database refuses.
+/// Once with a record that the consumer refuses, once with a record that only the database refuses.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: tapedeck-bench poison --rows 100000")]
 pub(crate) struct Arguments {
@@ -32,7 +32,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     print(&on_bench(async |bench| bench.poison(arguments.rows).await).await?, arguments.json)
 }
 
-/// What was measured, once with a record that the consumer refuses and once with one that only the database refuses.
+/// The results, with a record that the consumer refuses and with a record that only the database refuses.
 #[derive(Debug, Serialize)]
 struct Report {
     rows: u64,

@@ -1,4 +1,4 @@
-//! How a benchmark shows what it measured.
+//! Prints the results of a benchmark.
 
 use anyhow::bail;
 use serde::Serialize;

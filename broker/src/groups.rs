@@ -1,6 +1,6 @@
 //! All consumer groups of the embedded broker.
 //!
-//! They replace the library's own coordinator, which has two faults. It waits for ever for a leader that it has itself
+//! They replace the library's own coordinator, which has two faults. It waits forever for a leader that it has itself
 //! removed, so a consumer that was suspended for longer than its session timeout never reads again. And two concurrent
 //! requests overwrite each other's group. The library still stores the offsets.
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-/// Where data goes by default.
+/// The default data folder.
 pub(crate) const DEFAULT: &str = ".tapedeck";
 
 /// Address of the embedded database in a data folder.

@@ -38,7 +38,7 @@ fn limits() -> anyhow::Result<Limits> {
     })
 }
 
-/// Prints to standard output. A reader that has seen enough is no error.
+/// Prints to standard output. A closed pipe, as of `| head`, is no error.
 fn print(text: &str) -> anyhow::Result<()> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

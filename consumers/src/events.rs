@@ -67,7 +67,7 @@ struct Counted {
 }
 
 impl Events {
-    /// A partition is not read for a while, because its chunks are not written fast enough.
+    /// A partition is paused, because its chunks are not written fast enough.
     pub(crate) fn paused(&self, partition: i32) {
         self.0.pauses.add(1);
         tracing::debug!(dataset = self.0.dataset, partition, "paused until its chunk is written");
@@ -79,7 +79,7 @@ impl Events {
         tracing::warn!(%partition, "fenced: another consumer moved the partition on");
     }
 
-    /// A chunk had been committed by an earlier attempt whose answer was lost.
+    /// An earlier attempt had committed the chunk, but its answer was lost.
     pub(crate) fn recognised(&self, partition: i32) {
         self.0.recognised.add(1);
         let dataset = &*self.0.dataset;

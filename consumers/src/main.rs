@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     telemetry::init();
     telemetry::report(Runtime::new().context("cannot start the runtime").and_then(|runtime| {
         let outcome = runtime.block_on(run_command(command));
-        // A thread may still wait for a broker that is away; nothing depends on it.
+        // A thread may still wait for an unavailable broker; nothing depends on it.
         runtime.shutdown_background();
         outcome
     }))

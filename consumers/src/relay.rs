@@ -35,11 +35,11 @@ mod window;
 
 use window::{Limits, Sends, send_all};
 
-/// How often the relay looks into the outbox.
+/// How often the relay polls the outbox.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How long the relay waits after Kafka or the database failed.
 const FAILURE_INTERVAL: Duration = Duration::from_secs(5);
-/// More dead letters than this in the outbox are logged as a warning: nobody sees them on the topic.
+/// The relay logs a warning when the outbox holds more dead letters: readers of the topic do not get them yet.
 pub const BACKLOG_WARNING: i64 = 10_000;
 /// How long a process that is told to stop waits for the outbox to be empty; the next process publishes what is left.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
@@ -62,24 +62,24 @@ const MAX_CUT_KEY_BYTES: usize = 64 << 10;
 /// What the relay needs.
 #[derive(Debug, Clone)]
 pub struct Relay {
-    /// Where the topic is.
+    /// The cluster of the topic.
     pub cluster: Cluster,
-    /// Where its schema is to be registered.
+    /// The registry for the topic's schema.
     pub registry: Option<Registry>,
-    /// Where the outbox is.
+    /// The database of the outbox.
     pub database: Database,
 }
 
-/// A relay at work.
+/// A running relay.
 #[derive(Debug)]
 pub struct Relaying {
     ending: CancellationToken,
-    /// None: it has failed, and was reported.
+    /// None: its failure was reported.
     task: Option<JoinHandle<u64>>,
 }
 
 impl Relay {
-    /// Goes to work, on a thread of its own: asking Kafka for topics blocks.
+    /// Starts the relay on a thread of its own, because creating topics blocks.
     pub fn start(self) -> Relaying {
         let ending = CancellationToken::new();
         let (ended, runtime) = (ending.clone(), Handle::current());
@@ -87,14 +87,14 @@ impl Relay {
         Relaying { ending, task: Some(task) }
     }
 
-    /// Publishes until it is told to end and the outbox is empty, or cannot be emptied; gives how many were published.
+    /// Publishes until it is stopped and the outbox is empty or Kafka fails. Returns the number of published dead letters.
     async fn run(self, ending: &CancellationToken) -> u64 {
         let mut store = self.database.dead_letters("relay");
         let mut publisher = None;
         let mut published = 0;
         let (mut of_failure, mut of_backlog) = (Reminder::default(), Reminder::default());
         loop {
-            // Asked before the turn: what was written before the end is published by this turn.
+            // Checked before the turn, so that this turn publishes everything written before the stop.
             let is_last = ending.is_cancelled();
             let turn = self.turn(&mut *store, &mut publisher).await;
             published += turn.published;
@@ -122,7 +122,7 @@ impl Relay {
         }
     }
 
-    /// Publishes some of the outbox, if there is anything in it.
+    /// Publishes a batch of the outbox.
     async fn turn(&self, store: &mut dyn DeadLetters, publisher: &mut Option<Publisher>) -> Turn {
         let mut turn = Turn::default();
         let outcome: anyhow::Result<()> = async {
@@ -137,7 +137,7 @@ impl Relay {
             let relayed = store.relay(publisher).await?;
             turn.published = std::mem::take(&mut publisher.published);
             if relayed.taken == 0 {
-                // Another process publishes them at this moment.
+                // Another process is publishing them.
                 turn.waiting = 0;
             }
             publisher.failure.take().map_or(Ok(()), |reason| Err(anyhow::anyhow!(reason)))
@@ -149,7 +149,7 @@ impl Relay {
 }
 
 impl Relaying {
-    /// Waits until the relay fails; gives a line about it. Cancel safe: another call waits on.
+    /// Waits until the relay fails; returns one line about the failure. Cancel safe: another call continues to wait.
     pub async fn failed(&mut self) -> String {
         let Some(task) = &mut self.task else { return std::future::pending().await };
         let ended = task.await;
@@ -157,9 +157,9 @@ impl Relaying {
         ended.err().map_or_else(|| "the relay of dead letters has ended".to_owned(), failure)
     }
 
-    /// Empties the outbox as far as Kafka lets us, and ends; gives how many were published in all.
+    /// Stops the relay after it has emptied the outbox or Kafka failed. Returns the number of published dead letters.
     ///
-    /// A command that nobody stops has time: what it leaves on its way, the next process publishes again.
+    /// A command that nobody stops waits longer: the next process publishes again whatever is still in flight.
     pub async fn end(self, stop: &CancellationToken) -> u64 {
         self.ending.cancel();
         let Some(task) = self.task else { return 0 };
@@ -193,10 +193,10 @@ fn failure(error: JoinError) -> String {
     format!("the relay of dead letters panicked: {text}; the next consumer publishes what is left")
 }
 
-/// What a turn did.
+/// The result of a turn.
 #[derive(Debug, Default)]
 struct Turn {
-    /// Were in the outbox before it.
+    /// Dead letters in the outbox before the turn.
     waiting: i64,
     published: u64,
     failure: Option<String>,
@@ -209,7 +209,7 @@ struct Publisher {
     schema_id: u32,
     decoder: Decoder,
     published: u64,
-    /// Why some of the last ones are not on Kafka; one reason stands for all of an outage.
+    /// Why Kafka did not acknowledge the last dead letters; one reason stands for a whole outage.
     failure: Option<String>,
 }
 
@@ -226,15 +226,16 @@ impl Publisher {
         Ok(Publisher { sender, topic, schema_id, decoder, published: 0, failure: None })
     }
 
-    /// Publishes a dead letter, without its message where it is too large.
+    /// Publishes a dead letter; shortens it when it is too large for a message.
     async fn publish(&self, letter: &DeadLetter) -> Result<Sent, PublishError> {
         if letter.dataset == dataset().name {
-            // Its message is on that very topic. Were it published there, a sink that refuses it would never end.
+            // Its message came from this very topic. Publishing it there would loop: the sink would refuse it again.
             return Ok(Sent::Kept);
         }
         if let Some(rule) = self.broken_rule(letter) {
-            // The sink would refuse it.
-            tracing::warn!(id = letter.dead_letter_id.as_str(), rule, "a dead letter stays in the table alone");
+            // The sink would refuse it for this rule.
+            let id = letter.dead_letter_id.as_str();
+            tracing::warn!(id, rule, "dead letter not published: it violates a rule of `dead_letter`");
             return Ok(Sent::Kept);
         }
         match self.send(letter).await {
@@ -263,12 +264,12 @@ impl Publisher {
     }
 }
 
-/// What became of a dead letter that was to be published.
+/// The outcome of publishing a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sent {
-    /// Kafka has it.
+    /// Kafka has acknowledged it.
     Published,
-    /// It is not for the topic.
+    /// It must not be published.
     Kept,
 }
 
@@ -293,9 +294,10 @@ impl Forward for Publisher {
     }
 }
 
-/// The dead letter without what makes it too large, as an older version: it never replaces the whole one in a table.
+/// The dead letter without value, headers and an overlong key. Its version is older, so that it never replaces the
+/// complete row in a table.
 ///
-/// The headers go too: without them a message without value is no deletion, whoever tries it again.
+/// Without its headers, a message without value is no deletion, so that a redrive deletes nothing.
 fn cut(letter: &DeadLetter) -> DeadLetter {
     let length = letter.record_value.as_ref().map_or(0, Vec::len);
     DeadLetter {
@@ -308,7 +310,7 @@ fn cut(letter: &DeadLetter) -> DeadLetter {
     }
 }
 
-/// Where it is from and why it was refused, for those who choose without decoding.
+/// Headers with source and cause, so that readers can filter without decoding.
 fn headers(letter: &DeadLetter) -> Vec<(&'static str, Text)> {
     let number = |number: Option<i64>| number.map(|number| Text::from(number.to_string()));
     let headers = [

@@ -1,7 +1,7 @@
-//! Replays: a range of a topic is played again, into the dataset's own table or into one beside it.
+//! Replays a range of a topic into the dataset's own table or into a side table.
 //!
-//! A replay is a sink of its own, with positions and a ledger, so that it goes on where it was interrupted, and runs
-//! beside the live one without either disturbing the other: the upsert is guarded by the version.
+//! A replay is a sink of its own with positions and a ledger, so that it resumes after an interruption. It can run beside
+//! the live sink, because every upsert is guarded by the version.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,9 +25,9 @@ pub mod range;
 use player::{Destination, Player};
 pub use range::{Bound, PartitionRange, Range};
 
-/// How often an exchange is tried while the live sink runs ahead.
+/// Attempts of an exchange while the live sink is ahead.
 const SWAP_ATTEMPTS: usize = 20;
-/// Name of the table that a dry run fills; it is gone with the connection.
+/// Name of the temporary table that a dry run fills; the database drops it with the connection.
 const TRIAL_TABLE: &str = "replay_trial";
 
 /// What to replay.
@@ -35,11 +35,11 @@ const TRIAL_TABLE: &str = "replay_trial";
 pub struct Replay {
     /// The dataset.
     pub dataset: &'static Dataset,
-    /// Where its topic is.
+    /// The cluster of its topic.
     pub cluster: Cluster,
-    /// Where its table is.
+    /// The database of its table.
     pub database: Database,
-    /// Where its writers' schemas are.
+    /// The source of its writers' schemas.
     pub registry: Option<Registry>,
     /// When a chunk is committed.
     pub limits: Limits,
@@ -47,26 +47,26 @@ pub struct Replay {
     pub range: Range,
     /// Only messages of this key.
     pub key: Option<String>,
-    /// A table beside the dataset's own; None: its own.
+    /// The side table; None: the dataset's own table.
     pub into: Option<String>,
     /// Rules on top of the declared ones.
     pub rules: Vec<String>,
 }
 
-/// What a replay did.
+/// The result of a replay.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
-    /// Records in the range, by what became of them.
+    /// Records in the range, by outcome.
     #[serde(flatten)]
     pub outcome: Outcome,
-    /// Records that are refused today, by class. They are not written to the dead letters: those that were refused
-    /// when they were live are there already.
+    /// Records that are refused today, by class. A replay writes no dead letters: the live sink has already written
+    /// those of the records that it refused.
     pub refused_by_class: BTreeMap<String, u64>,
-    /// Whether it went on where an earlier one was interrupted.
+    /// Whether it resumed an interrupted replay.
     pub resumed: bool,
 }
 
-/// Identifies a run: the same again resumes it.
+/// Identifies a replay: one with the same parameters resumes it.
 #[derive(Serialize)]
 struct Parameters<'a> {
     dataset: &'a str,
@@ -78,7 +78,7 @@ struct Parameters<'a> {
 }
 
 impl Replay {
-    /// Plays the range; blocks, so it must be called outside of the runtime.
+    /// Replays the range. Blocks: call it outside of the runtime's threads.
     pub fn run(&self, runtime: &Handle, stop: &CancellationToken, restart: bool) -> anyhow::Result<Report> {
         let mut store = self.database.store("replay");
         let (sink, resumed) = runtime.block_on(self.begin(&mut *store, restart))?;
@@ -104,7 +104,7 @@ impl Replay {
         Ok(Report { resumed, ..player.report })
     }
 
-    /// What an upsert of the range into the dataset's table would do; writes nothing.
+    /// Returns what an upsert of the range into the dataset's table would change. Writes nothing.
     pub fn trial(&self, runtime: &Handle, stop: &CancellationToken) -> anyhow::Result<(Report, Difference)> {
         let mut store = self.database.store("replay");
         runtime.block_on(side::create(&mut *store, self.dataset, TRIAL_TABLE, true))?;
@@ -146,10 +146,7 @@ impl Replay {
                 bail!("stopped; nothing is exchanged");
             }
         }
-        bail!(
-            "`{}` does not catch up with the live sink, which is ahead every time: try again when less arrives",
-            target.table
-        )
+        bail!("`{}` does not catch up with the live sink: try again when fewer records arrive", target.table)
     }
 
     fn side(&self) -> anyhow::Result<Target> {
@@ -157,7 +154,7 @@ impl Replay {
         Ok(Target { dataset: self.dataset, table: table.into(), dead_letters: None, accounted: true })
     }
 
-    /// The run's sink: a new one, or that of the same replay that was interrupted or that fills the same side table.
+    /// The sink of this replay: that of an interrupted replay with the same parameters or side table, or a new one.
     async fn begin(&self, store: &mut dyn Store, restart: bool) -> anyhow::Result<(Arc<str>, bool)> {
         let parameters = serde_json::to_string(&Parameters {
             dataset: &self.dataset.name,
@@ -181,7 +178,7 @@ impl Replay {
             if !side::create(store, self.dataset, table, false).await? && found.is_none() {
                 bail!(
                     "table `{table}` is there already, and not from this replay (its rules, range or key differ): \
-                     `--restart` empties it and begins anew"
+                     `--restart` empties it and starts over"
                 );
             }
         }

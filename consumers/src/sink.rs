@@ -1,7 +1,7 @@
 //! A sink: one dataset's consumer group and the database that it fills.
 //!
-//! [`state`] decides, [`driver`] does, [`session`] tells them what happened. Messages become rows in [`admit`], chunks
-//! are committed in [`writer`], and [`positions`] says where to start.
+//! [`state`] decides, [`driver`] executes, [`session`] feeds them events. [`admit`] turns messages into rows, [`writer`]
+//! commits chunks, and [`positions`] finds the offsets to start from.
 
 use std::time::{Duration, Instant};
 
@@ -35,40 +35,40 @@ use writer::{MAX_WAIT, backoff};
 /// How long a command, unlike a daemon, keeps retrying.
 pub(crate) const COMMAND_PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a sink needs.
+/// The configuration of a sink.
 #[derive(Debug, Clone)]
 pub struct Sink {
     /// The dataset.
     pub dataset: &'static Dataset,
-    /// Where its topic is.
+    /// The cluster of its topic.
     pub cluster: Cluster,
-    /// Where its table is.
+    /// The database of its table.
     pub database: Database,
-    /// Where its writers' schemas are.
+    /// The source of its writers' schemas.
     pub registry: Option<Registry>,
     /// When a chunk is committed.
     pub limits: Limits,
-    /// Chunks written side by side.
+    /// Chunks written concurrently.
     pub writers: usize,
-    /// What to do when records are gone unread.
+    /// What to do when Kafka removed records before the sink read them.
     pub on_gap: OnGap,
     /// Share of refused records at which the sink halts, in percent.
     pub breaker_percent: usize,
     /// How long a partition waits for a schema that the registry does not know.
     pub schema_patience: Duration,
-    /// Whether to end at the end of the topic.
+    /// Whether to stop at the end of the topic.
     pub once: bool,
-    /// What is measured of it.
+    /// Its metrics.
     pub meters: meters::Meters,
-    /// What it has been through.
+    /// Its events.
     pub events: Events,
 }
 
 impl Sink {
-    /// Runs until it is stopped, or to the end of the topic; gives what became of the records.
+    /// Runs until it is stopped, or to the end of the topic; returns the records' outcomes.
     ///
-    /// Blocks: call it on a thread of its own. A failure that a retry can cure starts another session, which reads on
-    /// from the database's positions; so does it for ever, unless `once`.
+    /// Blocks: call it on a thread of its own. After a failure that a retry can cure it starts another session, which
+    /// continues from the database's positions. It does so forever, unless `once`.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
-//! `consumer verify`: proves that the database holds what the topics say. It writes nothing, and works beside consumers.
+//! `consumer verify`: proves that the database matches the topics. It writes nothing and can run beside consumers.
 //!
-//! The ledger is checked for holes and overlaps and held against Kafka's offsets. With `deep` the topics are read again
-//! and folded by code that shares nothing with the consumer's fold and the upserts but the definition of a version; the
-//! outcome is compared with every value in the tables.
+//! It checks the ledger for holes and overlaps and compares it with Kafka's offsets. With `deep` it reads the topics again,
+//! folds them and compares the result with every value in the tables. This fold shares only the definition of a version
+//! with the consumer.
 
 mod dead_letters;
 mod deep;
@@ -22,7 +22,7 @@ use crate::store::{Database, GapRow, PositionRow};
 use report::Findings;
 pub use report::{PartitionLine, Report, TableLine, Violation};
 
-/// Sinks of replays have it in their name; they are no part of what is verified.
+/// Part of the name of every replay's sink. Replays are not verified.
 const REPLAY: &str = ".replay.";
 
 /// What to verify.
@@ -40,24 +40,24 @@ pub struct Verification {
     pub deep: bool,
 }
 
-/// What the database says, all of one moment, and what Kafka says.
+/// A snapshot of the database, and Kafka's offsets.
 struct Facts {
     positions: Vec<PositionRow>,
     gaps: Vec<GapRow>,
     /// By topic: each partition's first offset and the one after its last.
     watermarks: HashMap<String, HashMap<i32, (i64, i64)>>,
-    /// By sink and topic.
+    /// By sink and topic: the offsets that the group has reported to Kafka.
     reported: HashMap<(String, String), HashMap<i32, i64>>,
 }
 
 impl Verification {
-    /// Compares, and says what was found; an error means that it could not be compared.
+    /// Compares the database with Kafka. An error means that the comparison itself failed.
     ///
-    /// Blocks: to be called on a thread that is none of the runtime's.
+    /// Blocks: call it outside of the runtime's threads.
     pub fn run(&self, runtime: &Handle) -> anyhow::Result<Report> {
         let mut findings = Findings::default();
-        // First what the groups have reported, then the snapshot, then the ends of the topics: each of them can only
-        // grow, so that beside a running consumer none is ahead of the next one.
+        // In this order: the groups' reported offsets, the snapshot, the ends of the topics. All three only grow, so that
+        // beside a running consumer none is ahead of the next one.
         let reported = self.reported(runtime)?;
         let mut audit = runtime.block_on(self.database.audit())?;
         let positions = runtime.block_on(audit.positions())?;
@@ -72,7 +72,7 @@ impl Verification {
         let mut lines = self.ledger(&facts, &mut audit, runtime, &mut findings)?;
         let mut tables = Vec::new();
         if self.deep {
-            // Records are counted below: nothing need be supposed about offsets.
+            // The deep check counts the records, so that offsets without a record need no note.
             findings.notes.clear();
             for dataset in &self.datasets {
                 tables.push(deep::compare(self, dataset, &facts, &mut audit, runtime, (&mut lines, &mut findings))?);
@@ -96,7 +96,7 @@ impl Verification {
         partitions.into_iter().map(ask).collect()
     }
 
-    /// The dataset that a sink fills, if it is one to be verified.
+    /// The dataset that a sink fills; None when the dataset is not to be verified.
     fn dataset_of(&self, sink: &str) -> Option<&'static Dataset> {
         let namespace = self.cluster.namespace();
         let fills = |dataset: &&&'static Dataset| {

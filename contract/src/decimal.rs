@@ -52,7 +52,7 @@ fn any(text: &str) -> Option<Decimal> {
 }
 
 /// The bytes of an Avro decimal, before [`shortest`] drops what is not needed; zero for a value that is out of bounds,
-/// which [`parse`] never gives.
+/// which [`parse`] never returns.
 pub(crate) fn unscaled_bytes(value: Decimal) -> [u8; MAX_BYTES] {
     unscaled(value).unwrap_or_default().to_be_bytes()
 }

@@ -1,6 +1,6 @@
 //! The fields of a dataset: name, kind and nullability.
 
-/// Separates the items of a list where a database takes the list as one text. No declaration holds it.
+/// Separates the items of a list where a database receives the list as one text. No declaration contains it.
 pub const LIST_SEPARATOR: char = '\u{1f}';
 
 /// What a field holds. Whether null is allowed belongs to the [`Field`], not to the kind.

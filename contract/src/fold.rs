@@ -52,7 +52,7 @@ impl Rows {
     /// The fold of a chunk: for each key the row with the highest version, in the order of the keys.
     ///
     /// The order is the same for every writer, so that concurrent writers cannot deadlock. The fold skips rows for which
-    /// `without` returns true. Among equal versions it takes the first row.
+    /// `without` returns true. Among equal versions it keeps the first row.
     ///
     /// # Panics
     ///

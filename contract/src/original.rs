@@ -1,4 +1,4 @@
-//! Messages as they came from Kafka: what a dead letter keeps of them.
+//! Original messages from Kafka, as a dead letter stores them.
 
 use xxhash_rust::xxh3::Xxh3;
 

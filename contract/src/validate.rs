@@ -1,6 +1,6 @@
 //! What every record must satisfy before it may reach a database.
 //!
-//! A bad row is data: the consumer turns a [`Refusal`] into a dead letter and goes on.
+//! A bad row is data: the consumer turns a [`Refusal`] into a dead letter and continues.
 
 use thiserror::Error;
 

@@ -10,13 +10,13 @@ use crate::error::KafkaError;
 /// How long a request for metadata, offsets or a new topic may take.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Largest message that Kafka takes by default, with its frame.
+/// Largest message that Kafka accepts by default, with its frame.
 const MAX_MESSAGE_BYTES: i64 = 1_048_588;
 
 /// Most that librdkafka fetches at once.
 const MAX_FETCH_BYTES: i64 = 2_147_483_135;
 
-/// Settings of a consumer; each is a choice for the guarantees, not a preference.
+/// Settings of a consumer. The guarantees depend on each of them.
 const CONSUMER_SETTINGS: &[(&str, &str)] = &[
     // The database holds the positions; the group's offsets are for dashboards and never read back.
     ("enable.auto.commit", "false"),
@@ -30,18 +30,18 @@ const CONSUMER_SETTINGS: &[(&str, &str)] = &[
     ("session.timeout.ms", "10000"),
     ("heartbeat.interval.ms", "3000"),
     ("max.poll.interval.ms", "300000"),
-    // How soon partitions that are added to a topic are noticed; by default it takes five minutes.
+    // How soon a consumer notices new partitions of a topic; five minutes by default.
     ("topic.metadata.refresh.interval.ms", "10000"),
     ("fetch.wait.max.ms", "100"),
-    // What is fetched ahead is most of the memory that a consumer needs: fetches come compressed and are kept
-    // unpacked, and a small message takes five times its size in the queue. Enough for the writers never to wait.
+    // Prefetched messages are most of a consumer's memory: librdkafka keeps them uncompressed, and a small message
+    // needs five times its size in the queue. This is enough that the writers never wait.
     ("queued.min.messages", "5000"),
     ("queued.max.messages.kbytes", "2048"),
-    // librdkafka looks at a full queue again after this, by default a second: the writers would wait for most of it.
+    // librdkafka rechecks a full queue after this time. With the default of a second the writers would wait.
     ("fetch.queue.backoff.ms", "10"),
 ];
 
-/// A Kafka cluster and the namespace of our names on it. Cheap to clone; connects to nothing by itself.
+/// A Kafka cluster and the namespace of our names on it. Cheap to clone; does not connect by itself.
 #[derive(Debug, Clone)]
 pub struct Cluster {
     brokers: String,
@@ -99,7 +99,7 @@ impl Cluster {
         let fetch_bytes = fetch_bytes.map_err(|error| KafkaError::Halt(error.to_string()))?;
         config
             .set("fetch.message.max.bytes", fetch_bytes.to_string())
-            // Some partitions' worth; librdkafka wants it to be no less than the largest message.
+            // Enough for some partitions; librdkafka requires at least the largest message.
             .set("fetch.max.bytes", (8 * fetch_bytes).clamp(MAX_MESSAGE_BYTES, MAX_FETCH_BYTES).to_string());
         Ok(config)
     }

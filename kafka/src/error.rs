@@ -2,10 +2,10 @@
 
 use thiserror::Error;
 
-/// Why Kafka did not do what was asked. The text is one line for a person; nothing parses it.
+/// Why a request to Kafka failed. The text is one line for a person; no code parses it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum KafkaError {
-    /// Kafka is not available or busy: do the same again later.
+    /// Kafka is unavailable or busy: retry later.
     #[error("{0}")]
     Retry(String),
     /// A retry would fail the same way: an operator is needed.
@@ -18,7 +18,7 @@ pub(crate) fn retry(what: &str, error: &rdkafka::error::KafkaError) -> KafkaErro
     KafkaError::Retry(format!("{what}: {error}"))
 }
 
-/// A failure of Kafka's client library that comes from how we use it.
+/// A failure of Kafka's client library that our use of it causes.
 pub(crate) fn halt(error: &rdkafka::error::KafkaError) -> KafkaError {
     KafkaError::Halt(error.to_string())
 }

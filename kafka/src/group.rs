@@ -1,4 +1,4 @@
-//! A member of a consumer group: which partitions are ours, where to start in them, and their messages.
+//! A member of a consumer group: its partitions, the offsets to start from, and the messages.
 
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
@@ -18,30 +18,30 @@ use crate::message::Message;
 use crate::reader::records_at;
 use crate::statistics;
 
-/// How long a partition that is revoked waits for its chunk that is being written. Its next owner reads the position,
-/// and would be fenced by our commit.
+/// How long a revocation waits for the chunks being written. A later commit of ours would fence the next owner, which
+/// reads the position now.
 const REVOKE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often Kafka's client reports the partitions' ends; it asks the brokers itself where it does not fetch.
+/// How often Kafka's client reports the partitions' ends; for paused partitions it queries the brokers.
 const STATISTICS_INTERVAL_MS: &str = "5000";
 
-/// How often an outage of Kafka that lasts is logged again.
+/// Time between two log lines of a lasting outage.
 const REMINDER: Duration = Duration::from_secs(60);
 
-/// What happened, in the order in which it must be handled.
+/// An event. Handle events in the order in which they are returned.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// These partitions, and no others, are ours now.
+    /// Exactly these partitions are ours now.
     Assigned(Vec<Start>),
     /// No partition is ours any more.
     Revoked,
-    /// Partitions were to become ours, but nobody knows where to start in them: the session must end.
+    /// An assignment failed, because the offsets to start from are unknown: the session must end.
     Lost(KafkaError),
     /// The next message of a partition.
     Message(Message<'a>),
-    /// This partition has been read to its end; only reported when asked for.
+    /// This partition has been read to its end; only with [`Membership::reports_ends`].
     End(i32),
-    /// How far the partitions go, (partition, end), as far as Kafka's client knows.
+    /// The partitions' ends, (partition, end), as Kafka's client knows them.
     Ends(Vec<(i32, i64)>),
 }
 
@@ -56,17 +56,17 @@ pub struct Start {
     pub offset: i64,
 }
 
-/// Who knows where to start; given by the sink.
+/// Finds the offsets to start from; implemented by the sink.
 pub trait Positions: Send + Sync {
     /// Where to start in each partition that was just assigned.
     ///
-    /// Called on the thread that polls, during [`GroupConsumer::poll`]: the group waits for the answer. It must come
-    /// before `max.poll.interval.ms`, or Kafka takes the partitions away again. An error reaches the caller of `poll`
-    /// as [`Event::Lost`].
+    /// Called on the polling thread, during [`GroupConsumer::poll`]: the group waits for it. It must return within
+    /// `max.poll.interval.ms`, or Kafka revokes the partitions again. The caller of `poll` gets an error as
+    /// [`Event::Lost`].
     fn starts(&self, assignment: &Assignment<'_>) -> Result<Vec<Start>, KafkaError>;
 }
 
-/// Partitions that are being assigned, and what Kafka has in them.
+/// Partitions that are being assigned, with access to their offsets and records.
 #[expect(missing_debug_implementations, reason = "librdkafka's consumer has none")]
 pub struct Assignment<'a> {
     consumer: &'a BaseConsumer<Context>,
@@ -93,15 +93,14 @@ impl Assignment<'_> {
     }
 }
 
-/// A member of a consumer group that starts where [`Positions`] says, not at the group's offsets.
+/// A member of a consumer group that starts at the offsets of [`Positions`], not at the group's offsets.
 ///
-/// Guarantees: the messages of a partition come in the order of their offsets, from its start on, and none between is
-/// left out, except those of aborted transactions. After a failure or a rebalance a message can come twice. Before a
-/// partition is given away, it waits up to five seconds for [`InFlight`]. Events of an assignment come before its
-/// messages.
+/// Guarantees: it returns every committed message of a partition from its start on, in the order of the offsets. After a
+/// failure or a rebalance a message can come twice. A revocation waits up to five seconds for [`InFlight`]. The event of
+/// an assignment comes before the assignment's messages.
 ///
 /// Belongs to one thread: the group's callbacks run inside [`GroupConsumer::poll`]. Poll at least every five minutes
-/// (`max.poll.interval.ms`), also when there is nothing to read. Dropping it leaves the group.
+/// (`max.poll.interval.ms`), even without anything to read. Dropping it leaves the group.
 #[expect(missing_debug_implementations, reason = "librdkafka's consumer has none")]
 pub struct GroupConsumer {
     consumer: BaseConsumer<Context>,
@@ -110,7 +109,7 @@ pub struct GroupConsumer {
     away_logged: Cell<Option<Instant>>,
 }
 
-/// What the callbacks need; they run on the thread that polls.
+/// State of the callbacks, which run on the polling thread.
 struct Context {
     cluster: Cluster,
     group: String,
@@ -121,18 +120,18 @@ struct Context {
     pending: Mutex<VecDeque<Event<'static>>>,
 }
 
-/// What a member consumes and whom it asks.
-#[expect(missing_debug_implementations, reason = "who knows the positions need not have it")]
+/// The configuration of a member.
+#[expect(missing_debug_implementations, reason = "implementors of `Positions` need not have it")]
 pub struct Membership<'a> {
     /// The group's name.
     pub group: &'a str,
     /// The topic.
     pub topic: &'a str,
-    /// Who knows where to start.
+    /// Finds the offsets to start from.
     pub positions: Box<dyn Positions>,
-    /// What must end before partitions are given away.
+    /// The chunks that must be written before a revocation.
     pub in_flight: Arc<InFlight>,
-    /// Whether the end of each partition is reported as [`Event::End`].
+    /// Whether to report the end of each partition as [`Event::End`].
     pub reports_ends: bool,
 }
 
@@ -163,7 +162,7 @@ impl GroupConsumer {
         Ok(GroupConsumer { consumer, topic: topic.to_owned(), brokers, away_logged: Cell::new(None) })
     }
 
-    /// The next event, if one comes within that time. None also while Kafka is away; that is logged once a minute.
+    /// The next event, if one comes within that time. None also while Kafka is unavailable, which is logged once a minute.
     ///
     /// # Errors
     ///
@@ -172,14 +171,14 @@ impl GroupConsumer {
         if let Some(event) = self.consumer.context().pending().pop_front() {
             return Ok(Some(event));
         }
-        // The client returns from a poll in which it called back about the assignment without a message, so that
-        // no message can overtake the event of its assignment.
+        // A poll that runs a callback of the assignment returns no message, so that no message can overtake the event of
+        // its assignment.
         match self.consumer.poll(patience) {
             None => Ok(self.consumer.context().pending().pop_front()),
             Some(Ok(message)) => Ok(Some(Event::Message(Message::new(message)))),
             Some(Err(ClientError::PartitionEOF(partition))) => Ok(Some(Event::End(partition))),
             Some(Err(error)) => match error.rdkafka_error_code() {
-                // librdkafka connects again by itself.
+                // librdkafka reconnects by itself.
                 Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown) => {
                     self.log_away();
                     Ok(None)
@@ -196,7 +195,7 @@ impl GroupConsumer {
         }
     }
 
-    /// Reports to Kafka how far a partition is, for lag dashboards. Nothing depends on it, so a failure is only logged.
+    /// Reports a partition's position to Kafka, for lag dashboards. Nothing depends on it, so a failure is only logged.
     pub fn report(&self, partition: i32, next_offset: i64) {
         let mut positions = TopicPartitionList::new();
         let added = positions.add_partition_offset(&self.topic, partition, Offset::Offset(next_offset));
@@ -205,17 +204,17 @@ impl GroupConsumer {
         }
     }
 
-    /// Stops fetching a partition. What was fetched ahead is dropped and fetched again after [`GroupConsumer::resume`].
+    /// Pauses a partition. Prefetched messages are dropped and fetched again after [`GroupConsumer::resume`].
     pub fn pause(&self, partition: i32) -> Result<(), KafkaError> {
         self.done("pause", partition, self.consumer.pause(&self.one(partition)))
     }
 
-    /// Goes on fetching a partition, behind the last message that was polled.
+    /// Resumes a partition after the last polled message.
     pub fn resume(&self, partition: i32) -> Result<(), KafkaError> {
         self.done("resume", partition, self.consumer.resume(&self.one(partition)))
     }
 
-    /// Stops fetching a partition; after [`GroupConsumer::resume`] it goes on with the message at that offset.
+    /// Pauses a partition; after [`GroupConsumer::resume`] it continues with the message at that offset.
     pub fn hold_at(&self, partition: i32, offset: i64) -> Result<(), KafkaError> {
         // In this order: a pause after the seek would undo it.
         self.pause(partition)?;
@@ -267,7 +266,7 @@ impl Context {
         let starts = match self.positions.starts(&assignment) {
             Ok(starts) => starts,
             Err(error) => {
-                // The group waits for our answer all the same.
+                // The group waits for an answer even after an error.
                 consumer.assign(&TopicPartitionList::new()).map_err(rejected)?;
                 return Err(error);
             }
@@ -278,8 +277,7 @@ impl Context {
             added.map_err(|error| halt(&error))?;
         }
         consumer.assign(&list).map_err(rejected)?;
-        // A partition that we paused in an earlier assignment is still paused when it comes back, and the new session
-        // would never resume it.
+        // librdkafka keeps a partition paused across assignments, and the new session would never resume it.
         consumer.resume(&list).map_err(rejected)?;
         Ok(Event::Assigned(starts))
     }

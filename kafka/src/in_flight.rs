@@ -1,12 +1,12 @@
-//! Work that must end before partitions are given away.
+//! The chunks that must be written before a revocation.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Counts the chunks that are being written.
 ///
-/// A partition's next owner reads the position from the database. If our commit came after that, the next owner would
-/// be fenced. So a revocation waits until nothing is in flight.
+/// A partition's next owner reads the position from the database. A later commit of ours would fence it. So a revocation
+/// waits until no chunk is in flight.
 #[derive(Debug, Default)]
 pub struct InFlight {
     count: Mutex<Count>,
@@ -25,20 +25,20 @@ impl InFlight {
         self.lock().chunks += 1;
     }
 
-    /// A chunk has been written, or its writer has given up.
+    /// A chunk has been written, or its writer has failed.
     pub fn end(&self) {
         let mut count = self.lock();
         count.chunks = count.chunks.saturating_sub(1);
         self.changed.notify_all();
     }
 
-    /// Nobody waits any longer: what was in flight may never end, because a thread has panicked.
+    /// Ends every wait: chunks in flight may never finish, because a thread has panicked.
     pub fn abandon(&self) {
         self.lock().is_abandoned = true;
         self.changed.notify_all();
     }
 
-    /// Waits until nothing is in flight; false when that takes too long or was abandoned.
+    /// Waits until no chunk is in flight; false when that takes too long or was abandoned.
     pub fn await_none(&self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         let mut count = self.lock();

@@ -3,15 +3,15 @@
 //! | to | use |
 //! |---|---|
 //! | create topics, configure a client | [`cluster::Cluster`] |
-//! | publish records in bulk, and wait for all | [`publish::Publisher`] |
+//! | publish records in bulk with one result for all | [`publish::Publisher`] |
 //! | publish single messages, each with its own result | [`send::Sender`] |
 //! | consume as a member of a group | [`group::GroupConsumer`] |
 //! | read a range outside of any group | [`reader::Reader`], [`reader::Topic`] |
 //! | look up offsets | [`offsets`] |
 //! | find the schema behind an id | [`schemas::Schemas`], [`registry::Registry`] |
 //!
-//! This crate knows datasets ([`contract`]), but no database, no source of data, and neither the producers nor the
-//! consumers. Its errors are named by what to do next: [`KafkaError::Retry`] or [`KafkaError::Halt`].
+//! This crate depends on the datasets ([`contract`]), but on no database, no source, and neither the producers nor the
+//! consumers. Its errors are named by the caller's next action: [`KafkaError::Retry`] or [`KafkaError::Halt`].
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 

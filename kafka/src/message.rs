@@ -1,10 +1,10 @@
-//! A message as Kafka's client gives it.
+//! A message as Kafka's client returns it.
 
 use contract::Original;
 use contract::original::encode_headers;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 
-/// A message from a topic. It borrows the client's memory: handle it before the next poll, or copy what must stay.
+/// A message from a topic. It borrows the client's memory: handle it before the next poll, or copy what you keep.
 #[derive(Debug)]
 pub struct Message<'a>(BorrowedMessage<'a>);
 
@@ -43,7 +43,7 @@ impl<'a> Message<'a> {
         self.0.headers()?.iter().find(|header| header.key == name)?.value
     }
 
-    /// The message as it came, which a dead letter keeps; its headers are encoded into `buffer`.
+    /// The original message, for a dead letter; its headers are encoded into `buffer`.
     pub fn original<'b>(&'b self, buffer: &'b mut Vec<u8>) -> Original<'b> {
         buffer.clear();
         let headers = self.0.headers().into_iter().flat_map(|headers| headers.iter());

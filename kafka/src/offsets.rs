@@ -1,4 +1,4 @@
-//! Offsets: where partitions begin and end, which offset a time has, how far a consumer group has reported to be.
+//! Offsets: the beginning and end of partitions, the offset of a time, the reported offsets of a consumer group.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -11,13 +11,13 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::cluster::{Cluster, REQUEST_TIMEOUT};
 use crate::error::{KafkaError, halt, retry};
 
-/// How long to wait before asking again for what the brokers do not know yet.
+/// Wait before retrying a request that the brokers cannot answer yet.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The beginning of 2200 in milliseconds.
 const YEAR_2200_MS: i64 = 7_258_118_400_000;
 
-/// Of each partition of a topic the first offset and the end (the offset after the last one); empty when the topic
+/// Number, first offset and end (the offset after the last one) of each partition of a topic; empty when the topic
 /// does not exist.
 pub fn ranges<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str) -> KafkaResult<BTreeMap<i32, (i64, i64)>> {
     let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
@@ -25,8 +25,8 @@ pub fn ranges<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str) -> Ka
     partitions.map(|partition| Ok((partition.id(), range(consumer, topic, partition.id())?))).collect()
 }
 
-/// That of one partition. The client does not know at once what its own answer has just shown, nor do the brokers know
-/// who leads a partition that was just created: both are asked again.
+/// First offset and end of one partition. Retries errors right after the topic was created: neither the client nor the
+/// brokers know a new partition's leader at once.
 fn range<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str, partition: i32) -> KafkaResult<(i64, i64)> {
     use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition, UnknownPartition, UnknownTopicOrPartition};
     let deadline = Instant::now() + REQUEST_TIMEOUT;
@@ -42,7 +42,7 @@ fn range<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str, partition:
     }
 }
 
-/// Of each partition of a topic its number, first offset and end, as Kafka has them now. Blocks.
+/// Number, first offset and end of each partition of a topic, as of now. Blocks.
 ///
 /// # Errors
 ///
@@ -67,8 +67,8 @@ pub fn ends(cluster: &Cluster, topics: &[String]) -> Result<BTreeMap<(String, i3
     Ok(ends)
 }
 
-/// The first offset of each partition whose record Kafka got at that time or later; the end where there is none.
-/// `ends` are the partitions as [`end_offsets`] gives them. Blocks.
+/// The first offset of each partition whose record Kafka received at that time or later; the end where there is none.
+/// `ends` are the partitions as [`end_offsets`] returns them. Blocks.
 ///
 /// None when the broker cannot look up times: the embedded one answers a time after its last record with offset 0.
 pub fn offsets_at(
@@ -78,7 +78,7 @@ pub fn offsets_at(
     millis: i64,
 ) -> Result<Option<Vec<(i32, i64)>>, KafkaError> {
     let consumer = consumer(cluster, "offsets")?;
-    // Every record came after the beginning of 1970 and before 2200: a broker that looks up times says so.
+    // Probe: every record is from between 1970 and 2200, and a broker that can look up times answers accordingly.
     let (first, last) = (offsets_of(&consumer, topic, ends, 1)?, offsets_of(&consumer, topic, ends, YEAR_2200_MS)?);
     let answers = first.iter().zip(&last).zip(ends);
     let mut filled = answers.filter(|(_, (_, low, end))| low < end);
@@ -108,8 +108,8 @@ fn offsets_of(
     Ok(ends.iter().map(offset).collect())
 }
 
-/// The offsets that a group has reported for these partitions of a topic, without those that it never reported.
-/// Only for comparison: the group's members notice nothing. Blocks.
+/// The offsets that a group has reported for these partitions of a topic; partitions without one are left out. It only
+/// reads: the group's members are not affected. Blocks.
 ///
 /// # Errors
 ///
@@ -121,7 +121,7 @@ pub fn group_offsets(
     partitions: impl IntoIterator<Item = i32>,
 ) -> Result<HashMap<i32, i64>, KafkaError> {
     let mut config = cluster.client_config("group-offsets");
-    // The group is named, not joined.
+    // The client names the group, but does not join it.
     config.set("group.id", group).set("enable.auto.commit", "false");
     let consumer: BaseConsumer<DefaultConsumerContext> = config.create().map_err(|error| halt(&error))?;
     let mut list = TopicPartitionList::new();

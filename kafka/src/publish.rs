@@ -21,32 +21,32 @@ use crate::registry::Registry;
 
 /// How long Kafka may take to acknowledge a record, retries included.
 const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(120);
-/// By then every record has been acknowledged or given up.
+/// By then librdkafka has delivered or failed every record.
 const FLUSH_TIMEOUT: Duration = ACKNOWLEDGE_TIMEOUT.saturating_add(Duration::from_secs(10));
-/// Wait before looking again whether everything is acknowledged.
+/// Wait before the next check whether every record is acknowledged.
 const FLUSH_WAIT: Duration = Duration::from_millis(1);
-/// Wait for room in the queue: a broker acknowledges several times in it.
+/// Wait for room in the queue; a broker acknowledges several batches in this time.
 const QUEUE_WAIT: Duration = Duration::from_millis(5);
 
-/// What makes a record durable once and in order: every replica has it, a retry does not double it.
+/// Durable, once and in order: every replica has a record, and a retry does not duplicate it.
 const SETTINGS: &[(&str, &str)] = &[
     ("enable.idempotence", "true"),
     ("acks", "all"),
     ("compression.type", "zstd"),
     // The partitioner of Kafka's own clients, so that others can find a key's partition.
     ("partitioner", "murmur2_random"),
-    // Fuller batches compress better; more than this would be felt at the end of every small page.
+    // Fuller batches compress better; a longer wait would delay the end of every small page.
     ("linger.ms", "10"),
     ("batch.num.messages", "10000"),
     ("message.timeout.ms", "120000"),
-    // Bounds the memory of a producer; a full queue makes `publish` wait.
+    // Bounds a producer's memory; `publish` waits while the queue is full.
     ("queue.buffering.max.kbytes", "32768"),
     ("queue.buffering.max.messages", "200000"),
     ("message.max.bytes", "1000000"),
     ("allow.auto.create.topics", "false"),
 ];
 
-/// Header of a record that corrects one that is already published. A new record has no header: the embedded broker takes
+/// Header of a record that corrects an already published one. A new record has no header: the embedded broker needs
 /// many times as long for a record with headers.
 pub const CHANGE_HEADER: &str = "tapedeck-change";
 /// Value of that header.
@@ -55,7 +55,7 @@ const CORRECTION: &str = "correction";
 /// Why a record is not on Kafka, named by what to do next.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PublishError {
-    /// Publish everything since the last flush again later. Some of it may be on Kafka already, which does no harm.
+    /// Publish every record since the last flush again later. Records that Kafka already has do no harm.
     #[error("{0}")]
     Retry(String),
     /// This record cannot be published; others can.
@@ -77,12 +77,12 @@ pub struct Delivered {
 
 /// Publishes records of some datasets, each under its key to its dataset's topic.
 ///
-/// Guarantees: records are at least once on Kafka once [`Publisher::flush`] has succeeded, on every replica, and within
-/// one publisher exactly once and in the order in which they were published (an idempotent producer). Before that nothing
-/// is certain: dropping a publisher drops what is in its queue.
+/// Guarantees: once [`Publisher::flush`] has succeeded, every replica has each record at least once. Within one publisher
+/// it is exactly once and in order (an idempotent producer). Before that nothing is guaranteed: dropping a publisher drops
+/// its queue.
 ///
-/// Memory is bounded: the queue holds 32 MB, and [`Publisher::publish`] waits while it is full. For single messages that
-/// each need a result use [`crate::send::Sender`].
+/// Memory is bounded: the queue holds 32 MB, and [`Publisher::publish`] waits while it is full. For single messages with
+/// a result each, use [`crate::send::Sender`].
 pub struct Publisher {
     producer: ThreadedProducer<Acknowledgements>,
     brokers: String,
@@ -100,7 +100,7 @@ impl std::fmt::Debug for Publisher {
     }
 }
 
-/// Where records of a dataset go.
+/// The topic and schema id for a dataset's records.
 #[derive(Debug, Clone)]
 pub struct Route {
     /// Name of the dataset.
@@ -111,7 +111,7 @@ pub struct Route {
     pub schema_id: u32,
 }
 
-/// A partition, and the offset after the last message there that Kafka acknowledged.
+/// A partition, and the offset after its last acknowledged message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledged {
     /// Its topic.
@@ -181,7 +181,7 @@ impl Publisher {
         self.put(record, None).await
     }
 
-    /// The same for a record that corrects one that is already published: its header [`CHANGE_HEADER`] says so.
+    /// The same for a record that corrects an already published one, marked by its header [`CHANGE_HEADER`].
     pub async fn publish_correction(&mut self, record: &Record) -> Result<(), PublishError> {
         let header = Header { key: CHANGE_HEADER, value: Some(CORRECTION) };
         self.put(record, Some(OwnedHeaders::new().insert(header))).await
@@ -209,7 +209,7 @@ impl Publisher {
         outcome
     }
 
-    /// The same for a deletion: a message without value, whose headers say what is deleted as of when.
+    /// The same for a deletion: a message without value, whose headers name the deleted key and the time.
     pub async fn publish_deletion(
         &mut self,
         dataset: &Dataset,
@@ -250,24 +250,24 @@ impl Publisher {
         }
     }
 
-    /// How far Kafka has acknowledged each partition that was published to, since the last call.
+    /// The acknowledged end of each partition with new acknowledgements since the last call.
     pub fn take_acknowledged(&self) -> Vec<Acknowledged> {
         self.producer.context().take_acknowledged()
     }
 
-    /// Where the records of each dataset go.
+    /// The topic and schema id of each dataset.
     pub fn routes(&self) -> Vec<Route> {
         self.routes.values().cloned().collect()
     }
 
     /// Waits until Kafka has acknowledged every record since the last flush, at most 130 seconds.
     ///
-    /// Cancel safety: it only waits, so that another call waits on; counting starts anew only when a call returns.
+    /// Cancel safety: it only waits, so that another call continues to wait. Counts restart only when a call returns.
     ///
     /// # Errors
     ///
-    /// [`PublishError::Retry`] or [`PublishError::Halt`] when Kafka did not acknowledge all: nobody knows which records
-    /// are there, so publish all of them again.
+    /// [`PublishError::Retry`] or [`PublishError::Halt`] when Kafka did not acknowledge all records: any of them may be
+    /// missing, so publish all of them again.
     pub async fn flush(&mut self) -> Result<Delivered, PublishError> {
         let flushed = self.wait_for_all().await;
         let counts = self.producer.context().counts();
@@ -276,7 +276,7 @@ impl Publisher {
         self.flushed = counts;
         let (queued, bytes) = (std::mem::take(&mut self.queued), std::mem::take(&mut self.queued_bytes));
         flushed?;
-        // Every record counts, also one of which the client reports nothing.
+        // A record without a delivery report counts as failed.
         if delivered == queued && failed == 0 {
             return Ok(Delivered { records: delivered, bytes });
         }
@@ -306,7 +306,7 @@ impl Publisher {
         }
     }
 
-    /// An idempotent producer that has lost count of its records cannot go on.
+    /// An idempotent producer with a gap in its sequence of records cannot continue.
     fn worst(&self, text: String) -> PublishError {
         match self.producer.client().fatal_error() {
             Some((_, reason)) => PublishError::Halt(format!("{text}: {reason}")),
@@ -315,14 +315,14 @@ impl Publisher {
     }
 }
 
-/// Counts Kafka's answers.
+/// Counts Kafka's acknowledgements.
 #[derive(Debug, Default)]
 struct Acknowledgements {
     delivered: AtomicU64,
     failed: AtomicU64,
-    /// Code of the last failure: one stands for all of an outage.
+    /// Code of the last failure: one stands for a whole outage.
     last_error: Mutex<Option<RDKafkaErrorCode>>,
-    /// By topic and partition, the offset behind the last message.
+    /// By topic and partition, the offset after the last message.
     next: Mutex<HashMap<String, BTreeMap<i32, i64>>>,
 }
 
@@ -365,7 +365,7 @@ impl Acknowledgements {
 }
 
 impl ClientContext for Acknowledgements {
-    // What matters to an operator is an error of `publish` or `flush`, once.
+    // An operator needs the error of `publish` or `flush` alone, once.
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
         debug!(facility, message, "kafka client");
     }

@@ -22,8 +22,8 @@ const MAX_SILENCE: Duration = Duration::from_secs(60);
 
 /// Reads partitions outside of any group, from given offsets on.
 ///
-/// Gives each partition's messages in the order of their offsets, and every committed one: aborted transactions are
-/// left out. It goes on by itself after Kafka was away. Nothing is reported to Kafka, so a reader disturbs nobody.
+/// Returns every committed message of each partition in the order of their offsets; it skips aborted transactions. It
+/// continues by itself after an outage of Kafka. It reports nothing to Kafka, so that it disturbs no other consumer.
 /// Belongs to one thread at a time, because it blocks.
 #[expect(missing_debug_implementations, reason = "librdkafka's consumer has none")]
 pub struct Reader {
@@ -41,7 +41,7 @@ impl Reader {
     /// [`KafkaError::Halt`] when a setting is wrong.
     pub fn assign(cluster: &Cluster, topic: &str, offsets: &[(i32, i64)]) -> Result<Reader, KafkaError> {
         let mut config = cluster.consumer_config("reader")?;
-        // Nothing joins this group, but librdkafka wants a name.
+        // The reader does not join this group, but librdkafka requires a name.
         config.set("group.id", "tapedeck-reader").set("enable.partition.eof", "true");
         let consumer: BaseConsumer<DefaultConsumerContext> = config.create().map_err(|error| halt(&error))?;
         let mut list = TopicPartitionList::new();
@@ -52,11 +52,11 @@ impl Reader {
         Ok(Reader { consumer, topic: topic.to_owned(), ended: RefCell::default() })
     }
 
-    /// The next message, if one comes within that time. None also when Kafka is away or a partition ends.
+    /// The next message, if one comes within that time. None also when Kafka is unavailable or a partition ends.
     ///
     /// # Errors
     ///
-    /// [`KafkaError::Retry`] when the topic cannot be read, e.g. because an offset is no longer there.
+    /// [`KafkaError::Retry`] when the topic cannot be read, e.g. because an offset no longer exists.
     pub fn poll(&self, patience: Duration) -> Result<Option<Message<'_>>, KafkaError> {
         match self.consumer.poll(patience) {
             None => Ok(None),
@@ -71,14 +71,14 @@ impl Reader {
                 Ok(None)
             }
             Some(Err(error)) => match error.rdkafka_error_code() {
-                // librdkafka connects again by itself.
+                // librdkafka reconnects by itself.
                 Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown) => Ok(None),
                 _ => Err(KafkaError::Retry(format!("cannot read topic `{}`: {error}", self.topic))),
             },
         }
     }
 
-    /// Stops fetching a partition, and goes on with the message at that offset after [`Reader::resume`].
+    /// Stops fetching a partition; after [`Reader::resume`] it continues with the message at that offset.
     pub fn hold_at(&self, partition: i32, offset: i64) -> Result<(), KafkaError> {
         // In this order: a pause after the seek would undo it.
         let paused = self.consumer.pause(&self.one(partition));
@@ -88,7 +88,7 @@ impl Reader {
             .map_err(|error| retry(&format!("cannot go back in {}[{partition}]", self.topic), &error))
     }
 
-    /// Goes on fetching a partition.
+    /// Resumes fetching a partition.
     pub fn resume(&self, partition: i32) -> Result<(), KafkaError> {
         let resumed = self.consumer.resume(&self.one(partition));
         resumed.map_err(|error| retry(&format!("cannot resume {}[{partition}]", self.topic), &error))
@@ -100,14 +100,14 @@ impl Reader {
         list
     }
 
-    /// Whether a partition has been read to its end. The last offsets before the end need not hold records: markers of
-    /// transactions take offsets too.
+    /// Whether a partition has been read to its end. The last offsets before the end may hold no records: transaction
+    /// markers have offsets, too.
     pub fn is_at_end(&self, partition: i32) -> bool {
         self.ended.borrow().contains(&partition)
     }
 }
 
-/// A range of offsets in each partition of a topic, to be read once.
+/// A range of offsets in each partition of a topic, for one pass.
 #[derive(Debug)]
 pub struct Topic {
     cluster: Cluster,
@@ -118,7 +118,7 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// The whole topic as it is now: what is published later is not read. Blocks.
+    /// The whole topic up to its present end: records published later are not read. Blocks.
     ///
     /// # Errors
     ///
@@ -138,7 +138,7 @@ impl Topic {
         Topic { cluster: cluster.clone(), name: name.to_owned(), ranges, max_silence: MAX_SILENCE }
     }
 
-    /// Each partition only from this offset on; a partition that is not named stays as it is.
+    /// Reads the named partitions only from these offsets on; other partitions stay as they are.
     pub fn after(mut self, offsets: &BTreeMap<i32, i64>) -> Topic {
         for (partition, (low, end)) in &mut self.ranges {
             *low = offsets.get(partition).map_or(*low, |offset| (*offset).clamp(*low, *end));
@@ -168,7 +168,7 @@ impl Topic {
         let mut last_message_at = Instant::now();
         while !ends.is_empty() {
             let Some(message) = reader.poll(POLL_PATIENCE)? else {
-                // A partition that ends here holds no further record of the range: what is left are markers.
+                // A partition that ends here has no further record in the range: only transaction markers remain.
                 ends.retain(|partition, _| !reader.is_at_end(*partition));
                 if !ends.is_empty() && last_message_at.elapsed() > self.max_silence {
                     return Err(self.silent().into());
@@ -197,7 +197,7 @@ impl Topic {
 ///
 /// # Errors
 ///
-/// [`KafkaError::Retry`] when Kafka does not give them all within [`REQUEST_TIMEOUT`].
+/// [`KafkaError::Retry`] when Kafka does not send them all within [`REQUEST_TIMEOUT`].
 pub fn records_at(
     cluster: &Cluster,
     topic: &str,

@@ -64,7 +64,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// The registry that the environment names; None when it names none.
+    /// The registry that the environment names, if any.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl Registry {
         address.map(|address| Registry::new(address.expose())).transpose()
     }
 
-    /// The registry at that address. Connects when it is first asked.
+    /// The registry at that address. Connects with the first request.
     pub fn new(address: &str) -> Result<Registry, KafkaError> {
         tls::install();
         let client = Client::builder().no_proxy().timeout(REQUEST_TIMEOUT).build();
@@ -86,7 +86,7 @@ impl Registry {
         })
     }
 
-    /// Registers a schema under a subject, or finds it there; gives its id. Idempotent.
+    /// Registers a schema under a subject, or finds it there; returns its id. Idempotent.
     ///
     /// # Errors
     ///

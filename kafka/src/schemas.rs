@@ -1,4 +1,4 @@
-//! Writers' schemas: from the declarations, or from the registry when one is configured.
+//! Writers' schemas, from the registry if one is configured, else from the declarations.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -9,12 +9,12 @@ use tokio::runtime::Handle;
 
 use crate::registry::{Registry, RegistryError};
 
-/// Most schemas of one topic that are kept; no topic of ours has as many.
+/// Most cached schemas per topic; no topic of ours has as many.
 const MAX_SCHEMAS: usize = 1000;
-/// How long to wait before the registry is asked again for a schema that it did not give.
+/// Time between two requests to the registry for a missing schema.
 pub const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Why a schema is missing. Nothing may be decided about its messages meanwhile.
+/// Why a schema is missing. Until it is found, its messages must be neither stored nor refused.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum Missing {
     /// The registry does not answer.
@@ -27,27 +27,27 @@ pub enum Missing {
 
 /// The decoders of one dataset, by the schema id in a message.
 ///
-/// Each schema is fetched once. A missing one is asked for every [`RETRY_INTERVAL`], however many messages need it.
+/// Each schema is fetched once. A missing schema is requested every [`RETRY_INTERVAL`], however many messages need it.
 #[derive(Debug)]
 pub struct Schemas {
     dataset: &'static Dataset,
     registry: Option<Registry>,
     /// An error is the reason why the schema does not fit the dataset.
     known: HashMap<u32, Result<Decoder, String>>,
-    /// Ids that were missing a moment ago; None stands for all ids while the registry is away.
+    /// Ids that were missing at the last request; None stands for all ids while the registry is unavailable.
     missing: HashMap<Option<u32>, (Instant, Missing)>,
 }
 
 impl Schemas {
-    /// For messages of that dataset.
+    /// Creates the decoders of a dataset.
     pub fn new(dataset: &'static Dataset, registry: Option<Registry>) -> Schemas {
         Schemas { dataset, registry, known: HashMap::new(), missing: HashMap::new() }
     }
 
-    /// The decoder for that id; the inner error says why such a message can never be read.
+    /// The decoder for a schema id. The inner error is the reason why such a message can never be read.
     ///
-    /// Blocks while the registry is asked: do not call it on a thread of the runtime. Without a registry the schemas are
-    /// those of the declarations, and any other id is an inner error.
+    /// Blocks during a request to the registry: do not call it on a thread of the runtime. Without a registry it knows
+    /// the declared schemas, and any other id is an inner error.
     ///
     /// # Errors
     ///

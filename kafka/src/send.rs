@@ -16,7 +16,7 @@ use crate::publish::PublishError;
 /// Whoever sends it again then doubles it. So the limit is far above what a broker under load needs.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What makes a message durable: every replica has it, a retry does not double it.
+/// Durable: every replica has a message before it is acknowledged, and a retry does not double it.
 const SETTINGS: &[(&str, &str)] = &[
     ("enable.idempotence", "true"),
     ("acks", "all"),
@@ -24,7 +24,7 @@ const SETTINGS: &[(&str, &str)] = &[
     // The partitioner of Kafka's own clients, so that others can find a key's partition.
     ("partitioner", "murmur2_random"),
     ("linger.ms", "0"),
-    // A broker refuses a batch as a whole when it is too large: with one message a batch, only that one is refused.
+    // A broker refuses a batch that is too large as a whole. With one message per batch it refuses only that message.
     ("batch.num.messages", "1"),
     ("queue.buffering.max.kbytes", "16384"),
     ("message.max.bytes", "1000000"),
@@ -33,8 +33,7 @@ const SETTINGS: &[(&str, &str)] = &[
 
 /// Sends single messages, each with its own result.
 ///
-/// Use [`crate::publish::Publisher`] for many records of which all or none count. Clones would share one client;
-/// dropping it drops what is still in its queue.
+/// For many records with one result for all, use [`crate::publish::Publisher`]. Dropping it drops its queue.
 #[expect(missing_debug_implementations, reason = "librdkafka's producer has none")]
 pub struct Sender {
     producer: FutureProducer,
@@ -65,13 +64,13 @@ impl Sender {
 
     /// Sends a message and waits until all replicas have it, at most [`SEND_TIMEOUT`].
     ///
-    /// Messages that one task starts to send in an order are stored in that order. Cancel safety: a message whose
-    /// future is dropped may be on Kafka or not.
+    /// Kafka stores messages in the order in which one task starts to send them. Cancel safety: a message whose
+    /// future is dropped may or may not be on Kafka.
     ///
     /// # Errors
     ///
     /// [`PublishError::Record`] when the message is larger than Kafka accepts; otherwise [`PublishError::Retry`], and
-    /// the message may be on Kafka or not: the sender's retries do not double it, another call can.
+    /// the message may or may not be on Kafka: the sender's retries do not double it, but another call can.
     pub async fn send(
         &self,
         topic: &str,

@@ -1,4 +1,4 @@
-//! What librdkafka's statistics say about the ends of partitions.
+//! The ends of partitions, from librdkafka's statistics.
 
 use std::collections::HashMap;
 
@@ -25,13 +25,13 @@ struct PartitionStatistics {
     ls_offset: i64,
 }
 
-/// Of each partition of the topic the end that a consumer can read up to, (partition, end); without those whose end
-/// the client does not know.
+/// The end up to which a consumer can read each partition of a topic, (partition, end). Partitions whose end the
+/// client does not know are left out.
 pub(crate) fn ends(topic: &str, json: &[u8]) -> Vec<(i32, i64)> {
     let Ok(statistics) = serde_json::from_slice::<Statistics>(json) else { return Vec::new() };
     let Some(topic) = statistics.topics.get(topic) else { return Vec::new() };
     let end = |(number, statistics): (&i32, &PartitionStatistics)| {
-        // A consumer can read up to the last transaction that is complete.
+        // A consumer can read up to the last complete transaction.
         let PartitionStatistics { ls_offset, hi_offset } = *statistics;
         let end = if ls_offset >= FIRST_OFFSET { ls_offset } else { hi_offset };
         (end >= FIRST_OFFSET).then_some((*number, end))

@@ -11,23 +11,23 @@ use service::settings::{self, Variable};
 use crate::cluster::{Cluster, REQUEST_TIMEOUT};
 use crate::error::{KafkaError, halt, retry};
 
-/// How long to wait until a new topic is known to the broker that is asked.
+/// How long to wait until the queried broker knows a new topic.
 const TOPIC_VISIBLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long to wait before asking again whether a new topic is known.
+/// Time between two checks whether a new topic is known.
 const VISIBLE_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What every topic is created with. Records are kept for ever, because the topics are what tables are rebuilt from;
-/// stamped by the broker, because retention and `offsets_for_times` look at the stamp.
+/// Settings of every new topic. Records are kept forever, because tables are rebuilt from the topics. The broker sets the
+/// timestamps, because retention and `offsets_for_times` use them.
 ///
-/// `cleanup.policy` is left at the broker's default, which is `delete`: where it is set, the embedded broker takes a
+/// `cleanup.policy` stays at the broker's default, `delete`: when it is set explicitly, the embedded broker reads a
 /// `retention.ms` of -1 literally and deletes every record at its next start.
 const TOPIC_SETTINGS: &[(&str, &str)] = &[("retention.ms", "-1"), ("message.timestamp.type", "LogAppendTime")];
 
 impl Cluster {
     /// Creates the topics that do not exist yet, and returns once the brokers know them all.
     ///
-    /// Idempotent, also among processes that do it at the same time. Asking for metadata blocks the thread for up to
+    /// Idempotent, also for concurrent processes. Requesting metadata blocks the thread for up to
     /// [`REQUEST_TIMEOUT`]. When the future is dropped, some topics may exist already.
     ///
     /// # Errors

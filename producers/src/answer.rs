@@ -59,7 +59,7 @@ pub(crate) struct Answer {
     pub(crate) want: Want,
     pub(crate) offset: u64,
     pub(crate) page: Result<Page, Left>,
-    /// Removes what is already published; comes with the first page of an item.
+    /// Removes already published records; comes with the first page of an item.
     pub(crate) filter: Option<Box<Filter>>,
     /// Cost and duration of the item, with its last page.
     pub(crate) spent: Option<(Cost, Duration)>,

@@ -46,8 +46,8 @@ pub(crate) type Sender = mpsc::Sender<Answer>;
 /// records are neither lost nor, while Kafka keeps them, published twice. A state that cannot be saved is logged: its items
 /// are fetched and published again.
 ///
-/// **Errors.** [`Stop::Kafka`] when Kafka refuses for good, or is away in a run that polls once; a daemon reconnects and
-/// retries without limit. [`Stop::Shutdown`] when a batch was not acknowledged [`SHUTDOWN_GRACE`] after the shutdown began.
+/// **Errors.** [`Stop::Kafka`] when Kafka refuses a record for good, or is unavailable in a run that polls once; a daemon
+/// reconnects and retries without limit. [`Stop::Shutdown`] when a batch was not acknowledged [`SHUTDOWN_GRACE`] after the shutdown began.
 ///
 /// **Cancel safety.** Dropping the future of [`Delivery::deliver_all`] is like a kill: the next process recovers.
 pub(crate) struct Delivery<'a> {
@@ -59,7 +59,7 @@ pub(crate) struct Delivery<'a> {
     state: &'a State,
     /// What earlier processes published and did not record.
     pub(crate) recovered: Recovered,
-    /// The filter of the item of which pages are still to come.
+    /// The filter of the item whose next pages are still to come.
     filter: Option<Box<Filter>>,
     /// Tally of that item.
     item: ItemTally,
@@ -151,7 +151,7 @@ impl<'a> Delivery<'a> {
 
     /// Publishes pages until Kafka has acknowledged all of them.
     ///
-    /// A daemon reconnects and retries as often as it takes; a shutdown leaves the pages to the next start.
+    /// A daemon reconnects and retries without limit; a shutdown leaves the pages to the next start.
     async fn publish(&mut self, batch: &mut [Prepared]) -> Result<(), Stop> {
         if batch.iter().any(Prepared::is_recorded)
             && let Err(error) = self.state.publishing().await
@@ -198,7 +198,7 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    /// Reads back what is on Kafka and not recorded in the state.
+    /// Recovers: reads back the records on Kafka that the state does not have.
     async fn unrecorded(&self) -> anyhow::Result<Recovered> {
         let (routes, marks) = (self.publisher.routes(), self.state.marks().await?);
         recover::look(self.source, &self.run.cluster, routes, marks, true).await?.unrecorded()

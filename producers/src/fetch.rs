@@ -222,7 +222,7 @@ impl Fetcher {
         (self.state, self.clock) = (Some(state), clock);
     }
 
-    /// Sets the daily quota, whatever the environment says.
+    /// Sets the daily quota, overriding the environment.
     pub fn grant(&mut self, calls: u32) {
         self.budget = Some(Budget::new(calls));
     }
@@ -247,7 +247,7 @@ impl Fetcher {
         Cost { calls: self.calls.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
     }
 
-    /// Takes the calls of a request out of the daily quota; an error says how long to wait for more, and why.
+    /// Takes a request's calls from the daily quota. An error contains the wait for more calls, and the reason.
     pub async fn reserve(&self, class: Class, calls: u32) -> Result<(), Refused> {
         let (Some(budget), Some(state)) = (&self.budget, &self.state) else { return Ok(()) };
         let taken = state.take(budget, class, calls, self.clock.now()).await;
@@ -270,7 +270,7 @@ impl Fetcher {
         spent.max(self.paused().map(|(wait, _)| wait)).unwrap_or_default()
     }
 
-    /// Makes a request in its turn, and tells the circuit breaker how it ended.
+    /// Sends a request when its turn comes, and reports its end to the circuit breaker.
     async fn send(&self, url: Url, headers: HeaderMap) -> Result<(Response, HeaderMap), PageError> {
         self.wait_for_turn().await;
         self.calls.fetch_add(1, Ordering::Relaxed);

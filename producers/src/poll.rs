@@ -101,10 +101,10 @@ async fn open(source: &'static Source, run: &Run) -> anyhow::Result<State> {
     }
 }
 
-/// Goes on from what earlier processes have published: reads back what the state does not have. A daemon waits for Kafka.
+/// Continues after earlier processes: recovers the published records that the state does not have. A daemon waits for Kafka.
 ///
-/// The state is compared with what is on Kafka: when Kafka has lost some of that, or is another one, everything is
-/// published again.
+/// Compares the state with Kafka's offsets. When Kafka has lost records, or is another cluster, everything is published
+/// again.
 async fn resume(source: &Source, run: &Run, publisher: &Publisher, state: &State) -> Result<Recovered, Stop> {
     let mut wait = KAFKA_WAITS[0];
     loop {

@@ -61,7 +61,7 @@ impl Run {
         }
     }
 
-    /// Waits, and gives the next wait for Kafka, which is twice as long.
+    /// Waits, and returns the next wait for Kafka, which is twice as long.
     ///
     /// # Errors
     ///

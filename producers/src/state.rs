@@ -1,4 +1,4 @@
-//! The state of a source: what was fetched, the calls of the day, missing days, how far was published.
+//! The state of a source: fetched items, the calls of the day, missing days, published offsets.
 //!
 //! One small SQLite file per source, in `TAPEDECK_STATE_DIR`, that several processes use at a time: a daemon, a backfill
 //! beside it, and `producer status`. Two lock files beside it let one process at a time create it, and one poll.

@@ -1,4 +1,4 @@
-//! Whether a daemon is alive and ready: heartbeats of its loops, and checks of what it depends on.
+//! Whether a daemon is alive and ready: heartbeats of its loops, and checks of its dependencies.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -28,7 +28,7 @@ impl Health {
     }
 }
 
-/// Writes a file atomically: nobody reads half of it.
+/// Writes a file atomically: no reader gets half of it.
 fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
     let beside = path.with_extension("new");
     std::fs::write(&beside, format!("{text}\n"))?;

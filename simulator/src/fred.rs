@@ -15,11 +15,11 @@ use crate::reply::Reply;
 pub const FRED_API_KEY: &str = "simulatedsimulatedsimulated00000";
 
 const LAST_MODIFIED: &str = "Wed, 31 Dec 2025 13:16:02 GMT";
-/// Most rows FRED gives at once.
+/// Most rows in one response of FRED.
 const MAX_LIMIT: usize = 100_000;
-/// Most vintage dates FRED gives at once.
+/// Most vintage dates in one response of FRED.
 const MAX_DATES: usize = 10_000;
-/// Most vintages FRED gives rows of in one answer.
+/// Most vintages with rows in one response of FRED.
 const MAX_VINTAGES: usize = 2000;
 /// The first and the last day that FRED knows.
 const FIRST_DAY: &str = "1776-07-04";

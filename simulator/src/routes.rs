@@ -29,7 +29,7 @@ impl World {
         World { config, control: Control::default(), replies: Mutex::default(), bars: Mutex::default() }
     }
 
-    /// The response to a request, made only once. There are only few keys, so the memory is bounded.
+    /// The response to a request, made only once. There are only a few keys, so the memory is bounded.
     fn reply(&self, key: String, make: impl FnOnce(&Config) -> Reply) -> Reply {
         let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
         replies.entry(key).or_insert_with(|| make(&self.config)).clone()

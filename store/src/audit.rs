@@ -1,4 +1,4 @@
-//! Reading everything at one moment: what `consumer verify` compares with Kafka.
+//! Reads a snapshot of the database, which `consumer verify` compares with Kafka.
 
 use contract::Dataset;
 use futures::TryStreamExt as _;
@@ -13,9 +13,9 @@ use crate::sql;
 use crate::statement::Statement;
 use crate::syntax::Syntax;
 
-/// A snapshot: all that it reads is as of one moment, however long that takes. It only reads.
+/// A read-only snapshot: everything that it reads is as of one moment, however long reading takes.
 ///
-/// Every error is [`StoreError::Halt`]: the moment is lost with the connection, so a retry is a new snapshot.
+/// Every error is [`StoreError::Halt`]: the snapshot is lost with the connection, so a retry needs a new one.
 #[expect(missing_debug_implementations, reason = "a connection has none")]
 pub struct Audit {
     connection: Box<dyn Connection>,
@@ -27,11 +27,11 @@ pub struct Audit {
 pub struct LedgerSums {
     /// The partition.
     pub partition: SinkPartition,
-    /// Where the first chunk begins and where the last chunk ends.
+    /// Beginning of the first chunk and end of the last chunk.
     pub range: (i64, i64),
     /// Sums of the counts.
     pub outcome: Outcome,
-    /// Offsets that the chunks span, added up.
+    /// Sum of the chunks' lengths in offsets.
     pub span: i64,
     /// Number of chunks whose counts do not add up.
     pub broken: i64,
@@ -46,7 +46,7 @@ pub struct LedgerSums {
 pub struct GapRow {
     /// The partition.
     pub partition: SinkPartition,
-    /// The missing offsets; empty if the topic was recreated.
+    /// The skipped offsets; empty if the topic was recreated.
     pub range: (i64, i64),
     /// `retention`, `truncated` or `recreated`.
     pub reason: String,
@@ -59,9 +59,9 @@ pub struct GapRow {
 pub struct PositionRow {
     /// The partition.
     pub partition: SinkPartition,
-    /// The next offset to take.
+    /// The next offset to read.
     pub next_offset: i64,
-    /// The last record that was taken.
+    /// The last record that was read.
     pub last: Option<LastRecord>,
 }
 
@@ -84,10 +84,10 @@ impl Audit {
 
     /// The sums of the ledger by partition, in one pass.
     ///
-    /// Each offset is mixed into a number of 40 bits. If every chunk begins where another ends, the steps from mixed(from) to
-    /// mixed(to) add up to the step from the first beginning to the last end. Chunks are never empty and never begin at the
-    /// same offset, so nothing else adds up to it, except by a chance of 1 in 2^40. No sorting is needed, which would take
-    /// ten times as long.
+    /// Each offset is mixed into a number of 40 bits. If every chunk begins where another ends, the steps from
+    /// mixed(from) to mixed(to) add up to the step from the first beginning to the last end. Chunks are never empty and
+    /// never begin at the same offset, so any other ledger has another sum, except by a chance of 1 in 2^40. This avoids
+    /// a sort, which would be ten times as slow.
     pub async fn ledger(&mut self) -> Result<Vec<LedgerSums>, StoreError> {
         let counts = ["read", "inserted", "changed", "unchanged", "superseded", "dead_lettered"];
         let sums = counts.map(|count| format!("cast(sum(records_{count}) as bigint)")).join(", ");
@@ -133,7 +133,7 @@ impl Audit {
         Ok(self.all(&query, &[]).await?.into_iter().map(row).collect())
     }
 
-    /// The chunks and gaps of a partition that do not begin where the one before ends: (that end, the beginning).
+    /// The chunks and gaps of a partition that do not begin at the end of the one before: (that end, the beginning).
     pub async fn breaks(&mut self, partition: &SinkPartition, most: usize) -> Result<Vec<(i64, i64)>, StoreError> {
         let these = these(partition);
         let query = format!(
@@ -147,7 +147,7 @@ impl Audit {
         Ok(rows.into_iter().map(|line| (line.int(0), line.int(1))).collect())
     }
 
-    /// The first beginning of the chunks that begin at an offset or later, and the number of records that they read.
+    /// Of the chunks that begin at an offset or later: the first beginning, and the number of their records.
     pub async fn read_since(
         &mut self,
         partition: &SinkPartition,
@@ -162,7 +162,8 @@ impl Audit {
         Ok(rows.first().and_then(|line| Some((line.optional_int(0)?, line.int(1)))))
     }
 
-    /// The number of dead letters with that source, and an id from the first of two names up to the second, not included.
+    /// The number of dead letters of a source, optionally with an id in a range: from the first name (inclusive) to the
+    /// second (exclusive).
     pub async fn dead_letters(&mut self, source: &str, names: Option<(&str, &str)>) -> Result<i64, StoreError> {
         let (first, end) = names.unwrap_or_default();
         let (between, binds): (_, &[&str]) = match names {
@@ -173,7 +174,7 @@ impl Audit {
         Ok(rows.first().map_or(0, |line| line.int(0)))
     }
 
-    /// Reads each dead letter of a source: id, timestamp, key, value, headers, whether it was deleted, whether it was redriven.
+    /// Reads each dead letter of a source: id, timestamp, key, value, headers, whether deleted, whether redriven.
     pub async fn each_dead_letter(
         &mut self,
         source: &str,
@@ -215,7 +216,7 @@ impl Audit {
         Ok(lines)
     }
 
-    /// Row by row, so that a table need not fit into memory.
+    /// Streams the rows, so that a table need not fit into memory.
     async fn each(
         &mut self,
         query: &str,
@@ -232,7 +233,7 @@ impl Audit {
     }
 }
 
-/// The condition that names a partition; sink and topic are the first two parameters.
+/// The condition for a partition; sink and topic are the first two parameters.
 fn these(partition: &SinkPartition) -> String {
     format!(
         "sink = $1 and kafka_topic = $2 and kafka_incarnation = {} and kafka_partition = {}",

@@ -1,6 +1,6 @@
-//! What must hold of a chunk before its COMMIT. Cheap, because it looks only at what is in memory. Pure.
+//! Checks a chunk's invariants before its COMMIT. Cheap, because it reads only memory. Pure.
 //!
-//! A violation is a bug of tapedeck. The transaction is rolled back and the sink halts, so that nothing wrong is stored.
+//! A violation is a bug in tapedeck. The transaction is rolled back and the sink halts, so that nothing wrong is stored.
 
 use contract::rows::Folded;
 use contract::{Column, Invariant};
@@ -8,7 +8,7 @@ use contract::{Column, Invariant};
 use crate::chunk::Chunk;
 use crate::outcome::{Outcome, StoreError};
 
-/// Before the fold, which needs a version of every row.
+/// Checks that every row has a version, which the fold needs.
 pub(crate) fn versions(chunk: &Chunk) -> Result<(), StoreError> {
     let [known_at, observed_at] = chunk.target.dataset.version_fields.map(|at| chunk.rows.column(at));
     let (Column::Timestamp(known_at), Column::Timestamp(observed_at)) = (known_at, observed_at) else {
@@ -21,12 +21,12 @@ pub(crate) fn versions(chunk: &Chunk) -> Result<(), StoreError> {
     }
 }
 
-/// Most pairs of neighbouring rows whose keys are compared. Comparing all 10,000 of a chunk takes 1 ms, up to 3 % of a commit.
+/// Most pairs of neighbouring rows whose keys are compared. All 10,000 of a chunk would take 1 ms, up to 3 % of a commit.
 const MOST_PAIRS: usize = 500;
 
-/// After the fold: one row per key, in the order of the keys.
+/// Checks after the fold: one row per key, in the order of the keys.
 ///
-/// Of a large chunk it looks at pairs that are spread over all rows, in each chunk at others.
+/// Of a large chunk it checks a sample of pairs, spread over all rows; each chunk has another sample.
 pub(crate) fn folded(chunk: &Chunk, folded: &[Folded]) -> Result<(), StoreError> {
     let (rows, dataset) = (&chunk.rows, chunk.target.dataset);
     let is_ascending = |pair: &[Folded]| rows.compare_keys(dataset, pair[0].row, pair[1].row).is_lt();
@@ -42,7 +42,7 @@ pub(crate) fn folded(chunk: &Chunk, folded: &[Folded]) -> Result<(), StoreError>
     }
 }
 
-/// Before the COMMIT; `dead_letters` is how many rows of dead letters were written.
+/// Checks before the COMMIT; `dead_letters` is the number of dead letters written.
 pub(crate) fn outcome(chunk: &Chunk, outcome: &Outcome, dead_letters: usize) -> Result<(), StoreError> {
     let Outcome { read, inserted, changed, unchanged, superseded, dead_lettered } = *outcome;
     let (from, to) = (chunk.from_offset, chunk.to_offset);

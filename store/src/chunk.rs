@@ -15,7 +15,7 @@ mod originals;
 
 use originals::Originals;
 
-/// Where the rows of a sink are written.
+/// The target table of a sink's rows.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// The dataset.
@@ -24,7 +24,7 @@ pub struct Target {
     pub table: Arc<str>,
     /// The name under which dead letters are stored; None: they are only counted.
     pub dead_letters: Option<Arc<str>>,
-    /// Whether position and ledger are written; a trial run has neither.
+    /// Whether position and ledger are written; a dry run writes neither.
     pub accounted: bool,
 }
 
@@ -37,8 +37,8 @@ impl Target {
 
 /// Records of one partition in a contiguous range of offsets, decoded and validated.
 ///
-/// [`ChunkBuilder`] makes it, [`crate::Store::commit`] commits it. Offsets in the range that hold no record of the sink
-/// (markers of transactions, records of another key in a replay) count as passed.
+/// [`ChunkBuilder`] builds it, [`crate::Store::commit`] commits it. Offsets without a record of the sink (transaction
+/// markers, records of another key in a replay) count as passed.
 #[derive(Debug)]
 pub struct Chunk {
     /// The partition.
@@ -55,7 +55,7 @@ pub struct Chunk {
     pub rows: Rows,
     /// Refused records, as rows of `dead_letter`.
     pub dead_letters: Rows,
-    /// The messages behind the rows, for dead letters of rows that only the database refuses.
+    /// The original messages of the rows, for dead letters of rows that the database refuses.
     originals: Originals,
     refused: HashSet<usize>,
 }
@@ -81,12 +81,12 @@ impl Chunk {
         self.rows.len() - self.refused.len() + self.dead_letters.len()
     }
 
-    /// The rows to write: of each key the highest version that was not refused, in the order of the keys.
+    /// The rows to write, in the order of the keys: for each key the highest version that was not refused.
     pub fn fold(&self) -> Vec<Folded> {
         self.rows.fold(self.target.dataset, |row| self.refused.contains(&row))
     }
 
-    /// Turns a row that the database refuses into a dead letter. A row that is already one stays as it is.
+    /// Turns a row that the database refuses into a dead letter. Idempotent.
     pub fn refuse(&mut self, row: usize, cause: Cause, now: DateTime<Utc>) {
         if self.refused.insert(row) {
             let original = self.originals.get(row);
@@ -108,7 +108,7 @@ fn append(
     dead_letter::append(refusal, dead_letters);
 }
 
-/// Fewer refused records than this are never too many, whatever their share.
+/// A sink or chunk with fewer refused records never halts, whatever their share.
 pub const MIN_REFUSED: usize = 50;
 
 /// When a chunk is committed: as soon as it reaches one of these limits.
@@ -131,7 +131,7 @@ pub struct ChunkBuilder {
 }
 
 impl ChunkBuilder {
-    /// Starts an empty chunk at an offset.
+    /// Starts with an empty chunk at an offset.
     pub fn new(partition: SinkPartition, target: Target, offset: i64) -> Self {
         ChunkBuilder { chunk: Chunk::new(partition, target, offset), bytes: 0, since: None }
     }
@@ -141,7 +141,7 @@ impl ChunkBuilder {
         &self.chunk.partition
     }
 
-    /// Offset of the next record to take. A record with a lower offset was already taken.
+    /// Offset of the next record to add. A record with a lower offset was already added.
     pub fn next_offset(&self) -> i64 {
         self.chunk.to_offset
     }
@@ -151,7 +151,7 @@ impl ChunkBuilder {
         &mut self.chunk.rows
     }
 
-    /// Completes a record: it was appended to the rows, or refused for a cause and becomes a dead letter.
+    /// Completes a record, which was appended to the rows, or refused for a cause and becomes a dead letter.
     pub fn took(&mut self, original: &Original<'_>, refused: Option<Cause>, now: Instant) {
         let chunk = &mut self.chunk;
         match refused {
@@ -165,7 +165,7 @@ impl ChunkBuilder {
         self.passed(original.offset, original.len(), now);
     }
 
-    /// Passes over a record that is not for this sink, such as another key in a replay.
+    /// Skips a record that is not for this sink, such as another key in a replay.
     pub fn passed(&mut self, offset: i64, bytes: usize, now: Instant) {
         self.chunk.to_offset = offset + 1;
         self.bytes += bytes;
@@ -187,12 +187,12 @@ impl ChunkBuilder {
         self.is_full(limits) || self.since.is_some_and(|since| now.duration_since(since) >= limits.age)
     }
 
-    /// Whether the chunk has taken no record and passed none.
+    /// Whether the chunk has neither records nor passed offsets.
     pub fn is_empty(&self) -> bool {
         self.since.is_none()
     }
 
-    /// Takes the chunk; the builder starts the next one where it ends.
+    /// Takes the chunk out; the builder starts the next one at its end.
     pub fn take(&mut self) -> Chunk {
         let Chunk { partition, target, to_offset, .. } = &self.chunk;
         let next = ChunkBuilder::new(partition.clone(), target.clone(), *to_offset);

@@ -20,11 +20,11 @@ use crate::store::{Store, Tables, Texts};
 use crate::syntax::Syntax;
 
 impl<D: Dialect> Session<D> {
-    /// Tries until the chunk is committed or fails for a reason that more care for its rows does not cure.
+    /// Retries with more care for the rows until the chunk is committed or fails for another reason.
     async fn commit_chunk(&mut self, chunk: &mut Chunk) -> Result<Commit, StoreError> {
         loop {
-            // The server ends what takes too long, but cannot say so when the network is gone. The connection is dropped
-            // with the attempt, and the position says what became of it.
+            // The server cancels slow statements, but cannot report it when the network is down. The connection is dropped
+            // with the attempt, and the position shows whether the attempt was committed.
             let limit = D::ATTEMPT_TIMEOUT.map(|limit| limit * self.care.patience());
             let fault = match bounded(limit, self.attempt(chunk)).await {
                 Ok(commit) => {
@@ -46,7 +46,7 @@ impl<D: Dialect> Session<D> {
         }
     }
 
-    /// One transaction.
+    /// One attempt, in one transaction.
     async fn attempt(&mut self, chunk: &mut Chunk) -> Result<Commit, Fault> {
         let mut lease = self.lease().await?;
         let (statements, accounted) = (&D::statements().sinks, chunk.target.accounted);
@@ -61,7 +61,7 @@ impl<D: Dialect> Session<D> {
             return Ok(Commit { outcome: outcome.ok_or_else(fenced)?, already: true });
         }
         let upserted = match self.write_rows(&mut lease, chunk).await {
-            // The next attempt is on the same connection: a new one would cost the partition more time than the row.
+            // The next attempt uses the same connection: opening a new one would cost more time than the row.
             Err(Fault::Record(cause)) => {
                 lease.run("ROLLBACK").await?;
                 lease.give_back();
@@ -82,7 +82,7 @@ impl<D: Dialect> Session<D> {
         Ok(Commit { outcome, already: false })
     }
 
-    /// Upserts the chunk's rows; with care, rows that the database refuses become dead letters.
+    /// Upserts the chunk's rows. In careful attempts, rows that the database refuses become dead letters.
     async fn write_rows(&mut self, connection: &mut D::Connection, chunk: &mut Chunk) -> Result<Upserted, Fault> {
         if let (true, Some(unpack)) = (self.care.unpack, D::syntax().unpack) {
             connection.run(unpack).await?;
@@ -112,9 +112,9 @@ impl<D: Dialect> Session<D> {
         Ok(upserted)
     }
 
-    /// Upserts the chunk's dead letters and puts their ids into the outbox; gives how many there are.
+    /// Upserts the chunk's dead letters and puts their ids into the outbox; returns their number.
     async fn write_dead_letters(&mut self, connection: &mut D::Connection, chunk: &Chunk) -> Result<usize, Fault> {
-        // Without a name to keep them under, they are only counted.
+        // Without a name to store them under, they are only counted.
         let Some(source) = chunk.target.dead_letters.clone() else { return Ok(chunk.dead_letters.len()) };
         let dataset = dead_letter::dataset();
         let folded: Vec<Folded> = chunk.dead_letters.fold(dataset, |_| false);
@@ -149,8 +149,8 @@ impl<D: Dialect> Session<D> {
 }
 
 impl Care {
-    /// How many times longer than a statement an attempt may take: it has as many statements as the rows are divided
-    /// into, or as it takes to find the rows that are refused.
+    /// The attempt's time limit as a multiple of a statement's: one per statement for the rows, or enough to find the
+    /// refused rows.
     fn patience(self) -> u32 {
         if self.isolate { 4 } else { self.statements as u32 }
     }
@@ -198,7 +198,7 @@ impl<D: Dialect> Store for Session<D> {
     }
 }
 
-/// Moves the position from the chunk's beginning to its end; false when the position is somewhere else.
+/// Moves the position from the chunk's beginning to its end; false when the position is not at the beginning.
 async fn move_position<D: Dialect>(connection: &mut D::Connection, chunk: &Chunk) -> Result<bool, Fault> {
     let statements = &D::statements().sinks;
     let moving = |text| {
@@ -225,7 +225,7 @@ fn about(text: &str, chunk: &Chunk) -> Statement {
 /// A statement about a gap, with its first six parameters.
 fn about_gap(text: &str, gap: &Gap, incarnation: i32) -> Statement {
     let partition = &gap.partition;
-    // Offsets of two incarnations cannot be compared: what is missing then has no end.
+    // Offsets of two incarnations are not comparable: such a gap has no end.
     let end = if gap.next.0 == partition.incarnation { gap.next.1 } else { gap.from_offset };
     let end = if incarnation == partition.incarnation { end } else { gap.next.1 };
     of_partition(text, partition, incarnation).bind(gap.from_offset).bind(end)
@@ -238,7 +238,7 @@ fn ledger_row(text: &str, chunk: &Chunk, outcome: &Outcome) -> Statement {
     counts.into_iter().fold(about(text, chunk), |statement, count| statement.bind(count.cast_signed()))
 }
 
-/// The counts in a row, from that column on.
+/// The counts in a row, starting at a column.
 pub(crate) fn outcome(line: &Line, first: usize) -> Outcome {
     let [read, inserted, changed, unchanged, superseded, dead_lettered] =
         std::array::from_fn(|at| line.int(first + at).cast_unsigned());

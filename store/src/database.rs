@@ -1,4 +1,4 @@
-//! A database behind one interface, whichever it is.
+//! One interface for every database.
 
 use std::fmt::Debug;
 
@@ -15,12 +15,12 @@ use crate::session::{Session, Slot};
 use crate::sql::ColumnDeclaration;
 use crate::store::Store;
 
-/// What can be asked of a database.
+/// The operations of a database.
 pub(crate) trait Backend: Debug + Send + Sync {
     /// The last part of a consumer group's name, unless a setting says otherwise.
     fn name(&self) -> &'static str;
 
-    /// How many chunks can usefully be written at the same time.
+    /// How many concurrent writers the database can use.
     fn max_writers(&self) -> usize;
 
     /// The columns of a dataset's table.
@@ -42,7 +42,7 @@ pub(crate) trait Backend: Debug + Send + Sync {
 /// A database of one dialect.
 pub(crate) struct Backed<D: Dialect> {
     dialect: D,
-    /// The connection of all sinks of the process, where they share one.
+    /// The connection that all sinks of the process share, if they do.
     shared: Slot<D::Connection>,
 }
 

@@ -8,7 +8,7 @@ use contract::{Dataset, Decoder, Original, Rows, Text};
 
 use crate::partition::SinkPartition;
 
-/// Longest reason that is stored, in bytes: a few screens, where a database can repeat a whole statement.
+/// Longest stored reason, in bytes: a few screens. A database's message can repeat a whole statement.
 const MAX_REASON_BYTES: usize = 2048;
 
 /// Why a message is refused.
@@ -38,9 +38,9 @@ pub struct Refusal<'a> {
     pub original: &'a Original<'a>,
     /// Where it was read.
     pub partition: &'a SinkPartition,
-    /// Who refuses it: the name under which the dead letter is stored.
+    /// The sink that refuses it: the source of the dead letter.
     pub source: &'a str,
-    /// The dataset that it was meant for.
+    /// The dataset of its topic.
     pub dataset: &'a Dataset,
     /// Why it is refused.
     pub cause: Cause,
@@ -81,7 +81,7 @@ fn record(refusal: Refusal<'_>) -> DeadLetter {
     }
 }
 
-/// A reason that any database can store: no NUL, one line, bounded.
+/// A reason in a form that every database can store: no NUL, one line, bounded.
 fn clean(mut reason: String) -> String {
     reason.retain(|character| !character.is_control());
     reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));

@@ -1,4 +1,4 @@
-//! Dead letters in the database: counted, read, published from the outbox, and redriven.
+//! Dead letters in the database: counts, reads, forwards and redrives them.
 
 use chrono::{DateTime, Utc};
 use contract::Rows;
@@ -17,7 +17,7 @@ mod relay;
 pub const MAX_DEAD_LETTERS: usize = 500;
 /// Most dead letters that are forwarded in one transaction. It bounds what is forwarded again when the transaction is lost.
 const MAX_RELAYED: i64 = 200;
-/// Most bytes of messages that one call reads, unless a single message is larger. It bounds the memory.
+/// Most bytes of messages that one call reads, to bound the memory; a single message may be larger.
 const MAX_BYTES: i64 = 4 << 20;
 
 /// The name of a dead letter: its natural key.
@@ -46,13 +46,13 @@ pub struct Filter {
     pub to: Option<DateTime<Utc>>,
     /// Their ids.
     pub ids: Vec<String>,
-    /// Also dead letters that were already redriven.
+    /// Whether to include dead letters that were already redriven.
     pub all: bool,
-    /// Only dead letters of a message, which can be redriven.
+    /// Whether to select only dead letters with a message, which can be redriven.
     pub of_messages: bool,
 }
 
-/// How many dead letters have the same cause.
+/// The number of dead letters with one cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Count {
     /// The dataset that the records were meant for.
@@ -78,7 +78,7 @@ pub struct StoredDeadLetter {
     pub record: DeadLetter,
     /// How a redrive ended: `inserted`, `changed`, `unchanged` or `superseded`; None while the dead letter is open.
     pub resolution: Option<String>,
-    /// When that was, as `2020-01-02T14:30:00.000000Z`.
+    /// When it was redriven, as `2020-01-02T14:30:00.000000Z`.
     pub resolved_at: Option<String>,
 }
 
@@ -102,11 +102,11 @@ pub enum Fate {
     Applied(&'static str),
     /// The database still refuses the row; the dead letter stays open.
     Refused(Cause),
-    /// Another process redrove it before.
+    /// Another process had already redriven it.
     Resolved,
 }
 
-/// Where dead letters of the outbox are forwarded to.
+/// The destination of the outbox's dead letters.
 pub trait Forward: Send {
     /// Forwards dead letters; returns for each whether it arrived, within [`FORWARD_PATIENCE`].
     ///
@@ -117,7 +117,7 @@ pub trait Forward: Send {
 /// How long a [`Forward`] may take. PostgreSQL holds the dead letters for it a little longer, see `Syntax::hold_outbox`.
 pub const FORWARD_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// What one call of [`DeadLetters::relay`] did.
+/// The result of one call of [`DeadLetters::relay`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Relayed {
     /// Dead letters read from the outbox.
@@ -129,7 +129,7 @@ pub struct Relayed {
 /// A database connection that reads, redrives and forwards dead letters.
 ///
 /// Like a [`crate::Store`] it connects on first use and again after an error, and every future is safe to cancel. It never
-/// answers [`StoreError::Fenced`].
+/// returns [`StoreError::Fenced`].
 pub trait DeadLetters: Send {
     /// Counts dead letters by cause, the most frequent first.
     fn counts<'a>(&'a mut self, filter: &'a Filter) -> BoxFuture<'a, Result<Vec<Count>, StoreError>>;
@@ -141,8 +141,8 @@ pub trait DeadLetters: Send {
         limit: i64,
     ) -> BoxFuture<'a, Result<Vec<StoredDeadLetter>, StoreError>>;
 
-    /// The next dead letters after a name with their messages, in the order of their names: at most [`MAX_DEAD_LETTERS`], and
-    /// fewer when their messages are large. Empty after the last one.
+    /// The next dead letters after a name, with their messages, ordered by name: at most [`MAX_DEAD_LETTERS`], fewer when
+    /// their messages are large. Empty after the last one.
     fn next<'a>(
         &'a mut self,
         filter: &'a Filter,
@@ -151,8 +151,8 @@ pub trait DeadLetters: Send {
 
     /// Upserts the rows of a batch, and records the resolution of each dead letter in the same transaction.
     ///
-    /// A row that the database refuses stays a dead letter and costs no other. A dead letter that was already resolved is
-    /// left alone, so a batch can be redriven again after any error. Gives a fate for each row.
+    /// A row that the database refuses stays a dead letter and does not affect the others. An already resolved dead letter
+    /// stays as it is, so that a batch can be redriven again after any error. Returns a fate for each row.
     fn redrive<'a>(&'a mut self, batch: &'a Batch<'a>) -> BoxFuture<'a, Result<Vec<Fate>, StoreError>>;
 
     /// The number of dead letters in the outbox, counted up to `most`.

@@ -1,7 +1,7 @@
-//! The seam between what is the same for both databases and what is not.
+//! The traits that separate shared code from each database's own.
 //!
-//! [`Connection`] runs statements and reads rows; all that only reads (audit, dead letters, positions) needs no more.
-//! [`Dialect`] is the way of a chunk's rows into a database. Everything else is generic over the two.
+//! [`Connection`] runs statements and reads rows, which is enough for audit, dead letters and positions. [`Dialect`]
+//! writes a chunk's rows into a database. Everything else is generic over the two.
 
 use std::time::Duration;
 
@@ -27,23 +27,23 @@ pub(crate) trait Connection: Send {
     /// Runs a statement without parameters and results, such as `BEGIN`.
     fn run(&mut self, statement: &'static str) -> BoxFuture<'_, Result<(), Fault>>;
 
-    /// Runs a statement; gives the number of rows that it changed.
+    /// Runs a statement; returns the number of changed rows.
     fn execute(&mut self, statement: Statement) -> BoxFuture<'_, Result<u64, Fault>>;
 
-    /// Reads row by row, so that the result need not fit into memory.
+    /// Streams the rows, so that the result need not fit into memory.
     fn fetch(&mut self, statement: Statement) -> BoxStream<'_, Result<Line, Fault>>;
 
-    /// Begins a part of the transaction that can be taken back alone.
+    /// Sets a savepoint.
     fn begin_part(&mut self) -> BoxFuture<'_, Result<(), Fault>> {
         self.run("SAVEPOINT part")
     }
 
-    /// Ends the part and keeps what it wrote.
+    /// Releases the savepoint: keeps what was written since.
     fn keep_part(&mut self) -> BoxFuture<'_, Result<(), Fault>> {
         self.run("RELEASE SAVEPOINT part")
     }
 
-    /// Ends the part and takes back what it wrote.
+    /// Rolls back to the savepoint.
     fn take_back_part(&mut self) -> BoxFuture<'_, Result<(), Fault>> {
         async move {
             self.run("ROLLBACK TO SAVEPOINT part").await?;
@@ -58,70 +58,70 @@ pub(crate) trait Connection: Send {
     }
 }
 
-/// What earlier attempts have shown about the chunk at hand.
+/// What earlier attempts have shown about this chunk.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Care {
-    /// Into how many statements the rows are divided: more after one took too long.
+    /// Number of statements for the rows: more after one took too long.
     pub(crate) statements: usize,
-    /// Whether the database refused a row, so that each part of the rows needs a savepoint.
+    /// Whether the database refused a row, so that each statement needs a savepoint.
     pub(crate) isolate: bool,
-    /// Whether TimescaleDB refused to unpack as many rows as the chunk needs.
+    /// Whether TimescaleDB refused to decompress as many rows as the chunk needs.
     pub(crate) unpack: bool,
 }
 
 impl Care {
     pub(crate) const NONE: Care = Care { statements: 1, isolate: false, unpack: false };
-    /// Most statements that a chunk is divided into.
+    /// Most statements for one chunk.
     pub(crate) const MOST_STATEMENTS: usize = 64;
 }
 
-/// Where rows are written: a dataset's own table, or one beside it of the same shape.
+/// The target table: a dataset's own, or a side table of the same shape.
 pub(crate) type Table<'a> = (&'static Dataset, &'a str);
 
-/// A database as the commit path sees it. A value remembers what helps the next chunk of the same connection.
+/// A database as the commit path uses it. A value keeps what speeds up the next chunk of its connection.
 pub(crate) trait Dialect: Clone + Send + Sync + 'static {
     /// Its connection.
     type Connection: Connection + 'static;
 
     /// The last part of a consumer group's name, unless a setting says otherwise.
     const NAME: &'static str;
-    /// How many chunks can usefully be written at the same time.
+    /// How many concurrent writers the database can use.
     const MAX_WRITERS: usize;
     /// Whether all sinks of a process share one connection.
     const SHARES_CONNECTION: bool;
-    /// How long one statement of a commit may take on our side; None: the database itself always answers.
+    /// Our time limit for one statement of a commit; None: a local database always answers.
     const ATTEMPT_TIMEOUT: Option<Duration>;
-    /// How long the positions may take to be read; None: the database itself always answers.
+    /// Our time limit for reading the positions; None: a local database always answers.
     const POSITIONS_TIMEOUT: Option<Duration>;
 
-    /// The words that differ.
+    /// The SQL expressions that differ.
     fn syntax() -> &'static Syntax;
 
-    /// The statements in those words.
+    /// The statements built from them.
     fn statements() -> &'static Statements;
 
-    /// How side tables are made and exchanged.
+    /// How side tables are created and exchanged.
     fn tables() -> &'static dyn Tables;
 
     /// The columns of a dataset's table.
     fn columns(dataset: &Dataset) -> Vec<ColumnDeclaration>;
 
-    /// The same database, for connections that bear that role's name.
+    /// The same database, for connections named after that role.
     fn with_role(&self, role: &str) -> Self;
 
     /// Opens a connection that writes.
     fn connect(&self) -> BoxFuture<'_, Result<Self::Connection, StoreError>>;
 
-    /// Opens a connection on which all that is read is as of one moment.
+    /// Opens a connection that reads a snapshot.
     fn snapshot(&self) -> BoxFuture<'_, Result<Self::Connection, StoreError>>;
 
-    /// Runs a query of a person, who cannot write.
+    /// Runs a user's read-only query.
     fn query<'a>(&'a self, query: &'a str) -> BoxFuture<'a, Result<Found, StoreError>>;
 
     /// Brings the tables up to date.
     fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>>;
 
-    /// Takes the tables back to that migration.
+    /// Reverts the tables to that migration.
     fn migrate_down(&self, to: i64) -> LocalBoxFuture<'_, Result<(), StoreError>>;
 
     /// Upserts folded rows.
@@ -133,7 +133,7 @@ pub(crate) trait Dialect: Clone + Send + Sync + 'static {
         folded: &'a [Folded],
     ) -> BoxFuture<'a, Result<Upserted, Fault>>;
 
-    /// Upserts all rows of a chunk in the fastest way.
+    /// Upserts all rows of a chunk, by the method that is probably fastest.
     fn write_chunk<'a>(
         &'a mut self,
         connection: &'a mut Self::Connection,

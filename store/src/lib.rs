@@ -1,11 +1,11 @@
-//! Everything about SQL of the big database: chunks are committed, dead letters kept, tables read and migrated.
+//! The SQL of the big database: commits chunks, stores dead letters, reads and migrates tables.
 //!
-//! One interface, two databases (PostgreSQL with or without TimescaleDB, SQLite), chosen by the address. Knows neither
-//! Kafka nor a source of records.
+//! One interface, two databases (PostgreSQL with or without TimescaleDB, SQLite), chosen by the address. Depends neither
+//! on Kafka nor on a source of records.
 //!
 //! [`Database`] opens connections: [`Store`] commits chunks, [`DeadLetters`] reads and redrives refused records, [`Audit`]
-//! reads everything as of one moment. The way of a chunk is `chunk` -> `commit` -> `postgres` or `sqlite`; what differs
-//! between the two is behind the traits in `dialect`.
+//! reads a snapshot. A chunk's path is `chunk` -> `commit` -> `postgres` or `sqlite`. The traits in `dialect` hide the
+//! differences between the two.
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
@@ -53,7 +53,7 @@ pub use store::{Store, Texts};
 
 use database::{Backed, Backend};
 
-/// A database, chosen by its address. Cheap to clone; the clones share what the database shares.
+/// A database, chosen by its address. Cheap to clone; SQLite's clones share one connection.
 #[derive(Debug, Clone)]
 pub struct Database {
     address: Secret,
@@ -101,7 +101,7 @@ impl Database {
         settings::read(&settings::SINK).unwrap_or_else(|| self.backend.name().to_owned())
     }
 
-    /// How many chunks can usefully be written at the same time.
+    /// How many concurrent writers the database can use.
     pub fn writers(&self) -> Result<usize, settings::SettingError> {
         let wanted = settings::read_number(&settings::WRITERS, 1..=64)?;
         Ok((wanted as usize).min(self.backend.max_writers()))
@@ -118,30 +118,30 @@ impl Database {
         self.backend.store(role)
     }
 
-    /// A connection that knows dead letters; it connects on first use, and again after an error.
+    /// A connection for dead letters; it connects on first use, and again after an error.
     pub fn dead_letters(&self, role: &str) -> Box<dyn DeadLetters> {
         self.backend.dead_letters(role)
     }
 
-    /// Opens a snapshot: all that it reads is as of this moment.
+    /// Opens a snapshot: everything that it reads is as of this moment.
     pub async fn audit(&self) -> Result<Audit, StoreError> {
         self.backend.audit().await
     }
 
-    /// Runs a query of a person; it cannot write. With PostgreSQL it ends after 60 seconds.
+    /// Runs a user's query, which cannot write. PostgreSQL cancels it after 60 seconds.
     pub async fn query(&self, query: &str) -> Result<Found, StoreError> {
         self.backend.query(query).await
     }
 
-    /// Brings the tables up to date: applies the migrations that are missing, each in a transaction.
+    /// Brings the tables up to date: applies the missing migrations, each in a transaction.
     ///
-    /// Any number of processes may do so at the same time; one applies them, the others wait. Changes nothing when the
-    /// tables are up to date. With PostgreSQL it also writes the declarations' texts as comments.
+    /// Safe for concurrent processes: one applies the migrations, the others wait. Changes nothing when the tables are up to
+    /// date. With PostgreSQL it also writes the declarations' texts as comments.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         self.backend.migrate().await
     }
 
-    /// Takes the tables back to that migration; 0 removes them all, with their data.
+    /// Reverts the tables to that migration; 0 drops them all, with their data.
     pub async fn migrate_down(&self, to: i64) -> Result<(), StoreError> {
         self.backend.migrate_down(to).await
     }

@@ -1,4 +1,4 @@
-//! A row that was read, in the one form that both databases give.
+//! A row that was read, in the same form from both databases.
 
 use contract::{Kind, Value};
 
@@ -18,8 +18,7 @@ pub(crate) enum Cell {
 
 /// A row that was read from a database.
 ///
-/// A statement decides what its columns hold. The methods for a column of a kind that the statement does not select give
-/// the kind's empty value.
+/// The statement decides the kinds of the columns. A method for another kind than the column's returns its empty value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
     cells: Vec<Cell>,
@@ -64,8 +63,8 @@ impl Line {
         }
     }
 
-    /// The value of a field of that kind, which the statement selects as [`crate::syntax::Syntax::read`] says; None when
-    /// it is not in the form in which tapedeck stores it.
+    /// The value of a field of that kind, selected with [`crate::syntax::Syntax::read`]; None when the text is not in the
+    /// form in which tapedeck stores it.
     pub fn value(&self, at: usize, kind: Kind) -> Option<Value> {
         Some(match (kind, self.cells.get(at)?) {
             (Kind::TextList, Cell::Null) => return None,

@@ -1,4 +1,4 @@
-//! What a store answers: outcomes of chunks, positions, gaps and errors.
+//! Results of a store: outcomes of chunks, positions, gaps and errors.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use thiserror::Error;
 
 use crate::partition::{LastRecord, SinkPartition};
 
-/// Why a store did not do what it was asked for, named by what to do next.
+/// Why a request to a store failed, named by the caller's next action.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The database is unavailable or busy: retry the same call later.
     #[error("{reason}")]
     Retry {
-        /// What kind of failure it is, for counting.
+        /// Kind of the failure, for counting.
         class: RetryClass,
         /// One line for a person.
         reason: String,
@@ -23,30 +23,30 @@ pub enum StoreError {
         /// The partition.
         partition: SinkPartition,
     },
-    /// The database is not what it must be, or refuses what it must take: an operator is needed.
+    /// The database has an unexpected state, or refuses a valid write: an operator is needed.
     #[error("{0}")]
     Halt(String),
 }
 
 impl StoreError {
-    /// A failure of the connection, which passes.
+    /// A temporary failure of the connection.
     pub(crate) fn connection(reason: String) -> StoreError {
         StoreError::Retry { class: RetryClass::Connection, reason }
     }
 }
 
-/// What kind of failure a retry follows. As text it is the label `class` of the metric `commit_retries`.
+/// The kind of failure that causes a retry. As text it is the label `class` of the metric `commit_retries`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RetryClass {
     /// The connection failed or could not be opened.
     Connection,
     /// The database did not answer in time. Counted as a failed connection.
     Timeout,
-    /// PostgreSQL answered with an error of that class: the first two characters of its SQLSTATE.
+    /// PostgreSQL returned an error of that class: the first two characters of its SQLSTATE.
     Sqlstate([u8; 2]),
-    /// SQLite answered with an error.
+    /// SQLite returned an error.
     Sqlite,
-    /// PostgreSQL answered with something that is not an SQLSTATE.
+    /// PostgreSQL returned a code that is not an SQLSTATE.
     Unknown,
 }
 
@@ -61,7 +61,7 @@ impl RetryClass {
         }
     }
 
-    /// The label for counting.
+    /// The metric's label.
     pub fn label(&self) -> &str {
         match self {
             RetryClass::Connection | RetryClass::Timeout => "connection",
@@ -78,7 +78,7 @@ impl fmt::Display for RetryClass {
     }
 }
 
-/// How many of a chunk's records had which outcome; `read` is the sum of the others.
+/// The number of a chunk's records by outcome; `read` is the sum of the others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Outcome {
     /// All records.
@@ -87,7 +87,7 @@ pub struct Outcome {
     pub inserted: u64,
     /// Records that replaced a row of a lower version with other values.
     pub changed: u64,
-    /// Records that advanced only the version of a row: the same values again.
+    /// Records that advanced only the version of a row, with the same values.
     pub unchanged: u64,
     /// Records older than the table's row, or than another record of the same chunk.
     pub superseded: u64,
@@ -110,7 +110,7 @@ impl Outcome {
     /// The outcome of a chunk of `read` records, of which `dead_lettered` were refused and the others upserted.
     ///
     /// The upsert classifies rows before it writes them. In between, a chunk of another partition can write the same
-    /// keys. Rows that were then not written count as superseded, so that the sum always holds.
+    /// keys. Rows that are then not written count as superseded, so that the counts always add up.
     pub(crate) fn of_upsert(read: u64, dead_lettered: u64, Upserted { seen, written }: Upserted) -> Outcome {
         let mut lost = seen.iter().sum::<u64>().saturating_sub(written);
         let [inserted, changed, unchanged] = seen.map(|count| {
@@ -123,7 +123,7 @@ impl Outcome {
     }
 }
 
-/// What an upsert did: how many rows it classified as new, changed and unchanged, and how many it wrote.
+/// The result of an upsert: the rows that it classified as new, changed and unchanged, and the rows that it wrote.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Upserted {
     pub(crate) seen: [u64; 3],
@@ -142,7 +142,7 @@ impl std::ops::AddAssign for Upserted {
 pub struct Commit {
     /// The outcome of its records.
     pub outcome: Outcome,
-    /// Whether an earlier attempt committed the chunk, and its answer was lost.
+    /// Whether an earlier attempt committed the chunk, but its answer was lost.
     pub already: bool,
 }
 
@@ -151,7 +151,7 @@ pub struct Commit {
 pub struct Gap {
     /// The partition, with the incarnation that the sink was reading.
     pub partition: SinkPartition,
-    /// The next offset that the sink wanted.
+    /// The next offset to read before the gap.
     pub from_offset: i64,
     /// Incarnation and offset at which the sink continues.
     pub next: (i32, i64),
@@ -166,9 +166,9 @@ pub struct Position {
     pub incarnation: i32,
     /// The partition's number.
     pub partition: i32,
-    /// The next offset to take.
+    /// The next offset to read.
     pub next_offset: i64,
-    /// The last record that was taken; None before the first.
+    /// The last record that was read; None before the first.
     pub last: Option<LastRecord>,
 }
 

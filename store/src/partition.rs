@@ -19,7 +19,7 @@ pub struct SinkPartition {
 }
 
 impl SinkPartition {
-    /// Where the record at this offset is on Kafka.
+    /// The coordinate of the record at this offset.
     pub fn coordinate(&self, offset: i64) -> Coordinate<'_> {
         Coordinate { topic: &self.topic, incarnation: self.incarnation, partition: self.number, offset }
     }

@@ -47,7 +47,7 @@ static SYNTAX: Syntax = Syntax {
     hold_outbox: Some("set local idle_in_transaction_session_timeout = '40s'"),
     mixed: |offset| format!("(hashint8extended({offset}, 0) >> 24)"),
     judge_at_once: Some("set constraints all immediate"),
-    // The setting exists where TimescaleDB does, and only TimescaleDB asks for it.
+    // A setting of TimescaleDB; only an error of TimescaleDB leads here.
     unpack: Some("set local timescaledb.max_tuples_decompressed_per_dml_transaction = 0"),
     no_time_limit: Some("set statement_timeout = 0"),
     table_exists: "select 1::text where to_regclass($1) is not null",
@@ -55,8 +55,8 @@ static SYNTAX: Syntax = Syntax {
 
 static STATEMENTS: LazyLock<Statements> = LazyLock::new(|| Statements::new(&SYNTAX));
 
-/// A column as text where PostgreSQL has a type of its own. `to_char` gives null for an infinite time, which then comes in
-/// PostgreSQL's own words and is not read as a value.
+/// Converts a column of one of PostgreSQL's own types to text. `to_char` returns null for an infinite time. PostgreSQL's
+/// cast then returns a text that the reader rejects.
 fn read(kind: Kind, column: &str) -> String {
     match kind {
         Kind::Timestamp => format!(
@@ -70,7 +70,7 @@ fn read(kind: Kind, column: &str) -> String {
     }
 }
 
-/// A PostgreSQL database, and what one of its connections learnt from the chunks before.
+/// A PostgreSQL database, and what one of its connections learnt from earlier chunks.
 #[derive(Debug, Clone)]
 pub(crate) struct Postgres {
     address: Secret,
@@ -78,8 +78,8 @@ pub(crate) struct Postgres {
     /// The upsert of each table.
     upserts: HashMap<String, Arc<str>>,
     coldness: Coldness,
-    /// Whether the last chunk changed nothing. Then the next one probably changes nothing either, and its keys and versions
-    /// are enough to find out.
+    /// Whether the last chunk changed nothing. Then the next one probably changes nothing either, which its keys and
+    /// versions alone can show.
     settled: bool,
 }
 
@@ -115,8 +115,7 @@ impl Postgres {
         Ok(Upserted { seen: [count(0)?, count(1)?, count(2)?], written: count(3)? })
     }
 
-    /// Writes by `COPY` or by the upsert, after asking by keys and versions alone which rows are new: whatever the chunks
-    /// before suggest.
+    /// Writes by `COPY` or by the upsert, where it helps after a query for the newer rows. Earlier chunks decide.
     async fn write_all(
         &mut self,
         connection: &mut PgConnection,
@@ -176,9 +175,9 @@ impl Dialect for Postgres {
     const NAME: &'static str = "postgres";
     const MAX_WRITERS: usize = usize::MAX;
     const SHARES_CONNECTION: bool = false;
-    /// Longer than the longest statement that the server allows.
+    /// Longer than the server's own statement timeout.
     const ATTEMPT_TIMEOUT: Option<Duration> = Some(Duration::from_secs(35));
-    /// Kafka is not polled meanwhile.
+    /// Short, because Kafka is not polled meanwhile.
     const POSITIONS_TIMEOUT: Option<Duration> = Some(Duration::from_secs(10));
 
     fn syntax() -> &'static Syntax {
@@ -242,7 +241,7 @@ impl Dialect for Postgres {
     }
 }
 
-/// The rows that the upsert would write now.
+/// The rows that the upsert would write.
 async fn newer(
     connection: &mut PgConnection,
     target: &Target,

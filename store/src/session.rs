@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use crate::dialect::{Care, Dialect};
 use crate::outcome::{RetryClass, StoreError};
 
-/// Where a connection is kept between uses.
+/// A slot that holds a connection between uses.
 pub(crate) type Slot<C> = Arc<Mutex<Option<C>>>;
 
 /// One user of a database's connection.
@@ -19,8 +19,8 @@ pub(crate) struct Session<D: Dialect> {
     slot: Slot<D::Connection>,
 }
 
-/// The connection, taken out of its slot. Whoever does not give it back, after an error or because the future was
-/// dropped, has closed it: no statement can run in a transaction that is already lost.
+/// The connection, taken out of its slot. When it is not put back, after an error or because the future was dropped, it
+/// is closed: no statement can run in a lost transaction.
 pub(crate) struct Lease<C> {
     slot: OwnedMutexGuard<Option<C>>,
     connection: C,
@@ -31,7 +31,7 @@ impl<D: Dialect> Session<D> {
         Session { dialect, care: Care::NONE, slot }
     }
 
-    /// Takes the connection, and opens it if there is none.
+    /// Takes the connection out of its slot, or opens one.
     pub(crate) async fn lease(&self) -> Result<Lease<D::Connection>, StoreError> {
         let mut slot = self.slot.clone().lock_owned().await;
         let connection = match slot.take() {
@@ -43,7 +43,7 @@ impl<D: Dialect> Session<D> {
 }
 
 impl<C> Lease<C> {
-    /// Keeps the connection for the next use.
+    /// Puts the connection back for the next use.
     pub(crate) fn give_back(mut self) {
         *self.slot = Some(self.connection);
     }
@@ -63,7 +63,7 @@ impl<C> DerefMut for Lease<C> {
     }
 }
 
-/// Ends a request that the database does not answer: a network that is gone says nothing.
+/// Ends a request that the database does not answer, because a broken network reports no error.
 pub(crate) async fn bounded<T, E: From<StoreError>>(
     limit: Option<Duration>,
     request: impl Future<Output = Result<T, E>>,

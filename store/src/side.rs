@@ -1,5 +1,5 @@
-//! Side tables: tables of a dataset's shape beside its own. They are filled by a replay, compared with the live table and
-//! exchanged for it.
+//! Side tables: tables with the columns of a dataset's own table. A replay fills them, compares them with the live table
+//! and exchanges them for it.
 
 use contract::{Dataset, datasets};
 
@@ -8,7 +8,7 @@ use crate::outcome::StoreError;
 use crate::sql::{CONTENT_HASH, DELETED};
 use crate::store::Store;
 
-/// Longest name of a side table: PostgreSQL cuts names at 63 bytes, and the names of its indexes are longer.
+/// Longest name of a side table: PostgreSQL truncates names to 63 bytes, and the names of its indexes are longer.
 const MAX_NAME_BYTES: usize = 48;
 /// Number of example keys per kind of difference.
 const EXAMPLES: usize = 10;
@@ -152,10 +152,10 @@ impl Comparison {
     }
 }
 
-/// Exchanges a side table for the live table in one transaction, if the replay is as far as every live sink.
+/// Exchanges a side table for the live table in one transaction, if the replay has caught up with every live sink.
 ///
-/// Otherwise nothing is exchanged, and the answer is the partitions in which the replay is behind: (partition, position of
-/// the live sink).
+/// Otherwise it exchanges nothing and returns the partitions in which the replay is behind: (partition, position of the
+/// live sink).
 pub async fn swap(
     store: &mut dyn Store,
     target: &Target,
@@ -184,26 +184,26 @@ pub async fn swap(
     Ok(Vec::new())
 }
 
-/// The sink of a replay with these parameters that was begun and not finished.
+/// The sink of an unfinished replay with these parameters.
 pub async fn unfinished_run(store: &mut dyn Store, parameters: &str) -> Result<Option<String>, StoreError> {
     let query = "select sink from replay_run where parameters = $1 and finished_at is null";
     Ok(store.rows(query.to_owned(), &[parameters]).await?.into_iter().flatten().flatten().next())
 }
 
-/// Records that a replay begins under the name of that sink.
+/// Records the start of a replay under the name of that sink.
 pub async fn begin_run(store: &mut dyn Store, sink: &str, parameters: &str) -> Result<(), StoreError> {
     let now = store.syntax().now;
     let insert = format!("insert into replay_run (sink, parameters, started_at) values ($1, $2, {now})");
     store.rows(insert, &[sink, parameters]).await.map(drop)
 }
 
-/// Records that a replay is complete: the same parameters are a new replay from then on.
+/// Records that a replay is complete: from then on the same parameters start a new replay.
 pub async fn finish_run(store: &mut dyn Store, sink: &str) -> Result<(), StoreError> {
     let now = store.syntax().now;
     store.rows(format!("update replay_run set finished_at = {now} where sink = $1"), &[sink]).await.map(drop)
 }
 
-/// Forgets a replay and its positions.
+/// Deletes a replay and its positions.
 pub async fn remove_run(store: &mut dyn Store, sink: &str) -> Result<(), StoreError> {
     store.rows("delete from replay_run where sink = $1".to_owned(), &[sink]).await?;
     store.rows("delete from sink_position where sink = $1".to_owned(), &[sink]).await.map(drop)

@@ -1,7 +1,7 @@
-//! What is derived from a declaration for both databases: columns, checks, comments, and the parts of an upsert.
+//! SQL that both databases derive from a declaration: columns, checks, comments, and the parts of an upsert.
 //!
-//! A row of a higher version `(known_at, observed_at, content_hash)` replaces a stored row, and nothing else does. All three
-//! are never null, because a row comparison that meets a null silently does nothing.
+//! Only a row of a higher version `(known_at, observed_at, content_hash)` replaces a stored row. None of the three is ever
+//! null, because a comparison with a null is silently never true.
 
 use contract::{Dataset, Kind};
 
@@ -13,10 +13,10 @@ pub const UPDATED_AT: &str = "updated_at";
 /// Column that marks a deleted key; such a row has null in all its values.
 pub const DELETED: &str = "deleted";
 
-/// A column as the migrated database must have it.
+/// A column that the migrated database must have.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ColumnDeclaration {
-    /// Name.
+    /// Its name.
     pub name: String,
     /// The database's own name of the type.
     pub sql_type: &'static str,
@@ -24,7 +24,7 @@ pub struct ColumnDeclaration {
     pub nullable: bool,
 }
 
-/// The columns of a dataset's table, in order; `sql_type` is the database's type of each kind, `boolean` that of a flag.
+/// The columns of a dataset's table, in order; `sql_type` maps a kind to the database's type, `boolean` is a flag's type.
 pub(crate) fn columns(
     dataset: &Dataset,
     sql_type: fn(Kind) -> &'static str,
@@ -73,7 +73,7 @@ pub(crate) fn written(dataset: &Dataset) -> Vec<String> {
     dataset.fields.iter().map(|field| field.name.clone()).chain([CONTENT_HASH, DELETED].map(str::to_owned)).collect()
 }
 
-/// The join of incoming with stored rows.
+/// The condition that joins incoming with stored rows.
 pub(crate) fn same_key(dataset: &Dataset) -> String {
     let names = dataset.key.iter().map(|at| &dataset.fields[*at].name);
     names.map(|name| format!("stored.{name} = incoming.{name}")).collect::<Vec<_>>().join(" and ")
@@ -84,7 +84,7 @@ pub(crate) fn key(dataset: &Dataset) -> String {
     joined(dataset.key.iter().map(|at| dataset.fields[*at].name.clone()))
 }
 
-/// The assignments of an upsert to a row that exists.
+/// The assignments of an upsert to an existing row.
 pub(crate) fn updates(dataset: &Dataset) -> String {
     let fields = dataset.fields.iter().enumerate().filter(|(at, _)| !dataset.key.contains(at));
     joined(

@@ -32,7 +32,7 @@ mod sql;
 use fault::fault;
 
 static SYNTAX: Syntax = Syntax {
-    // Take the write lock at once: a transaction that begins by reading cannot wait for it.
+    // Take the write lock at once: a transaction that starts by reading cannot wait for it later.
     begin: "BEGIN IMMEDIATE",
     now: "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
     time: str::to_owned,
@@ -50,7 +50,7 @@ static SYNTAX: Syntax = Syntax {
 
 static STATEMENTS: LazyLock<Statements> = LazyLock::new(|| Statements::new(&SYNTAX));
 
-/// Rows written by one statement: enough to make its fixed cost negligible, few enough for SQLite's 32,766 parameters.
+/// Most rows per statement: enough to make its fixed cost negligible, few enough for SQLite's 32,766 parameters.
 const ROWS_PER_STATEMENT: usize = 250;
 
 /// A SQLite file.
@@ -64,7 +64,7 @@ impl Sqlite {
         Sqlite { address }
     }
 
-    /// What a query of a person finds.
+    /// Runs a user's query.
     async fn find(&self, query: &str) -> Result<Found, StoreError> {
         let failed = |error: sqlx::Error| StoreError::Halt(format!("the query failed: {}", fault(error).reason()));
         let mut connection = self.options()?.read_only(true).connect().await.map_err(failed)?;
@@ -191,7 +191,7 @@ async fn write_part(
     Ok(Upserted { seen, written })
 }
 
-/// The rows that are newer than what is stored, each with the hash of the row it replaces.
+/// The rows with a higher version than the stored ones, each with the hash of the row that it replaces.
 async fn newer<'a>(
     connection: &mut SqliteConnection,
     (dataset, table): Table<'_>,

@@ -1,4 +1,4 @@
-//! A statement with its parameters, in the one form that both databases take.
+//! A statement with its parameters, in the same form for both databases.
 
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Encode, Type};
@@ -51,22 +51,22 @@ impl From<Option<i64>> for Parameter {
 pub(crate) struct Statement {
     pub(crate) text: String,
     pub(crate) parameters: Vec<Parameter>,
-    /// Whether the connection keeps the prepared statement for the next time.
+    /// Whether the connection caches the prepared statement.
     pub(crate) is_kept: bool,
 }
 
 impl Statement {
-    /// A statement that is run again and again.
+    /// A statement that runs often, so that the connection caches it.
     pub(crate) fn new(text: &str) -> Statement {
         Statement { text: text.to_owned(), parameters: Vec::new(), is_kept: true }
     }
 
-    /// A statement that is run once.
+    /// A statement that runs once.
     pub(crate) fn once(text: String) -> Statement {
         Statement { text, parameters: Vec::new(), is_kept: false }
     }
 
-    /// The statement as sqlx takes it.
+    /// The statement as sqlx's query.
     pub(crate) fn into_query<DB>(self) -> Query<'static, DB, DB::Arguments>
     where
         DB: sqlx::Database + sqlx::database::HasStatementCache,

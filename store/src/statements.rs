@@ -1,4 +1,4 @@
-//! The statements that both databases run, each in its own words.
+//! The statements of both databases, each in its own syntax.
 
 use crate::syntax::Syntax;
 
@@ -8,9 +8,9 @@ mod sinks;
 /// The statements of one database.
 #[derive(Debug)]
 pub(crate) struct Statements {
-    /// About positions, the ledger and gaps.
+    /// For positions, the ledger and gaps.
     pub(crate) sinks: sinks::Statements,
-    /// About dead letters and their outbox.
+    /// For dead letters and their outbox.
     pub(crate) dead_letters: dead_letters::Statements,
 }
 

@@ -17,7 +17,7 @@ pub type Texts = Vec<Vec<Option<String>>>;
 /// rolled back, except one whose COMMIT was already sent, which may have been applied. [`Store::commit`] recognises that
 /// case.
 ///
-/// Errors say what to do next. [`StoreError::Retry`]: make the same call again later, as often as it takes.
+/// Errors name the next action. [`StoreError::Retry`]: retry the same call later, without a limit.
 /// [`StoreError::Fenced`]: read the position again. [`StoreError::Halt`]: stop, an operator is needed.
 pub trait Store: Send {
     /// The positions of a sink in a topic, of the latest incarnation of each partition; none before its first chunk.
@@ -25,17 +25,17 @@ pub trait Store: Send {
     /// With PostgreSQL it takes at most 10 seconds, because Kafka is not polled meanwhile. Never [`StoreError::Fenced`].
     fn positions<'a>(&'a mut self, sink: &'a str, topic: &'a str) -> BoxFuture<'a, Result<Vec<Position>, StoreError>>;
 
-    /// Commits a chunk: position, rows, dead letters and ledger in one transaction, or nothing of it.
+    /// Commits a chunk atomically: position, rows, dead letters and ledger in one transaction.
     ///
-    /// The transaction begins by moving the partition's position from [`Chunk::from_offset`] to [`Chunk::to_offset`]. If the
+    /// The transaction first moves the partition's position from [`Chunk::from_offset`] to [`Chunk::to_offset`]. If the
     /// position is not at `from_offset`, nothing is written: either an earlier attempt committed this very chunk and its
     /// answer was lost ([`Commit::already`], with the outcome from the ledger), or another consumer has moved the partition
     /// on ([`StoreError::Fenced`]). So a chunk can be committed again after any error, and takes effect once.
     ///
-    /// Rows that the database refuses for what they hold become dead letters of the chunk; `chunk` is changed then, and a
-    /// later attempt does not try them again. More than 50 of them and 5 % of the chunk are [`StoreError::Halt`].
+    /// Rows whose values the database refuses become dead letters of the chunk; this changes `chunk`, so that a later
+    /// attempt does not retry them. More than 50 of them and 5 % of the chunk are [`StoreError::Halt`].
     ///
-    /// A chunk whose target is not accounted for has neither position nor ledger: only its rows are written.
+    /// For a target without accounting only the rows are written, neither position nor ledger.
     fn commit<'a>(&'a mut self, chunk: &'a mut Chunk) -> BoxFuture<'a, Result<Commit, StoreError>>;
 
     /// Records a gap and moves the position to its end, in one transaction.
@@ -44,10 +44,10 @@ pub trait Store: Send {
     /// beginning stays where it is.
     fn record_gap<'a>(&'a mut self, gap: &'a Gap) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Runs one statement with texts as its parameters; gives the rows that it returns.
+    /// Runs one statement with texts as its parameters; returns its rows.
     ///
-    /// A transaction can be begun and committed by statements of its own; after an error it is rolled back. Where sinks
-    /// share the connection (SQLite), their chunks can come between two statements outside of a transaction.
+    /// Statements can begin and commit a transaction; after an error it is rolled back. Where sinks share the connection
+    /// (SQLite), their chunks can run between two statements outside of a transaction.
     fn rows<'a>(&'a mut self, statement: String, parameters: &'a [&'a str])
     -> BoxFuture<'a, Result<Texts, StoreError>>;
 
@@ -58,14 +58,14 @@ pub trait Store: Send {
     #[doc(hidden)]
     fn syntax(&self) -> &'static Syntax;
 
-    /// How side tables are made and exchanged.
+    /// How side tables are created and exchanged.
     #[doc(hidden)]
     fn tables(&self) -> &'static dyn Tables;
 }
 
-/// How a database makes tables beside a dataset's own, and exchanges them for it.
+/// How a database creates side tables and exchanges them for a dataset's own table.
 pub trait Tables: Sync {
-    /// Makes an empty table like the dataset's own; `kind` is `table` or `temporary table`.
+    /// Creates an empty table like the dataset's own; `kind` is `table` or `temporary table`.
     fn create<'a>(
         &self,
         store: &'a mut dyn Store,
@@ -74,7 +74,7 @@ pub trait Tables: Sync {
         kind: &'static str,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Halts when something depends on the live table and would not follow the exchange.
+    /// Halts when an object depends on the live table and would not follow the exchange.
     fn check_exchange<'a>(&self, store: &'a mut dyn Store, live: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// Begins the transaction of an exchange, with the positions of the topic and both tables locked.

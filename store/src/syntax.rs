@@ -1,15 +1,15 @@
-//! Where the SQL of the databases differs.
+//! The differences between the databases' SQL.
 
 use contract::Kind;
 
-/// The words of one database for what every statement needs.
+/// One database's expressions for the needs of every statement.
 ///
-/// A function takes a column or a parameter and gives an expression.
+/// A function turns a column or a parameter into an expression.
 #[derive(Debug)]
 pub struct Syntax {
     /// Begins a transaction that writes.
     pub(crate) begin: &'static str,
-    /// The time of the transaction, as a column takes it.
+    /// The time of the transaction, in the form of a column.
     pub(crate) now: &'static str,
     /// The time in a text parameter.
     pub(crate) time: fn(&str) -> String,
@@ -19,19 +19,18 @@ pub struct Syntax {
     pub(crate) texts: fn(&str) -> String,
     /// The items of a JSON list of lists in a parameter, as rows `name.value`.
     pub(crate) items: fn(&str) -> String,
-    /// What keeps other consumers from the same rows of the outbox, appended to the statement that reads them; empty:
-    /// they are not kept away.
+    /// Locks rows of the outbox against other consumers, appended to the statement that reads them; empty: no lock.
     pub(crate) lock_outbox: &'static str,
     /// Lets a transaction be idle for longer than [`crate::FORWARD_PATIENCE`], while Kafka acknowledges dead letters.
     pub(crate) hold_outbox: Option<&'static str>,
     /// An offset mixed into a number of 40 bits, see [`crate::Audit::ledger`].
     pub(crate) mixed: fn(&str) -> String,
-    /// Makes the database judge each row of a transaction at once, also by what would wait for the COMMIT.
+    /// Makes the database check deferred constraints at once instead of at the COMMIT.
     pub(crate) judge_at_once: Option<&'static str>,
-    /// Lets a transaction unpack as many compressed rows as it needs.
+    /// Lets a transaction decompress as many rows as it needs.
     pub(crate) unpack: Option<&'static str>,
-    /// Takes the time limit off the session's statements.
+    /// Removes the time limit of the session's statements.
     pub(crate) no_time_limit: Option<&'static str>,
-    /// Finds a row when there is a table with the name in the first parameter.
+    /// Returns a row when the table named by the first parameter exists.
     pub(crate) table_exists: &'static str,
 }

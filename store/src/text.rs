@@ -1,22 +1,21 @@
-//! Times, lists and decimals as text: the one format in which rows of both databases are read, and in which SQLite stores
-//! them.
+//! Times, lists and decimals as text. Rows of both databases are read in this format, and SQLite stores it.
 
 use std::borrow::Cow;
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use contract::{Decimal, decimal};
 
-/// The date that is so many days after 1970-01-01.
+/// The date that many days after 1970-01-01.
 pub(crate) fn date(days: i32) -> NaiveDate {
     NaiveDate::from_epoch_days(days).expect("validation bounds dates")
 }
 
-/// The time that is so many microseconds after 1970.
+/// The time that many microseconds after 1970.
 pub(crate) fn time(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).expect("validation bounds timestamps")
 }
 
-/// A time as text of one width (`2020-01-02T14:30:00.000000Z`), so that texts sort as times do.
+/// A time as text of fixed width (`2020-01-02T14:30:00.000000Z`), so that texts sort like times.
 pub(crate) fn of_time(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
@@ -30,19 +29,19 @@ pub(crate) fn of_list(texts: &[String]) -> Cow<'static, str> {
     }
 }
 
-/// Reads a date as days since 1970; None unless it is exactly what [`date`] is as text, because SQLite compares texts.
+/// Reads a date as days since 1970; None unless it is exactly the text of [`date`], because SQLite compares texts.
 pub(crate) fn read_date(text: &str) -> Option<i32> {
     let date = text.parse::<NaiveDate>().ok().filter(|date| date.to_string() == text)?;
     Some(date.to_epoch_days())
 }
 
-/// Reads a time; None unless it is exactly what [`of_time`] gives.
+/// Reads a time; None unless it is exactly the text of [`of_time`].
 pub(crate) fn read_time(text: &str) -> Option<DateTime<Utc>> {
     let time = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
     (of_time(time) == text).then_some(time)
 }
 
-/// Reads a decimal; None unless it has exactly one form, without trailing zeros.
+/// Reads a decimal; None unless it is in its only valid form, without trailing zeros.
 pub(crate) fn read_decimal(text: &str) -> Option<Decimal> {
     decimal::parse(text).filter(|value| value.to_string() == text)
 }

@@ -1,4 +1,4 @@
-//! Dead letters: on their topic as in the table, listed, shown, and redriven once the cause is mended.
+//! Dead letters: on their topic as in the table, listed, shown, and redriven once the cause is fixed.
 
 mod steps;
 

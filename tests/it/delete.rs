@@ -1,4 +1,4 @@
-//! Deletions: of which records, as of which time, in any order; on every available broker and database.
+//! Deletions: selected records, as of a time, in any order; on every available broker and database.
 
 use contract::Record;
 use contract::records::OhlcvBar;
@@ -84,7 +84,7 @@ fn the_value_of_the_latest_version_decides_whatever_the_order_on_the_topic() {
             bar.currency = Some(currency.into());
             Record::from(bar)
         };
-        // WAS was in dollars; IS is, of which another version was published later but known earlier.
+        // WAS was in dollars. IS is in dollars; another version of it was published later but known earlier.
         send_records(&bench, "ohlcv_bar", &[in_currency("WAS", "EUR", 20), in_currency("WAS", "USD", 10)]);
         send_records(&bench, "ohlcv_bar", &[in_currency("IS", "USD", 20), in_currency("IS", "EUR", 10)]);
         // A deletion that is on the topic before what it deletes.

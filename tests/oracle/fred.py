@@ -10,7 +10,7 @@ OPEN_END = "9999-12-31"
 
 
 def answer(body, rows):
-    """What is said of the whole, and the rows."""
+    """The attributes of the whole response, and the rows."""
     if body.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<"):
         # A line break in an attribute is meant as one; to a reader of XML it is a space unless it is escaped.
         body = re.sub(rb'"[^"]*"', lambda quoted: quoted.group().replace(b"\n", b"&#10;"), body)

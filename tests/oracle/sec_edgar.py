@@ -28,7 +28,7 @@ def company_tickers(request, body):
         )
 
 
-# What is said of a filer and stored under a name of its own.
+# Facts about a filer that are stored under a name of their own.
 NAMED = {
     "cik", "name", "lei", "entityType", "sic", "sicDescription", "description", "website", "fiscalYearEnd",
     "formerNames", "filings",

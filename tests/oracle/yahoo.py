@@ -104,7 +104,7 @@ def options(request, body):
 
 
 def contract(row):
-    """What the symbol of a contract says must be what is said beside it."""
+    """The symbol of a contract must agree with the fields beside it."""
     said = occ(row["contractSymbol"])
     expiration = datetime.datetime.fromisoformat(said["expiration_date"] + "T00:00:00+00:00")
     if int(row["expiration"]) != int(expiration.timestamp()) or float(row["strike"]) != float(said["strike"]):

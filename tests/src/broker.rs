@@ -65,7 +65,7 @@ fn real(database: &str) -> Option<Bench> {
     Some(bench)
 }
 
-/// An address on loopback that nobody listens on.
+/// An address on loopback without a listener.
 pub fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }

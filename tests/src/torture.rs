@@ -209,7 +209,7 @@ impl Stage {
                 "{:>6.1} s  {lane}: {}{}",
                 begin.elapsed().as_secs_f64(),
                 fault.family(),
-                if has_struck { "" } else { ", in vain" }
+                if has_struck { "" } else { ", without effect" }
             );
             let strike = Strike { lane: lane.to_owned(), fault, has_struck, progress: before };
             self.strikes.lock().unwrap().push(strike);

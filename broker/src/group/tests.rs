@@ -152,7 +152,7 @@ fn a_group_has_no_more_members_than_its_limit() {
     assert_eq!(group.join(now, join("", "one more")), Err(ErrorCode::GroupMaxSizeReached));
 }
 
-/// A client that does what the protocol says.
+/// A client that follows the protocol.
 #[derive(Debug, Default)]
 struct Client {
     name: String,
@@ -218,7 +218,7 @@ enum Event {
     /// It asks, and its answer gets lost with its connection.
     Lose(usize),
     Leave(usize),
-    /// Its process is another one now; the old one is silent for ever.
+    /// Its process was replaced by another one; the old one stays silent.
     Replace(usize),
     Pass(Duration),
 }

@@ -185,7 +185,7 @@ async fn store_all(
 ) -> anyhow::Result<Option<Summary>> {
     let began = Instant::now();
     let mut reminder = tokio::time::interval_at((began + REMINDER_INTERVAL).into(), REMINDER_INTERVAL);
-    // All producers have ended, so nobody reports.
+    // All producers have ended, so that no reports come.
     let (sender, _reports) = mpsc::channel(1);
     loop {
         tokio::select! {

@@ -1,4 +1,4 @@
-//! How many records a run published and what became of them, from Kafka's offsets and the database's ledger.
+//! How many records a run published, and their outcomes, from Kafka's offsets and the database's ledger.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Dead letters counted by cause, and the newest of them.
+//! Lists dead letters: counts by cause, and the newest ones.
 
 use std::fmt::Write as _;
 
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::plain;
 use crate::store::{Count, StoredDeadLetter};
 
-/// Longest reason in a list, in characters; `show` has all of it.
+/// Longest reason in a list, in characters; `show` prints all of it.
 const MAX_LISTED_REASON: usize = 100;
 
-/// For a person.
+/// The list as text.
 pub(crate) fn listed(counts: &[Count], letters: &[StoredDeadLetter], all: bool) -> String {
     let mut out = String::new();
     let total: i64 = counts.iter().map(|count| count.count).sum();
@@ -34,7 +34,7 @@ pub(crate) fn listed(counts: &[Count], letters: &[StoredDeadLetter], all: bool) 
     out
 }
 
-/// For a program.
+/// The list as JSON.
 pub(crate) fn listed_json(counts: &[Count], letters: &[StoredDeadLetter]) -> String {
     let count = |count: &Count| {
         let Count { dataset, stage, class, sqlstate, count, oldest, newest } = count;

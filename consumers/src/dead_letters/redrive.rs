@@ -1,7 +1,7 @@
-//! Trying dead letters again: the original bytes, today's rules, the same guarded upsert.
+//! Redrives dead letters: the original bytes, today's rules, the same guarded upsert.
 //!
-//! Nothing is published and no dead letter is written, so that this cannot go in circles. Each batch is a transaction;
-//! whoever starts it again goes on with what is still open.
+//! A redrive publishes nothing and writes no dead letters, so that it cannot loop. Each batch is one transaction; a
+//! restarted redrive continues with the dead letters that are still open.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,25 +18,25 @@ use crate::sink::writer::backoff;
 use crate::store::{Batch, Database, DeadLetters, Fate, Filter, Name, StoreError, StoredDeadLetter};
 use kafka::schemas::{Missing, Schemas};
 
-/// How often a batch is tried while the database is away, before the command gives up.
+/// Attempts per batch while the database is unavailable, before the command fails.
 const MAX_ATTEMPTS: usize = 10;
 
-/// What became of them.
+/// The outcomes of the redriven dead letters.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    /// Whether nothing was written.
+    /// Whether this was a dry run, which writes nothing.
     dry_run: bool,
-    /// All that were tried.
+    /// All redriven dead letters.
     pub(crate) read: u64,
-    /// Those that are in the table now, by outcome.
+    /// Upserted records, by outcome.
     applied: BTreeMap<&'static str, u64>,
-    /// Those that are still refused, by class.
+    /// Records that are still refused, by class.
     refused: BTreeMap<String, u64>,
-    /// Those that somebody else has redriven meanwhile.
+    /// Dead letters that another process redrove meanwhile.
     resolved: u64,
 }
 
-/// Tries all of the filter again.
+/// Redrives every dead letter that the filter selects.
 pub(crate) async fn run(
     database: &Database,
     registry: Option<Registry>,
@@ -54,7 +54,7 @@ pub(crate) async fn run(
         };
         after = name(last);
         report.read += letters.len() as u64;
-        // Schemas are asked for from a thread that may block.
+        // Fetching a schema blocks, so this runs outside of the runtime's threads.
         let (runtime, registry) = (Handle::current(), registry.clone());
         let read = move || {
             let batches = admit(&letters, registry.as_ref(), &mut admissions, &runtime);
@@ -78,10 +78,10 @@ fn name(letter: &StoredDeadLetter) -> Name {
     Name { source: letter.record.source.to_string(), id: letter.record.dead_letter_id.to_string() }
 }
 
-/// Good records of one dataset, and the dead letter of each.
+/// Valid records of one dataset, and the dead letter of each.
 type Admitted = (&'static Dataset, Rows, Vec<Name>);
 
-/// Decodes and validates; gives the good ones by dataset, and the classes of those that are still refused.
+/// Decodes and validates. Returns the valid records by dataset, and the classes of those that are still refused.
 fn admit(
     letters: &[StoredDeadLetter],
     registry: Option<&Registry>,
@@ -106,7 +106,7 @@ fn admit(
             Ok(None) => names.push(name(letter)),
             Ok(Some(cause)) => refused.push(cause.class.to_owned()),
             Err(Missing::Unknown(_)) => refused.push("unknown_schema".to_owned()),
-            Err(Missing::Away(reason)) => bail!("{reason}; say the same again to go on with what is still open"),
+            Err(Missing::Away(reason)) => bail!("{reason}; run the command again for the open dead letters"),
         }
     }
     Ok((admitted, refused))
@@ -118,7 +118,7 @@ async fn apply(store: &mut dyn DeadLetters, batch: &Batch<'_>, report: &mut Repo
         match (store.redrive(batch).await, waits.next()) {
             (Ok(fates), _) => break fates,
             (Err(StoreError::Retry { .. }), Some(wait)) => tokio::time::sleep(wait).await,
-            (Err(error), _) => bail!("{error}; what was redriven before that stays"),
+            (Err(error), _) => bail!("{error}; dead letters redriven before this stay redriven"),
         }
     };
     for fate in fates {
@@ -146,7 +146,7 @@ impl std::fmt::Display for Report {
             writeln!(formatter, "{count:>8}  still refused: {class}")?;
         }
         if self.resolved > 0 {
-            writeln!(formatter, "{:>8}  done meanwhile by somebody else", self.resolved)?;
+            writeln!(formatter, "{:>8}  redriven meanwhile by another process", self.resolved)?;
         }
         Ok(())
     }

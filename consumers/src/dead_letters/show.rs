@@ -1,4 +1,4 @@
-//! Everything that is known of a dead letter.
+//! Shows everything about a dead letter.
 
 use std::fmt::Write as _;
 
@@ -21,7 +21,7 @@ const MAX_SHOWN_BYTES: usize = 2048;
 /// Bytes in a line of a hex dump.
 const BYTES_PER_LINE: usize = 16;
 
-/// All dead letters of that filter.
+/// Shows every dead letter that the filter selects.
 pub(crate) async fn shown(database: &Database, registry: Option<Registry>, filter: &Filter) -> anyhow::Result<String> {
     let mut store = database.dead_letters("dead-letters");
     let letters = store.next(filter, &Name { source: String::new(), id: String::new() }).await?;
@@ -31,7 +31,7 @@ pub(crate) async fn shown(database: &Database, registry: Option<Registry>, filte
             filter.ids.join(" ")
         );
     }
-    // Schemas are asked for from a thread that may block.
+    // Fetching a schema blocks, so this runs outside of the runtime's threads.
     let runtime = Handle::current();
     let text = move || letters.iter().map(|letter| one(letter, registry.as_ref(), &runtime)).collect::<Vec<_>>();
     Ok(tokio::task::spawn_blocking(text).await?.join("\n"))
@@ -88,7 +88,7 @@ fn decoded(record: &DeadLetter, registry: Option<&Registry>, runtime: &Handle) -
     }
 }
 
-/// The message that a dead letter keeps.
+/// The original message of a dead letter.
 pub(crate) fn original(record: &DeadLetter) -> Original<'_> {
     Original {
         offset: record.kafka_offset.unwrap_or_default(),
@@ -118,7 +118,7 @@ fn json(dataset: &Dataset, rows: &Rows) -> String {
     Value::Object(object).to_string()
 }
 
-/// Bytes as text where they are, else as a hex dump; bounded.
+/// Bytes as text when they are UTF-8, else as a hex dump; bounded.
 fn bytes(bytes: &[u8]) -> String {
     let is_text = |text: &&str| !text.chars().any(|letter| letter.is_control() && !letter.is_ascii_whitespace());
     let mut shown = &bytes[..bytes.len().min(MAX_SHOWN_BYTES)];

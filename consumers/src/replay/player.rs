@@ -27,9 +27,9 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 /// How long one poll waits.
 const POLL_PATIENCE: Duration = Duration::from_millis(50);
 
-/// What a player writes to.
+/// Where a player writes.
 pub(super) struct Destination {
-    /// Whose positions and ledger are kept.
+    /// The sink whose positions and ledger are written.
     pub(super) sink: Arc<str>,
     pub(super) topic: String,
     pub(super) target: Target,
@@ -66,7 +66,7 @@ impl<'a> Player<'a> {
         Ok(Player { replay, sink, topic, driver, stop, cancelled, report: Report::default() })
     }
 
-    /// Plays the ranges to their ends, or until it is stopped; what is not committed then is played again later.
+    /// Plays the ranges to their ends, or until it is stopped. The next run plays uncommitted records again.
     pub(super) fn play(&mut self, ranges: &[PartitionRange]) -> anyhow::Result<()> {
         let open: Vec<&PartitionRange> = ranges.iter().filter(|range| range.from < range.to).collect();
         let ends: BTreeMap<i32, i64> = open.iter().map(|range| (range.partition, range.to)).collect();
@@ -96,7 +96,7 @@ impl<'a> Player<'a> {
         self.finish()
     }
 
-    /// A writer's answer; waits for it while nothing may be polled.
+    /// A writer's result; waits for it while polling is blocked.
     fn next_answer(&self) -> Result<Option<Written>, SinkError> {
         match self.driver.state.is_blocked() {
             true => self.driver.await_answer(POLL_PATIENCE),
@@ -107,7 +107,7 @@ impl<'a> Player<'a> {
     fn read(&mut self, reader: &Reader, ends: &BTreeMap<i32, i64>) -> anyhow::Result<()> {
         let now = Instant::now();
         let Some(message) = reader.poll(POLL_PATIENCE)? else {
-            // The last offsets of a range need not hold records: then the end comes without them.
+            // The last offsets of a range may hold no records: then the reader reports the end instead.
             for (partition, end) in ends.iter().filter(|(partition, _)| reader.is_at_end(**partition)) {
                 self.driver.on_end(*partition, Some(*end), now);
             }
@@ -147,7 +147,7 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
-    /// Waits for what is being written. A replay that is stopped does not wait for a database that is away.
+    /// Waits for the chunks being written. A stopped replay does not wait for an unavailable database.
     fn finish(&mut self) -> anyhow::Result<()> {
         while self.driver.state.is_writing() {
             if self.stop.is_cancelled() {
@@ -164,7 +164,7 @@ impl<'a> Player<'a> {
         SinkPartition { sink: self.sink.clone(), topic: self.topic.as_str().into(), incarnation: 0, number }
     }
 
-    /// The writer's store, when all is written.
+    /// The writer's store, once every chunk is written.
     pub(super) fn into_store(self) -> anyhow::Result<Box<dyn Store>> {
         self.driver.into_store().context("the writer has ended without its store")
     }
@@ -172,13 +172,13 @@ impl<'a> Player<'a> {
 
 fn rules(limits: Limits) -> Rules {
     Rules {
-        // Nobody waits for the rows: only full chunks, and the last ones.
+        // A replay has no latency to keep: it writes only full chunks, and the last ones.
         limits: Limits { age: Duration::MAX, ..limits },
         max_records_held: usize::MAX,
         writers: 1,
-        // It is in no group that could take its partitions away.
+        // A replay is in no group, so that it never loses its partitions.
         pause_after: None,
-        // What is refused is counted and reported.
+        // Refused records are counted and reported.
         breaker_percent: 100,
         schema_interval: RETRY_INTERVAL,
         unknown_patience: COMMAND_PATIENCE,
@@ -192,7 +192,7 @@ struct ReaderFeed<'a>(&'a Reader);
 
 impl Feed for ReaderFeed<'_> {
     fn pause(&self, _: i32) -> Result<(), KafkaError> {
-        // The rules never pause: while the writer has no room nothing is polled.
+        // The rules never pause: while the writer has no room, the player does not poll.
         Ok(())
     }
 
@@ -209,7 +209,7 @@ impl Feed for ReaderFeed<'_> {
     }
 }
 
-/// Reports how far a replay is.
+/// Logs the progress of a replay.
 struct Progress {
     total: i64,
     began: Instant,

@@ -1,4 +1,4 @@
-//! Which part of a topic a replay is about.
+//! The range of a topic that a replay reads.
 
 use anyhow::bail;
 use chrono::{DateTime, Utc};
@@ -10,11 +10,11 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
-    /// All there is.
+    /// The beginning or the end of the topic.
     Open,
     /// An offset, the same in each partition.
     Offset(i64),
-    /// When Kafka got a record.
+    /// A time: the offset of the first record that Kafka received then or later.
     Time(DateTime<Utc>),
 }
 
@@ -23,9 +23,9 @@ pub enum Bound {
 pub struct Range {
     /// Where it begins.
     pub from: Bound,
-    /// Where it ends; open: where the topic ends when the replay begins.
+    /// Where it ends; open: the end of the topic when the replay starts.
     pub to: Bound,
-    /// Which partitions; none named: all.
+    /// The partitions; empty: all.
     pub partitions: Vec<i32>,
 }
 
@@ -41,14 +41,14 @@ pub struct PartitionRange {
 }
 
 impl Range {
-    /// Whether it is all of the topic.
+    /// Whether the range is the whole topic.
     pub fn is_whole(&self) -> bool {
         self.from == Bound::Open && self.to == Bound::Open && self.partitions.is_empty()
     }
 
-    /// Whether a record that Kafka got at that time is in it.
+    /// Whether a record that Kafka received at that time is in the range.
     ///
-    /// The offsets say so already where the broker finds times.
+    /// Only needed where the broker cannot look up offsets by time.
     pub fn includes(&self, timestamp_ms: Option<i64>) -> bool {
         let Some(timestamp_ms) = timestamp_ms else { return true };
         let after = |bound| matches!(bound, Bound::Time(time) if timestamp_ms < time.timestamp_millis());
@@ -56,7 +56,7 @@ impl Range {
         is_before_the_end && !after(self.from)
     }
 
-    /// The offsets in each partition, within what Kafka has.
+    /// The offsets in each partition, limited to the records that Kafka still has.
     pub fn resolve(&self, cluster: &Cluster, topic: &str) -> anyhow::Result<Vec<PartitionRange>> {
         let mut there = end_offsets(cluster, topic)?;
         if there.is_empty() {
@@ -93,7 +93,7 @@ impl Bound {
             Bound::Offset(offset) => vec![offset; there.len()],
             Bound::Time(time) => {
                 let found = offsets_at(cluster, topic, there, time.timestamp_millis())?;
-                // Otherwise all is read, and what is not in the range is passed over.
+                // Without offsets by time, the replay reads everything and skips records outside of the range.
                 let all = || there.iter().map(|partition| (partition.0, open(*partition))).collect();
                 found.unwrap_or_else(all).into_iter().map(|(_, offset)| offset).collect()
             }

@@ -1,4 +1,4 @@
-//! From a message to a row: decoding and validation, or the reason why not.
+//! Turns a message into a row: decodes and validates it, or returns the reason for its refusal.
 
 use contract::codec::split_header;
 use contract::rule::Rule;
@@ -9,22 +9,22 @@ use tokio::runtime::Handle;
 use crate::dead_letter::Cause;
 use kafka::schemas::{Missing, Schemas};
 
-/// Reads messages of one dataset.
+/// Decodes and validates messages of one dataset.
 #[derive(Debug)]
 pub struct Admission {
     dataset: &'static Dataset,
     schemas: Schemas,
-    /// Rules on top of the declared ones: a replay can try them.
+    /// Rules on top of the declared ones, for trials with a replay.
     rules: Vec<Rule>,
 }
 
 impl Admission {
-    /// For messages of that dataset; `rules` apply on top of the declared ones.
+    /// Creates one for a dataset; `rules` apply on top of the declared ones.
     pub fn new(dataset: &'static Dataset, schemas: Schemas, rules: Vec<Rule>) -> Admission {
         Admission { dataset, schemas, rules }
     }
 
-    /// Appends the message's record to the rows, or says why not; the outer error means: ask again later.
+    /// Appends the message's record to the rows, or returns why it is refused. The outer error means: retry later.
     pub fn admit(
         &mut self,
         original: &Original<'_>,
@@ -49,7 +49,7 @@ impl Admission {
         }))
     }
 
-    /// Appends the message's record to the rows without asking whether it is good.
+    /// Appends the message's record to the rows without validating it.
     pub fn decode(
         &mut self,
         original: &Original<'_>,

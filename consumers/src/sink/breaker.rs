@@ -1,8 +1,8 @@
-//! A breaker: a sink whose records mostly fail halts instead of flooding the dead letters. Pure.
+//! Halts a sink that refuses too many records, instead of flooding the dead letters. Pure.
 
 use store::chunk::MIN_REFUSED;
 
-/// How many of a partition's last records are looked at.
+/// How many of a partition's last records are counted.
 pub const WINDOW: usize = 2000;
 
 /// Counts the refused among the last [`WINDOW`] records of a partition.
@@ -15,12 +15,12 @@ pub struct Breaker {
 }
 
 impl Breaker {
-    /// Trips when more than so many of a hundred are refused, and at least [`MIN_REFUSED`].
+    /// Trips when more than `percent` of the records are refused, and at least [`MIN_REFUSED`].
     pub fn new(percent: usize) -> Breaker {
         Breaker { window: Vec::new(), next: 0, refused: 0, percent }
     }
 
-    /// Notes a record.
+    /// Counts a record.
     pub fn note(&mut self, refused: bool) {
         if self.window.len() < WINDOW {
             self.window.push(refused);
@@ -31,7 +31,7 @@ impl Breaker {
         self.refused += usize::from(refused);
     }
 
-    /// Whether too many are refused; gives (refused, looked at).
+    /// (refused, counted) when too many records are refused.
     pub fn tripped(&self) -> Option<(usize, usize)> {
         let seen = self.window.len();
         let tripped = self.refused >= MIN_REFUSED && self.refused * 100 > seen * self.percent;

@@ -1,7 +1,7 @@
 //! Drives the state machine: messages become rows in chunks, and chunks go to the writers.
 //!
-//! The live sink and a replay share it. They differ in where messages come from ([`Feed`]) and in what they do with
-//! what it returns.
+//! The live sink and a replay share it. They differ in where messages come from ([`Feed`]) and in how they use its
+//! results.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,15 +30,15 @@ use crate::store::{Commit, Store};
 pub(crate) trait Feed {
     /// Stops fetching a partition.
     fn pause(&self, partition: i32) -> Result<(), KafkaError>;
-    /// Goes on fetching a partition.
+    /// Resumes fetching a partition.
     fn resume(&self, partition: i32) -> Result<(), KafkaError>;
-    /// Stops fetching a partition, to go on at this offset when it is resumed.
+    /// Stops fetching a partition; when it is resumed, it continues at this offset.
     fn hold_at(&self, partition: i32, offset: i64) -> Result<(), KafkaError>;
-    /// A partition is committed up to there.
+    /// Reports that a partition is committed up to this offset.
     fn report(&self, partition: i32, next_offset: i64);
 }
 
-/// The writers of a sink, and the way to them.
+/// The writers of a sink, and the queues to and from them.
 pub(crate) struct Writers {
     queue: mpsc::Sender<Numbered>,
     in_flight: Arc<InFlight>,
@@ -55,7 +55,7 @@ impl Writers {
         cancelled: &CancellationToken,
     ) -> Writers {
         let in_flight = Arc::<InFlight>::default();
-        // The machine hands over no more than fit, so that nobody waits at the queues.
+        // The state machine hands over only as many chunks as fit, so that sending never blocks.
         let room = State::max_in_flight(stores.len());
         let (answer, answers) = sync_channel(room);
         let (queue, chunks) = writer::queue(room);
@@ -74,22 +74,22 @@ impl Writers {
         Writers { queue, in_flight, answers, tasks }
     }
 
-    /// What must end before partitions are given away.
+    /// The chunks that must be written before a revocation.
     pub(crate) fn in_flight(&self) -> Arc<InFlight> {
         self.in_flight.clone()
     }
 }
 
-/// What became of a message.
+/// The outcome of a message.
 #[derive(Debug)]
 pub(crate) enum Admitted {
-    /// It is a repetition, or not ours.
+    /// It was already read, or its partition is not ours.
     Skipped,
-    /// It is in a chunk as a row, or it was left out.
+    /// It is in a chunk as a row, or a replay skipped it.
     Taken,
     /// It is in a chunk as a dead letter.
     Refused(Cause),
-    /// Its schema is missing: it comes again, for the first time or once more.
+    /// Its schema is missing: the message is fetched again later. `is_new`: its partition did not wait before.
     Held { missing: Missing, is_new: bool },
 }
 
@@ -101,7 +101,7 @@ pub(crate) struct Stopped {
     pub(crate) error: SinkError,
 }
 
-/// The state machine with what it only counts: the chunks, the writers, the decoders.
+/// The state machine with the data that it only counts: the chunks, the writers, the decoders.
 pub(crate) struct Driver {
     pub(crate) state: State,
     builders: BTreeMap<i32, ChunkBuilder>,
@@ -110,7 +110,7 @@ pub(crate) struct Driver {
     writers: Writers,
     runtime: Handle,
     headers: Vec<u8>,
-    /// The message that is being handled, or was last.
+    /// The current message, or the last one.
     at: Option<(i32, i64)>,
 }
 
@@ -134,7 +134,7 @@ impl Driver {
         }
     }
 
-    /// These partitions are ours now, each from this offset on.
+    /// Handles an assignment: these partitions are ours, each from this offset on.
     pub(crate) fn on_assigned(&mut self, starts: Vec<(SinkPartition, i64)>) {
         self.state.on_assigned(starts.iter().map(|(partition, offset)| (partition.number, *offset)));
         let builder = |(partition, offset): (SinkPartition, i64)| {
@@ -143,7 +143,7 @@ impl Driver {
         self.builders = starts.into_iter().map(builder).collect();
     }
 
-    /// No partition is ours any more.
+    /// Handles a revocation: no partition is ours any more.
     pub(crate) fn on_revoked(&mut self) {
         self.state.on_revoked();
         self.builders.clear();
@@ -151,7 +151,7 @@ impl Driver {
 
     /// Decodes and validates a message into its partition's chunk, as a row or as a dead letter.
     ///
-    /// `is_wanted` says whether it is to be stored at all.
+    /// `is_wanted` decides whether the record is stored at all.
     pub(crate) fn on_message(
         &mut self,
         message: &Message<'_>,
@@ -205,11 +205,11 @@ impl Driver {
         }
     }
 
-    /// The partition has been read to its end. What is left up to the end of a range are no messages but markers of
-    /// transactions: they are passed over.
+    /// Handles the end of a partition. The remaining offsets of a range hold transaction markers, not messages: they are
+    /// skipped.
     pub(crate) fn on_end(&mut self, partition: i32, end_of_range: Option<i64>, now: Instant) {
         if self.state.waits_for_schema(partition) {
-            // What was fetched ahead came first: the message that waits is still to come, and so is the end.
+            // This end was fetched ahead: the message that waits for its schema is still to come, and the end after it.
             return;
         }
         if let Some((builder, end)) = self.builders.get_mut(&partition).zip(end_of_range)
@@ -221,13 +221,13 @@ impl Driver {
         self.state.on_end(partition, now);
     }
 
-    /// Offsets that are left of ranges that end there.
+    /// Number of offsets left to read up to these ends.
     pub(crate) fn left(&self, ends: &BTreeMap<i32, i64>) -> i64 {
         let left = |(partition, builder): (&i32, &ChunkBuilder)| Some(ends.get(partition)? - builder.next_offset());
         self.builders.iter().filter_map(left).sum()
     }
 
-    /// A writer has answered.
+    /// Handles a writer's result.
     pub(crate) fn on_committed(&mut self, written: Written, now: Instant) -> Result<Commit, WriteError> {
         let Written { partition, chunk, to_offset, result, .. } = written;
         let commit = result?;
@@ -235,12 +235,12 @@ impl Driver {
         Ok(commit)
     }
 
-    /// A writer's answer, if there is one already.
+    /// A writer's result, if there is one already.
     pub(crate) fn try_answer(&self) -> Option<Written> {
         self.writers.answers.try_recv().ok()
     }
 
-    /// A writer's answer, if one comes within that time.
+    /// A writer's result, if one comes within that time.
     pub(crate) fn await_answer(&self, patience: Duration) -> Result<Option<Written>, SinkError> {
         match self.writers.answers.recv_timeout(patience) {
             Ok(written) => Ok(Some(written)),
@@ -249,7 +249,7 @@ impl Driver {
         }
     }
 
-    /// Does what the machine says.
+    /// Executes the state machine's actions.
     pub(crate) fn perform(&mut self, feed: &dyn Feed) -> Result<(), SinkError> {
         while let Some(action) = self.state.next_action() {
             match action {
@@ -265,7 +265,7 @@ impl Driver {
 
     fn write(&mut self, partition: i32, id: ChunkId, range: (i64, i64)) -> Result<(), SinkError> {
         let chunk = self.builders.get_mut(&partition).map(ChunkBuilder::take);
-        // Checked before anything is written: a chunk with another range would skip records or take them twice.
+        // Checked before the write: a chunk with another range would skip records or store them twice.
         let chunk = chunk.filter(|chunk| (chunk.from_offset, chunk.to_offset) == range).ok_or_else(|| {
             SinkError::Halt(format!(
                 "the chunk of partition {partition} does not reach from offset {} to {}",
@@ -280,15 +280,16 @@ impl Driver {
         })
     }
 
-    /// The writer's store, once all is written; for a driver with a single writer.
+    /// The writer's store, once every chunk is written; for a driver with a single writer.
     pub(crate) fn into_store(self) -> Option<Box<dyn Store>> {
         let Writers { queue, mut tasks, .. } = self.writers;
-        // Without a queue the writer ends.
+        // Closing the queue ends the writer.
         drop(queue);
         tasks.pop().and_then(|task| self.runtime.block_on(task).ok())
     }
 
-    /// The thread has panicked and takes no more answers: nobody must wait for it. Gives where it was.
+    /// Handles a panic of this thread, which reads no more results: releases everything that waits for it. Returns the
+    /// place of the panic.
     pub(crate) fn on_panic(&self, topic: &str) -> String {
         self.writers.in_flight.abandon();
         match self.at {

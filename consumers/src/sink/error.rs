@@ -34,7 +34,7 @@ impl From<StoreError> for SinkError {
     }
 }
 
-/// The text that a panic came with.
+/// The message of a panic.
 pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());

@@ -1,6 +1,6 @@
-//! What is counted and measured of each sink, and what says whether it is alive, ready and getting on.
+//! The metrics of each sink, and the checks whether it is alive, ready and making progress.
 //!
-//! The calls are cheap: per message two atomic stores, per chunk some additions and a lock that nobody else holds.
+//! The calls are cheap: two atomic stores per message; some additions and an uncontended lock per chunk.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -15,7 +15,7 @@ use service::metrics::{CounterHandle, Counters, Gauges, HistogramHandle, Histogr
 
 use crate::store::{Commit, Outcome, StoreError};
 
-/// A sink that has records to read, and a database that answers, and commits nothing for that long, is stuck.
+/// A sink is stuck when it commits nothing for this long, although records wait and its database answers.
 const STUCK: Duration = Duration::from_secs(5 * 60);
 
 /// The metrics of all sinks of a process.
@@ -75,7 +75,7 @@ impl SinkMetrics {
         };
         let rows = |outcome| self.rows.with([name, outcome]);
         let heartbeat = self.health.heartbeat(&format!("sink {name}"), HEARTBEAT_BOUND);
-        // It is watched from its first turn on.
+        // The watchdog checks it from the first turn of its loop on.
         heartbeat.rest();
         let inner = Arc::new(Inner {
             dataset: name.to_owned(),
@@ -112,22 +112,22 @@ struct Inner {
     metrics: SinkMetrics,
 }
 
-/// How far the partitions are that are ours.
+/// Progress of our partitions.
 #[derive(Debug, Default)]
 struct Progress {
     partitions: HashMap<i32, Arc<PartitionMeter>>,
-    /// The last commit, or the last time that there was nothing to commit.
+    /// Time of the last commit, or the last time that there was nothing to commit.
     moved_at: Option<Instant>,
 }
 
-/// How far a partition is. What is in it is only shown: nothing depends on when another thread sees it.
+/// Progress of a partition. A reader may see values late and in any order, so relaxed stores suffice.
 #[derive(Debug)]
 pub(crate) struct PartitionMeter {
     /// Offset of the next record to commit.
     position: AtomicI64,
-    /// Offset at which the next record will be written, as far as we have heard.
+    /// End of the partition, as last reported by the client.
     end: AtomicI64,
-    /// Before that time, in milliseconds, everything had been committed or was at least taken.
+    /// Every record older than this time, in milliseconds, is committed or in a chunk.
     taken_until_ms: AtomicI64,
 }
 
@@ -140,9 +140,9 @@ impl PartitionMeter {
         }
     }
 
-    /// Notes that a message has been taken, with the broker's timestamp.
+    /// Records that a message was read, with the broker's timestamp.
     pub(crate) fn took(&self, offset: i64, timestamp_ms: Option<i64>) {
-        // Only the thread of the sink writes it here, so that this is no race.
+        // Only the sink's thread writes this field, so that there is no race.
         if self.end.load(Ordering::Relaxed) <= offset {
             self.end.store(offset + 1, Ordering::Relaxed);
         }
@@ -155,7 +155,7 @@ impl PartitionMeter {
         (self.end.load(Ordering::Relaxed) - self.position.load(Ordering::Relaxed)).max(0)
     }
 
-    /// Notes the time when there is nothing that is not committed: what is written later is no older.
+    /// Records a time at which everything was committed: records published later are younger.
     fn note_end(&self, now_ms: i64) {
         if self.lag() == 0 {
             self.taken_until_ms.store(now_ms, Ordering::Relaxed);
@@ -164,12 +164,12 @@ impl PartitionMeter {
 }
 
 impl Meters {
-    /// The loop has come round once more.
+    /// The loop has completed a turn.
     pub fn beat(&self) {
         self.inner.heartbeat.beat();
     }
 
-    /// The loop has ended, and is not missed.
+    /// The loop has ended: the watchdog no longer expects its heartbeat.
     pub fn ended(&self) {
         self.inner.heartbeat.rest();
         self.lost("has ended");
@@ -181,7 +181,7 @@ impl Meters {
         self.lost(&format!("restarts: {reason}"));
     }
 
-    /// These partitions, and no others, are ours now.
+    /// Exactly these partitions are ours now.
     pub(crate) fn on_assigned(&self, starts: &[Start]) {
         let meter = |start: &Start| (start.partition, PartitionMeter::new(start.offset).into());
         let mut progress = self.inner.progress();
@@ -197,7 +197,7 @@ impl Meters {
         self.lost("its partitions are being reassigned");
     }
 
-    /// Partitions could not be taken over.
+    /// An assignment failed.
     pub(crate) fn on_lost(&self, reason: &str) {
         self.lost(reason);
     }
@@ -212,12 +212,12 @@ impl Meters {
         assignment.not_ready(reason);
     }
 
-    /// How far that partition is, when it is ours.
+    /// The progress of a partition, if it is ours.
     pub(crate) fn partition(&self, partition: i32) -> Option<Arc<PartitionMeter>> {
         self.inner.progress().partitions.get(&partition).cloned()
     }
 
-    /// How far the partitions go, (partition, end), as far as Kafka's client knows.
+    /// The partitions' ends, (partition, end), as Kafka's client knows them.
     pub(crate) fn on_ends(&self, ends: &[(i32, i64)]) {
         let now_ms = Utc::now().timestamp_millis();
         let mut progress = self.inner.progress();
@@ -230,7 +230,7 @@ impl Meters {
         progress.note_idle();
     }
 
-    /// How an attempt to commit a chunk ended.
+    /// Counts the result of an attempt to commit a chunk.
     pub(crate) fn attempted(
         &self,
         partition: i32,
@@ -257,7 +257,7 @@ impl Meters {
         }
     }
 
-    /// Notes whether the database answered.
+    /// Records whether the database answered.
     pub(crate) fn answered<T>(&self, result: &Result<T, StoreError>) {
         let Inner { dataset, database, metrics, .. } = &*self.inner;
         match result {
@@ -286,7 +286,7 @@ impl Inner {
         }
     }
 
-    /// Whether records are waiting and nothing has been committed for too long, for no reason that is known.
+    /// Whether records wait and nothing was committed for too long without a known reason.
     fn check(&self, now: Instant) -> Result<(), String> {
         let progress = self.progress();
         let idle = progress.moved_at.map_or(Duration::ZERO, |moved_at| now.saturating_duration_since(moved_at));

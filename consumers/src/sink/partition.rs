@@ -1,4 +1,4 @@
-//! One partition in the state machine: what it takes in, what it has built, what is being written. Pure.
+//! One partition in the state machine: its intake, the chunk being built, the chunk being written. Pure.
 
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
@@ -7,18 +7,18 @@ use super::breaker::Breaker;
 use super::state::ChunkId;
 use crate::chunk::Limits;
 
-/// Whether a partition takes messages, and if not, why.
+/// Whether a partition accepts messages, and if not, why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Intake {
-    /// It takes messages.
+    /// It accepts messages.
     Reading,
-    /// It takes messages, but all that are on the topic have been taken.
+    /// It accepts messages, but has read all that are on the topic.
     AtEnd,
-    /// Its chunk is full and cannot be handed over yet: nothing may be polled.
+    /// Its chunk is full and cannot be handed over yet: polling is blocked.
     Full { at_end: bool },
-    /// Its chunk is full, and Kafka fetches nothing of it, so that the others can be polled.
+    /// Its chunk is full, and the partition is paused, so that the others can be polled.
     Paused { at_end: bool },
-    /// Its next message cannot be read yet, and Kafka fetches nothing of it.
+    /// Its next message waits for its schema, and the partition is paused.
     Parked(Parked),
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Parked {
     pub(super) try_at: Instant,
 }
 
-/// What a partition has built and not handed over.
+/// The chunk that a partition is building.
 #[derive(Debug)]
 struct Built {
     records: usize,
@@ -38,19 +38,19 @@ struct Built {
     since: Instant,
 }
 
-/// How urgently a chunk is to be handed over; the least comes first.
+/// How urgently a chunk is to be handed over; the lowest value comes first.
 pub(super) type Urgency = (Reverse<bool>, Instant);
 
 /// A partition that is ours.
 #[derive(Debug)]
 pub(super) struct Partition {
-    /// Offset of the next record to take: a lower one is a repetition.
+    /// Offset of the next record to read: a lower one was already read.
     pub(super) next_offset: i64,
     pub(super) intake: Intake,
     pub(super) breaker: Breaker,
-    /// Where the chunk begins that is being built.
+    /// First offset of the chunk being built.
     from: i64,
-    /// None: it holds nothing.
+    /// None: the chunk is empty.
     built: Option<Built>,
     /// The chunk that is being written.
     written: Option<ChunkId>,
@@ -61,17 +61,17 @@ impl Partition {
         Partition { next_offset: offset, intake: Intake::Reading, breaker, from: offset, built: None, written: None }
     }
 
-    /// Number of records in the chunk that is being built.
+    /// Number of records in the chunk being built.
     pub(super) fn records(&self) -> usize {
         self.built.as_ref().map_or(0, |built| built.records)
     }
 
-    /// Whether it has nothing built and nothing being written.
+    /// Whether it has no chunk being built or written.
     pub(super) fn is_settled(&self) -> bool {
         self.built.is_none() && self.written.is_none()
     }
 
-    /// Whether it has something to write, and the chunk before is committed.
+    /// Whether it has a chunk to write, and the previous one is committed.
     pub(super) fn can_be_written(&self) -> bool {
         self.built.is_some() && self.written.is_none()
     }
@@ -84,13 +84,13 @@ impl Partition {
         built.bytes += bytes;
         match &mut self.intake {
             Intake::AtEnd | Intake::Parked(_) => self.intake = Intake::Reading,
-            // Nothing is polled of a full partition; were it, the message must not be lost.
+            // A full partition is not polled. If it were, its message must not be lost.
             Intake::Full { at_end } | Intake::Paused { at_end } => *at_end = false,
             Intake::Reading => {}
         }
     }
 
-    /// Notices that the chunk holds as much as it may; true when that is new.
+    /// Marks the partition as full when its chunk reaches a limit; true when it was not full before.
     pub(super) fn fill(&mut self, limits: &Limits) -> bool {
         let is_full = |built: &Built| built.records >= limits.rows || built.bytes >= limits.bytes;
         let fills = self.intake == Intake::Reading && self.built.as_ref().is_some_and(is_full);
@@ -106,24 +106,24 @@ impl Partition {
         matches!(before, Intake::Full { .. })
     }
 
-    /// Everything on the topic has been taken.
+    /// The partition has been read to its end.
     pub(super) fn end(&mut self) {
         match &mut self.intake {
             Intake::Reading | Intake::AtEnd => self.intake = Intake::AtEnd,
             Intake::Full { at_end } | Intake::Paused { at_end } => *at_end = true,
-            // Stale: the message that waits is still to come.
+            // A stale end: the message that waits for its schema is still to come.
             Intake::Parked(_) => {}
         }
     }
 
-    /// Stops being fetched if it is full; true when it was not paused before.
+    /// Pauses the partition if it is full; true when it was not paused before.
     pub(super) fn pause(&mut self) -> bool {
         let Intake::Full { at_end } = self.intake else { return false };
         self.intake = Intake::Paused { at_end };
         true
     }
 
-    /// Whether the schema that it waits for is to be tried again now; if so, the next try is an interval later.
+    /// Whether to retry its missing schema now; if so, schedules the next retry an interval later.
     pub(super) fn is_to_be_tried(&mut self, now: Instant, interval: Duration) -> bool {
         let Intake::Parked(parked) = &mut self.intake else { return false };
         let is_due = parked.try_at <= now;
@@ -133,7 +133,7 @@ impl Partition {
         is_due
     }
 
-    /// How urgently its chunk is to be handed over; None when it need not or cannot be.
+    /// How urgently its chunk is to be handed over; None when it is not due or cannot be.
     pub(super) fn urgency(&self, age: Duration, now: Instant, is_draining: bool) -> Option<Urgency> {
         let built = self.built.as_ref().filter(|_| self.written.is_none())?;
         let is_full = matches!(self.intake, Intake::Full { .. } | Intake::Paused { .. });
@@ -142,7 +142,7 @@ impl Partition {
         is_due.then_some((Reverse(is_full), built.since))
     }
 
-    /// Hands over its chunk; gives the range of offsets and what the intake was before.
+    /// Hands over its chunk; returns the range of offsets and the previous intake.
     pub(super) fn hand_over(&mut self, chunk: ChunkId) -> (i64, i64, Intake) {
         let range = (self.from, self.next_offset);
         self.from = self.next_offset;
@@ -156,7 +156,7 @@ impl Partition {
         (range.0, range.1, std::mem::replace(&mut self.intake, after))
     }
 
-    /// A chunk is committed. Not always its own: it can have been revoked and assigned again since.
+    /// A chunk is committed. Not always the current one: the partition may have been revoked and assigned again.
     pub(super) fn committed(&mut self, chunk: ChunkId) {
         if self.written == Some(chunk) {
             self.written = None;

@@ -13,17 +13,17 @@ use crate::chunk::{LastRecord, SinkPartition};
 use crate::events::Events;
 use crate::store::{Database, Gap, Position, Store};
 
-/// What to do when records are gone unread.
+/// What to do when Kafka removed records before the sink read them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnGap {
     /// Halt: an operator decides.
     Halt,
-    /// Record the gap in `sink_gap` and go on.
+    /// Record the gap in `sink_gap` and continue.
     Record,
 }
 
 impl OnGap {
-    /// As the environment says.
+    /// The policy that the environment names.
     pub fn from_settings() -> anyhow::Result<OnGap> {
         match settings::read(&settings::ON_GAP).as_deref() {
             Some("halt") => Ok(OnGap::Halt),
@@ -37,7 +37,7 @@ impl OnGap {
     }
 }
 
-/// A sink's positions, as its database holds them.
+/// A sink's positions in its database.
 #[derive(Debug)]
 pub(crate) struct DatabasePositions {
     pub(crate) database: Database,
@@ -91,7 +91,7 @@ impl DatabasePositions {
         partitions.iter().map(start).collect()
     }
 
-    /// Going on elsewhere than at the position would skip records silently: halts, or records the gap.
+    /// Continuing past the position would silently skip records: halts, or records the gap.
     fn on_gap(
         &self,
         store: &mut dyn Store,
@@ -123,7 +123,7 @@ impl DatabasePositions {
     }
 }
 
-/// Of each partition whose last record is still there, whether it is the one that the sink took.
+/// For each partition whose last record still exists: whether it is the record that the sink stored.
 fn recognise(
     assignment: &Assignment<'_>,
     known: &HashMap<i32, Position>,

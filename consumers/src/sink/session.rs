@@ -1,7 +1,7 @@
 //! A session of a sink: from joining the consumer group to leaving it.
 //!
-//! One thread owns the state. Whatever happens, a message, an assignment, a writer's answer, the passing of time, is an
-//! event; [`Session::run`] is the only loop, and one `match` hands each event to its handler.
+//! One thread owns the state. A message, an assignment, a writer's result and a tick of the clock are all events.
+//! [`Session::run`] is the only loop, and one `match` hands each event to its handler.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -26,26 +26,26 @@ use crate::chunk::{SinkPartition, Target};
 use crate::events::Events;
 use crate::store::{Outcome, StoreError};
 
-/// How long one poll waits; also how often ages are looked at.
+/// How long one poll waits; also how often the ages of chunks are checked.
 const POLL_PATIENCE: Duration = Duration::from_millis(20);
 /// How long full partitions may hold up the others before they are paused.
 const BLOCKED_PATIENCE: Duration = Duration::from_secs(2);
-/// How long a shutdown waits for what is being written.
+/// How long a shutdown waits for the chunks being written.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
-/// Records held in memory by a sink, built and being written, whatever the number of its partitions: some 20 MB.
+/// Most records in memory per sink, in chunks being built and being written, of all partitions: some 20 MB.
 const MAX_RECORDS_HELD: usize = 40_000;
 
-/// What happened.
+/// An event of a session.
 enum Event<'a> {
-    /// Something on Kafka.
+    /// An event of the consumer group.
     Kafka(group::Event<'a>),
-    /// A writer has answered.
+    /// A writer's result.
     Committed(Written),
-    /// Nothing but time has passed.
+    /// Time has passed.
     Nothing,
 }
 
-/// From joining the group to leaving it.
+/// A session: from joining the group to leaving it.
 pub(super) struct Session<'a> {
     sink: &'a Sink,
     group: Arc<str>,
@@ -53,12 +53,12 @@ pub(super) struct Session<'a> {
     driver: Driver,
     total: &'a mut Outcome,
     ticked_at: Instant,
-    /// The meter of the partition of the last message.
+    /// The meter of the last message's partition.
     meter: Option<(i32, Arc<PartitionMeter>)>,
 }
 
 impl<'a> Session<'a> {
-    /// Runs until it is stopped, or to the end of the topic; adds what became of the records to `total`.
+    /// Runs until it is stopped, or to the end of the topic; adds the records' outcomes to `total`.
     pub(super) fn run(
         sink: &'a Sink,
         runtime: &Handle,
@@ -66,7 +66,7 @@ impl<'a> Session<'a> {
         total: &'a mut Outcome,
     ) -> Result<(), SinkError> {
         let cancelled = CancellationToken::new();
-        // Whatever way the session ends, its writers end with it.
+        // However the session ends, its writers end with it.
         let _guard = cancelled.clone().drop_guard();
         let topic = topic::topic(sink.cluster.namespace(), sink.dataset);
         runtime.block_on(sink.cluster.ensure_topics(std::slice::from_ref(&topic))).map_err(waits_for_kafka)?;
@@ -88,11 +88,11 @@ impl<'a> Session<'a> {
             in_flight: writers.in_flight(),
             reports_ends: sink.once,
         };
-        // Before the consumer, so that it is dropped after it: a revocation waits for the writers, and they for somebody
-        // to take their answers.
+        // Created before the consumer, so that it is dropped after it: a revocation waits for the writers, which need a
+        // receiver for their results.
         let mut session = Session::new(sink, &topic, writers, runtime, total);
         let consumer = GroupConsumer::join(&sink.cluster, membership)?;
-        // Caught while the consumer is still there: leaving the group can take seconds.
+        // Caught before the consumer is dropped: leaving the group can take seconds.
         let outcome = catch_unwind(AssertUnwindSafe(|| session.consume(&consumer, stop)));
         outcome.unwrap_or_else(|panic| Err(session.on_panic(&*panic)))
     }
@@ -140,7 +140,7 @@ impl<'a> Session<'a> {
         self.drain(&feed)
     }
 
-    /// Writers' answers come first: they make room. While a partition has no room nothing is polled.
+    /// Writers' results come first, because they make room. While polling is blocked, it waits for them.
     fn next_event<'b>(&mut self, consumer: &'b GroupConsumer) -> Result<Event<'b>, SinkError> {
         if let Some(written) = self.driver.try_answer() {
             return Ok(Event::Committed(written));
@@ -166,7 +166,7 @@ impl<'a> Session<'a> {
         self.driver.on_assigned(starts);
     }
 
-    /// The group has waited for the chunks that were being written; what was only built is read again by the next owner.
+    /// The group has waited for the chunks being written. The next owner reads the chunks being built again.
     fn on_revoked(&mut self) {
         self.meter = None;
         self.sink.meters.on_revoked();
@@ -210,8 +210,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// A writer has answered. Any error ends the session: the position says what was committed, and the next session
-    /// reads on from there.
+    /// Handles a writer's result. Any error ends the session; the next one continues from the committed position.
     fn on_committed(&mut self, written: Written, now: Instant) -> Result<(), SinkError> {
         let (partition, elapsed) = (written.partition, written.elapsed);
         let commit = self.driver.on_committed(written, now).inspect_err(|error| match error {
@@ -227,7 +226,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Looks at ages and waits, though not after each of many messages.
+    /// Checks the ages of chunks and the waits, though not after every message.
     fn on_tick(&mut self, now: Instant) {
         if now.duration_since(self.ticked_at) >= POLL_PATIENCE {
             self.ticked_at = now;
@@ -241,8 +240,8 @@ impl<'a> Session<'a> {
         SinkError::Halt(line)
     }
 
-    /// Hands over what is built, and waits for what is being written. Nothing is lost when that takes too long: what is
-    /// not committed is read again.
+    /// Hands over the chunks being built and waits until they are written. When that takes too long, nothing is lost: the
+    /// next session reads uncommitted records again.
     fn drain(&mut self, feed: &LiveFeed<'_>) -> Result<(), SinkError> {
         let deadline = Instant::now() + DRAIN_PATIENCE;
         self.driver.state.on_stop(Instant::now());
@@ -286,7 +285,7 @@ fn group_of(sink: &Sink) -> String {
     topic::group(sink.cluster.namespace(), sink.dataset, &sink.database.sink())
 }
 
-/// Whatever keeps a topic from being created, the next session can find it cured.
+/// Creating a topic may succeed in the next session, whatever the error was.
 fn waits_for_kafka(error: KafkaError) -> SinkError {
     SinkError::Retry(error.to_string())
 }

@@ -1,16 +1,16 @@
 //! A sink's flow as a state machine: events and the time in, actions out.
 //!
-//! Pure: it knows neither Kafka nor a database, waits for nothing and reads no clock. It counts records and bytes and
-//! never sees one. The live sink, a replay and the tests drive the same machine: each tells it what happened and does
-//! what [`State::next_action`] says.
+//! Pure: it knows neither Kafka nor a database, never blocks and reads no clock. It counts records and bytes, but holds
+//! none. The live sink, a replay and the tests drive the same machine: each feeds it events and executes the actions of
+//! [`State::next_action`].
 //!
 //! It holds these invariants, whatever the order of events:
 //!
 //! 1. Of each partition at most one chunk is being written, and one is being built.
-//! 2. The chunks of a partition follow each other without hole or overlap; no record is taken twice or left out.
-//! 3. A full partition takes no message before its chunk is handed over.
-//! 4. Kafka hears of a position only after its commit.
-//! 5. What is paused is resumed once there is room, and what waits for a schema is tried again.
+//! 2. The chunks of a partition follow each other without hole or overlap; no record is read twice or skipped.
+//! 3. A full partition accepts no message before its chunk is handed over.
+//! 4. A position is reported to Kafka only after its commit.
+//! 5. A paused partition is resumed once there is room, and a missing schema is retried.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -19,14 +19,14 @@ use super::breaker::Breaker;
 use super::partition::{Intake, Parked, Partition};
 use crate::chunk::Limits;
 
-/// How a machine behaves; the same for all its partitions.
+/// The settings of a machine; the same for all its partitions.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
     /// When a chunk is handed over.
     pub(crate) limits: Limits,
-    /// Records held in memory, built and being written, by all partitions together.
+    /// Most records in memory, in chunks being built and being written, of all partitions together.
     pub(crate) max_records_held: usize,
-    /// Chunks written side by side.
+    /// Chunks written concurrently.
     pub(crate) writers: usize,
     /// How long full partitions may hold up the others before they are paused; None: they are never paused.
     pub(crate) pause_after: Option<Duration>,
@@ -36,14 +36,14 @@ pub(crate) struct Rules {
     pub(crate) schema_interval: Duration,
     /// How long a partition waits for a schema that the registry does not know.
     pub(crate) unknown_patience: Duration,
-    /// How long a partition waits for a registry that does not answer; None: for ever.
+    /// How long a partition waits for a registry that does not answer; None: forever.
     pub(crate) away_patience: Option<Duration>,
-    /// Whether it is done at the end of the topic.
+    /// Whether to finish at the end of the topic.
     pub(crate) once: bool,
 }
 
 /// A chunk that was handed over. A partition can be revoked and assigned again while its old chunk is being written:
-/// the number tells the answers apart.
+/// the number tells the writers' results apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ChunkId(u64);
 
@@ -54,18 +54,18 @@ impl ChunkId {
     }
 }
 
-/// What the driver must do, in this order.
+/// What the driver must do. Actions are executed in the order in which the machine returns them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
     /// Hand the partition's chunk, which has this range of offsets, to the writers. They have room for it.
     Write { partition: i32, chunk: ChunkId, from: i64, to: i64 },
     /// Stop fetching the partition.
     Pause { partition: i32 },
-    /// Go on fetching the partition.
+    /// Resume fetching the partition.
     Resume { partition: i32 },
-    /// Stop fetching the partition, and go on with the message at this offset when it is resumed.
+    /// Stop fetching the partition; when it is resumed, continue with the message at this offset.
     HoldAt { partition: i32, offset: i64 },
-    /// Tell Kafka how far the partition is committed.
+    /// Report the partition's committed position to Kafka.
     Report { partition: i32, next_offset: i64 },
 }
 
@@ -81,20 +81,20 @@ pub(crate) enum Lack {
 /// Why the machine cannot go on: an operator is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Halt {
-    /// Too many records are refused: so many of the last ones.
+    /// Too many of the last records are refused.
     Breaker { refused: usize, seen: usize },
     /// The schema of the next message has been missing for too long.
     Schema { waited: Duration, lack: Lack },
 }
 
-/// What a machine is about.
+/// The phase of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// The group has not yet said which partitions are ours; there may be none.
+    /// The group has not assigned partitions yet.
     Joining,
     /// Partitions are assigned, possibly none.
     Running,
-    /// Nothing more is read; what is built is handed over.
+    /// Reading has ended; the chunks being built are handed over.
     Draining,
 }
 
@@ -102,14 +102,14 @@ enum Phase {
 #[derive(Debug)]
 pub(crate) struct State {
     rules: Rules,
-    /// As in the rules, less when many partitions share the memory.
+    /// The rules' limits, lowered when many partitions share the memory.
     limits: Limits,
     phase: Phase,
     partitions: BTreeMap<i32, Partition>,
-    /// Partitions whose intake is `Full`: while there are any, nothing is polled.
+    /// Partitions whose intake is `Full`: while there are any, polling is blocked.
     full: usize,
     blocked_since: Option<Instant>,
-    /// Chunks that are being written, also those of partitions that have been revoked since.
+    /// Chunks that are being written, including those of revoked partitions.
     in_flight: usize,
     last_chunk: u64,
     actions: VecDeque<Action>,
@@ -130,22 +130,22 @@ impl State {
         }
     }
 
-    /// Most chunks that may be handed over at a time: one in each writer's hands and one waiting for it.
+    /// Most chunks in flight: for each writer one being written and one in its queue.
     pub(crate) fn max_in_flight(writers: usize) -> usize {
         2 * writers
     }
 
-    /// The next thing to do; None when all is done.
+    /// The next action; None when there is none.
     pub(crate) fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// Whether no message may be polled now, because its partition could have no room for it.
+    /// Whether polling is blocked, because a polled message's partition may have no room.
     pub(crate) fn is_blocked(&self) -> bool {
         self.full > 0
     }
 
-    /// Whether everything up to the end of the topic is committed, and that is all there was to do.
+    /// Whether the machine was to stop at the end of the topic and has committed everything up to it.
     pub(crate) fn is_done(&self) -> bool {
         let done = |partition: &Partition| partition.intake == Intake::AtEnd && partition.is_settled();
         self.rules.once && self.phase == Phase::Running && self.partitions.values().all(done)
@@ -161,22 +161,22 @@ impl State {
         self.partitions.get(&partition).is_some_and(|partition| matches!(partition.intake, Intake::Parked(_)))
     }
 
-    /// Whether nothing is left to be handed over or to be committed.
+    /// Whether every chunk has been handed over and committed.
     pub(crate) fn is_drained(&self) -> bool {
         self.partitions.values().all(Partition::is_settled)
     }
 
     /// Whether this message is the next one of its partition. If so, [`State::on_taken`] or
-    /// [`State::on_schema_missing`] must follow; if not, it is a repetition or not ours.
+    /// [`State::on_schema_missing`] must follow; if not, it was already read or its partition is not ours.
     pub(crate) fn expects(&self, partition: i32, offset: i64) -> bool {
         self.partitions.get(&partition).is_some_and(|partition| match &partition.intake {
-            // Whatever was fetched ahead behind it comes again after it.
+            // Messages fetched ahead of the parked one are fetched again after it.
             Intake::Parked(parked) => parked.offset == offset,
             _ => offset >= partition.next_offset,
         })
     }
 
-    /// These partitions, and no others, are ours now, each from this offset on.
+    /// Handles an assignment: exactly these partitions are ours, each from this offset on.
     pub(crate) fn on_assigned(&mut self, starts: impl ExactSizeIterator<Item = (i32, i64)>) {
         // Each partition holds up to two chunks, one built and one being written.
         let share = self.rules.max_records_held / (2 * starts.len().max(1));
@@ -189,7 +189,7 @@ impl State {
         }
     }
 
-    /// No partition is ours any more. Their chunks that are being written are answered all the same.
+    /// Handles a revocation: no partition is ours any more. The writers still report the results of its chunks.
     pub(crate) fn on_revoked(&mut self) {
         self.forget_partitions();
         if self.phase == Phase::Running {
@@ -221,7 +221,7 @@ impl State {
         Ok(())
     }
 
-    /// The expected message is passed over, because a replay leaves it out.
+    /// The expected message is skipped, because a replay filters it out.
     pub(crate) fn on_passed(&mut self, number: i32, offset: i64, bytes: usize, now: Instant) {
         if let Some(partition) = self.partitions.get_mut(&number) {
             partition.take(offset, bytes, 0, now);
@@ -237,8 +237,8 @@ impl State {
         }
     }
 
-    /// The expected message cannot be read, because its schema is missing. The partition waits; the others go on.
-    /// Gives whether it did not wait for it before.
+    /// The expected message cannot be read, because its schema is missing. Only its partition waits. Returns whether the
+    /// wait is new.
     pub(crate) fn on_schema_missing(
         &mut self,
         number: i32,
@@ -281,7 +281,7 @@ impl State {
         self.dispatch(now);
     }
 
-    /// Time has passed: looks at the ages of chunks, at who is held up, and at who waits for a schema.
+    /// Time has passed: checks the ages of chunks, the partitions to pause, and the waits for schemas.
     pub(crate) fn on_tick(&mut self, now: Instant) {
         self.dispatch(now);
         self.pause_full(now);
@@ -292,13 +292,13 @@ impl State {
         }
     }
 
-    /// Nothing more is to be read: what is built is handed over from now on.
+    /// Reading has ended: from now on the chunks being built are handed over, full or not.
     pub(crate) fn on_stop(&mut self, now: Instant) {
         self.phase = Phase::Draining;
         self.dispatch(now);
     }
 
-    /// Hands over what is due while the writers have room: full chunks first, then the oldest.
+    /// Hands over due chunks while the writers have room: full chunks first, then the oldest.
     fn dispatch(&mut self, now: Instant) {
         while self.in_flight < State::max_in_flight(self.rules.writers) {
             let is_draining = self.phase == Phase::Draining;
@@ -309,7 +309,7 @@ impl State {
             let Some((_, number)) = due.min() else { break };
             self.hand_over(number);
         }
-        // No writer waits for a chunk to be full while nothing can be added to it.
+        // While polling is blocked, no chunk can grow: writers do not wait for a fuller one.
         while self.full > 0 && self.in_flight < self.rules.writers {
             let idle = self.partitions.iter().filter(|(_, partition)| partition.can_be_written());
             let Some((number, _)) = idle.max_by_key(|(_, partition)| partition.records()) else { break };
@@ -334,8 +334,8 @@ impl State {
         }
     }
 
-    /// Pauses full partitions that have held up the others for too long. Polling must go on sooner or later, or Kafka
-    /// takes the partitions away.
+    /// Pauses full partitions that have held up the others for too long. Polling must continue before
+    /// `max.poll.interval.ms`, or Kafka revokes the partitions.
     fn pause_full(&mut self, now: Instant) {
         let Some(pause_after) = self.rules.pause_after else { return };
         if self.blocked_since.is_none_or(|since| now.duration_since(since) < pause_after) {

@@ -1,4 +1,4 @@
-//! Writers: each commits chunks on one connection, one after the other, however long the database is away.
+//! Writers: each commits chunks on one connection, one after the other, and retries while the database is unavailable.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use crate::chunk::Chunk;
 use crate::reminder::Reminder;
 use crate::store::{Commit, Store, StoreError};
 
-/// Shortest wait before something is tried again.
+/// Shortest wait before a retry.
 const MIN_WAIT: Duration = Duration::from_millis(50);
-/// Longest wait before something is tried again, before jitter doubles it at most: what bounds how soon rows flow
-/// again after the database, Kafka or the registry is back.
+/// Longest wait before a retry; jitter can double it. It bounds how soon a sink recovers once the database, Kafka or
+/// the registry is back.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// Waits between attempts: growing, with jitter, for ever.
+/// Waits between attempts: growing, with jitter, without end.
 pub(crate) fn backoff() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()
         .with_jitter()
@@ -35,13 +35,13 @@ pub(crate) fn backoff() -> impl Iterator<Item = Duration> {
         .build()
 }
 
-/// A writer's answer to a chunk.
+/// A writer's result for a chunk.
 #[derive(Debug)]
 pub(crate) struct Written {
     pub(crate) partition: i32,
     pub(crate) chunk: ChunkId,
     pub(crate) to_offset: i64,
-    /// From when a writer took the chunk until it was committed.
+    /// Time from when a writer received the chunk until it was committed.
     pub(crate) elapsed: Duration,
     pub(crate) result: Result<Commit, WriteError>,
 }
@@ -67,10 +67,10 @@ impl From<WriteError> for SinkError {
 /// A chunk on its way to a writer.
 pub(crate) type Numbered = (ChunkId, Chunk);
 
-/// Chunks that are to be written, taken by whichever writer has time.
+/// A queue of chunks, shared by all writers.
 pub(crate) type Queue = Arc<Mutex<mpsc::Receiver<Numbered>>>;
 
-/// A queue with room for so many chunks.
+/// A queue with room for this many chunks.
 pub(crate) fn queue(room: usize) -> (mpsc::Sender<Numbered>, Queue) {
     let (sender, receiver) = mpsc::channel(room.max(1));
     (sender, Arc::new(Mutex::new(receiver)))
@@ -99,15 +99,14 @@ pub(crate) struct Writer<S> {
     pub(crate) answers: SyncSender<Written>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) cancelled: CancellationToken,
-    /// None: it is not a daemon's.
+    /// None for a command; only a daemon has metrics.
     pub(crate) meters: Option<Meters>,
 }
 
 impl<S: Commits> Writer<S> {
-    /// Runs until there are no more chunks, or until one made it panic; gives the store back.
+    /// Runs until the queue is closed, or until a chunk makes it panic; returns the store.
     ///
-    /// Every chunk that it takes is answered, also after a panic: a chunk without an answer would hold its partition up
-    /// for ever.
+    /// Every chunk gets a result, also after a panic: a chunk without a result would block its partition forever.
     pub(crate) async fn run(mut self) -> S {
         while let Some((id, mut chunk)) = next(&self.chunks).await {
             let began = Instant::now();
@@ -150,14 +149,14 @@ impl<S: Commits> Writer<S> {
             }
             tokio::select! {
                 () = tokio::time::sleep(waits.next().unwrap_or(MAX_WAIT)) => {}
-                // The chunk is not lost: its records are read again from the position.
+                // No record is lost: the next session reads them again from the position.
                 () = self.cancelled.cancelled() => return Err(StoreError::Retry { class, reason }),
             }
         }
     }
 }
 
-/// The line about a writer's panic.
+/// The error message for a writer's panic.
 fn panicked(chunk: &Chunk, panic: &(dyn std::any::Any + Send)) -> String {
     let Chunk { partition, from_offset, to_offset, .. } = chunk;
     let text = panic_text(panic);

@@ -1,4 +1,4 @@
-//! Dead letters, by the coordinates of their messages.
+//! The stored dead letters of a sink, by the coordinates of their messages.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::fingerprint;
 use super::report::Findings;
 use crate::store::{Audit, PositionRow};
 
-/// Whether the sink's position is past this coordinate.
+/// Whether the sink's position is past the coordinate.
 pub(super) fn is_passed(at: &Coordinate<'_>, sink: &str, positions: &[PositionRow]) -> bool {
     positions.iter().any(|row| {
         let partition = &row.partition;
@@ -20,11 +20,11 @@ pub(super) fn is_passed(at: &Coordinate<'_>, sink: &str, positions: &[PositionRo
 /// A dead letter of a sink.
 #[derive(Debug)]
 pub(super) struct DeadLetter {
-    /// Of its original bytes; None when it was deleted.
+    /// Fingerprint of the original message; None when the dead letter was deleted.
     pub(super) message: Option<u64>,
-    /// Whether its message was stored after all.
+    /// Whether a redrive has stored its record.
     pub(super) resolved: bool,
-    /// Whether its message was seen on the topic.
+    /// Whether its message was found on the topic.
     pub(super) found: bool,
 }
 
@@ -34,7 +34,7 @@ pub(super) type DeadLetters = HashMap<(i32, i32, i64), DeadLetter>;
 /// The dead letters of each sink in a topic.
 pub(super) type SinkDeadLetters = HashMap<String, DeadLetters>;
 
-/// The dead letters of a sink; some 64 bytes of memory for each.
+/// Loads the dead letters of a sink. Each needs some 64 bytes of memory.
 pub(super) fn load(
     (sink, topic, dataset): (&str, &str, &str),
     audit: &mut Audit,

@@ -1,7 +1,7 @@
-//! The topic read again, folded, and compared with the table.
+//! Reads a topic again, folds it, and compares the result with the table.
 //!
-//! Step by step: which sinks have taken what ([`taken`]), what the topic says ([`fold`]), what the table holds
-//! ([`table`]). Each step returns what the next one needs.
+//! Three steps: load how far each sink has read ([`taken`]), fold the topic ([`fold`]), compare the table with the fold
+//! ([`table`]). Each step returns the input of the next one.
 
 use contract::{Coordinate, Dataset, Rows, tombstone, topic};
 use tokio::runtime::Handle;
@@ -21,7 +21,7 @@ use read::Records;
 use table::Compared;
 use taken::Taken;
 
-/// What is compared. Nothing in it changes.
+/// The dataset and topic that are compared. Immutable.
 struct Subject<'a> {
     verification: &'a Verification,
     dataset: &'static Dataset,
@@ -62,7 +62,7 @@ pub(super) fn compare(
     Ok(TableLine { dataset: dataset.name.clone(), records: fold.records, keys, rows, cannot_be_checked, by_coordinate })
 }
 
-/// As many records as the ledger says.
+/// Compares the number of records on the topic with the ledger's.
 fn check_count(
     subject: &Subject<'_>,
     sink: &Taken,
@@ -90,7 +90,7 @@ fn check_count(
     }
 }
 
-/// Dead letters whose message is not on the topic, although it should be.
+/// Reports dead letters whose message is missing from the topic.
 fn check_letters(subject: &Subject<'_>, letters: &SinkDeadLetters, findings: &mut Findings) {
     let Subject { topic, facts, dataset, .. } = subject;
     for (sink, letters) in letters {
@@ -111,7 +111,7 @@ fn check_letters(subject: &Subject<'_>, letters: &SinkDeadLetters, findings: &mu
     }
 }
 
-/// Records, (partition, offset), whose keys are not in the table.
+/// Reports records, (partition, offset), whose keys are missing from the table.
 fn add_missing(
     subject: &Subject<'_>,
     missing: &[(i32, i64)],
@@ -119,7 +119,7 @@ fn add_missing(
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
     for (place, &(partition, offset)) in missing.iter().enumerate() {
-        // Only those that are named are worth reading again.
+        // A record is read again only to name its key, so only for violations that are printed.
         let key = if place < MAX_NAMED { records.key_at(partition, offset)? } else { None };
         let key = key.unwrap_or_else(|| "a key".to_owned());
         let what = || format!("`{key}` of {}[{partition}] at offset {offset} is not in the table", subject.topic);
@@ -128,7 +128,7 @@ fn add_missing(
     Ok(())
 }
 
-/// The key of the only row, its parts as in a message key.
+/// The key of the only row, formatted like a message key.
 fn key_text(dataset: &Dataset, rows: &Rows) -> String {
     let mut text = String::new();
     for position in &dataset.key {

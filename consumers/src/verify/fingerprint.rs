@@ -1,4 +1,4 @@
-//! Fingerprints of rows: of the key, and of all that is stored under it. Pure; shares no code with the content hash.
+//! Fingerprints of a row's key and of its values. Pure; shares no code with the content hash.
 
 use contract::{Column, Dataset, Rows};
 use xxhash_rust::xxh3::Xxh3;
@@ -13,7 +13,7 @@ pub(super) fn of_key(dataset: &Dataset, rows: &Rows, row: usize) -> [u64; 2] {
     [(hash >> 64) as u64, hash as u64]
 }
 
-/// A hash of all that is neither key nor version: values, flags in any order, whether deleted.
+/// A hash of a row without key and version: its values, its flags in any order, whether it is deleted.
 pub(super) fn of_content(dataset: &Dataset, rows: &Rows, row: usize) -> u64 {
     let mut state = Xxh3::new();
     state.update(&[u8::from(rows.deleted()[row])]);
@@ -25,7 +25,7 @@ pub(super) fn of_content(dataset: &Dataset, rows: &Rows, row: usize) -> u64 {
     state.digest()
 }
 
-/// A hash of a message as it is on the topic and as a dead letter keeps it.
+/// A hash of a message, the same on the topic and in its dead letter.
 pub(super) fn of_message(parts: [Option<&[u8]>; 3], timestamp_ms: Option<i64>) -> u64 {
     let mut state = Xxh3::new();
     parts.into_iter().for_each(|part| put(part, &mut state));
@@ -37,7 +37,7 @@ fn feed(column: &Column, row: usize, state: &mut Xxh3) {
     match column {
         Column::Text(values) => put(values[row].as_deref().map(str::as_bytes), state),
         Column::Bytes(values) => put(values[row].as_deref(), state),
-        // PostgreSQL gives JSON back in a form of its own.
+        // PostgreSQL reformats JSON.
         Column::Json(values) => {
             let canonical = values[row].as_deref().and_then(contract::json::canonical);
             put(canonical.as_deref().map(str::as_bytes), state);
@@ -48,7 +48,7 @@ fn feed(column: &Column, row: usize, state: &mut Xxh3) {
         }
         Column::Long(values) | Column::Timestamp(values) => put_number(values[row], state),
         Column::Date(values) => put_number(values[row].map(i64::from), state),
-        // SQLite stores -0.0 as 0.0, and both databases hold them equal.
+        // SQLite stores -0.0 as 0.0, and both databases treat the two as equal.
         Column::Double(values) => {
             let value = values[row].map(|value| if value == 0.0 { 0.0 } else { value });
             put_number(value.map(|value| value.to_bits().cast_signed()), state);

@@ -1,4 +1,4 @@
-//! The ledger against itself, against Kafka's offsets, and against the dead letters.
+//! Checks the ledger for consistency, against Kafka's offsets, and against the dead letters.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -30,13 +30,13 @@ struct Check<'a> {
     dataset: &'static Dataset,
     partition: SinkPartition,
     held: &'a Held,
-    /// Whether no later incarnation is known.
+    /// Whether it is the latest incarnation.
     latest: bool,
     findings: &'a mut Findings,
 }
 
 impl Verification {
-    /// Checks all that can be checked without reading the topics.
+    /// Runs every check that does not read the topics.
     pub(super) fn ledger(
         &self,
         facts: &Facts,
@@ -86,7 +86,7 @@ impl Verification {
         Ok(lines)
     }
 
-    /// Whether the last record that was taken is still what it was.
+    /// Checks that the topic still holds the record that the sink stored last.
     fn last_records(&self, facts: &Facts, findings: &mut Findings) -> anyhow::Result<()> {
         let mut by_sink: BTreeMap<(String, String), BTreeMap<i32, (i32, LastRecord)>> = BTreeMap::new();
         for row in &facts.positions {
@@ -94,7 +94,7 @@ impl Verification {
             let range = facts.watermarks.get(&**topic).and_then(|ends| ends.get(number));
             let there = |last: &LastRecord| range.is_some_and(|(low, high)| (*low..*high).contains(&last.offset));
             let partitions = by_sink.entry((sink.to_string(), topic.to_string())).or_default();
-            // Positions come in the order of incarnations: the latest one stays.
+            // Positions are ordered by incarnation, so that the latest one wins.
             partitions.remove(number);
             if let Some(last) = row.last.filter(there) {
                 partitions.insert(*number, (*incarnation, last));
@@ -117,7 +117,7 @@ impl Verification {
         Ok(())
     }
 
-    /// Partitions that no sink has begun with.
+    /// Partitions without a position.
     fn unread(&self, facts: &Facts, lines: &mut Vec<PartitionLine>) {
         for dataset in &self.datasets {
             let topic = topic::topic(self.cluster.namespace(), dataset);
@@ -156,12 +156,12 @@ impl Check<'_> {
         self.findings.add(kind, &self.dataset.name, || format!("{at} {what}"));
     }
 
-    /// Offsets that gaps span.
+    /// Number of offsets in gaps.
     fn gap_span(&self) -> i64 {
         self.held.gaps.iter().map(|gap| gap.range.1 - gap.range.0).sum()
     }
 
-    /// Where chunks and gaps begin and end together, with the steps' ends.
+    /// First beginning and last end of the chunks and gaps, and the sum of their steps.
     fn range(&self) -> Option<((i64, i64), (i64, i64))> {
         let ranges = self.held.sums.iter().map(|sums| (sums.range, sums.ends));
         let ranges = ranges.chain(self.held.gaps.iter().map(|gap| (gap.range, gap.ends)));
@@ -172,13 +172,13 @@ impl Check<'_> {
         })
     }
 
-    /// Where the sink began.
+    /// First offset of the ledger.
     fn start(&self) -> i64 {
         let position = self.held.position.as_ref().map_or(0, |row| row.next_offset);
         self.range().map_or(position, |((from, _), _)| from)
     }
 
-    /// Each chunk begins where a chunk or gap ended, nothing overlaps, and what is in it adds up.
+    /// Each chunk begins where a chunk or gap ended, no two overlap, and the counts of each add up.
     fn contiguous(&mut self, audit: &mut Audit, runtime: &Handle) -> anyhow::Result<()> {
         let Some(((from, to), (first, last))) = self.range() else { return Ok(()) };
         let sums = self.held.sums.as_ref();
@@ -207,7 +207,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// The position is where the ledger ends.
+    /// The position equals the end of the ledger.
     fn position(&mut self) {
         let end = self.range().map(|((_, to), _)| to);
         let position = self.held.position.as_ref().map(|row| row.next_offset);
@@ -227,7 +227,7 @@ impl Check<'_> {
         }
     }
 
-    /// Position and beginning fit what Kafka has.
+    /// Position and beginning lie within Kafka's offsets.
     fn kafka(&mut self, facts: &Facts) {
         let Some(ends) = facts.watermarks.get(&*self.partition.topic).filter(|_| self.latest) else { return };
         let Some(position) = self.held.position.as_ref().map(|row| row.next_offset) else { return };
@@ -246,7 +246,7 @@ impl Check<'_> {
         }
         let reported = facts.reported.get(&(self.partition.sink.to_string(), self.partition.topic.to_string()));
         let reported = reported.and_then(|reported| reported.get(&self.partition.number)).copied();
-        // A topic that was recreated may have inherited what its predecessor's group reported.
+        // The group's reported offset outlives its topic: a recreated topic may show its predecessor's.
         if let Some(reported) = reported.filter(|reported| *reported > position && self.partition.incarnation == 0) {
             self.add(
                 "group",
@@ -257,10 +257,10 @@ impl Check<'_> {
         }
     }
 
-    /// There are as many dead letters as the ledger says; gives how many there are.
+    /// Compares the number of stored dead letters with the ledger's. Returns the stored number.
     fn dead_letters(&mut self, audit: &mut Audit, runtime: &Handle) -> anyhow::Result<i64> {
         let SinkPartition { sink, topic, incarnation, number } = self.partition.clone();
-        // `0` follows `/` in the order of bytes.
+        // `0` is the byte after `/`, so that this range holds all names that begin with the prefix.
         let names = [format!("{topic}/{incarnation}/{number}/"), format!("{topic}/{incarnation}/{number}0")];
         let stored = runtime.block_on(audit.dead_letters(&sink, Some((&names[0], &names[1]))))?;
         let counted = self.held.sums.as_ref().map_or(0, |sums| sums.outcome.dead_lettered.cast_signed());

@@ -1,14 +1,14 @@
-//! What was found, for people and for programs.
+//! The report of a verification, as text and as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-/// Violations of one kind that are named for a dataset; the others are only counted.
+/// Most violations of one kind that are listed for a dataset; further ones are only counted.
 pub(super) const MAX_NAMED: usize = 20;
 
-/// What became of the records of one partition.
+/// The outcomes of one partition's records.
 #[derive(Debug, Clone, Serialize)]
 pub struct PartitionLine {
     /// The dataset.
@@ -21,43 +21,43 @@ pub struct PartitionLine {
     pub incarnation: i32,
     /// The partition's number.
     pub partition: i32,
-    /// The next offset to take.
+    /// The next offset to read.
     pub position: i64,
     /// Records published up to the position.
     pub published: i64,
-    /// Records that were written into the table: inserted, changed or unchanged.
+    /// Records that the consumer upserted: inserted, changed or unchanged.
     pub applied: i64,
-    /// Records that were older than the row or than another one in their chunk.
+    /// Records with a lower version than the row, or than another record of their chunk.
     pub superseded: i64,
     /// Refused records.
     pub dead_lettered: i64,
     /// Offsets in gaps.
     pub gaps: i64,
-    /// Offsets from the position to the end of the topic; no error.
+    /// Offsets from the position to the end of the topic. Not an error.
     pub not_consumed: i64,
 }
 
-/// What came out of the comparison of a table with its topic.
+/// The result of comparing a table with its topic.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct TableLine {
     /// The dataset.
     pub dataset: String,
     /// Records read from the topic.
     pub records: u64,
-    /// Keys that they have.
+    /// Distinct keys of these records.
     pub keys: u64,
     /// Rows in the table.
     pub rows: u64,
-    /// Rows that could not be compared, because the topic no longer holds all that was published on it.
+    /// Rows that could not be compared, because the topic no longer holds all its records.
     pub cannot_be_checked: u64,
-    /// Dead letters that consumers wrote, and not the topic: checked by their coordinates.
+    /// Dead letters that consumers wrote directly into the table: checked by their coordinates.
     pub by_coordinate: u64,
 }
 
-/// Something that is not as it must be.
+/// A violated rule.
 #[derive(Debug, Clone, Serialize)]
 pub struct Violation {
-    /// Short token.
+    /// Kind of the violation, a short token.
     pub kind: &'static str,
     /// The dataset.
     pub dataset: String,
@@ -74,7 +74,7 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// Notes a violation; `what` is only asked for while there is room.
+    /// Adds a violation. Calls `what` only while fewer than [`MAX_NAMED`] are listed.
     pub(super) fn add(&mut self, kind: &'static str, dataset: &str, what: impl FnOnce() -> String) {
         let count = self.counts.entry((dataset.to_owned(), kind)).or_default();
         *count += 1;
@@ -87,17 +87,17 @@ impl Findings {
 /// The outcome of a verification.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// Whether nothing is wrong.
+    /// Whether there is no violation.
     pub verified: bool,
     /// By partition.
     pub partitions: Vec<PartitionLine>,
-    /// By dataset, where the tables were compared.
+    /// By dataset; empty unless the tables were compared.
     pub tables: Vec<TableLine>,
-    /// What is wrong; at most 20 of a kind.
+    /// The violations; at most 20 of a kind.
     pub violations: Vec<Violation>,
     /// How many there are of each kind, by dataset.
     pub totals: BTreeMap<String, BTreeMap<&'static str, u64>>,
-    /// What could not be told, and why.
+    /// What could not be verified, and why.
     pub notes: Vec<String>,
 }
 
@@ -111,23 +111,23 @@ impl Report {
         Report { verified: totals.is_empty(), partitions, tables, violations, totals, notes }
     }
 
-    /// How much is wrong.
+    /// Number of violations.
     pub fn count(&self) -> u64 {
         self.totals.values().flat_map(BTreeMap::values).sum()
     }
 
-    /// An error when something is wrong.
+    /// An error when there is a violation.
     pub fn check(&self) -> anyhow::Result<()> {
         anyhow::ensure!(self.verified, "the database does not hold what the topics say: {} violations", self.count());
         Ok(())
     }
 
-    /// For a program.
+    /// The report as JSON.
     pub fn json(&self) -> String {
         serde_json::to_string(self).expect("a report is JSON")
     }
 
-    /// For a person.
+    /// The report as text.
     pub fn text(&self) -> String {
         let mut out = String::new();
         self.put_partitions(&mut out);
@@ -191,7 +191,7 @@ impl Report {
     }
 }
 
-/// What the names of all sinks of the line's dataset begin with.
+/// The common prefix of the names of this dataset's sinks.
 fn sink_start(line: &PartitionLine) -> String {
     let end = line.sink.find(&format!(".{}.", line.dataset)).map_or(0, |at| at + line.dataset.len() + 2);
     line.sink[..end].to_owned()

@@ -13,7 +13,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::*;
 
 const TOPIC: &str = "test.ohlcv_bar.v1";
-/// Enough for several batches.
+/// Number of records; enough for several batches.
 const RECORDS: u64 = 1000;
 
 async fn publisher(mock: &MockCluster<'_, DefaultProducerContext>) -> Publisher {

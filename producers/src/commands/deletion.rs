@@ -85,8 +85,8 @@ impl Deletion {
         let mut decoders = Decoders::new(self.dataset, Registry::from_settings()?);
         let mut candidates: HashMap<u128, Candidate> = HashMap::new();
         let unreadable = self.pass(&topic, (&mut decoders, runtime), &mut candidates, true)?;
-        // A field outside the key changes from version to version. Only now are the keys known of which every version
-        // counts, including those that do not meet the conditions.
+        // A field outside the key can change from version to version. The first pass found the keys; the second one reads
+        // all their versions, including versions that do not meet the conditions.
         if self.conditions.iter().any(|(field, _)| !self.dataset.key.contains(field)) {
             self.pass(&topic, (&mut decoders, runtime), &mut candidates, false)?;
         }
@@ -178,7 +178,7 @@ impl Deletion {
         text + &self.remarks(found) + "\nnothing is published yet: add `--yes` to publish the deletions\n"
     }
 
-    /// Publishes the deletions, waits until Kafka has acknowledged all of them, and gives a text on the outcome.
+    /// Publishes the deletions, waits until Kafka has acknowledged all of them, and returns a text on the outcome.
     pub(super) async fn publish(&self, found: &Found, cluster: &Cluster) -> anyhow::Result<String> {
         if found.keys.is_empty() {
             return Ok(self.nothing(found));

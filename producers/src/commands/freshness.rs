@@ -32,7 +32,7 @@ pub(super) struct Freshness {
     pub(super) error: Option<String>,
 }
 
-/// How fresh the endpoints of a source are of which the watchlist names items.
+/// The freshness of a source's endpoints with items in the watchlist.
 pub(super) fn freshness(
     source: &'static Source,
     watchlist: &Watchlist,
@@ -62,7 +62,7 @@ pub(super) fn freshness(
             own.clone().filter(|(_, standing)| standing.is_some_and(|known| known.streak.is_failing())).count();
         let unanswered =
             own.filter_map(|(item, standing)| Some((standing?.streak.failures, item, standing?.error.as_deref()?)));
-        // The first of those that are equal.
+        // The first of equal ones.
         let worst = unanswered.rev().max_by_key(|(failures, ..)| *failures);
         let error = worst.map(|(failures, item, error)| match failures {
             0 | 1 => format!("{item}: {error}"),

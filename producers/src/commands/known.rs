@@ -32,7 +32,7 @@ impl Known {
     }
 }
 
-/// Sources of which the watchlist names items.
+/// Sources with items in the watchlist.
 pub(super) fn watched(sources: Vec<&'static Source>, watchlist: &Watchlist) -> Vec<&'static Source> {
     let is_watched = |source: &&'static Source| {
         source.endpoints.iter().any(|endpoint| !watchlist.items(source, endpoint).is_empty())

@@ -100,7 +100,7 @@ impl<'a> Inspection<'a> {
         code
     }
 
-    /// Writes what a file holds; gives the numbers of records, rejects and holes.
+    /// Writes the contents of a file; returns the numbers of records, rejects and holes.
     fn file(&self, path: &Path, out: &mut impl io::Write) -> anyhow::Result<[u64; 3]> {
         let (mut counts, mut offset) = ([0; 3], Some(0));
         while let Some(at) = offset {

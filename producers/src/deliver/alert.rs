@@ -22,7 +22,7 @@ pub(crate) struct Alerts<'a> {
 }
 
 impl<'a> Alerts<'a> {
-    /// A source of which nothing fails yet.
+    /// A source without failing items.
     pub(crate) fn new(source: &'static Source, events: &'a Events, state: &'a State) -> Alerts<'a> {
         Alerts { source, events, state, failing: HashSet::new() }
     }

@@ -1,4 +1,4 @@
-//! A page without what is already published.
+//! A page without its already published records.
 
 use crate::answer::{Answer, Outcome};
 use crate::published::filter::{Filter, Filtered, Want, Whole};
@@ -24,7 +24,7 @@ impl Prepared {
         Prepared { answer, filtered: Filtered::default(), whole: None, filter: None, counts: [0, 0], finished: None }
     }
 
-    /// Whether the state records what is published of the page. It does not for a backfill, which resumes at a day.
+    /// Whether the state records the page as published. Not for a backfill, which resumes at a day.
     pub(super) fn is_recorded(&self) -> bool {
         let is_empty = self.filtered.records.is_empty() && self.filtered.dead_letters.is_empty();
         !is_empty && !matches!(self.answer.want, Want::Backfill { .. })

@@ -31,7 +31,7 @@ pub(super) async fn batch(
     publisher.flush().await
 }
 
-/// Publishes a page; a record that is too large for Kafka becomes a dead letter. Gives the numbers of records and rejects.
+/// Publishes a page; a record that is too large for Kafka becomes a dead letter. Returns the numbers of records and rejects.
 async fn page(
     publisher: &mut Publisher,
     source: &'static Source,

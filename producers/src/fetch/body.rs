@@ -12,7 +12,7 @@ const MAX_RATIO: usize = 200;
 /// A body up to this size may have any ratio, as small ones compress better.
 const FREE_BYTES: usize = 1 << 20;
 
-/// A body of which pieces arrive.
+/// A body that arrives in pieces.
 pub(super) struct Body {
     received: usize,
     packing: Packing,

@@ -10,7 +10,7 @@ const MAX_FAILURES: u32 = 5;
 /// First and longest pause; each further failure doubles it.
 const BREAKS: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(300)];
 
-/// What the end of a request says about the provider.
+/// What a request's end shows about the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sign {
     /// It responds.
@@ -21,7 +21,7 @@ pub(super) enum Sign {
     Busy(Duration),
 }
 
-/// The circuit breaker of a source: what the response to one item says counts for all items.
+/// The circuit breaker of a source: a failure of one item counts for all its items.
 #[derive(Debug, Default)]
 pub(super) struct Circuit(Mutex<State>);
 
@@ -47,7 +47,7 @@ impl Circuit {
         })
     }
 
-    /// Takes in how a request has ended; gives the length of the pause if one begins.
+    /// Records how a request ended; returns the length of the pause if one begins.
     pub(super) fn note(&self, sign: Sign, now: Instant) -> Option<Duration> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let wait = match sign {

@@ -52,7 +52,7 @@ impl Fetcher {
     }
 }
 
-/// The client of a source at its own address, or at one that replaces it and may be anywhere.
+/// The client of a source at its own address, or at a configured one, which may be in any network.
 pub(super) fn client(
     source: &Source,
     limits: Limits,
@@ -69,7 +69,7 @@ pub(super) fn client(
         // Bodies are decompressed here, within the limit.
         .no_gzip()
         .referer(false)
-        // A proxy from the environment would see the key although nobody chose it for that.
+        // A proxy from the environment would receive the key, although no one configured it for tapedeck.
         .no_proxy()
         // By default reqwest repeats requests that HTTP/2 did not process: past pace, quota and circuit breaker.
         .retry(retry::never())

@@ -97,7 +97,7 @@ impl Session {
         is_over
     }
 
-    /// Adds the crumb to a URL, and gives the headers with the cookies.
+    /// Adds the crumb to a URL, and returns the headers with the cookies.
     pub(super) fn present(&self, pass: &Pass, url: &mut Url) -> HeaderMap {
         url.query_pairs_mut().append_pair(self.param, pass.crumb.expose());
         pass.cookies.headers(url)

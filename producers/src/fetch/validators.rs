@@ -4,7 +4,7 @@ use reqwest::header::{ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINC
 
 use crate::state::Validators;
 
-/// The validators of a response; what is no text is left out.
+/// The validators of a response; a header that is not text is ignored.
 pub(super) fn of_response(headers: &HeaderMap) -> Validators {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     Validators::new([text(ETAG), text(LAST_MODIFIED)])

@@ -125,7 +125,7 @@ impl Entry<'_> {
     }
 }
 
-/// Missing days to fetch, by endpoint and item: those that live polls no longer read, each once a day.
+/// Missing days to fetch, by endpoint and item: days that live polls no longer read, each once a day.
 pub fn repairs<'a>(
     source: &'static Source,
     watchlist: &'a Watchlist,

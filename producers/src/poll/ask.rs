@@ -24,7 +24,7 @@ pub struct Patience {
     pub total_wait: Duration,
 }
 
-/// For a run that somebody waits for.
+/// For a run in the foreground, whose user waits.
 pub const ONCE: Patience = Patience {
     attempts: 5,
     first_wait: Duration::from_millis(500),
@@ -40,7 +40,7 @@ pub const DAEMON: Patience = Patience {
     total_wait: Duration::from_secs(3600),
 };
 
-/// For a backfill, which nobody waits for: until the quota has calls left for it, day after day.
+/// For a backfill, which is never urgent: waits until the quota has calls left for it, day after day.
 pub const BACKFILL: Patience = Patience {
     attempts: 40,
     first_wait: Duration::from_secs(1),
@@ -150,7 +150,7 @@ async fn ask(fetcher: &Fetcher, question: Question<'_>, known: &Validators) -> R
     })
 }
 
-/// The provider's error message says best what is wrong; without one the status decides.
+/// The provider's error message is the best reason; without one the status decides.
 fn judge(status: u16, outcome: Result<Parsed, PageError>) -> Result<Parsed, PageError> {
     let text = format!("HTTP {status}");
     match outcome {

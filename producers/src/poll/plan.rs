@@ -1,4 +1,4 @@
-//! What is due, and how many calls it takes.
+//! Which items are due, and how many calls they need.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! The loop of one source: what is due is fetched and delivered, round after round.
+//! The loop of one source: fetches and delivers due items, round after round.
 
 use chrono::TimeDelta;
 use tokio::sync::mpsc;
@@ -11,7 +11,7 @@ use crate::poll::{plan, unreadable};
 use crate::run::{Mode, Stop};
 use crate::state::{Class, Standing};
 
-/// Time from one look at what is missing to the next.
+/// Time between two searches for missing days.
 const REPAIRS_INTERVAL: TimeDelta = TimeDelta::minutes(15);
 /// Longest sleep of a daemon, after which it looks for missing days and notices that the clock was set.
 const LONGEST_SLEEP: TimeDelta = TimeDelta::hours(1);
@@ -23,7 +23,7 @@ pub(super) struct Poller<'a> {
 }
 
 impl Poller<'_> {
-    /// Polls everything once, or what is due until the shutdown.
+    /// Polls every item once, or due items until the shutdown.
     pub(super) async fn rounds(mut self, standings: &[Standing]) -> Result<(), Stop> {
         let Asker { source, run, .. } = self.asker;
         let mut agenda = Agenda::new(source, &run.watchlist, standings, run.clock.now());

@@ -1,4 +1,4 @@
-//! Filters out of a provider's pages what is already published: what remains are new and changed records.
+//! Removes already published records from a provider's pages: new and changed records remain.
 
 use std::collections::BTreeSet;
 
@@ -42,7 +42,7 @@ pub enum Want {
 pub struct Known {
     /// Latest time of its records, in microseconds since 1970.
     pub latest: Option<i64>,
-    /// Whether the next poll reads all of it, because a correction reached farther back than what was read.
+    /// Whether the next poll reads the whole item, because a correction reached the start of the re-read window.
     pub reread: bool,
     /// The index of its records.
     pub index: Index,
@@ -75,7 +75,7 @@ fn day(micros: i64) -> Option<NaiveDate> {
 pub struct Filtered {
     /// The records to publish, each new or a correction.
     pub records: Vec<(Record, Change)>,
-    /// Positions of those that Kafka turned out to have: a retry leaves them out.
+    /// Positions of records that Kafka turned out to have: a retry leaves them out.
     pub published: BTreeSet<usize>,
     /// The dead letters to publish.
     pub dead_letters: Vec<DeadLetter>,
@@ -83,7 +83,7 @@ pub struct Filtered {
     pub unchanged: u64,
 }
 
-/// Days of an item that a response had, and those that it lacked.
+/// Days of an item that a response had, and days that it lacked.
 #[derive(Debug, Default)]
 pub struct Days {
     /// Days that it had.
@@ -101,7 +101,7 @@ pub struct Filter {
     /// The days that were asked for.
     range: Option<Range>,
     fingerprints: Fingerprints,
-    /// The fingerprints of what is already published.
+    /// The fingerprints of the already published records.
     pub index: Index,
     /// Keys of recovered messages that are recorded together with this item.
     pub recovered: Vec<i64>,
@@ -138,8 +138,8 @@ impl Filter {
         }
     }
 
-    /// Whether a response is all of its item. A part of the past, or one page of several, has validators that say nothing
-    /// about the rest.
+    /// Whether a response covers its whole item. The validators of a part of the past, or of one page of several, do not
+    /// cover the other parts.
     pub fn is_whole(&self, offset: u64) -> bool {
         offset == 0 && self.range.is_none()
     }
@@ -184,7 +184,7 @@ impl Filter {
         // A record without a fingerprint always counts as new.
         let Some(print) = self.fingerprints.of(record) else { return Some(Change::Insert) };
         let is_asked_for = match &self.want {
-            // The index no longer has what was not asked for.
+            // The index no longer has days that were not requested.
             Want::Live if self.is_before(print.time) => return Some(Change::Unchanged),
             Want::Live => true,
             Want::Repair(days) => trading_date(record).is_some_and(|day| days.contains(&day)),

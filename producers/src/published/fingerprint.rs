@@ -52,7 +52,7 @@ struct OfDataset {
 }
 
 impl Fingerprints {
-    /// For records one value of which may differ a little.
+    /// For records with one value that may differ a little.
     pub fn new(tolerance: Option<Tolerance>) -> Fingerprints {
         Fingerprints { tolerance, datasets: HashMap::new(), message: Vec::new() }
     }

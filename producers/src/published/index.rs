@@ -1,4 +1,4 @@
-//! The index of what is already published of an item: tells new, changed and unchanged records apart.
+//! The index of an item's already published records: distinguishes new, changed and unchanged records.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ const SHRUNK_RECORDS: usize = 10;
 /// Share of a history, one in so many, that must be gone before a warning.
 const SHRUNK_SHARE: usize = 5;
 
-/// How a record compares with what is already published.
+/// How a record compares with the already published ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// New: no record of its key is published.
@@ -36,7 +36,7 @@ pub struct Index {
     span: Option<(i64, i64)>,
     /// Earliest time of a correction in the current response.
     corrected: Option<i64>,
-    /// Whether it differs from what is saved.
+    /// Whether it differs from the saved index.
     changed: bool,
 }
 
@@ -60,7 +60,7 @@ pub enum Keep {
     CurrentOrSince(i64),
 }
 
-/// What a response with all of its pages says about the item.
+/// What all pages of a response show about the item.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reading {
     /// Latest time of its records.
@@ -142,7 +142,7 @@ impl Index {
             None => Change::Insert,
         };
         match (change, known) {
-            // The indexed value stays: otherwise a value could drift away in small steps.
+            // The indexed value stays: otherwise a value could drift in small steps.
             (Change::Unchanged, Some(entry)) => entry.is_current = true,
             // Records beyond the limit are published each time.
             (_, None) if is_full => {}

@@ -60,7 +60,7 @@ impl Recovered {
         self.0.iter().map(|(key, message)| (*key, message))
     }
 
-    /// Removes the message of a key and gives its fingerprint.
+    /// Removes the message of a key and returns its fingerprint.
     pub fn take(&mut self, key: i64, prints: &mut Fingerprints) -> Option<Fingerprint> {
         // Nearly always it is empty.
         let Message { dataset, body } = if self.is_empty() { None } else { self.0.remove(&key) }?;

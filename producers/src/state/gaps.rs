@@ -50,7 +50,7 @@ pub struct Gap {
 }
 
 impl State {
-    /// Records which days a response had and lacked; gives the numbers of new and of filled gaps.
+    /// Records which days a response had and lacked; returns the numbers of new and of filled gaps.
     pub async fn record_days(
         &self,
         endpoint: &str,

@@ -1,4 +1,4 @@
-//! The items that were fetched: how that ended, and the index of what is published.
+//! The fetched items: how the last attempt ended, and the index of published records.
 
 use super::*;
 use crate::published::filter::Known;
@@ -45,7 +45,7 @@ pub struct Standing {
     pub asked_at: DateTime<Utc>,
     /// When it was answered last.
     pub answered_at: Option<DateTime<Utc>>,
-    /// Failures in a row, and whether the log says so.
+    /// Failures in a row, and whether they were logged.
     pub streak: Streak,
     /// Requests of the last fetch.
     pub calls: u32,
@@ -53,7 +53,7 @@ pub struct Standing {
     pub error: Option<String>,
 }
 
-/// What to save of an item once Kafka has acknowledged what was published of it.
+/// What to save of an item once Kafka has acknowledged its records.
 #[derive(Debug)]
 pub struct Update<'a> {
     /// Its endpoint.
@@ -119,7 +119,7 @@ impl State {
         Ok(rows.iter().map(standing).collect())
     }
 
-    /// Saves items and how far was published, all of it or nothing; gives each item's failures in a row.
+    /// Saves items and published offsets, all or nothing; returns each item's failures in a row.
     pub async fn save(&self, updates: &[Update<'_>], extent: &Extent<'_>) -> anyhow::Result<Vec<Streak>> {
         let mut connection = self.connection.lock().await;
         let mut transaction = connection.begin_with("begin immediate").await?;

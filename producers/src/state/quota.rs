@@ -24,7 +24,7 @@ impl State {
         }
     }
 
-    /// Takes the calls and gives None, or gives the day that has too few left.
+    /// Takes the calls and returns None, or returns the day with too few calls left.
     async fn take_of_day(
         &self,
         budget: &Budget,

@@ -62,7 +62,7 @@ async fn requests_come_in_a_burst_and_then_one_by_one() {
     assert_eq!(turn(400).await, Some(Duration::from_millis(600)));
     assert_eq!(turn(1000).await, None);
     assert_eq!(turn(1000).await, Some(pause));
-    // After a pause the next burst may come; nobody waits for a clock that was set back.
+    // After a pause the next burst may come; a clock that was set back causes no wait.
     for _ in 0..3 {
         assert_eq!(turn(60_000).await, None);
     }

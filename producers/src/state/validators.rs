@@ -11,7 +11,7 @@ pub struct Validators {
 }
 
 impl Validators {
-    /// `ETag` and `Last-Modified`, without those that are too long.
+    /// `ETag` and `Last-Modified`; values that are too long are dropped.
     pub fn new(texts: [Option<String>; 2]) -> Validators {
         let [etag, last_modified] = texts.map(|text| text.filter(|text| text.len() <= MAX_BYTES));
         Validators { etag, last_modified }

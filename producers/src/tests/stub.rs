@@ -32,7 +32,7 @@ impl Stub {
         Stub::with(move |_, _| response.clone(), Pauses { hesitation, ..NONE }).await
     }
 
-    /// Sends the response that the function gives for the request.
+    /// Sends the response that the function returns for the request.
     pub(crate) async fn saying(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Stub {
         Stub::with(move |_, request| answer(request), NONE).await
     }

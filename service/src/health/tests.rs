@@ -2,7 +2,7 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Looks once a second for so many seconds; gives what is not alive at the end.
+/// Checks once a second for this many seconds; returns the loops that are not alive at the end.
 fn after(health: &Health, from: &mut Instant, seconds: u32, mut each: impl FnMut()) -> Vec<String> {
     for _ in 0..seconds {
         *from += SECOND;

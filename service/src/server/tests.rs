@@ -43,13 +43,13 @@ fn it_says_what_is_wrong_in_lines_and_ok_when_nothing_is() {
 fn slow_clients_and_long_headers_hold_nobody_up() {
     let address = served(&Health::new());
     let began = Instant::now();
-    // As many as there are places, none of which ever says what it wants.
+    // As many clients as there are places, none of which ever sends a request.
     let mut silent: Vec<TcpStream> = (0..MAX_CONNECTIONS).map(|_| TcpStream::connect(address).unwrap()).collect();
     silent.iter_mut().for_each(|stream| stream.write_all(b"GET /livez HTTP/1.1\r\n").unwrap());
     assert!(get(address, "/livez").starts_with("HTTP/1.1 200 "));
     assert!(began.elapsed() < CONNECTION_TIMEOUT, "{:?}", began.elapsed());
     for mut stream in silent {
-        // Closed, with or without a word.
+        // Closed, with or without a response.
         let _ = stream.read_to_end(&mut Vec::new());
     }
     assert!(began.elapsed() < 2 * CONNECTION_TIMEOUT, "{:?}", began.elapsed());

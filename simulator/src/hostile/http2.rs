@@ -1,4 +1,4 @@
-//! As much of HTTP/2 (RFC 9113) as it takes to end a connection with GOAWAY.
+//! Just enough of HTTP/2 (RFC 9113) to end a connection with GOAWAY.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -26,7 +26,7 @@ mod frame {
     pub(super) const GOAWAY: u8 = 7;
 }
 
-/// Flags of frames; one bit says that settings are acknowledged, and that a stream is over.
+/// Flags of frames; the same bit acknowledges settings and ends a stream.
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -85,7 +85,7 @@ async fn send(socket: &mut (impl AsyncWrite + Unpin), seen: &Seen, bytes: &[u8])
     Ok(())
 }
 
-/// Reads a frame; gives its type.
+/// Reads a frame; returns its type.
 async fn read_frame(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<u8> {
     let mut head = [0; FRAME_HEAD];
     socket.read_exact(&mut head).await?;

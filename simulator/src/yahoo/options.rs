@@ -48,7 +48,7 @@ fn unauthorized(description: &str) -> Reply {
     Reply::json(401, json!({ "finance": { "result": null, "error": error } }).to_string())
 }
 
-/// Items of options: those that expire next, and those of one date.
+/// Items of options: the next expiration, and one date.
 pub(crate) fn option_items(config: &Config) -> Vec<String> {
     let shares = symbols(config).into_iter().filter(|symbol| !symbol.contains('-')).take(3);
     shares

@@ -37,7 +37,7 @@ pub struct Shown {
     pub first_shown_at: DateTime<Utc>,
 }
 
-/// The bars and what is scripted about them.
+/// The bars and their script.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     has_jitter: bool,

@@ -11,7 +11,7 @@ fn dataset() -> &'static Dataset {
     contract::dataset("observation").unwrap()
 }
 
-/// A row with that key; without a version where it says so.
+/// A row with that key, with or without a version.
 fn row(key: usize, is_versioned: bool) -> Vec<Value> {
     let dataset = dataset();
     let value = |(at, field): (usize, &contract::Field)| match field.kind {

@@ -1,8 +1,8 @@
-//! The messages behind a chunk's rows.
+//! The original messages of a chunk's rows.
 
 use contract::Original;
 
-/// Messages in one piece of memory.
+/// Messages in one buffer.
 #[derive(Debug, Default)]
 pub(super) struct Originals {
     bytes: Vec<u8>,
@@ -18,7 +18,7 @@ struct Entry {
 }
 
 impl Originals {
-    /// Keeps a message.
+    /// Adds a message.
     pub(super) fn push(&mut self, original: &Original<'_>) {
         let parts = [original.key, original.value, original.headers];
         self.entries.push(Entry {
@@ -30,7 +30,7 @@ impl Originals {
         parts.into_iter().flatten().for_each(|part| self.bytes.extend_from_slice(part));
     }
 
-    /// The message that was kept at that place.
+    /// The message at an index.
     pub(super) fn get(&self, at: usize) -> Original<'_> {
         let entry = &self.entries[at];
         let mut rest = &self.bytes[entry.start..];

@@ -1,4 +1,4 @@
-//! Dead letters are read: the same for both databases.
+//! Reads dead letters, the same way in both databases.
 
 use contract::Text;
 use contract::records::DeadLetter;
@@ -103,7 +103,7 @@ pub(super) fn sized(line: &Line) -> (Name, i64) {
     (Name { source: line.text(0), id: line.text(1) }, line.int(2))
 }
 
-/// The first of these, as many as may be in memory at once.
+/// The first of these names, as many as may be in memory at once.
 pub(super) fn first(sized: Vec<(Name, i64)>) -> Vec<Name> {
     let mut bytes = 0;
     let mut fits = |at: usize, size: i64| {
@@ -113,7 +113,7 @@ pub(super) fn first(sized: Vec<(Name, i64)>) -> Vec<Name> {
     sized.into_iter().enumerate().take_while(|(at, (_, size))| fits(*at, *size)).map(|(_, (name, _))| name).collect()
 }
 
-/// Names as the statements take them.
+/// Names as a parameter of the statements.
 pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a Name>) -> String {
     let names = names.into_iter().map(|name| serde_json::json!([name.source, name.id]));
     serde_json::Value::Array(names.collect()).to_string()

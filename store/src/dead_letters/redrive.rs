@@ -1,4 +1,4 @@
-//! Dead letters are redriven: their records are upserted after all, each with its resolution or not at all.
+//! Redrives dead letters: upserts each record and its resolution together, or neither.
 
 use contract::rows::Folded;
 
@@ -41,7 +41,7 @@ impl<D: Dialect> Session<D> {
         Ok(fates)
     }
 
-    /// Upserts a row and notes what became of its dead letter, or does neither.
+    /// Upserts a row and records the resolution of its dead letter, or does neither.
     async fn redrive_row(
         &mut self,
         connection: &mut D::Connection,
@@ -69,7 +69,7 @@ impl<D: Dialect> Session<D> {
 }
 
 impl Fate {
-    /// The fate of a single row that was upserted.
+    /// The fate of a single upserted row.
     fn of_upsert(upserted: Upserted) -> Fate {
         Fate::Applied(match upserted {
             Upserted { written: 0, .. } => "superseded",
@@ -80,7 +80,7 @@ impl Fate {
     }
 }
 
-/// Notes what became of a dead letter; false when that was noted before.
+/// Records the resolution of a dead letter; false when it was already resolved.
 async fn resolve<D: Dialect>(
     connection: &mut D::Connection,
     name: &Name,
@@ -91,8 +91,7 @@ async fn resolve<D: Dialect>(
     Ok(connection.execute(statement).await? == 1)
 }
 
-/// The rows in the order in which every writer takes them, so that none waits for another in a circle; of one key the
-/// highest version first.
+/// The rows in the order that every writer uses, so that writers cannot deadlock; of one key the highest version first.
 fn in_order(batch: &Batch<'_>) -> Vec<Folded> {
     let (rows, dataset) = (batch.rows, batch.target.dataset);
     let mut all: Vec<Folded> = (0..rows.len()).map(|row| Folded { row, version: rows.version(dataset, row) }).collect();

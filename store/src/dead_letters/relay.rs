@@ -1,4 +1,4 @@
-//! The outbox is forwarded: dead letters leave the database for their topic.
+//! Forwards the outbox: sends dead letters from the database to their topic.
 
 use contract::records::DeadLetter;
 
@@ -12,7 +12,7 @@ use crate::statement::Statement;
 impl<D: Dialect> Session<D> {
     pub(super) async fn relay_some(&mut self, forward: &mut dyn Forward) -> Result<Relayed, StoreError> {
         let statements = &D::statements().dead_letters;
-        // Where sinks share the connection, nothing is held while Kafka is waited for.
+        // A shared connection is returned while this waits for Kafka, so that no sink waits.
         let holds = !D::SHARES_CONNECTION;
         let mut lease = self.lease().await?;
         if holds {
@@ -46,12 +46,12 @@ impl<D: Dialect> Session<D> {
     }
 }
 
-/// What was forwarded or is gone, of what was taken: the names to remove from the outbox.
+/// The names to remove from the outbox: dead letters that were forwarded or no longer exist.
 fn settled<'a>(taken: &'a [Name], letters: &'a [DeadLetter], arrived: &[bool]) -> Vec<&'a Name> {
     let is = |letter: &DeadLetter, name: &Name| letter.source == name.source && letter.dead_letter_id == name.id;
     let is_settled = |name: &&Name| match letters.iter().position(|letter| is(letter, name)) {
         Some(at) => arrived.get(at).copied().unwrap_or(false),
-        // Somebody has removed it by hand.
+        // An operator has deleted it.
         None => true,
     };
     taken.iter().filter(is_settled).collect()

@@ -1,4 +1,4 @@
-//! Rows as parameters: one array per column.
+//! Binds rows as parameters: one array per column.
 
 use contract::rows::Folded;
 use contract::{Column, Dataset, Rows};
@@ -21,7 +21,7 @@ pub(super) fn arguments(dataset: &Dataset, rows: &Rows, folded: &[Folded]) -> Bo
     Ok(arguments)
 }
 
-/// For the query which rows are newer: keys, versions, least and greatest time.
+/// For the query for newer rows: keys, versions, least and greatest time.
 pub(super) fn keys_and_versions(dataset: &Dataset, rows: &Rows, folded: &[Folded]) -> Bound {
     let mut arguments = PgArguments::default();
     for position in dataset.key.iter().chain(&dataset.version_fields) {

@@ -15,8 +15,8 @@ use crate::line::{Cell, Line};
 use crate::outcome::StoreError;
 use crate::statement::Statement;
 
-/// Settings of every session. The server ends what hangs: a client that gives up on a statement cannot know whether it took
-/// effect, and a consumer that was stopped in a transaction must not hold its locks forever.
+/// Settings of every session. The server cancels hanging statements: a client that times out cannot know whether its
+/// statement took effect, and a consumer suspended in a transaction must not hold its locks forever.
 const SESSION: &[(&str, &str)] = &[
     ("statement_timeout", "30s"),
     ("lock_timeout", "5s"),
@@ -24,8 +24,8 @@ const SESSION: &[(&str, &str)] = &[
     ("tcp_keepalives_idle", "10"),
     ("tcp_user_timeout", "15000"),
     ("synchronous_commit", "on"),
-    // Planning each of the first chunks anew costs tens of milliseconds. Such a plan knows the number of rows, and can
-    // prefer reading a whole table of a million rows to its index.
+    // Use the generic plan from the start. A custom plan for each of the first chunks costs tens of milliseconds, and can
+    // prefer a scan of a table of a million rows to its index.
     ("plan_cache_mode", "force_generic_plan"),
 ];
 
@@ -33,7 +33,7 @@ const SESSION: &[(&str, &str)] = &[
 const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 impl Postgres {
-    /// The address as sqlx takes it.
+    /// The address as sqlx's options.
     pub(super) fn options(&self) -> Result<PgConnectOptions, StoreError> {
         service::tls::install();
         let options: PgConnectOptions = self.address.expose().parse().map_err(|_| {
@@ -57,10 +57,10 @@ impl Postgres {
         })
     }
 
-    /// Opens a connection on which all that is read is as of one moment.
+    /// Opens a connection that reads a snapshot.
     pub(super) async fn open_snapshot(&self) -> Result<PgConnection, StoreError> {
         let mut connection = self.open().await?;
-        // The snapshot is idle while a topic is read, and reading a table can take hours.
+        // The transaction is idle while a topic is read, and reading a table can take hours.
         for statement in [
             "begin isolation level repeatable read read only",
             "set local statement_timeout = 0",

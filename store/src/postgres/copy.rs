@@ -1,7 +1,7 @@
 //! Rows as a stream for `COPY`: the fastest way to write keys that are not in the table.
 //!
-//! `COPY` fails at the first key that the table already has. So it is tried after chunks of new keys alone, under a
-//! savepoint, and the upsert follows when it fails.
+//! `COPY` fails at the first key that the table already has. So it is tried only after chunks with only new keys, under a
+//! savepoint; when it fails, the upsert follows.
 
 use contract::rows::Folded;
 use contract::{Column, Dataset, Decimal, Rows};
@@ -19,21 +19,21 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// PostgreSQL counts days and microseconds from 2000-01-01 on.
 const EPOCH_DAYS: i32 = 10_957;
 const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
-/// The type `text`, among PostgreSQL's own.
+/// PostgreSQL's object id of the type `text`.
 const TEXT_OID: i32 = 25;
 
 /// Fewest rows for which `COPY` is tried: with fewer, the extra round trip costs more than it saves.
 const LEAST_ROWS: usize = 500;
-/// Most chunks of new keys alone that must come before the next `COPY`, however often it failed.
+/// Most chunks with only new keys that must precede the next `COPY`, however often it failed.
 const MOST_NEEDED: u32 = 1024;
 
-/// Whether `COPY` is worth trying.
+/// Decides whether `COPY` is worth trying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Coldness {
     /// Chunks in a row in which every key was new.
     new_chunks: u32,
-    /// How many of them are needed. Each failure doubles it, because the rows of a failed `COPY` waste space until the
-    /// table is vacuumed.
+    /// How many of them must precede a `COPY`. Each failure doubles this number, because the rows of a failed `COPY` waste
+    /// space until the table is vacuumed.
     needed: u32,
 }
 
@@ -44,7 +44,7 @@ impl Coldness {
         self.new_chunks >= self.needed && rows >= LEAST_ROWS
     }
 
-    /// Counts a chunk that was written.
+    /// Counts a written chunk.
     pub(super) fn note(&mut self, all_new: bool) {
         self.new_chunks = if all_new { self.new_chunks.saturating_add(1) } else { 0 };
     }
@@ -55,7 +55,7 @@ impl Coldness {
     }
 }
 
-/// Copies folded rows into a table; gives their number as PostgreSQL counted them.
+/// Copies folded rows into a table; returns their number as PostgreSQL counted them.
 pub(super) async fn copy(
     connection: &mut PgConnection,
     table: &str,

@@ -6,7 +6,7 @@ use crate::fault::{Fault, refused};
 use crate::isolate;
 use crate::outcome::{RetryClass, StoreError};
 
-/// What an error of a statement means for the rows that it writes.
+/// What a statement's error means for its rows.
 pub(super) fn fault(error: sqlx::Error) -> Fault {
     let Some(code) = error.as_database_error().and_then(|database| database.code()) else {
         return Fault::Store(classify(error));
@@ -22,7 +22,7 @@ pub(super) fn fault(error: sqlx::Error) -> Fault {
     }
 }
 
-/// The name of a refusal, by SQLSTATE; None: the record is not at fault.
+/// The class of a refusal, by SQLSTATE; None: the record is not the cause.
 fn class_of(sqlstate: &str) -> Option<&'static str> {
     Some(match sqlstate {
         "23502" => "not_null",
@@ -38,13 +38,13 @@ fn class_of(sqlstate: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether `COPY` is impossible here: the table already has one of the keys, or takes no `COPY`.
+/// Whether `COPY` is impossible here: the table already has one of the keys, or does not allow `COPY`.
 pub(super) fn is_conflict(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|database| database.code());
     matches!(code.as_deref(), Some("23505" | "0A000"))
 }
 
-/// The database's message without its detail, which can repeat the row.
+/// The database's message without its detail, which can contain the row.
 pub(super) fn message(error: &sqlx::Error) -> String {
     match error.as_database_error() {
         Some(database) => format!("{} (SQLSTATE {})", database.message(), database.code().unwrap_or_default()),
@@ -52,7 +52,7 @@ pub(super) fn message(error: &sqlx::Error) -> String {
     }
 }
 
-/// What to do after an error, by SQLSTATE.
+/// Classifies an error by SQLSTATE: retry or halt.
 pub(super) fn classify(error: sqlx::Error) -> StoreError {
     let message = message(&error);
     let Some(database) = error.as_database_error() else {
@@ -64,7 +64,7 @@ pub(super) fn classify(error: sqlx::Error) -> StoreError {
     let code = database.code().unwrap_or_default();
     match code.get(..2).unwrap_or_default() {
         // Connection, resources, operator intervention, system, read-only or lost transaction, serialization, lock, login,
-        // database. A plan or statement that is no longer good (0A, 26) is gone with the connection.
+        // database. A stale plan or statement (0A, 26) is dropped with the connection.
         "08" | "53" | "57" | "58" | "25" | "40" | "55" | "28" | "3D" | "0A" | "26" => {
             StoreError::Retry { class: RetryClass::of_sqlstate(&code), reason: message }
         }
@@ -72,7 +72,7 @@ pub(super) fn classify(error: sqlx::Error) -> StoreError {
     }
 }
 
-/// What to do after a migration failed.
+/// Classifies a failed migration: retry or halt.
 pub(super) fn migration_failed(error: MigrateError) -> StoreError {
     match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => classify(error),

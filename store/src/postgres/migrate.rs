@@ -12,17 +12,17 @@ use crate::sql;
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/postgres");
 
-/// The lock under which comments are written: any number that no other program uses.
+/// The advisory lock for writing comments: any number that no other program uses.
 const COMMENT_LOCK: i64 = 0x7461_7065_6465_636b;
 
 impl Postgres {
     /// Brings the tables up to date.
     pub(super) async fn migrate_up(&self) -> Result<(), StoreError> {
         let mut connection = self.open().await?;
-        // Another process may be migrating. Waiting for it ends with the statement's time limit, not after a few seconds.
+        // Another process may be migrating: wait for its lock until the statement's time limit, not just a few seconds.
         connection.execute("set lock_timeout = 0").await.map_err(classify)?;
         MIGRATOR.run(&mut connection).await.map_err(migration_failed)?;
-        // One process after the other: PostgreSQL fails two that comment on one table at the same time.
+        // One process after the other: PostgreSQL returns an error to one of two that comment on a table concurrently.
         let mut transaction = connection.begin().await.map_err(classify)?;
         let lock = sqlx::query("select pg_advisory_xact_lock($1)").bind(COMMENT_LOCK);
         lock.execute(&mut *transaction).await.map_err(classify)?;
@@ -33,7 +33,7 @@ impl Postgres {
         connection.close().await.map_err(classify)
     }
 
-    /// Takes the tables back to that migration.
+    /// Reverts the tables to that migration.
     pub(super) async fn undo(&self, to: i64) -> Result<(), StoreError> {
         let mut connection = self.open().await?;
         MIGRATOR.undo(&mut connection, to).await.map_err(migration_failed)?;
@@ -41,7 +41,7 @@ impl Postgres {
     }
 }
 
-/// Writes the declaration's texts as comments on the table and its columns, where they differ.
+/// Writes the declaration's texts as comments on the table and its columns, where the present ones differ.
 async fn comment(connection: &mut PgConnection, dataset: &Dataset) -> sqlx::Result<()> {
     let query = "select attname::text, col_description(attrelid, attnum) from pg_attribute \
         where attrelid = $1::regclass and attnum > 0 union all select '', obj_description($1::regclass, 'pg_class')";

@@ -1,4 +1,4 @@
-//! Queries of a person in PostgreSQL.
+//! Users' queries in PostgreSQL.
 
 use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _};
@@ -8,13 +8,13 @@ use super::fault::message;
 use crate::outcome::StoreError;
 use crate::query::Found;
 
-/// What a query may do, and how long it may take.
+/// Limits of a query: read-only, with a timeout.
 const SESSION: [(&str, &str); 2] = [("default_transaction_read_only", "on"), ("statement_timeout", "60s")];
 
 impl Postgres {
     pub(super) async fn find(&self, query: &str) -> Result<Found, StoreError> {
         let mut connection = self.options()?.options(SESSION).connect().await.map_err(failed)?;
-        // JSON has a text for every type.
+        // JSON represents every type as text.
         let wrapped = AssertSqlSafe(format!("select row_to_json(found)::text from ({query}) as found"));
         let rows = sqlx::query(wrapped).fetch_all(&mut connection).await.map_err(failed)?;
         let mut found = Found::default();

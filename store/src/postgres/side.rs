@@ -29,12 +29,12 @@ impl Tables for SideTables {
         .boxed()
     }
 
-    /// A view would go on reading the rows that it reads now.
+    /// A view would keep reading the old table, whatever its new name.
     fn check_exchange<'a>(&self, store: &'a mut dyn Store, live: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         refuse_views(store, live).boxed()
     }
 
-    /// Locks in the order in which a chunk does: positions, then the table.
+    /// Locks in the same order as a chunk's commit: positions, then the table.
     fn begin_exchange<'a>(
         &self,
         store: &'a mut dyn Store,
@@ -70,7 +70,7 @@ impl Tables for SideTables {
     }
 }
 
-/// Where the live table is a hypertable, the side table becomes one with the same chunks.
+/// Converts the side table to a hypertable with the same chunk interval, if the live table is one.
 async fn hypertable(store: &mut dyn Store, dataset: &Dataset, table: &str) -> Result<(), StoreError> {
     let installed =
         store.rows("select 1::text from pg_extension where extname = 'timescaledb'".to_owned(), &[]).await?;
@@ -90,7 +90,7 @@ async fn hypertable(store: &mut dyn Store, dataset: &Dataset, table: &str) -> Re
     Ok(())
 }
 
-/// A view would go on reading the rows that it reads now.
+/// A view would keep reading the old table, whatever its new name.
 async fn refuse_views(store: &mut dyn Store, live: &str) -> Result<(), StoreError> {
     let query = "select distinct rewritten.ev_class::regclass::text from pg_depend \
         join pg_rewrite as rewritten on rewritten.oid = pg_depend.objid \
@@ -105,7 +105,7 @@ async fn refuse_views(store: &mut dyn Store, live: &str) -> Result<(), StoreErro
     )))
 }
 
-/// Whoever may read or write the live table may do so with what takes its place.
+/// Grants the live table's privileges on the side table.
 async fn copy_grants(store: &mut dyn Store, live: &str, side: &str) -> Result<(), StoreError> {
     let query = "select case grantee when 0 then 'public' else grantee::regrole::text end, privilege_type, \
         is_grantable::text from pg_class, aclexplode(relacl) where oid = $1::regclass";
@@ -117,7 +117,7 @@ async fn copy_grants(store: &mut dyn Store, live: &str, side: &str) -> Result<()
     Ok(())
 }
 
-/// Names the constraints and indexes of a table after its new name, so that migrations find them.
+/// Renames a table's constraints and indexes after its new name, so that migrations find them.
 async fn rename_parts(store: &mut dyn Store, table: &str, from: &str, to: &str) -> Result<(), StoreError> {
     let constraints = "select conname::text from pg_constraint where conrelid = $1::regclass";
     let indexes = "select indexrelid::regclass::text from pg_index where indrelid = $1::regclass \

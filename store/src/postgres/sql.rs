@@ -4,7 +4,7 @@ use contract::{Dataset, Kind};
 
 use crate::sql::{CONTENT_HASH, DELETED, UPDATED_AT, joined, key, newer, same_key, updates, written};
 
-/// PostgreSQL's name of the type of a kind.
+/// PostgreSQL's type of a kind.
 pub(super) fn sql_type(kind: Kind) -> &'static str {
     match kind {
         Kind::Text => "text",
@@ -19,7 +19,7 @@ pub(super) fn sql_type(kind: Kind) -> &'static str {
     }
 }
 
-/// Upserts rows given as one array per column; answers how many were new, changed, unchanged and written.
+/// Upserts rows, one array per column; returns how many were new, changed, unchanged and written.
 ///
 /// Parameters: one array per field of the dataset (a list as JSON), the content hashes, whether deleted. A dataset with a
 /// time adds the least and the greatest time, so that a hypertable reads only the chunks between. The rows must be folded:
@@ -61,9 +61,9 @@ pub(super) fn upsert(dataset: &Dataset, table: &str) -> String {
     )
 }
 
-/// Which rows the upsert would write, by their keys and versions alone; answers their places from 1 on.
+/// Finds which rows the upsert would write, from their keys and versions alone; returns their places, counted from 1.
 ///
-/// Parameters: one array per field of the key and of the version, the least and the greatest time as for the upsert.
+/// Parameters: one array per field of the key and of the version, then the least and the greatest time as in the upsert.
 pub(super) fn newer_places(dataset: &Dataset, table: &str) -> String {
     let fields = dataset.key.iter().chain(&dataset.version_fields).map(|at| &dataset.fields[*at]);
     let fields = fields.map(|field| (field.name.as_str(), element_type(field.kind)));
@@ -81,13 +81,12 @@ pub(super) fn newer_places(dataset: &Dataset, table: &str) -> String {
     )
 }
 
-/// Copies rows whose keys are not in the table, in the binary format: all fields of the dataset, the content hash, whether
-/// deleted.
+/// Copies rows with new keys in the binary format: all fields of the dataset, the content hash, whether deleted.
 pub(super) fn copy(dataset: &Dataset, table: &str) -> String {
     format!("copy {table} ({}) from stdin (format binary)", written(dataset).join(", "))
 }
 
-/// The condition on the stored rows' time, with parameters from that number on; empty for a dataset without a time.
+/// The condition on the stored rows' time; its parameters start at that number. Empty for a dataset without a time.
 fn window(dataset: &Dataset, first: usize) -> String {
     let Some(field) = dataset.time.map(|time| &dataset.fields[time]) else {
         return String::new();

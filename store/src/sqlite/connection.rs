@@ -19,9 +19,9 @@ use crate::line::{Cell, Line};
 use crate::outcome::StoreError;
 use crate::statement::Statement;
 
-/// How long to wait for another process that writes.
+/// How long to wait for another process's write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Wait for another process that creates the file, before the next look.
+/// Time between two attempts while another process creates the file.
 const OPENING_WAIT: Duration = Duration::from_millis(20);
 
 impl Sqlite {
@@ -30,20 +30,20 @@ impl Sqlite {
         without_credentials(self.address.expose())
     }
 
-    /// The address as sqlx takes it.
+    /// The address as sqlx's options.
     pub(super) fn options(&self) -> Result<SqliteConnectOptions, StoreError> {
         let options = SqliteConnectOptions::from_str(self.address.expose())
             .map_err(|_| StoreError::Halt(format!("`{}` is not a database address", self.shown())))?;
         Ok(options.disable_statement_logging())
     }
 
-    /// Opens the file, and creates it if there is none.
+    /// Opens the file, or creates it.
     pub(super) async fn open(&self) -> Result<SqliteConnection, StoreError> {
         let options = self
             .options()?
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // A power cut loses the last rows and their positions together, and Kafka still has the records.
+            // A power cut loses the last rows together with their positions, and Kafka still has the records.
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_TIMEOUT);
         // SQLite returns an error at once to a process that opens a file while another creates it.
@@ -54,7 +54,7 @@ impl Sqlite {
         opened.map_err(|error| StoreError::connection(format!("cannot open database `{}`: {error}", self.shown())))
     }
 
-    /// Opens a connection on which all that is read is as of one moment.
+    /// Opens a connection that reads a snapshot.
     pub(super) async fn open_snapshot(&self) -> Result<SqliteConnection, StoreError> {
         let options = self.options()?.read_only(true).busy_timeout(BUSY_TIMEOUT);
         let cannot = |error| StoreError::Halt(format!("cannot open database `{}`: {error}", self.shown()));

@@ -8,7 +8,7 @@ use crate::fault::{Fault, refused};
 use crate::isolate;
 use crate::outcome::{RetryClass, StoreError};
 
-/// What an error of a statement means for the rows that it writes.
+/// What a statement's error means for its rows.
 pub(super) fn fault(error: sqlx::Error) -> Fault {
     match refusal(&error) {
         Some(cause) => Fault::Record(cause),
@@ -16,7 +16,7 @@ pub(super) fn fault(error: sqlx::Error) -> Fault {
     }
 }
 
-/// Why the database refuses a row; None when the row is not at fault.
+/// Why the database refuses a row; None when the row is not the cause.
 fn refusal(error: &sqlx::Error) -> Option<Cause> {
     let database = error.as_database_error()?;
     let code: u32 = database.code()?.parse().ok()?;
@@ -38,12 +38,12 @@ pub(super) fn is_locked(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| code(error) & 0xff == 5)
 }
 
-/// The number SQLite gives the error, with what it adds to it in the higher bits.
+/// SQLite's extended result code.
 fn code(error: &dyn DatabaseError) -> u32 {
     error.code().and_then(|code| code.parse().ok()).unwrap_or_default()
 }
 
-/// What to do after an error, by SQLite's code.
+/// Classifies an error by SQLite's code: retry or halt.
 pub(super) fn classify(error: sqlx::Error) -> StoreError {
     let Some(database) = error.as_database_error() else {
         return StoreError::connection(error.to_string());
@@ -57,7 +57,7 @@ pub(super) fn classify(error: sqlx::Error) -> StoreError {
     }
 }
 
-/// What to do after a migration failed.
+/// Classifies a failed migration: retry or halt.
 pub(super) fn migration_failed(error: MigrateError) -> StoreError {
     match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => classify(error),

@@ -12,14 +12,14 @@ impl Sqlite {
     /// Brings the tables up to date.
     pub(super) async fn migrate_up(&self) -> Result<(), StoreError> {
         let mut connection = self.open().await?;
-        // In one transaction that holds the write lock: SQLite fails two processes that migrate at the same time.
+        // In one transaction with the write lock: otherwise SQLite returns an error to one of two concurrent migrations.
         let mut transaction = connection.begin_with("begin immediate").await.map_err(classify)?;
         MIGRATOR.run(&mut *transaction).await.map_err(migration_failed)?;
         transaction.commit().await.map_err(classify)?;
         connection.close().await.map_err(classify)
     }
 
-    /// Takes the tables back to that migration.
+    /// Reverts the tables to that migration.
     pub(super) async fn undo(&self, to: i64) -> Result<(), StoreError> {
         let mut connection = self.open().await?;
         MIGRATOR.undo(&mut connection, to).await.map_err(migration_failed)?;

@@ -28,12 +28,12 @@ impl Tables for SideTables {
         .boxed()
     }
 
-    /// Views are not checked.
+    /// SQLite's views are not checked.
     fn check_exchange<'a>(&self, _: &'a mut dyn Store, _: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         async { Ok(()) }.boxed()
     }
 
-    /// One writer at a time: beginning to write locks everything.
+    /// SQLite allows one writer: a write transaction locks everything.
     fn begin_exchange<'a>(
         &self,
         store: &'a mut dyn Store,

@@ -6,7 +6,7 @@ use contract::{Dataset, Kind};
 
 use crate::sql::{CONTENT_HASH, UPDATED_AT, joined, key, newer, same_key, updates, version, written};
 
-/// SQLite's name of the type of a kind, in a strict table.
+/// SQLite's type of a kind, in a strict table.
 pub(super) fn sql_type(kind: Kind) -> &'static str {
     match kind {
         // SQLite has no exact type for decimals.
@@ -17,9 +17,9 @@ pub(super) fn sql_type(kind: Kind) -> &'static str {
     }
 }
 
-/// Which of `count` rows the upsert would write, by their keys and versions alone.
+/// Finds which of `count` rows the upsert would write, from their keys and versions alone.
 ///
-/// Parameters per row: its place, the key's fields, the version. Answers (place, hash of the stored row or null).
+/// Parameters per row: its place, the key's fields, the version. Returns (place, hash of the stored row or null).
 pub(super) fn newer_rows(dataset: &Dataset, table: &str, count: usize) -> String {
     let names: Vec<&str> = dataset.key.iter().map(|at| dataset.fields[*at].name.as_str()).collect();
     let version = version(dataset);

@@ -1,4 +1,4 @@
-//! Dead letters, what became of them, and their outbox.
+//! Dead letters, their resolutions, and their outbox.
 
 use contract::Kind;
 
@@ -11,15 +11,15 @@ pub(crate) struct Statements {
     pub(crate) counts: String,
     /// With a filter; then the limit.
     pub(crate) newest: String,
-    /// With a filter; then source and id of the name after which to begin, and the limit. Names and sizes.
+    /// With a filter; then source and id of the name to start after, and the limit. Returns names and sizes.
     pub(crate) next: String,
     /// By a JSON list of names.
     pub(crate) letters: String,
-    /// Notes what became of one: source, id, resolution.
+    /// Records a resolution: source, id, resolution.
     pub(crate) resolve: String,
     /// Counts the outbox, up to a limit.
     pub(crate) waiting: String,
-    /// Names and sizes in the outbox, up to a limit.
+    /// Returns names and sizes of the outbox, up to a limit.
     pub(crate) outbox: String,
     /// Removes from the outbox, by a JSON list of names.
     pub(crate) forget: String,
@@ -28,7 +28,7 @@ pub(crate) struct Statements {
 /// Bytes of a dead letter's message.
 const SIZE: &str = "cast(coalesce(length(letter.record_key), 0) + coalesce(length(letter.record_value), 0) \
     + coalesce(length(letter.record_headers), 0) as bigint)";
-/// A dead letter with what became of it.
+/// A dead letter with its resolution.
 const FROM: &str = "from dead_letter as letter left join dead_letter_resolution as done \
     on done.source = letter.source and done.dead_letter_id = letter.dead_letter_id";
 
@@ -52,7 +52,7 @@ fn filter(syntax: &Syntax) -> String {
 
 /// The bytes of a dead letter's message.
 const MESSAGE: &str = "letter.record_key, letter.record_value, letter.record_headers";
-/// Nulls in their place, which have a type.
+/// Typed nulls in place of the message's columns.
 const NO_MESSAGE: &str = "nullif(letter.record_key, letter.record_key), nullif(letter.record_value, letter.record_value), \
     nullif(letter.record_headers, letter.record_headers)";
 

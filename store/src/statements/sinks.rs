@@ -10,7 +10,7 @@ pub(crate) struct Statements {
     pub(crate) positions: String,
     /// Moves the position from the chunk's beginning to its end; offset and hash of its last record follow.
     pub(crate) move_position: String,
-    /// Makes the position with the first chunk of a partition; of two writers one succeeds. Parameters as of
+    /// Inserts the position with the first chunk of a partition; of two concurrent writers one succeeds. Parameters as for
     /// `move_position`.
     pub(crate) first_position: String,
     /// The outcome of a chunk, if it was committed.
@@ -19,7 +19,7 @@ pub(crate) struct Statements {
     pub(crate) insert_ledger: String,
     /// Sums of the ledger by sink.
     pub(crate) totals: String,
-    /// A gap; its reason follows. Nothing when it was written down before.
+    /// A gap; its reason follows. Inserts nothing when the gap is already recorded.
     pub(crate) insert_gap: String,
     /// Moves the position over a gap.
     pub(crate) pass_gap: String,

@@ -1,4 +1,4 @@
-//! What holds for every page, and odd bodies to hold it against.
+//! The rules for every page, and odd bodies to check them with.
 
 use std::collections::HashSet;
 

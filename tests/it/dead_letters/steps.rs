@@ -1,4 +1,4 @@
-//! What these tests do with a bench: break its table and mend it, send odd messages, read dead letters back.
+//! Steps of these tests: break a bench's table and fix it, send odd messages, read dead letters back.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Control, Point, Trap, lock};
 
-/// Number of the API that takes records.
+/// Number of the API that accepts records.
 const PRODUCE: i16 = 0;
 
 /// State shared by both directions of a connection.

@@ -69,7 +69,7 @@ impl Link<'_> {
         loop {
             match from.read_buf(&mut buffer).await {
                 Ok(0) => {
-                    // Nobody notices a side that dies in a black hole, either.
+                    // In a black hole, neither side notices when the other one dies.
                     self.gate(direction).await;
                     return End::Closed;
                 }

@@ -52,7 +52,7 @@ const NOTHING: &[(Option<Invariant>, &str, &str)] = &[
     (Some(Invariant::NeverBackward), "a row went backward", "select old_row, new_row from test_backward"),
     (
         None,
-        "an incarnation was begun anew",
+        "an incarnation was started again",
         "select kafka_incarnation from sink_position where sink = '{sink}' and kafka_incarnation > 0",
     ),
 ];

@@ -25,7 +25,7 @@ fn statistics(meters: &Meters, ends: [i64; 2]) {
     meters.on_ends(&[(0, ends[0]), (1, ends[1])]);
 }
 
-/// The value of the line that begins so.
+/// The value of the line with this prefix.
 fn shown(health: &Health, line: &str) -> Option<f64> {
     let shown = health.metrics().shown();
     let line = shown.lines().find_map(|shown| shown.strip_prefix(line).and_then(|rest| rest.strip_prefix(' ')));

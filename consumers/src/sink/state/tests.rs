@@ -6,7 +6,7 @@ mod model;
 
 /// Sequences of events that the model goes through.
 const SEEDS: u64 = 1000;
-/// Events of a sequence before everything that failed is cured.
+/// Events of a sequence before all failures end.
 const EVENTS: usize = 300;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -118,7 +118,7 @@ fn a_partition_waits_for_its_schema_and_is_tried_again() {
     assert_eq!(actions(&mut state), [Action::HoldAt { partition: 0, offset: 1 }]);
     assert!(!state.expects(0, 2), "what was fetched ahead comes again");
     take(&mut state, 1, 0..1, now);
-    // An end that was fetched ahead is no end: the message that waits is still to come.
+    // An end that was fetched ahead does not count: the parked message is still to come.
     state.on_end(0, now);
     state.on_tick(now + 2 * SECOND);
     assert!(actions(&mut state).contains(&Action::Resume { partition: 0 }));

@@ -1,4 +1,4 @@
-//! Writers on a store that fails as it is told.
+//! Writers on a store with scripted failures.
 
 use super::*;
 use crate::chunk::{ChunkBuilder, SinkPartition, Target};

@@ -1,4 +1,4 @@
-//! Second step: what the topic says. Its records are folded to the highest version of each key.
+//! Second step: folds the topic's records to the highest version of each key.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use super::Subject;
 use super::read::Records;
 use super::taken::Taken;
 
-/// What the table must hold for a key: 64 bytes, and 16 for the key; with the table's spare room some 90 to 180 a key.
+/// The expected row of a key. With its key and the hash table's spare room it needs 90 to 180 bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expected {
     pub(super) version: (i64, i64, i64),
@@ -22,17 +22,17 @@ pub(super) struct Expected {
     pub(super) is_found: bool,
 }
 
-/// What the topic says.
+/// The folded topic.
 #[derive(Default)]
 pub(super) struct Fold {
-    /// By the fingerprint of the key.
+    /// By fingerprint of the key.
     pub(super) expected: HashMap<[u64; 2], Expected>,
-    /// Records that were read.
+    /// Number of records read.
     pub(super) records: u64,
 }
 
 impl Fold {
-    /// Reads a partition up to the furthest position of its sinks; gives how many records each sink must have counted.
+    /// Reads a partition up to its sinks' highest position. Returns how many records each sink must have counted.
     pub(super) fn read(
         &mut self,
         subject: &Subject<'_>,
@@ -58,7 +58,7 @@ impl Fold {
         Ok(counted)
     }
 
-    /// Keeps the record if its version is the highest of its key.
+    /// Keeps the record if it has the highest version of its key so far.
     fn take(&mut self, dataset: &Dataset, rows: &Rows, (partition, offset): (i32, i64)) {
         let version = rows.version(dataset, 0);
         let content = || fingerprint::of_content(dataset, rows, 0);
@@ -75,7 +75,7 @@ impl Taken {
         offset < self.row.next_offset
     }
 
-    /// Whether this sink must have stored the record: unless it is refused, or an open dead letter.
+    /// Whether this sink must have stored the record: it is valid and no open dead letter.
     fn has_stored(
         &self,
         original: &Original<'_>,

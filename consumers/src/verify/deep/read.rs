@@ -1,4 +1,4 @@
-//! Records of the topic, decoded and validated.
+//! Reads the topic's records, decoded and validated.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -15,18 +15,18 @@ use crate::sink::admit::Admission;
 
 /// How long a poll waits.
 const POLL_PATIENCE: Duration = Duration::from_millis(200);
-/// How long Kafka may send nothing before the command gives up.
+/// The command fails when Kafka sends nothing for this long.
 const MAX_SILENCE: Duration = Duration::from_secs(120);
-/// How long a schema that the registry does not give is asked for.
+/// How long the command retries a schema that is missing from the registry.
 const SCHEMA_PATIENCE: Duration = Duration::from_secs(60);
-/// How long one record is looked for, to name its key.
+/// How long reading one record again may take, when it only serves to name the key.
 const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Reads records of one topic.
 pub(super) struct Records<'a> {
     subject: &'a Subject<'a>,
     admission: Admission,
-    /// The record at hand.
+    /// Holds the current record alone.
     rows: Rows,
     headers: Vec<u8>,
 }
@@ -39,7 +39,7 @@ impl<'a> Records<'a> {
         Records { subject, admission, rows: Rows::new(dataset), headers: Vec::new() }
     }
 
-    /// Calls `each` with every message of a partition's range, with its record or why that is refused.
+    /// Calls `each` with every message of a partition's range, and its record or the reason for its refusal.
     pub(super) fn each(
         &mut self,
         partition: i32,
@@ -58,7 +58,7 @@ impl<'a> Records<'a> {
         })
     }
 
-    /// The key of the record at a coordinate, if it can be had.
+    /// The key of the record at a coordinate; None when the record cannot be read.
     pub(super) fn key_at(&mut self, partition: i32, offset: i64) -> anyhow::Result<Option<String>> {
         let Subject { verification, topic, dataset, runtime, .. } = self.subject;
         let reader = Reader::assign(&verification.cluster, topic, &[(partition, offset)])?;
@@ -78,7 +78,7 @@ fn key_of(dataset: &Dataset, rows: &Rows) -> Option<String> {
     (rows.len() == 1).then(|| key_text(dataset, rows))
 }
 
-/// Appends the message's record to the rows; gives the reason when it is refused.
+/// Appends the message's record to the rows, or returns why it is refused.
 fn admit(
     admission: &mut Admission,
     original: &Original<'_>,

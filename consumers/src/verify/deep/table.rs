@@ -1,4 +1,4 @@
-//! Third step: each row of the table is compared with what the topic says.
+//! Third step: compares each row of the table with the folded topic.
 
 use std::collections::HashMap;
 
@@ -12,17 +12,17 @@ use super::{Subject, key_text};
 use crate::dead_letter;
 use crate::store::{Audit, Line};
 
-/// The table compared with the topic.
+/// Compares the table with the folded topic.
 pub(super) struct Compared<'a> {
     subject: &'a Subject<'a>,
     expected: &'a mut HashMap<[u64; 2], Expected>,
-    /// Whether rows can be in the table whose records are not, or no longer, on the topic.
+    /// Whether the table may hold rows without a record on the topic.
     has_gap: bool,
     /// Rows in the table.
     pub(super) rows: u64,
-    /// Rows that could not be compared, because the topic no longer holds all that was published on it.
+    /// Rows that could not be compared, because the topic no longer holds all its records.
     pub(super) cannot_be_checked: u64,
-    /// Dead letters that consumers wrote, and not the topic: checked by their coordinates.
+    /// Dead letters that consumers wrote directly into the table: checked by their coordinates.
     pub(super) by_coordinate: u64,
 }
 
@@ -77,7 +77,7 @@ impl<'a> Compared<'a> {
         findings.add("different", &dataset.name, || format!("`{}` has {what} {at}", key_text(dataset, rows)));
     }
 
-    /// Whether a row without its record can be right; counts it.
+    /// Whether a row without a record on the topic is allowed. Counts it.
     fn is_explained(&mut self, rows: &Rows) -> bool {
         let Subject { dataset, facts, .. } = self.subject;
         if dataset.name == dead_letter::dataset().name {
@@ -92,7 +92,7 @@ impl<'a> Compared<'a> {
         self.has_gap
     }
 
-    /// The records, (partition, offset), whose keys are not in the table.
+    /// The records, (partition, offset), whose keys are missing from the table.
     pub(super) fn missing(&self) -> Vec<(i32, i64)> {
         let missing = self.expected.values().filter(|expected| !expected.is_found);
         let mut missing: Vec<_> = missing.map(|expected| (expected.partition, expected.offset)).collect();
@@ -101,10 +101,10 @@ impl<'a> Compared<'a> {
     }
 }
 
-/// What a row has that is later than all records of its key.
+/// The difference of a row whose version is higher than every record of its key.
 const LATER: &str = "a version that no record has, later than";
 
-/// How the only row, with its stored content hash, differs from what is expected; None when it does not.
+/// How the only row, with its stored content hash, differs from the expected row; None when it does not.
 fn difference(dataset: &Dataset, rows: &Rows, stored_hash: i64, expected: Expected) -> Option<&'static str> {
     let (known_at, observed_at, _) = rows.version(dataset, 0);
     let version = (known_at, observed_at, stored_hash);

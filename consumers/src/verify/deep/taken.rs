@@ -1,4 +1,4 @@
-//! First step: which sinks have taken what of the topic, and whether the topic explains all that can be in the table.
+//! First step: how far each sink has read the topic, and whether the topic can explain every row of the table.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
@@ -8,24 +8,24 @@ use super::super::report::Findings;
 use super::Subject;
 use crate::store::{Audit, PositionRow};
 
-/// One sink in one partition.
+/// How far one sink has read one partition.
 pub(super) struct Taken {
     pub(super) row: PositionRow,
-    /// From where on its records are counted.
+    /// First offset whose records are counted.
     pub(super) counted_from: i64,
-    /// How many records its ledger has from there on.
+    /// Number of records in its ledger from that offset on.
     pub(super) ledger: i64,
 }
 
-/// What all sinks have taken.
+/// How far all sinks have read.
 pub(super) struct AllTaken {
     /// By partition.
     pub(super) partitions: BTreeMap<i32, Vec<Taken>>,
-    /// Why rows can be in the table whose records are not, or no longer, known; None when the topic explains them all.
+    /// Why the table may hold rows without a record on the topic; None when the topic explains every row.
     pub(super) gap: Option<String>,
 }
 
-/// What each sink has taken of each partition, as the topic is now, and the sinks' dead letters.
+/// Loads how far each sink has read each partition of the current topic, and the sinks' dead letters.
 pub(super) fn load(
     subject: &Subject<'_>,
     audit: &mut Audit,
@@ -37,7 +37,7 @@ pub(super) fn load(
     for ((sink, number), row) in latest_positions(subject) {
         let Some((low, end)) = subject.facts.watermarks[&subject.topic].get(&number).copied() else { continue };
         if row.next_offset > end {
-            // The ledger's check has reported that; nothing that is on the topic now can be compared.
+            // The ledger's check has reported this. The records now on the topic are not comparable.
             truncated = Some(format!("{} was truncated or recreated", row.partition));
             continue;
         }
@@ -60,14 +60,14 @@ fn latest_positions(subject: &Subject<'_>) -> BTreeMap<(String, i32), PositionRo
     for row in subject.facts.positions.iter().filter(|row| *row.partition.topic == *subject.topic) {
         let dataset = subject.verification.dataset_of(&row.partition.sink);
         if dataset.is_some_and(|dataset| dataset.name == subject.dataset.name) {
-            // Positions come in the order of incarnations: the latest one stays.
+            // Positions are ordered by incarnation, so that the latest one wins.
             latest.insert((row.partition.sink.to_string(), row.partition.number), row.clone());
         }
     }
     latest
 }
 
-/// Why the topic does not explain all that can be in the table; None when it does.
+/// Why the topic cannot explain every row of the table; None when it can.
 fn gap(subject: &Subject<'_>, partitions: &BTreeMap<i32, Vec<Taken>>) -> Option<String> {
     let Subject { topic, facts, .. } = subject;
     let begun = || {

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::*;
 
-/// Polls SKEW once, with these closes on three days; gives the number of published bars.
+/// Polls SKEW once, with these closes on three days; returns the number of published bars.
 async fn poll(mock: &Mock, folder: &Path, closes: [&str; 3]) -> i64 {
     let before = messages(mock, "ohlcv_bar");
     let [one, two, three] = closes;
@@ -28,7 +28,7 @@ async fn killed_before_saving(mock: &Mock, folder: &Path, closes: [&str; 3]) {
     State::open(folder, "cboe").await.unwrap().publishing().await.unwrap();
 }
 
-/// Starts, and ends before anything is fetched; gives what was recovered.
+/// Starts, and ends before the first request; returns the recovered records.
 async fn started(mock: &Mock, folder: &Path) -> Recovered {
     let (cboe, run) = (source("cboe").unwrap(), once(mock, "[cboe]\nindex_history = [\"SKEW\"]"));
     let state = State::open(folder, "cboe").await.unwrap();

@@ -15,7 +15,7 @@ fn chart() -> &'static Endpoint {
     source("yahoo").unwrap().endpoint("chart").unwrap()
 }
 
-/// Filters a response with some bars; gives what is published, as day and change, and what is saved.
+/// Filters a response with some bars; returns the published records, as day and change, and the saved index.
 fn read(known: Known, want: Want, today: &str, bars: &[(&str, f64)]) -> (Vec<(String, Change)>, Filter, Whole) {
     let range = want.range(chart(), &known, date(today));
     let mut filter = Filter::new(chart(), "AAPL", want, range, known);
@@ -135,7 +135,7 @@ fn only_a_single_page_without_a_range_is_whole() {
     assert_eq!([0, 100].map(|offset| filter(some).is_whole(offset)), [false, false]);
 }
 
-/// Filters the same records in two responses; gives how many are published of each.
+/// Filters the same records in two responses; returns how many are published of each.
 fn twice(endpoint: &'static Endpoint, item: &str, records: &[Record]) -> [usize; 2] {
     let mut known = Known::default();
     [1, 2].map(|_| {

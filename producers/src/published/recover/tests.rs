@@ -27,7 +27,7 @@ fn records_before_the_last_one_on_kafka_are_there_too() {
         records: records.into_iter().map(|record| (record, Change::Insert)).collect(),
         ..Filtered::default()
     };
-    // One bar three times, of which Kafka has two; one with another value on Kafka; one that Kafka lacks.
+    // One bar three times, two of them on Kafka; one bar with another value on Kafka; one bar that Kafka lacks.
     let mut first = filtered(vec![with(0, 1.0), with(1, 1.0)]);
     let mut second = filtered(vec![with(0, 2.0), with(0, 3.0), with(2, 1.0)]);
     recovered.mark([&mut second, &mut first].into_iter());

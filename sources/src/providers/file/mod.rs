@@ -114,11 +114,11 @@ pub const SOURCE: Source = Source {
     ],
 };
 
-/// Whoever has a file read again wants its records again.
+/// A user who has a file read again wants its records again.
 const READ_AGAIN: History = History { look_back: LookBack::Nothing, ..History::ALL };
 const ITEM: &str = "file and mapping, e.g. `prices.csv?ohlcv_bar&symbol=Ticker&trading_date=Date&bar_interval:=1d`";
 const KNOWN_AT: &str = "a column of the file, else when it was last written";
-/// Files of history are rarely written, and all of a file is published anew.
+/// Files of history rarely change, and a changed file is published again as a whole.
 const FILES: Schedule = Schedule { sla: days(1), ..Schedule::once_a_day(Kind::Files) };
 
 /// What rows of a file can be: every dataset but what tapedeck itself refuses.

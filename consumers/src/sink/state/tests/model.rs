@@ -1,15 +1,15 @@
 //! A model of everything around the machine: a topic, a consumer group, writers, a database, a registry. Seeded.
 //!
 //! First safety: events come in any order, writers are slow, schemas are missing, partitions are revoked, sessions
-//! fail; after each event every action is held against the model. Then liveness: the failures stop, and all that was
-//! published must be committed within a bounded number of steps.
+//! fail; after each event every action is checked against the model. Then liveness: the failures stop, and every
+//! published record must be committed within a bounded number of steps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::super::{Action, ChunkId, Lack, Limits, Rules, State};
 
-/// Steps in which a machine without failures must be done.
+/// Most steps that a machine without failures may need to finish.
 const MAX_CALM_STEPS: usize = 20_000;
 
 /// A small generator of random numbers (xorshift).
@@ -49,9 +49,9 @@ struct Fetched {
     position: i64,
     is_paused: bool,
     end_reported_at: Option<i64>,
-    /// Where the last chunk that was handed over ends.
+    /// End of the last chunk that was handed over.
     handed_over: i64,
-    /// What was taken since, and may not be taken again.
+    /// Records read since; reading one again is an error.
     taken: Vec<i64>,
     /// The record that waits for its schema.
     parked: Option<i64>,
@@ -87,7 +87,7 @@ pub(super) struct World {
 }
 
 impl World {
-    /// Goes through a sequence of events, and then to the end of the topic.
+    /// Runs a sequence of events, and then to the end of the topic.
     pub(super) fn run(seed: u64, events: usize) {
         let mut world = World::new(seed);
         for _ in 0..events {
@@ -194,7 +194,7 @@ impl World {
         }
     }
 
-    /// A repetition, or while the partition waits for a schema a message behind the one that waits.
+    /// A message that was already read, or, while the partition waits for a schema, one behind the parked message.
     fn deliver_stale(&mut self, partition: i32) {
         let fetched = &self.assigned[&partition];
         let next = fetched.taken.last().map_or(fetched.handed_over, |last| last + 1);
@@ -242,7 +242,7 @@ impl World {
         self.state.on_committed(flight.partition, flight.chunk, flight.to, self.now);
     }
 
-    /// Commits where the position is; false: fenced.
+    /// Commits a chunk at the position; false: fenced.
     fn commit(&mut self, flight: &Flight) -> bool {
         let position = &mut self.database[flight.partition as usize];
         let is_there = *position == flight.from;
@@ -261,7 +261,7 @@ impl World {
     }
 
     fn rebalance_to(&mut self, partitions: &[i32], waits: bool) {
-        // The group waits inside a poll: the answers are taken after the revocation.
+        // The group waits inside a poll: the results are read after the revocation.
         let written = if waits { std::mem::take(&mut self.flights) } else { Vec::new() };
         let mut is_fenced = false;
         for flight in &written {
@@ -300,7 +300,7 @@ impl World {
         self.state.on_assigned(starts.into_iter());
     }
 
-    /// The session ends with an error, and another begins with a new machine. What was being written is committed or not.
+    /// The session ends with an error, and another starts with a new machine. Chunks in flight may be committed or not.
     fn fail_session(&mut self) {
         for flight in std::mem::take(&mut self.flights) {
             if self.random.chance(50) {
@@ -316,7 +316,7 @@ impl World {
         }
     }
 
-    /// Does what the machine says, and holds each action against the model.
+    /// Executes the machine's actions, and checks each one against the model.
     fn perform(&mut self) {
         while let Some(action) = self.state.next_action() {
             let seed = self.seed;
@@ -324,7 +324,7 @@ impl World {
                 Action::Write { partition, chunk, from, to } => self.hand_over(partition, chunk, (from, to)),
                 Action::Report { partition, next_offset } => {
                     let committed = self.database[partition as usize];
-                    assert!(next_offset <= committed, "seed {seed}: Kafka hears of {partition}/{next_offset} too soon");
+                    assert!(next_offset <= committed, "seed {seed}: {partition}/{next_offset} is reported too soon");
                 }
                 Action::Pause { partition } => {
                     let fetched = self.assigned.get_mut(&partition).unwrap();
@@ -371,7 +371,7 @@ impl World {
         assert!(held <= bound, "seed {}: {held} records are held, {bound} at most", self.seed);
     }
 
-    /// Nothing fails any more: all that was published must be committed.
+    /// Without further failures, every published record must be committed.
     fn calm_down(&mut self) {
         let all: Vec<i32> = (0..self.topic.len() as i32).collect();
         self.now += Duration::from_secs(10);
