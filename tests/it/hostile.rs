@@ -138,7 +138,7 @@ fn a_hostile_provider_moves_no_cursor_needs_little_memory_and_costs_no_other_pro
         assert!(!succeeded, "{kind:?} was taken for a response");
         assert!(*peak_kib > 0 && *peak_kib < MEMORY_KIB, "{kind:?} needed {peak_kib} KiB");
         assert!(
-            complaints.len() == 1 && complaints[0].contains("given up until the next round"),
+            complaints.len() == 1 && complaints[0].contains("failed, the next round retries"),
             "{kind:?}: {complaints:?}"
         );
         let (now, failures, error) = cursor(state);
