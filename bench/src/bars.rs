@@ -26,8 +26,8 @@ pub(crate) fn generated(rows: u64) -> Vec<Record> {
     (0..rows).map(|at| bar(at, 0)).collect()
 }
 
-/// The bar with that number: day after day, all symbols of a day one after the other, as a poll of many symbols publishes
-/// them. A later edition has the same keys with other values.
+/// The bar with that number: day after day, all symbols of a day one after the other, as a poll of many symbols
+/// publishes them. A later edition has the same keys with other values.
 pub(crate) fn bar(at: u64, edition: i64) -> Record {
     let (day, symbol) = ((at / SYMBOLS).cast_signed(), at % SYMBOLS);
     let ts_start = DateTime::UNIX_EPOCH + TimeDelta::days(day);

@@ -1,5 +1,5 @@
-//! `tapedeck-bench pipeline`: old days of many symbols, from the simulator by the producer that ships onto Kafka, and by the
-//! consumer that ships into the database at the same time.
+//! `tapedeck-bench pipeline`: old days of many symbols, from the simulator by the producer that ships onto Kafka, and
+//! by the consumer that ships into the database at the same time.
 
 use std::time::Instant;
 

@@ -1,4 +1,5 @@
-//! `tapedeck-bench upsert`: the consumer from a filled topic, compared with the database's limit and with a plain client.
+//! `tapedeck-bench upsert`: the consumer from a filled topic, compared with the database's limit and with a plain
+//! client.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,8 @@
-//! A consumer group of Kafka's classic protocol, as a pure state machine: it never waits, and every request brings the time.
+//! A consumer group of Kafka's classic protocol, as a pure state machine: it never waits, and every request brings the
+//! time.
 //!
-//! A new member starts a rebalance: all members join (`Joining`), their leader divides the partitions (`Syncing`), and all
-//! read (`Stable`) until a member joins, leaves, or sends nothing for its session timeout.
+//! A new member starts a rebalance: all members join (`Joining`), their leader divides the partitions (`Syncing`), and
+//! all read (`Stable`) until a member joins, leaves, or sends nothing for its session timeout.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -182,7 +183,8 @@ impl Group {
         }))
     }
 
-    /// Asks for the member's assignment; the leader brings the assignments of all. [`Group::assignment`] has the response.
+    /// Asks for the member's assignment; the leader brings the assignments of all. [`Group::assignment`] has the
+    /// response.
     pub(crate) fn sync(
         &mut self,
         now: Instant,
@@ -233,7 +235,8 @@ impl Group {
         }
     }
 
-    /// Whether a client may commit offsets: members of the present generation, and any client of a group without members.
+    /// Whether a client may commit offsets: members of the present generation, and any client of a group without
+    /// members.
     pub(crate) fn commit(&mut self, now: Instant, name: &str, generation: i32) -> Result<(), ErrorCode> {
         self.expire(now);
         if self.members.is_empty() && generation < 0 {

@@ -6,8 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use contract::{Dataset, datasets};
 use service::settings;
-
-use crate::chunk::Limits;
+use store::chunk::Limits;
 
 pub mod dead_letters;
 pub mod migrate;

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use contract::Dataset;
 use kafka::schemas::Missing;
 use service::metrics::{CounterHandle, Counters, Metrics};
-
-use crate::chunk::SinkPartition;
-use crate::dead_letter::Cause;
+use store::chunk::SinkPartition;
+use store::dead_letter::Cause;
 
 /// The counters of all sinks of a process.
 #[derive(Debug, Clone)]

@@ -1,4 +1,5 @@
-//! Consumer groups: validate what is on the topics and upsert it, chunk by chunk, each with the next offset in one transaction.
+//! Consumer groups: validate the records of the topics and upsert them in chunks, each with its position in one
+//! transaction.
 //!
 //! | module | does |
 //! |---|---|
@@ -20,6 +21,3 @@ pub mod replay;
 pub mod sink;
 mod supervise;
 pub mod verify;
-
-pub use ::store;
-pub use store::{chunk, dead_letter};

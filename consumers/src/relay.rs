@@ -9,13 +9,13 @@
 //! - PostgreSQL or its connection ends the transaction that holds the names, before they are removed.
 //! - The process ends before Kafka has acknowledged.
 //!
-//! Unless it is killed, the relay warns when such a thing begins. With PostgreSQL and without a warning, each dead letter
-//! is on the topic once. With SQLite nothing is locked: one process at a time may publish.
+//! Unless it is killed, the relay warns when such a thing begins. With PostgreSQL and without a warning, each dead
+//! letter is on the topic once. With SQLite nothing is locked: one process at a time may publish.
 
 use std::time::Duration;
 
 use contract::records::DeadLetter;
-use contract::{Decoder, Rows, Text, codec, topic};
+use contract::{Decoder, Rows, Text, encode, topic};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use kafka::Cluster;
@@ -26,13 +26,13 @@ use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::dead_letter::dataset;
 use crate::reminder::Reminder;
 use crate::sink::{COMMAND_PATIENCE, panic_text};
-use crate::store::{Database, DeadLetters, FORWARD_PATIENCE, Forward};
 
 mod window;
 
+use store::dead_letter::dataset;
+use store::{Database, DeadLetters, FORWARD_PATIENCE, Forward};
 use window::{Limits, Sends, send_all};
 
 /// How often the relay polls the outbox.
@@ -87,7 +87,8 @@ impl Relay {
         Relaying { ending, task: Some(task) }
     }
 
-    /// Publishes until it is stopped and the outbox is empty or Kafka fails. Returns the number of published dead letters.
+    /// Publishes until it is stopped and the outbox is empty or Kafka fails. Returns the number of published dead
+    /// letters.
     async fn run(self, ending: &CancellationToken) -> u64 {
         let mut store = self.database.dead_letters("relay");
         let mut publisher = None;
@@ -255,7 +256,7 @@ impl Publisher {
 
     async fn send(&self, letter: &DeadLetter) -> Result<Sent, PublishError> {
         let mut message = Vec::new();
-        codec::put_header(self.schema_id, &mut message);
+        encode::put_header(self.schema_id, &mut message);
         letter.encode(&mut message);
         let headers = headers(letter);
         let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();

@@ -1,7 +1,7 @@
 //! Replays a range of a topic into the dataset's own table or into a side table.
 //!
-//! A replay is a sink of its own with positions and a ledger, so that it resumes after an interruption. It can run beside
-//! the live sink, because every upsert is guarded by the version.
+//! A replay is a sink of its own with positions and a ledger, so that it resumes after an interruption. It can run
+//! beside the live sink, because every upsert is guarded by the version.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,15 +15,14 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::chunk::{Limits, Target};
-use crate::store::side::{self, Difference};
-use crate::store::{Database, Outcome, Store};
-
 mod player;
 pub mod range;
 
 use player::{Destination, Player};
 pub use range::{Bound, PartitionRange, Range};
+use store::chunk::{Limits, Target};
+use store::side::{self, Difference};
+use store::{Database, Outcome, Store};
 
 /// Attempts of an exchange while the live sink is ahead.
 const SWAP_ATTEMPTS: usize = 20;

@@ -1,7 +1,7 @@
 //! A sink: one dataset's consumer group and the database that it fills.
 //!
-//! [`state`] decides, [`driver`] executes, [`session`] feeds them events. [`admit`] turns messages into rows, [`writer`]
-//! commits chunks, and [`positions`] finds the offsets to start from.
+//! [`state`] decides, [`driver`] executes, [`session`] feeds them events. [`admit`] turns messages into rows,
+//! [`writer`] commits chunks, and [`positions`] finds the offsets to start from.
 
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,7 @@ use kafka::registry::Registry;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::chunk::Limits;
 use crate::events::Events;
-use crate::store::{Database, Outcome};
 
 pub mod admit;
 pub mod breaker;
@@ -30,6 +28,8 @@ pub use error::SinkError;
 pub(crate) use error::panic_text;
 pub use positions::OnGap;
 use session::Session;
+use store::chunk::Limits;
+use store::{Database, Outcome};
 use writer::{MAX_WAIT, backoff};
 
 /// How long a command, unlike a daemon, keeps retrying.

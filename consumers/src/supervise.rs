@@ -5,12 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
+use store::Outcome;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::sink::{Sink, SinkError, panic_text};
-use crate::store::Outcome;
 
 /// How long the process waits for its sinks after one of them has ended with an error or was told to stop.
 const END_PATIENCE: Duration = Duration::from_secs(20);

@@ -1,8 +1,8 @@
 //! `consumer verify`: proves that the database matches the topics. It writes nothing and can run beside consumers.
 //!
-//! It checks the ledger for holes and overlaps and compares it with Kafka's offsets. With `deep` it reads the topics again,
-//! folds them and compares the result with every value in the tables. This fold shares only the definition of a version
-//! with the consumer.
+//! It checks the ledger for holes and overlaps and compares it with Kafka's offsets. With `deep` it reads the topics
+//! again, folds them and compares the result with every value in the tables. This fold shares only the definition of a
+//! version with the consumer.
 
 mod dead_letters;
 mod deep;
@@ -18,9 +18,9 @@ use kafka::Registry;
 use kafka::offsets::{end_offsets, group_offsets};
 use tokio::runtime::Handle;
 
-use crate::store::{Database, GapRow, PositionRow};
 use report::Findings;
 pub use report::{PartitionLine, Report, TableLine, Violation};
+use store::{Database, GapRow, PositionRow};
 
 /// Part of the name of every replay's sink. Replays are not verified.
 const REPLAY: &str = ".replay.";
@@ -56,8 +56,8 @@ impl Verification {
     /// Blocks: call it outside of the runtime's threads.
     pub fn run(&self, runtime: &Handle) -> anyhow::Result<Report> {
         let mut findings = Findings::default();
-        // In this order: the groups' reported offsets, the snapshot, the ends of the topics. All three only grow, so that
-        // beside a running consumer none is ahead of the next one.
+        // In this order: the groups' reported offsets, the snapshot, the ends of the topics. All three only grow, so
+        // that beside a running consumer none is ahead of the next one.
         let reported = self.reported(runtime)?;
         let mut audit = runtime.block_on(self.database.audit())?;
         let positions = runtime.block_on(audit.positions())?;

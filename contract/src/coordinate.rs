@@ -37,7 +37,8 @@ impl fmt::Display for Coordinate<'_> {
     }
 }
 
-/// The last record of a range of offsets, and a hash of its bytes: a topic that was recreated holds another record there.
+/// The last record of a range of offsets, and a hash of its bytes: a topic that was recreated holds another record
+/// there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastRecord {
     /// Its offset.

@@ -20,8 +20,8 @@ pub const FLAGS: &str = "flags";
 
 /// A dataset: one `.avsc` file.
 ///
-/// Fields are addressed by their position in [`Dataset::fields`]; [`Dataset::position`] finds it by name. The columns of
-/// [`crate::Rows`] are in the same order.
+/// Fields are addressed by their position in [`Dataset::fields`]; [`Dataset::position`] finds it by name. The columns
+/// of [`crate::Rows`] are in the same order.
 #[derive(Debug)]
 pub struct Dataset {
     /// Singular snake_case token used everywhere: file, table, topic, route.

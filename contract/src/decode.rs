@@ -1,7 +1,7 @@
 //! Reading the wire format strictly: truncation, trailing bytes and impossible values are errors, never nulls.
 //!
-//! This is our own code because apache-avro's generic path reads a truncated record as nulls and ignores trailing bytes.
-//! A property test compares the two.
+//! This is our own code because apache-avro's generic path reads a truncated record as nulls and ignores trailing
+//! bytes. A property test compares the two.
 
 mod avro;
 mod input;
@@ -96,8 +96,8 @@ pub fn split_header(message: &[u8]) -> Result<(u32, &[u8]), DecodeError> {
 
 /// Decodes Avro bodies that were written with one schema into rows of one dataset.
 ///
-/// Fields are matched by name. The decoder skips fields that the dataset does not have. A field that the writer does not
-/// have becomes null, or an empty list. Types must be the same, but for int as long and any scale of a decimal.
+/// Fields are matched by name. The decoder skips fields that the dataset does not have. A field that the writer does
+/// not have becomes null, or an empty list. Types must be the same, but for int as long and any scale of a decimal.
 #[derive(Debug)]
 pub struct Decoder {
     steps: Vec<Step>,

@@ -1,7 +1,7 @@
 //! Writing the wire format, which is Confluent's: a zero byte, the schema's id in 4 bytes (big-endian), an Avro body.
 //!
-//! Every function appends to `out` and cannot fail. A [`Record`](crate::Record) encodes itself with them: an optional field
-//! is a union of null and its type.
+//! Every function appends to `out` and cannot fail. A [`Record`](crate::Record) encodes itself with them: an optional
+//! field is a union of null and its type.
 
 use rust_decimal::Decimal;
 

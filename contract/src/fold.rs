@@ -14,8 +14,8 @@ impl Rows {
 
     /// Hash over the values of a row, without key, version and flags.
     ///
-    /// Equal values have equal hashes: `0.0` and `-0.0`, decimals with or without trailing zeros, JSON that differs only
-    /// in spaces or order. A deletion has [`DELETED_HASH`].
+    /// Equal values have equal hashes: `0.0` and `-0.0`, decimals with or without trailing zeros, JSON that differs
+    /// only in spaces or order. A deletion has [`DELETED_HASH`].
     pub fn content_hash(&self, dataset: &Dataset, row: usize) -> i64 {
         if self.deleted()[row] {
             return DELETED_HASH;
@@ -51,8 +51,8 @@ impl Rows {
 
     /// The fold of a chunk: for each key the row with the highest version, in the order of the keys.
     ///
-    /// The order is the same for every writer, so that concurrent writers cannot deadlock. The fold skips rows for which
-    /// `without` returns true. Among equal versions it keeps the first row.
+    /// The order is the same for every writer, so that concurrent writers cannot deadlock. The fold skips rows for
+    /// which `without` returns true. Among equal versions it keeps the first row.
     ///
     /// # Panics
     ///

@@ -1,5 +1,5 @@
-//! The invariants of tapedeck: one list of ids, shared by ARCHITECTURE.md, the checks before a COMMIT and the tests that
-//! break everything around the consumers.
+//! The invariants of tapedeck: one list of ids, shared by ARCHITECTURE.md, the checks before a COMMIT and the tests
+//! that break everything around the consumers.
 
 use std::fmt;
 

@@ -9,8 +9,8 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The canonical text of JSON: no spaces, names in order, one spelling of numbers and escapes.
 ///
-/// Two texts mean the same when their canonical texts are equal. None when the text is not JSON, or holds a NUL character,
-/// which no database stores in JSON.
+/// Two texts mean the same when their canonical texts are equal. None when the text is not JSON, or holds a NUL
+/// character, which no database stores in JSON.
 pub fn canonical(text: &str) -> Option<String> {
     let value: Value = serde_json::from_str(text).ok()?;
     let mut out = String::with_capacity(text.len());

@@ -99,9 +99,3 @@ pub use rows::Rows;
 pub use rust_decimal::Decimal;
 pub use text::Text;
 pub use value::Value;
-
-/// Both halves of the wire format: [`encode`] and [`decode`].
-pub mod codec {
-    pub use crate::decode::{DecodeError, Decoder, SchemaError, split_header};
-    pub use crate::encode::*;
-}

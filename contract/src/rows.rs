@@ -8,8 +8,8 @@ pub use crate::value::Value;
 
 /// Rows of one dataset, stored as columns.
 ///
-/// Column `n` holds the values of the dataset's field `n`; row `r` is at place `r` of every column. A row is a record, or
-/// a deletion: then only its key and version are set.
+/// Column `n` holds the values of the dataset's field `n`; row `r` is at place `r` of every column. A row is a record,
+/// or a deletion: then only its key and version are set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rows {
     columns: Vec<Column>,

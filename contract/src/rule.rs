@@ -1,8 +1,9 @@
-//! Rules and expectations: a small subset of SQL, so that one text is both the consumer's check and the table's `CHECK`.
+//! Rules and expectations: a small subset of SQL, so that one text is both the consumer's check and the table's
+//! `CHECK`.
 //!
-//! A rule is `column op column`, `column op literal` (a number, or a text in single quotes) or `column ~ 'pattern'`; `op`
-//! is one of `=`, `<>`, `<`, `<=`, `>`, `>=`. As in SQL, a comparison with null is unknown, and an unknown comparison does
-//! not break a rule. Both sides must be of one class: text, number, date or timestamp.
+//! A rule is `column op column`, `column op literal` (a number, or a text in single quotes) or `column ~ 'pattern'`;
+//! `op` is one of `=`, `<>`, `<`, `<=`, `>`, `>=`. As in SQL, a comparison with null is unknown, and an unknown
+//! comparison does not break a rule. Both sides must be of one class: text, number, date or timestamp.
 
 use std::cmp::Ordering;
 
@@ -131,8 +132,8 @@ impl Rule {
 
     /// The rule as a condition for the table's `CHECK`; None when only the consumer checks it.
     ///
-    /// Only the consumer checks patterns: PostgreSQL takes about a microsecond for each, so three of them halve the speed
-    /// of an upsert, and SQLite has no operator for them. Only the consumer compares decimals, too.
+    /// Only the consumer checks patterns: PostgreSQL takes about a microsecond for each, so three of them halve the
+    /// speed of an upsert, and SQLite has no operator for them. Only the consumer compares decimals, too.
     pub fn check(&self) -> Option<&str> {
         match self.test {
             Test::Matches(_) => None,

@@ -12,7 +12,8 @@ use serde::{Serialize, Serializer};
 /// Longest text that is stored inline: a `Text` is then as large as a `String`.
 const MAX_SHORT_BYTES: usize = 22;
 
-/// A text of a record: stored inline when it is short, otherwise shared by its copies. Cloning never copies a long text.
+/// A text of a record: stored inline when it is short, otherwise shared by its copies. Cloning never copies a long
+/// text.
 #[derive(Clone)]
 pub struct Text(Held);
 
@@ -56,7 +57,8 @@ impl Text {
     /// The text.
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            // Checked again, because the alternative is `unsafe`. It takes some nanoseconds, and encoding uses the bytes.
+            // Checked again, because the alternative is `unsafe`. It takes some nanoseconds, and encoding uses the
+            // bytes.
             Held::Short { .. } => std::str::from_utf8(self.as_bytes()).expect("it was made from a text"),
             Held::Long(text) => text,
         }

@@ -15,7 +15,8 @@ pub enum Value {
     Null,
     /// For [`Kind::Text`](crate::Kind::Text) and [`Kind::Json`](crate::Kind::Json).
     Text(Text),
-    /// For [`Kind::Long`](crate::Kind::Long), and for [`Kind::Timestamp`](crate::Kind::Timestamp) in microseconds since 1970.
+    /// For [`Kind::Long`](crate::Kind::Long), and for [`Kind::Timestamp`](crate::Kind::Timestamp) in microseconds since
+    /// 1970.
     Long(i64),
     /// For [`Kind::Double`](crate::Kind::Double).
     Double(f64),

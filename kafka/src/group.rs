@@ -95,9 +95,9 @@ impl Assignment<'_> {
 
 /// A member of a consumer group that starts at the offsets of [`Positions`], not at the group's offsets.
 ///
-/// Guarantees: it returns every committed message of a partition from its start on, in the order of the offsets. After a
-/// failure or a rebalance a message can come twice. A revocation waits up to five seconds for [`InFlight`]. The event of
-/// an assignment comes before the assignment's messages.
+/// Guarantees: it returns every committed message of a partition from its start on, in the order of the offsets. After
+/// a failure or a rebalance a message can come twice. A revocation waits up to five seconds for [`InFlight`]. The event
+/// of an assignment comes before the assignment's messages.
 ///
 /// Belongs to one thread: the group's callbacks run inside [`GroupConsumer::poll`]. Poll at least every five minutes
 /// (`max.poll.interval.ms`), even without anything to read. Dropping it leaves the group.
@@ -162,7 +162,8 @@ impl GroupConsumer {
         Ok(GroupConsumer { consumer, topic: topic.to_owned(), brokers, away_logged: Cell::new(None) })
     }
 
-    /// The next event, if one comes within that time. None also while Kafka is unavailable, which is logged once a minute.
+    /// The next event, if one comes within that time. None also while Kafka is unavailable, which is logged once a
+    /// minute.
     ///
     /// # Errors
     ///
@@ -171,8 +172,8 @@ impl GroupConsumer {
         if let Some(event) = self.consumer.context().pending().pop_front() {
             return Ok(Some(event));
         }
-        // A poll that runs a callback of the assignment returns no message, so that no message can overtake the event of
-        // its assignment.
+        // A poll that runs a callback of the assignment returns no message, so that no message can overtake the event
+        // of its assignment.
         match self.consumer.poll(patience) {
             None => Ok(self.consumer.context().pending().pop_front()),
             Some(Ok(message)) => Ok(Some(Event::Message(Message::new(message)))),

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 /// Counts the chunks that are being written.
 ///
-/// A partition's next owner reads the position from the database. A later commit of ours would fence it. So a revocation
-/// waits until no chunk is in flight.
+/// A partition's next owner reads the position from the database. A later commit of ours would fence it. So a
+/// revocation waits until no chunk is in flight.
 #[derive(Debug, Default)]
 pub struct InFlight {
     count: Mutex<Count>,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use contract::{Dataset, Record, codec, topic};
+use contract::{Dataset, Record, encode, topic};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
@@ -77,12 +77,12 @@ pub struct Delivered {
 
 /// Publishes records of some datasets, each under its key to its dataset's topic.
 ///
-/// Guarantees: once [`Publisher::flush`] has succeeded, every replica has each record at least once. Within one publisher
-/// it is exactly once and in order (an idempotent producer). Before that nothing is guaranteed: dropping a publisher drops
-/// its queue.
+/// Guarantees: once [`Publisher::flush`] has succeeded, every replica has each record at least once. Within one
+/// publisher it is exactly once and in order (an idempotent producer). Before that nothing is guaranteed: dropping a
+/// publisher drops its queue.
 ///
-/// Memory is bounded: the queue holds 32 MB, and [`Publisher::publish`] waits while it is full. For single messages with
-/// a result each, use [`crate::send::Sender`].
+/// Memory is bounded: the queue holds 32 MB, and [`Publisher::publish`] waits while it is full. For single messages
+/// with a result each, use [`crate::send::Sender`].
 pub struct Publisher {
     producer: ThreadedProducer<Acknowledgements>,
     brokers: String,
@@ -128,8 +128,8 @@ impl Publisher {
     ///
     /// # Errors
     ///
-    /// [`KafkaError::Retry`] when Kafka or the registry is not available, [`KafkaError::Halt`] when the registry refuses
-    /// a schema.
+    /// [`KafkaError::Retry`] when Kafka or the registry is not available, [`KafkaError::Halt`] when the registry
+    /// refuses a schema.
     pub async fn connect(
         cluster: &Cluster,
         role: &str,
@@ -197,7 +197,7 @@ impl Publisher {
         let (topic, schema_id) = (Arc::clone(&route.topic), route.schema_id);
         let mut message = std::mem::take(&mut self.message);
         message.clear();
-        codec::put_header(schema_id, &mut message);
+        encode::put_header(schema_id, &mut message);
         record.encode(&mut message);
         let key = record.message_key();
         let mut sent = BaseRecord::to(&topic).key(&key).payload(&message);

@@ -41,7 +41,8 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Prepares to send. Does not wait for Kafka; the topics must exist. `role` tells clients apart in the broker's logs.
+    /// Prepares to send. Does not wait for Kafka; the topics must exist. `role` tells clients apart in the broker's
+    /// logs.
     ///
     /// # Errors
     ///

@@ -17,8 +17,8 @@ const TOPIC_VISIBLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Time between two checks whether a new topic is known.
 const VISIBLE_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Settings of every new topic. Records are kept forever, because tables are rebuilt from the topics. The broker sets the
-/// timestamps, because retention and `offsets_for_times` use them.
+/// Settings of every new topic. Records are kept forever, because tables are rebuilt from the topics. The broker sets
+/// the timestamps, because retention and `offsets_for_times` use them.
 ///
 /// `cleanup.policy` stays at the broker's default, `delete`: when it is set explicitly, the embedded broker reads a
 /// `retention.ms` of -1 literally and deletes every record at its next start.

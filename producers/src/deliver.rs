@@ -40,14 +40,15 @@ pub(crate) type Sender = mpsc::Sender<Answer>;
 
 /// Publishes the pages of one source and saves in its state what Kafka has acknowledged.
 ///
-/// **Guarantees.** A page is published record by record, in order, under each record's key. The state is saved only after
-/// Kafka has acknowledged every record of a batch; before the first record the state says that a batch is being published.
-/// A process that is killed in between leaves this mark, and the next one recovers from Kafka what the state lacks. So
-/// records are neither lost nor, while Kafka keeps them, published twice. A state that cannot be saved is logged: its items
-/// are fetched and published again.
+/// **Guarantees.** A page is published record by record, in order, under each record's key. The state is saved only
+/// after Kafka has acknowledged every record of a batch; before the first record the state says that a batch is being
+/// published. A process that is killed in between leaves this mark, and the next one recovers from Kafka what the state
+/// lacks. So records are neither lost nor, while Kafka keeps them, published twice. A state that cannot be saved is
+/// logged: its items are fetched and published again.
 ///
-/// **Errors.** [`Stop::Kafka`] when Kafka refuses a record for good, or is unavailable in a run that polls once; a daemon
-/// reconnects and retries without limit. [`Stop::Shutdown`] when a batch was not acknowledged [`SHUTDOWN_GRACE`] after the shutdown began.
+/// **Errors.** [`Stop::Kafka`] when Kafka refuses a record for good, or is unavailable in a run that polls once; a
+/// daemon reconnects and retries without limit. [`Stop::Shutdown`] when a batch was not acknowledged [`SHUTDOWN_GRACE`]
+/// after the shutdown began.
 ///
 /// **Cancel safety.** Dropping the future of [`Delivery::deliver_all`] is like a kill: the next process recovers.
 pub(crate) struct Delivery<'a> {
@@ -212,8 +213,8 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    /// Saves an item last, as that counts it as answered: a process that is killed before fetches it again, and so leaves
-    /// nothing out.
+    /// Saves an item last, as that counts it as answered: a process that is killed before fetches it again, and so
+    /// leaves nothing out.
     async fn save_all(&mut self, batch: &mut [Prepared]) -> anyhow::Result<()> {
         let acknowledged: Vec<Acknowledged> = self.publisher.take_acknowledged();
         let recovered: Vec<i64> = batch.iter_mut().flat_map(Prepared::take_recovered).collect();

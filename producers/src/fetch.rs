@@ -81,14 +81,15 @@ pub struct Response {
 /// Fetches from one provider, one request at a time.
 ///
 /// **Guarantees.** Requests keep the source's pace, also among several processes with one state. A response is within
-/// [`Limits`], and neither it nor an error contains a key, a cookie or a crumb. Requests are never repeated here, but for one
-/// with a new crumb; whether to retry is the caller's to decide.
+/// [`Limits`], and neither it nor an error contains a key, a cookie or a crumb. Requests are never repeated here, but
+/// for one with a new crumb; whether to retry is the caller's to decide.
 ///
 /// **Errors.** [`PageError::Retry`] when no complete response came, [`PageError::GiveUp`] when it exceeds a limit,
-/// [`PageError::Skip`] when the item has no valid address, [`PageError::Halt`] when the key cannot be sent. A response with an
-/// error status is no error.
+/// [`PageError::Skip`] when the item has no valid address, [`PageError::Halt`] when the key cannot be sent. A response
+/// with an error status is no error.
 ///
-/// **Cancel safety.** A dropped future ends its request. The request stays counted in [`Fetcher::cost`] and in the quota.
+/// **Cancel safety.** A dropped future ends its request. The request stays counted in [`Fetcher::cost`] and in the
+/// quota.
 #[derive(Debug)]
 pub struct Fetcher {
     source: &'static str,
@@ -177,14 +178,14 @@ impl Fetcher {
         })
     }
 
-    /// Fetches a path at the source's address, or at another one of its addresses. A response with an error status is no
-    /// error. An error contains no address, as that may contain the key.
+    /// Fetches a path at the source's address, or at another one of its addresses. A response with an error status is
+    /// no error. An error contains no address, as that may contain the key.
     pub async fn get(&self, base: Option<Base>, path: &str) -> Result<Response, PageError> {
         self.get_newer(base, path, &Validators::default()).await
     }
 
-    /// The same, if there is anything newer than the response with these validators: otherwise the status is 304, without a
-    /// body.
+    /// The same, if there is anything newer than the response with these validators: otherwise the status is 304,
+    /// without a body.
     pub async fn get_newer(&self, base: Option<Base>, path: &str, known: &Validators) -> Result<Response, PageError> {
         if let Some(folder) = &self.folder {
             self.calls.fetch_add(1, Ordering::Relaxed);

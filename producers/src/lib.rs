@@ -1,7 +1,8 @@
 //! Producers: poll the providers and publish their records.
 //!
 //! A source is data and one pure function per endpoint (the crate `sources`). A record passes [`poll`] (what is due),
-//! [`fetch`] (HTTP and files), [`published`] (is it new?) and `deliver` (to Kafka); [`state`] is what the next process needs.
+//! [`fetch`] (HTTP and files), [`published`] (is it new?) and `deliver` (to Kafka); [`state`] is what the next process
+//! needs.
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 

@@ -93,8 +93,8 @@ impl Meters {
         SourceMeters { source: source.name, kafka, meters: self.clone() }
     }
 
-    /// Runs a poll loop with a heartbeat: a timer beats while the task is polled. So the loop may wait for hours, but must not
-    /// block its thread.
+    /// Runs a poll loop with a heartbeat: a timer beats while the task is polled. So the loop may wait for hours, but
+    /// must not block its thread.
     pub(crate) async fn beating<F: Future>(&self, source: &Source, poll_loop: F) -> F::Output {
         let heartbeat = self.health.heartbeat(&format!("source {}", source.name), HEARTBEAT_BOUND);
         let beats = beat_for_ever(&heartbeat);

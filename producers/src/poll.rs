@@ -26,7 +26,8 @@ pub mod backfill;
 pub mod plan;
 mod rounds;
 
-/// Polls sources side by side, each in its own task: a source that is stopped, or whose task panics, does not stop the others.
+/// Polls sources side by side, each in its own task: a source that is stopped, or whose task panics, does not stop the
+/// others.
 ///
 /// A source whose fetcher is an error, for instance for want of a key, counts as stopped.
 pub async fn run(sources: Vec<(&'static Source, anyhow::Result<Fetcher>)>, run: Run) -> Ending {
@@ -101,7 +102,8 @@ async fn open(source: &'static Source, run: &Run) -> anyhow::Result<State> {
     }
 }
 
-/// Continues after earlier processes: recovers the published records that the state does not have. A daemon waits for Kafka.
+/// Continues after earlier processes: recovers the published records that the state does not have. A daemon waits for
+/// Kafka.
 ///
 /// Compares the state with Kafka's offsets. When Kafka has lost records, or is another cluster, everything is published
 /// again.

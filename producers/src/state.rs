@@ -1,8 +1,8 @@
 //! The state of a source: fetched items, the calls of the day, missing days, published offsets.
 //!
-//! One small SQLite file per source, in `TAPEDECK_STATE_DIR`, that several processes use at a time: a daemon, a backfill
-//! beside it, and `producer status`. Two lock files beside it let one process at a time create it, and one poll.
-//! The file can be deleted: then everything is fetched and published again.
+//! One small SQLite file per source, in `TAPEDECK_STATE_DIR`, that several processes use at a time: a daemon, a
+//! backfill beside it, and `producer status`. Two lock files beside it let one process at a time create it, and one
+//! poll. The file can be deleted: then everything is fetched and published again.
 
 use std::fs::File;
 use std::io;
@@ -102,10 +102,11 @@ const ADDED_COLUMNS: &[[&str; 3]] =
 
 /// The state of one source.
 ///
-/// **Guarantees.** Every method is one transaction: it is done entirely or not at all, whatever happens to the process or the
-/// machine. Several processes may use the same file.
+/// **Guarantees.** Every method is one transaction: it is done entirely or not at all, whatever happens to the process
+/// or the machine. Several processes may use the same file.
 ///
-/// **Errors.** An error means that nothing was written. Another process that writes is waited for, up to [`BUSY_TIMEOUT`].
+/// **Errors.** An error means that nothing was written. Another process that writes is waited for, up to
+/// [`BUSY_TIMEOUT`].
 ///
 /// **Cancel safety.** A future that is dropped has done its transaction or nothing.
 #[derive(Debug)]
@@ -125,8 +126,8 @@ impl State {
         folder.join(format!("{source}.sqlite"))
     }
 
-    /// Opens the state of a source, or creates it. A file that cannot be read is put aside: everything in it can be fetched
-    /// again from the provider.
+    /// Opens the state of a source, or creates it. A file that cannot be read is put aside: everything in it can be
+    /// fetched again from the provider.
     pub async fn open(folder: &Path, source: &'static str) -> anyhow::Result<State> {
         let cannot = || format!("cannot keep the state of `{source}` in `{}`", folder.display());
         std::fs::create_dir_all(folder).with_context(cannot)?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contract::{Decoder, Rows, codec, dataset, topic};
+use contract::{Decoder, Rows, dataset, decode, topic};
 use kafka::Cluster;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Message as _;
@@ -65,7 +65,7 @@ pub(crate) fn published(mock: &Mock, name: &str, fields: &[&str]) -> Vec<Vec<Str
     let (decoder, mut rows) = (Decoder::new(dataset, &dataset.schema).unwrap(), Rows::new(dataset));
     for _ in 0..messages(mock, name) {
         let message = consumer.poll(Duration::from_secs(10)).unwrap().unwrap();
-        decoder.decode(codec::split_header(message.payload().unwrap()).unwrap().1, &mut rows).unwrap();
+        decoder.decode(decode::split_header(message.payload().unwrap()).unwrap().1, &mut rows).unwrap();
     }
     let value = |row: usize, field: &str| {
         let column = rows.column(dataset.position(field).unwrap());

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::metrics::{Gauges, Metrics};
 
-/// Oldest heartbeat of a daemon's loop that is alive: longer than a loop may wait for any one thing, such as a broker that
-/// does not answer.
+/// Oldest heartbeat of a daemon's loop that is alive: longer than a loop may wait for any one thing, such as a broker
+/// that does not answer.
 pub const HEARTBEAT_BOUND: Duration = Duration::from_secs(60);
 /// Most that a heartbeat ages between two checks, so that a process does not count its loops as hung after it, or its
 /// machine, was suspended.
@@ -111,8 +111,8 @@ impl Health {
         &self.shared.metrics
     }
 
-    /// The loops that are not alive: their heartbeat is older than their bound, or than half of the watchdog's limit, so
-    /// that `/livez` shows it before the process ends.
+    /// The loops that are not alive: their heartbeat is older than their bound, or than half of the watchdog's limit,
+    /// so that `/livez` shows it before the process ends.
     pub(crate) fn not_alive(&self, now: Instant) -> Vec<Hung> {
         let mut watch = self.watch();
         watch.look(now);

@@ -1,4 +1,5 @@
-//! The health server: `/livez`, `/readyz` and `/metrics`, on its own thread, so that it answers even when the process hangs.
+//! The health server: `/livez`, `/readyz` and `/metrics`, on its own thread, so that it answers even when the process
+//! hangs.
 
 use std::convert::Infallible;
 use std::io;

@@ -6,8 +6,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::settings;
 
-/// Libraries whose output shows addresses with keys, or repeats many times a second that a broker is down. Our own clients
-/// log such a failure once.
+/// Libraries whose output shows addresses with keys, or repeats many times a second that a broker is down. Our own
+/// clients log such a failure once.
 const QUIET: &str =
     "hyper=warn,reqwest=warn,rustls=warn,rustls_platform_verifier=off,h2=warn,sqlx=warn,librdkafka=off,rdkafka=off";
 

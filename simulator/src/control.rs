@@ -1,5 +1,5 @@
-//! How a test controls the simulator: its clock, limits, outages and changes of data, and the counts of requests. By default
-//! there is no clock, no limit and no outage.
+//! How a test controls the simulator: its clock, limits, outages and changes of data, and the counts of requests. By
+//! default there is no clock, no limit and no outage.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
@@ -193,8 +193,8 @@ impl Control {
         self.script().shown()
     }
 
-    /// Lets this many new articles appear between two pages, which moves older ones to a later page. Meanwhile all pages are
-    /// available. Only `newsapi` supports it.
+    /// Lets this many new articles appear between two pages, which moves older ones to a later page. Meanwhile all
+    /// pages are available. Only `newsapi` supports it.
     pub fn shift(&self, source: &'static str, articles: usize) {
         let mut state = self.state();
         let source = state.source(source);

@@ -1,5 +1,5 @@
-//! A hostile or badly broken provider on a local port, one [`Kind`] of harm at a time. It writes HTTP by hand, because an
-//! HTTP library would not allow these responses.
+//! A hostile or badly broken provider on a local port, one [`Kind`] of harm at a time. It writes HTTP by hand, because
+//! an HTTP library would not allow these responses.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

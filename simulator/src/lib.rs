@@ -1,7 +1,7 @@
 //! The providers' endpoints on this machine, for the demo and the tests: real formats with made-up numbers.
 //!
-//! The simulated world ends on 2025-12-31 and is the same in every run: a repeated request gets the same bytes. It needs
-//! neither network nor files, and its errors are the providers' own.
+//! The simulated world ends on 2025-12-31 and is the same in every run: a repeated request gets the same bytes. It
+//! needs neither network nor files, and its errors are the providers' own.
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 

@@ -28,7 +28,8 @@ impl<'a> Range<'a> {
         self.from.is_some() || self.to.is_some()
     }
 
-    /// Whether a day or time in ISO 8601 lies within it: such texts sort by time. A bound that is a day includes the whole day.
+    /// Whether a day or time in ISO 8601 lies within it: such texts sort by time. A bound that is a day includes the
+    /// whole day.
     pub(crate) fn holds(&self, time: &str) -> bool {
         let start = |bound: &str| time.get(..bound.len()).unwrap_or(time);
         self.from.is_none_or(|from| start(from) >= from) && self.to.is_none_or(|to| start(to) <= to)

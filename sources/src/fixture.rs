@@ -1,5 +1,5 @@
-//! The fixtures, and what the tests of parsers and producers share: saved responses of the real shape, read as if a provider
-//! had just sent them.
+//! The fixtures, and what the tests of parsers and producers share: saved responses of the real shape, read as if a
+//! provider had just sent them.
 
 #![cfg_attr(not(test), expect(clippy::unwrap_used, reason = "only tests call it"))]
 

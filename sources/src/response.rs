@@ -58,8 +58,8 @@ pub struct Parsed {
 
 /// A row that could not be read, as it goes to the topic of dead letters.
 ///
-/// It holds what is needed to find the cause later: the bytes as received, a class to count by, and a reason in one line.
-/// Both lengths are limited, so no provider can fill the topic with one row.
+/// It holds what is needed to find the cause later: the bytes as received, a class to count by, and a reason in one
+/// line. Both lengths are limited, so no provider can fill the topic with one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
     /// The row as received, cut at [`MAX_FRAGMENT_BYTES`].

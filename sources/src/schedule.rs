@@ -115,9 +115,9 @@ impl Frequency {
 
 /// When an item is polled: every so often, in certain hours.
 ///
-/// The same hours answer three questions: when an item is due ([`Schedule::after_response`]), how many calls a day takes
-/// ([`Schedule::polls`]), and how old a response is ([`Schedule::age`]). All three are pure; the caller passes the time.
-/// Start from one of the constructors and override fields.
+/// The same hours answer three questions: when an item is due ([`Schedule::after_response`]), how many calls a day
+/// takes ([`Schedule::polls`]), and how old a response is ([`Schedule::age`]). All three are pure; the caller passes
+/// the time. Start from one of the constructors and override fields.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
     /// Kind of data.

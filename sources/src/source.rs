@@ -18,8 +18,9 @@ pub const SCHEME: &str = "file:";
 
 /// A provider, as a constant: what it is called, where it is, what it allows and which endpoints it has.
 ///
-/// All fields are data, so `producer list`, `.env.example`, the README and `docs/sources` are derived from it. Names are
-/// permanent: `name` is part of every message key, and `name` and the endpoints' names are part of the producer's state.
+/// All fields are data, so `producer list`, `.env.example`, the README and `docs/sources` are derived from it. Names
+/// are permanent: `name` is part of every message key, and `name` and the endpoints' names are part of the producer's
+/// state.
 #[derive(Debug, Clone, Copy)]
 pub struct Source {
     /// Short name: the first part of a message key, and what an operator types. Lowercase, unique among the sources.
@@ -168,7 +169,8 @@ pub struct Endpoint {
 
 /// How an endpoint's history is read: how much of it each poll repeats, and whether a part of it can be requested.
 ///
-/// Producers use it to find corrections and gaps. Start from [`History::ALL`] or [`History::PASSING`] and override fields.
+/// Producers use it to find corrections and gaps. Start from [`History::ALL`] or [`History::PASSING`] and override
+/// fields.
 #[derive(Debug, Clone, Copy)]
 pub struct History {
     /// How far back each poll compares with what is already published.

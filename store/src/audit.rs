@@ -86,8 +86,8 @@ impl Audit {
     ///
     /// Each offset is mixed into a number of 40 bits. If every chunk begins where another ends, the steps from
     /// mixed(from) to mixed(to) add up to the step from the first beginning to the last end. Chunks are never empty and
-    /// never begin at the same offset, so any other ledger has another sum, except by a chance of 1 in 2^40. This avoids
-    /// a sort, which would be ten times as slow.
+    /// never begin at the same offset, so any other ledger has another sum, except by a chance of 1 in 2^40. This
+    /// avoids a sort, which would be ten times as slow.
     pub async fn ledger(&mut self) -> Result<Vec<LedgerSums>, StoreError> {
         let counts = ["read", "inserted", "changed", "unchanged", "superseded", "dead_lettered"];
         let sums = counts.map(|count| format!("cast(sum(records_{count}) as bigint)")).join(", ");

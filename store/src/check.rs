@@ -1,6 +1,7 @@
 //! Checks a chunk's invariants before its COMMIT. Cheap, because it reads only memory. Pure.
 //!
-//! A violation is a bug in tapedeck. The transaction is rolled back and the sink halts, so that nothing wrong is stored.
+//! A violation is a bug in tapedeck. The transaction is rolled back and the sink halts, so that nothing wrong is
+//! stored.
 
 use contract::rows::Folded;
 use contract::{Column, Invariant};
@@ -21,7 +22,8 @@ pub(crate) fn versions(chunk: &Chunk) -> Result<(), StoreError> {
     }
 }
 
-/// Most pairs of neighbouring rows whose keys are compared. All 10,000 of a chunk would take 1 ms, up to 3 % of a commit.
+/// Most pairs of neighbouring rows whose keys are compared. All 10,000 of a chunk would take 1 ms, up to 3 % of a
+/// commit.
 const MOST_PAIRS: usize = 500;
 
 /// Checks after the fold: one row per key, in the order of the keys.

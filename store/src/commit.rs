@@ -23,8 +23,8 @@ impl<D: Dialect> Session<D> {
     /// Retries with more care for the rows until the chunk is committed or fails for another reason.
     async fn commit_chunk(&mut self, chunk: &mut Chunk) -> Result<Commit, StoreError> {
         loop {
-            // The server cancels slow statements, but cannot report it when the network is down. The connection is dropped
-            // with the attempt, and the position shows whether the attempt was committed.
+            // The server cancels slow statements, but cannot report it when the network is down. The connection is
+            // dropped with the attempt, and the position shows whether the attempt was committed.
             let limit = D::ATTEMPT_TIMEOUT.map(|limit| limit * self.care.patience());
             let fault = match bounded(limit, self.attempt(chunk)).await {
                 Ok(commit) => {

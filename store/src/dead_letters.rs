@@ -15,7 +15,8 @@ mod relay;
 
 /// Most dead letters that one call reads.
 pub const MAX_DEAD_LETTERS: usize = 500;
-/// Most dead letters that are forwarded in one transaction. It bounds what is forwarded again when the transaction is lost.
+/// Most dead letters that are forwarded in one transaction. It bounds what is forwarded again when the transaction is
+/// lost.
 const MAX_RELAYED: i64 = 200;
 /// Most bytes of messages that one call reads, to bound the memory; a single message may be larger.
 const MAX_BYTES: i64 = 4 << 20;
@@ -114,7 +115,8 @@ pub trait Forward: Send {
     fn forward<'a>(&'a mut self, letters: &'a [DeadLetter]) -> BoxFuture<'a, Vec<bool>>;
 }
 
-/// How long a [`Forward`] may take. PostgreSQL holds the dead letters for it a little longer, see `Syntax::hold_outbox`.
+/// How long a [`Forward`] may take. PostgreSQL holds the dead letters for it a little longer, see
+/// `Syntax::hold_outbox`.
 pub const FORWARD_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The result of one call of [`DeadLetters::relay`].
@@ -128,8 +130,8 @@ pub struct Relayed {
 
 /// A database connection that reads, redrives and forwards dead letters.
 ///
-/// Like a [`crate::Store`] it connects on first use and again after an error, and every future is safe to cancel. It never
-/// returns [`StoreError::Fenced`].
+/// Like a [`crate::Store`] it connects on first use and again after an error, and every future is safe to cancel. It
+/// never returns [`StoreError::Fenced`].
 pub trait DeadLetters: Send {
     /// Counts dead letters by cause, the most frequent first.
     fn counts<'a>(&'a mut self, filter: &'a Filter) -> BoxFuture<'a, Result<Vec<Count>, StoreError>>;
@@ -141,8 +143,8 @@ pub trait DeadLetters: Send {
         limit: i64,
     ) -> BoxFuture<'a, Result<Vec<StoredDeadLetter>, StoreError>>;
 
-    /// The next dead letters after a name, with their messages, ordered by name: at most [`MAX_DEAD_LETTERS`], fewer when
-    /// their messages are large. Empty after the last one.
+    /// The next dead letters after a name, with their messages, ordered by name: at most [`MAX_DEAD_LETTERS`], fewer
+    /// when their messages are large. Empty after the last one.
     fn next<'a>(
         &'a mut self,
         filter: &'a Filter,
@@ -151,8 +153,8 @@ pub trait DeadLetters: Send {
 
     /// Upserts the rows of a batch, and records the resolution of each dead letter in the same transaction.
     ///
-    /// A row that the database refuses stays a dead letter and does not affect the others. An already resolved dead letter
-    /// stays as it is, so that a batch can be redriven again after any error. Returns a fate for each row.
+    /// A row that the database refuses stays a dead letter and does not affect the others. An already resolved dead
+    /// letter stays as it is, so that a batch can be redriven again after any error. Returns a fate for each row.
     fn redrive<'a>(&'a mut self, batch: &'a Batch<'a>) -> BoxFuture<'a, Result<Vec<Fate>, StoreError>>;
 
     /// The number of dead letters in the outbox, counted up to `most`.
@@ -160,8 +162,8 @@ pub trait DeadLetters: Send {
 
     /// Forwards the first dead letters of the outbox and removes those that arrived: at least once each.
     ///
-    /// With PostgreSQL, dead letters that another process is forwarding are skipped. They stay locked until that process
-    /// has removed them, or its connection ends. If that happens first, the removal fails there with an error, and another
-    /// process forwards them again. Whoever reads the topic finds the same version and writes nothing.
+    /// With PostgreSQL, dead letters that another process is forwarding are skipped. They stay locked until that
+    /// process has removed them, or its connection ends. If that happens first, the removal fails there with an error,
+    /// and another process forwards them again. Whoever reads the topic finds the same version and writes nothing.
     fn relay<'a>(&'a mut self, forward: &'a mut dyn Forward) -> BoxFuture<'a, Result<Relayed, StoreError>>;
 }

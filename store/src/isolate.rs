@@ -9,10 +9,11 @@ use crate::chunk::{Chunk, MIN_REFUSED};
 use crate::dead_letter::Cause;
 use crate::outcome::StoreError;
 
-/// Into how many parts refused rows are divided. More parts are more statements; fewer parts are more rows that are written
-/// and taken back.
+/// Into how many parts refused rows are divided. More parts are more statements; fewer parts are more rows that are
+/// written and taken back.
 const PARTS: usize = 8;
-/// Share of a chunk's records that the database may refuse, in percent. More are a systematic fault, and the sink halts.
+/// Share of a chunk's records that the database may refuse, in percent. More are a systematic fault, and the sink
+/// halts.
 const MAX_REFUSED_PERCENT: usize = 5;
 
 /// Why the database refuses a record.

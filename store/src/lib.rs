@@ -1,11 +1,11 @@
 //! The SQL of the big database: commits chunks, stores dead letters, reads and migrates tables.
 //!
-//! One interface, two databases (PostgreSQL with or without TimescaleDB, SQLite), chosen by the address. Depends neither
-//! on Kafka nor on a source of records.
+//! One interface, two databases (PostgreSQL with or without TimescaleDB, SQLite), chosen by the address. Depends
+//! neither on Kafka nor on a source of records.
 //!
-//! [`Database`] opens connections: [`Store`] commits chunks, [`DeadLetters`] reads and redrives refused records, [`Audit`]
-//! reads a snapshot. A chunk's path is `chunk` -> `commit` -> `postgres` or `sqlite`. The traits in `dialect` hide the
-//! differences between the two.
+//! [`Database`] opens connections: [`Store`] commits chunks, [`DeadLetters`] reads and redrives refused records,
+//! [`Audit`] reads a snapshot. A chunk's path is `chunk` -> `commit` -> `postgres` or `sqlite`. The traits in `dialect`
+//! hide the differences between the two.
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
@@ -72,7 +72,8 @@ impl Database {
         Database::new(address.expose())
     }
 
-    /// The database at that address: `postgres://user:password@host/database` or `sqlite:/path/to/file`. Does not connect.
+    /// The database at that address: `postgres://user:password@host/database` or `sqlite:/path/to/file`. Does not
+    /// connect.
     pub fn new(address: &str) -> anyhow::Result<Database> {
         let secret = Secret::new(address.to_owned());
         let backend: Arc<dyn Backend> = match address.split_once(':').map(|(scheme, _)| scheme) {
@@ -135,8 +136,8 @@ impl Database {
 
     /// Brings the tables up to date: applies the missing migrations, each in a transaction.
     ///
-    /// Safe for concurrent processes: one applies the migrations, the others wait. Changes nothing when the tables are up to
-    /// date. With PostgreSQL it also writes the declarations' texts as comments.
+    /// Safe for concurrent processes: one applies the migrations, the others wait. Changes nothing when the tables are
+    /// up to date. With PostgreSQL it also writes the declarations' texts as comments.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         self.backend.migrate().await
     }

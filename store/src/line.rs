@@ -63,8 +63,8 @@ impl Line {
         }
     }
 
-    /// The value of a field of that kind, selected with [`crate::syntax::Syntax::read`]; None when the text is not in the
-    /// form in which tapedeck stores it.
+    /// The value of a field of that kind, selected with [`crate::syntax::Syntax::read`]; None when the text is not in
+    /// the form in which tapedeck stores it.
     pub fn value(&self, at: usize, kind: Kind) -> Option<Value> {
         Some(match (kind, self.cells.get(at)?) {
             (Kind::TextList, Cell::Null) => return None,

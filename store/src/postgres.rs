@@ -42,8 +42,8 @@ static SYNTAX: Syntax = Syntax {
     texts: |parameter| format!("json_array_elements_text(cast({parameter} as json)) as name(value)"),
     items: |parameter| format!("json_array_elements(cast({parameter} as json)) as name(value)"),
     lock_outbox: " for update of waiting skip locked",
-    // Longer than the patience with Kafka: a relay whose locks end before it knows the results publishes beside another.
-    // Not for ever: a relay that hangs would keep its dead letters from all others.
+    // Longer than the patience with Kafka: a relay whose locks end before it knows the results publishes beside
+    // another. Not for ever: a relay that hangs would keep its dead letters from all others.
     hold_outbox: Some("set local idle_in_transaction_session_timeout = '40s'"),
     mixed: |offset| format!("(hashint8extended({offset}, 0) >> 24)"),
     judge_at_once: Some("set constraints all immediate"),
@@ -55,8 +55,8 @@ static SYNTAX: Syntax = Syntax {
 
 static STATEMENTS: LazyLock<Statements> = LazyLock::new(|| Statements::new(&SYNTAX));
 
-/// Converts a column of one of PostgreSQL's own types to text. `to_char` returns null for an infinite time. PostgreSQL's
-/// cast then returns a text that the reader rejects.
+/// Converts a column of one of PostgreSQL's own types to text. `to_char` returns null for an infinite time.
+/// PostgreSQL's cast then returns a text that the reader rejects.
 fn read(kind: Kind, column: &str) -> String {
     match kind {
         Kind::Timestamp => format!(

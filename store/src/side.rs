@@ -1,5 +1,5 @@
-//! Side tables: tables with the columns of a dataset's own table. A replay fills them, compares them with the live table
-//! and exchanges them for it.
+//! Side tables: tables with the columns of a dataset's own table. A replay fills them, compares them with the live
+//! table and exchanges them for it.
 
 use contract::{Dataset, datasets};
 
@@ -80,8 +80,8 @@ pub async fn remove(store: &mut dyn Store, table: &str) -> Result<(), StoreError
     Ok(())
 }
 
-/// Compares a side table with the live table. With `newer` it counts only what an upsert of the side table's rows into the
-/// live table would change.
+/// Compares a side table with the live table. With `newer` it counts only what an upsert of the side table's rows into
+/// the live table would change.
 pub async fn compare(store: &mut dyn Store, target: &Target, newer: bool) -> Result<Difference, StoreError> {
     let dataset = target.dataset;
     // Comparing large tables can take hours.

@@ -1,7 +1,7 @@
 //! SQL that both databases derive from a declaration: columns, checks, comments, and the parts of an upsert.
 //!
-//! Only a row of a higher version `(known_at, observed_at, content_hash)` replaces a stored row. None of the three is ever
-//! null, because a comparison with a null is silently never true.
+//! Only a row of a higher version `(known_at, observed_at, content_hash)` replaces a stored row. None of the three is
+//! ever null, because a comparison with a null is silently never true.
 
 use contract::{Dataset, Kind};
 
@@ -24,7 +24,8 @@ pub struct ColumnDeclaration {
     pub nullable: bool,
 }
 
-/// The columns of a dataset's table, in order; `sql_type` maps a kind to the database's type, `boolean` is a flag's type.
+/// The columns of a dataset's table, in order; `sql_type` maps a kind to the database's type, `boolean` is a flag's
+/// type.
 pub(crate) fn columns(
     dataset: &Dataset,
     sql_type: fn(Kind) -> &'static str,

@@ -12,25 +12,26 @@ pub type Texts = Vec<Vec<Option<String>>>;
 
 /// A database connection that commits chunks.
 ///
-/// The connection is opened on first use. After an error, or when a future is dropped before it is ready, the connection is
-/// closed and the next call opens another one. Every future is therefore safe to cancel: a transaction that was begun is
-/// rolled back, except one whose COMMIT was already sent, which may have been applied. [`Store::commit`] recognises that
-/// case.
+/// The connection is opened on first use. After an error, or when a future is dropped before it is ready, the
+/// connection is closed and the next call opens another one. Every future is therefore safe to cancel: a transaction
+/// that was begun is rolled back, except one whose COMMIT was already sent, which may have been applied.
+/// [`Store::commit`] recognises that case.
 ///
 /// Errors name the next action. [`StoreError::Retry`]: retry the same call later, without a limit.
 /// [`StoreError::Fenced`]: read the position again. [`StoreError::Halt`]: stop, an operator is needed.
 pub trait Store: Send {
     /// The positions of a sink in a topic, of the latest incarnation of each partition; none before its first chunk.
     ///
-    /// With PostgreSQL it takes at most 10 seconds, because Kafka is not polled meanwhile. Never [`StoreError::Fenced`].
+    /// With PostgreSQL it takes at most 10 seconds, because Kafka is not polled meanwhile. Never
+    /// [`StoreError::Fenced`].
     fn positions<'a>(&'a mut self, sink: &'a str, topic: &'a str) -> BoxFuture<'a, Result<Vec<Position>, StoreError>>;
 
     /// Commits a chunk atomically: position, rows, dead letters and ledger in one transaction.
     ///
     /// The transaction first moves the partition's position from [`Chunk::from_offset`] to [`Chunk::to_offset`]. If the
-    /// position is not at `from_offset`, nothing is written: either an earlier attempt committed this very chunk and its
-    /// answer was lost ([`Commit::already`], with the outcome from the ledger), or another consumer has moved the partition
-    /// on ([`StoreError::Fenced`]). So a chunk can be committed again after any error, and takes effect once.
+    /// position is not at `from_offset`, nothing is written: either an earlier attempt committed this very chunk and
+    /// its answer was lost ([`Commit::already`], with the outcome from the ledger), or another consumer has moved the
+    /// partition on ([`StoreError::Fenced`]). So a chunk can be committed again after any error, and takes effect once.
     ///
     /// Rows whose values the database refuses become dead letters of the chunk; this changes `chunk`, so that a later
     /// attempt does not retry them. More than 50 of them and 5 % of the chunk are [`StoreError::Halt`].
@@ -46,8 +47,8 @@ pub trait Store: Send {
 
     /// Runs one statement with texts as its parameters; returns its rows.
     ///
-    /// Statements can begin and commit a transaction; after an error it is rolled back. Where sinks share the connection
-    /// (SQLite), their chunks can run between two statements outside of a transaction.
+    /// Statements can begin and commit a transaction; after an error it is rolled back. Where sinks share the
+    /// connection (SQLite), their chunks can run between two statements outside of a transaction.
     fn rows<'a>(&'a mut self, statement: String, parameters: &'a [&'a str])
     -> BoxFuture<'a, Result<Texts, StoreError>>;
 

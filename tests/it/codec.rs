@@ -4,7 +4,8 @@
 
 use apache_avro::types::Value;
 use apache_avro::{Schema, from_avro_datum, to_avro_datum};
-use contract::codec::{self, SchemaError, split_header};
+use contract::decode::{SchemaError, split_header};
+use contract::encode;
 use contract::{Column, Dataset, DecodeError, Decoder, Rows, datasets};
 use proptest::prelude::*;
 
@@ -177,7 +178,7 @@ fn a_message_without_magic_byte_and_schema_id_is_refused() {
     assert_eq!(split_header(&[1, 0, 0, 0, 1, 2]), Err(DecodeError::Header));
     assert_eq!(split_header(&[0, 0, 0, 1, 2, 7]), Ok((258, [7].as_slice())));
     let mut header = Vec::new();
-    codec::put_header(258, &mut header);
+    encode::put_header(258, &mut header);
     assert_eq!(header, [0, 0, 0, 1, 2]);
 }
 

@@ -105,7 +105,8 @@ fn tables_and_columns_are_commented_with_the_declarations_texts() {
 #[test]
 fn consumers_that_start_together_migrate_an_empty_database_once() {
     let folder = tempfile::tempdir().unwrap();
-    // One connection each, as separate processes have. Repeated: SQLite does not wait while another process creates the file.
+    // One connection each, as separate processes have. Repeated: SQLite does not wait while another process creates the
+    // file.
     let sqlite = |name: &str| Database::new(&format!("sqlite:{}", folder.path().join(name).display())).unwrap();
     for name in (0..FILES_AT_ONCE).map(|index| format!("{index}.db")) {
         migrate_together(&name, || sqlite(&name));

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime, TimeDelta, Utc, Weekday};
-use contract::codec::split_header;
+use contract::decode::split_header;
 use contract::{Column, Decoder, Rows, dataset};
 use kafka::offsets::ranges;
 use kafka::publish::CHANGE_HEADER;
@@ -272,8 +272,8 @@ async fn a_year(bench: &Bench) {
     plan_outages(control, &mut random);
     let (_, last) = year();
     let end = at(last + Days::new(2 * ASKED_DAYS), 0);
-    // From then on the provider shows nothing: the producer is stopped some time later, in the middle of whatever it does, and
-    // does not publish a response that it has just received.
+    // From then on the provider shows nothing: the producer is stopped some time later, in the middle of whatever it
+    // does, and does not publish a response that it has just received.
     control.outage_between("yahoo", end..end + TimeDelta::days(365), Outage::Status(500));
     let mut kills = 0;
     while world.time.now() < at(last, 0) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use contract::records::OhlcvBar;
-use contract::{Record, codec};
+use contract::{Record, encode};
 use kafka::Cluster;
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -45,7 +45,7 @@ pub fn at(seconds: i64) -> DateTime<Utc> {
 /// A message as it is on the wire.
 pub fn encode(schema_id: u32, record: &Record) -> Vec<u8> {
     let mut message = Vec::new();
-    codec::put_header(schema_id, &mut message);
+    encode::put_header(schema_id, &mut message);
     record.encode(&mut message);
     message
 }

@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use kafka::registry::Registry;
+use store::{Database, Filter};
 
 use super::print;
 use crate::dead_letters::{list, redrive, show};
-use crate::store::{Database, Filter};
 
 /// What to do with dead letters.
 #[derive(Debug, clap::Subcommand)]

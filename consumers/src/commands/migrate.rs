@@ -1,6 +1,6 @@
 //! `consumer migrate`: the database's tables, forward or back.
 
-use crate::store::Database;
+use store::Database;
 
 /// Where to migrate to.
 #[derive(Debug, clap::Args)]

@@ -7,14 +7,14 @@ use contract::Dataset;
 use kafka::Cluster;
 use kafka::registry::Registry;
 use service::shutdown;
+use store::Database;
+use store::chunk::Limits;
+use store::side::Difference;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::{limits, one};
-use crate::chunk::Limits;
 use crate::replay::{Bound, Range, Replay, Report};
-use crate::store::Database;
-use crate::store::side::Difference;
 
 /// What to replay, and where to.
 #[derive(Debug, Args)]

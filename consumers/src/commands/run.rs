@@ -8,15 +8,15 @@ use kafka::Cluster;
 use kafka::registry::Registry;
 use service::health::Health;
 use service::{settings, shutdown};
+use store::dead_letter;
+use store::{Database, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use super::{chosen, limits};
-use crate::dead_letter;
 use crate::events::EventMetrics;
 use crate::relay::Relay;
 use crate::sink::meters::SinkMetrics;
 use crate::sink::{OnGap, Sink};
-use crate::store::{Database, StoreError};
 use crate::supervise::run_sinks;
 
 /// What to consume.

@@ -2,10 +2,10 @@
 
 use kafka::Cluster;
 use kafka::registry::Registry;
+use store::Database;
 use tokio::runtime::Handle;
 
 use super::{chosen, print};
-use crate::store::Database;
 use crate::verify::Verification;
 
 /// What to verify.

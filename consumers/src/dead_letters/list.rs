@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
+use store::{Count, StoredDeadLetter};
 
 use super::plain;
-use crate::store::{Count, StoredDeadLetter};
 
 /// Longest reason in a list, in characters; `show` prints all of it.
 const MAX_LISTED_REASON: usize = 100;

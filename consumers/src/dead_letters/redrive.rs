@@ -12,11 +12,11 @@ use kafka::registry::Registry;
 use tokio::runtime::Handle;
 
 use super::show::original;
-use crate::chunk::Target;
 use crate::sink::admit::Admission;
 use crate::sink::writer::backoff;
-use crate::store::{Batch, Database, DeadLetters, Fate, Filter, Name, StoreError, StoredDeadLetter};
 use kafka::schemas::{Missing, Schemas};
+use store::chunk::Target;
+use store::{Batch, Database, DeadLetters, Fate, Filter, Name, StoreError, StoredDeadLetter};
 
 /// Attempts per batch while the database is unavailable, before the command fails.
 const MAX_ATTEMPTS: usize = 10;

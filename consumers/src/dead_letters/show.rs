@@ -13,8 +13,8 @@ use tokio::runtime::Handle;
 
 use super::plain;
 use crate::sink::admit::Admission;
-use crate::store::{Database, Filter, Name, StoredDeadLetter};
 use kafka::schemas::Schemas;
+use store::{Database, Filter, Name, StoredDeadLetter};
 
 /// Most bytes of a key, value or header that are shown.
 const MAX_SHOWN_BYTES: usize = 2048;

@@ -25,7 +25,8 @@ pub(super) struct Sends<T> {
     pub(super) abandoned: usize,
 }
 
-/// Sends messages in their order, and waits for their results. A message is on its way from the first poll of its future.
+/// Sends messages in their order, and waits for their results. A message is on its way from the first poll of its
+/// future.
 pub(super) async fn send_all<T, F: Future<Output = T>>(sends: Vec<F>, limits: &Limits) -> Sends<T> {
     let began = Instant::now();
     let mut results: Vec<Option<T>> = sends.iter().map(|_| None).collect();

@@ -9,18 +9,18 @@ use contract::rule::Rule;
 use kafka::reader::Reader;
 use kafka::schemas::{RETRY_INTERVAL, Schemas};
 use kafka::{KafkaError, Message};
+use store::chunk::{Limits, SinkPartition, Target};
+use store::{Store, StoreError};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::range::PartitionRange;
 use super::{Replay, Report};
-use crate::chunk::{Limits, SinkPartition, Target};
 use crate::sink::admit::Admission;
 use crate::sink::driver::{Admitted, Driver, Feed, Writers};
 use crate::sink::state::Rules;
 use crate::sink::writer::{WriteError, Written};
 use crate::sink::{COMMAND_PATIENCE, SinkError};
-use crate::store::{Store, StoreError};
 
 /// How often progress is reported.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);

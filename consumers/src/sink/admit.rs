@@ -1,13 +1,13 @@
 //! Turns a message into a row: decodes and validates it, or returns the reason for its refusal.
 
-use contract::codec::split_header;
+use contract::decode::split_header;
 use contract::rule::Rule;
 use contract::validate::{Refusal, validate_last};
 use contract::{Dataset, Original, Rows, tombstone};
 use tokio::runtime::Handle;
 
-use crate::dead_letter::Cause;
 use kafka::schemas::{Missing, Schemas};
+use store::dead_letter::Cause;
 
 /// Decodes and validates messages of one dataset.
 #[derive(Debug)]

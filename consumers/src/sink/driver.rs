@@ -13,6 +13,9 @@ use kafka::in_flight::InFlight;
 use kafka::schemas::Missing;
 use kafka::{KafkaError, Message};
 use service::settings;
+use store::chunk::{ChunkBuilder, SinkPartition, Target};
+use store::dead_letter::Cause;
+use store::{Commit, Store};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -22,9 +25,6 @@ use super::error::SinkError;
 use super::meters::Meters;
 use super::state::{Action, ChunkId, Halt, Lack, Rules, State};
 use super::writer::{self, Numbered, WriteError, Writer, Written};
-use crate::chunk::{ChunkBuilder, SinkPartition, Target};
-use crate::dead_letter::Cause;
-use crate::store::{Commit, Store};
 
 /// Where messages come from.
 pub(crate) trait Feed {
@@ -205,8 +205,8 @@ impl Driver {
         }
     }
 
-    /// Handles the end of a partition. The remaining offsets of a range hold transaction markers, not messages: they are
-    /// skipped.
+    /// Handles the end of a partition. The remaining offsets of a range hold transaction markers, not messages: they
+    /// are skipped.
     pub(crate) fn on_end(&mut self, partition: i32, end_of_range: Option<i64>, now: Instant) {
         if self.state.waits_for_schema(partition) {
             // This end was fetched ahead: the message that waits for its schema is still to come, and the end after it.

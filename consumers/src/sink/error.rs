@@ -1,9 +1,8 @@
 //! Why a sink stopped.
 
 use kafka::KafkaError;
+use store::StoreError;
 use thiserror::Error;
-
-use crate::store::StoreError;
 
 /// Why a sink stopped, named by what to do next.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -12,8 +12,7 @@ use contract::Dataset;
 use kafka::group::Start;
 use service::health::{HEARTBEAT_BOUND, Health, Heartbeat, Readiness};
 use service::metrics::{CounterHandle, Counters, Gauges, HistogramHandle, Histograms};
-
-use crate::store::{Commit, Outcome, StoreError};
+use store::{Commit, Outcome, StoreError};
 
 /// A sink is stuck when it commits nothing for this long, although records wait and its database answers.
 const STUCK: Duration = Duration::from_secs(5 * 60);

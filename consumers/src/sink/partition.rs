@@ -3,9 +3,10 @@
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
+use store::chunk::Limits;
+
 use super::breaker::Breaker;
 use super::state::ChunkId;
-use crate::chunk::Limits;
 
 /// Whether a partition accepts messages, and if not, why.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use kafka::KafkaError;
 use kafka::group::{Assignment, Positions, Start};
 use service::settings;
+use store::chunk::{LastRecord, SinkPartition};
+use store::{Database, Gap, Position, Store};
 use tokio::runtime::Handle;
 
 use super::error::SinkError;
 use super::meters::Meters;
-use crate::chunk::{LastRecord, SinkPartition};
 use crate::events::Events;
-use crate::store::{Database, Gap, Position, Store};
 
 /// What to do when Kafka removed records before the sink read them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,6 +11,8 @@ use contract::topic;
 use kafka::group::{GroupConsumer, Membership, Start};
 use kafka::schemas::{RETRY_INTERVAL, Schemas};
 use kafka::{KafkaError, Message, group};
+use store::chunk::{SinkPartition, Target};
+use store::{Outcome, StoreError};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -22,9 +24,7 @@ use super::positions::DatabasePositions;
 use super::state::Rules;
 use super::writer::{WriteError, Written};
 use super::{COMMAND_PATIENCE, Sink};
-use crate::chunk::{SinkPartition, Target};
 use crate::events::Events;
-use crate::store::{Outcome, StoreError};
 
 /// How long one poll waits; also how often the ages of chunks are checked.
 const POLL_PATIENCE: Duration = Duration::from_millis(20);
@@ -240,8 +240,8 @@ impl<'a> Session<'a> {
         SinkError::Halt(line)
     }
 
-    /// Hands over the chunks being built and waits until they are written. When that takes too long, nothing is lost: the
-    /// next session reads uncommitted records again.
+    /// Hands over the chunks being built and waits until they are written. When that takes too long, nothing is lost:
+    /// the next session reads uncommitted records again.
     fn drain(&mut self, feed: &LiveFeed<'_>) -> Result<(), SinkError> {
         let deadline = Instant::now() + DRAIN_PATIENCE;
         self.driver.state.on_stop(Instant::now());

@@ -15,9 +15,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use store::chunk::Limits;
+
 use super::breaker::Breaker;
 use super::partition::{Intake, Parked, Partition};
-use crate::chunk::Limits;
 
 /// The settings of a machine; the same for all its partitions.
 #[derive(Debug, Clone)]
@@ -237,8 +238,8 @@ impl State {
         }
     }
 
-    /// The expected message cannot be read, because its schema is missing. Only its partition waits. Returns whether the
-    /// wait is new.
+    /// The expected message cannot be read, because its schema is missing. Only its partition waits. Returns whether
+    /// the wait is new.
     pub(crate) fn on_schema_missing(
         &mut self,
         number: i32,

@@ -9,15 +9,15 @@ use backon::{BackoffBuilder as _, ExponentialBuilder};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use kafka::in_flight::InFlight;
+use store::chunk::Chunk;
+use store::{Commit, Store, StoreError};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::error::{SinkError, panic_text};
 use super::meters::Meters;
 use super::state::ChunkId;
-use crate::chunk::Chunk;
 use crate::reminder::Reminder;
-use crate::store::{Commit, Store, StoreError};
 
 /// Shortest wait before a retry.
 const MIN_WAIT: Duration = Duration::from_millis(50);

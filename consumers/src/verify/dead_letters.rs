@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use contract::Coordinate;
+use store::{Audit, PositionRow};
 use tokio::runtime::Handle;
 
 use super::fingerprint;
 use super::report::Findings;
-use crate::store::{Audit, PositionRow};
 
 /// Whether the sink's position is past the coordinate.
 pub(super) fn is_passed(at: &Coordinate<'_>, sink: &str, positions: &[PositionRow]) -> bool {

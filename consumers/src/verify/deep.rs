@@ -9,7 +9,6 @@ use tokio::runtime::Handle;
 use super::dead_letters::{SinkDeadLetters, is_passed};
 use super::report::{Findings, MAX_NAMED, PartitionLine, TableLine};
 use super::{Facts, Verification};
-use crate::store::Audit;
 
 mod fold;
 mod read;
@@ -18,6 +17,7 @@ mod taken;
 
 use fold::Fold;
 use read::Records;
+use store::Audit;
 use table::Compared;
 use taken::Taken;
 

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use contract::{Dataset, topic};
 use kafka::reader::records_at;
+use store::chunk::{LastRecord, SinkPartition};
+use store::{Audit, GapRow, LedgerSums, PositionRow};
 use tokio::runtime::Handle;
 
 use super::report::{Findings, MAX_NAMED, PartitionLine};
 use super::{Facts, Verification};
-use crate::chunk::{LastRecord, SinkPartition};
-use crate::store::{Audit, GapRow, LedgerSums, PositionRow};
 
 /// What the database holds about one incarnation of a partition.
 #[derive(Default)]

@@ -108,7 +108,7 @@ async fn what_was_flushed_can_be_read_back_under_its_key() {
         let message = message.unwrap();
         assert_eq!(message.key(), Some(b"cboe|VIX|1d".as_slice()));
         partitions.insert(message.partition());
-        let (schema_id, body) = codec::split_header(message.payload().unwrap()).unwrap();
+        let (schema_id, body) = contract::decode::split_header(message.payload().unwrap()).unwrap();
         assert_eq!(schema_id, dataset.schema_id);
         decoder.decode(body, &mut rows).unwrap();
     }

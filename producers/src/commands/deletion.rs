@@ -1,13 +1,13 @@
 //! Deletions of records on a dataset's topic, with the time at which the deletion became known.
 //!
-//! No database is asked. A deletion is a version like any other: it loses against a later version, and an earlier one cannot
-//! bring the key back.
+//! No database is asked. A deletion is a version like any other: it loses against a later version, and an earlier one
+//! cannot bring the key back.
 
 use std::collections::HashMap;
 
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use contract::codec::split_header;
+use contract::decode::split_header;
 use contract::rows::DELETED_HASH;
 use contract::validate::validate_last;
 use contract::{Column, Dataset, Decoder, Kind, Rows, datasets, tombstone, topic};
@@ -85,8 +85,8 @@ impl Deletion {
         let mut decoders = Decoders::new(self.dataset, Registry::from_settings()?);
         let mut candidates: HashMap<u128, Candidate> = HashMap::new();
         let unreadable = self.pass(&topic, (&mut decoders, runtime), &mut candidates, true)?;
-        // A field outside the key can change from version to version. The first pass found the keys; the second one reads
-        // all their versions, including versions that do not meet the conditions.
+        // A field outside the key can change from version to version. The first pass found the keys; the second one
+        // reads all their versions, including versions that do not meet the conditions.
         if self.conditions.iter().any(|(field, _)| !self.dataset.key.contains(field)) {
             self.pass(&topic, (&mut decoders, runtime), &mut candidates, false)?;
         }
@@ -98,7 +98,8 @@ impl Deletion {
         Ok(Found { keys, newer, unreadable })
     }
 
-    /// Reads the topic once: adds new candidates, or (`first` is false) only looks for later versions of the known ones.
+    /// Reads the topic once: adds new candidates, or (`first` is false) only looks for later versions of the known
+    /// ones.
     fn pass(
         &self,
         topic: &Topic,

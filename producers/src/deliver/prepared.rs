@@ -45,7 +45,8 @@ impl Prepared {
         let index = index.and_then(|index| index.take_changed().then_some(&*index));
         let attempt = Attempt {
             at: *at,
-            // An item that the provider does not have, or sends in an unreadable form, is on the watchlist all the same.
+            // An item that the provider does not have, or sends in an unreadable form, is on the watchlist all the
+            // same.
             answered: matches!(tally.outcome, Outcome::Answered | Outcome::Unchanged),
             calls: cost.calls,
             error: tally.error.as_deref(),

@@ -11,8 +11,8 @@ use crate::published::filter::Filtered;
 use crate::published::index::Change;
 use crate::tally::ItemTally;
 
-/// Publishes pages, and for each item that has ended its `fetch_log`, and waits for Kafka. `item` is the tally of the item
-/// at hand.
+/// Publishes pages, and for each item that has ended its `fetch_log`, and waits for Kafka. `item` is the tally of the
+/// item at hand.
 pub(super) async fn batch(
     publisher: &mut Publisher,
     source: &'static Source,
@@ -31,7 +31,8 @@ pub(super) async fn batch(
     publisher.flush().await
 }
 
-/// Publishes a page; a record that is too large for Kafka becomes a dead letter. Returns the numbers of records and rejects.
+/// Publishes a page; a record that is too large for Kafka becomes a dead letter. Returns the numbers of records and
+/// rejects.
 async fn page(
     publisher: &mut Publisher,
     source: &'static Source,

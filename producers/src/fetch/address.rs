@@ -1,7 +1,8 @@
 //! Where requests may go: to the provider's own host, on the internet.
 //!
-//! A DNS answer or a redirect to another address could reach servers that only this machine can reach. The resolver that
-//! checks the addresses is also the one that connects, so that no second DNS answer can differ from the checked one.
+//! A DNS answer or a redirect to another address could reach servers that only this machine can reach. The resolver
+//! that checks the addresses is also the one that connects, so that no second DNS answer can differ from the checked
+//! one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

@@ -93,8 +93,8 @@ impl Bounded {
         self.bytes.len() > self.limit.min(self.allowed)
     }
 
-    /// Makes room for so many bytes: doubles the capacity, and from half of the limit on takes the limit. Doubling at the limit
-    /// would need three times its memory.
+    /// Makes room for so many bytes: doubles the capacity, and from half of the limit on takes the limit. Doubling at
+    /// the limit would need three times its memory.
     fn make_room(&mut self, more: usize) {
         let (length, capacity) = (self.bytes.len(), self.bytes.capacity());
         let wanted = length.saturating_add(more);

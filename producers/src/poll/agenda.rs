@@ -78,8 +78,8 @@ impl<'a> Agenda<'a> {
         self.entries.iter().map(|entry| entry.due).min()
     }
 
-    /// Sets when entries that were due are due next, by how their items ended. A failed item is not retried before `no_use_for`
-    /// has passed.
+    /// Sets when entries that were due are due next, by how their items ended. A failed item is not retried before
+    /// `no_use_for` has passed.
     pub fn ended(&mut self, ended: &[Ended], now: DateTime<Utc>, no_use_for: Duration) {
         let ended: HashMap<(&str, String), bool> =
             ended.iter().map(|ended| ((ended.endpoint, ended.item.clone()), ended.answered)).collect();

@@ -48,14 +48,14 @@ impl<'a> Asked<'a> {
 
 /// Fetches the items of one source and sends their pages to its delivery.
 ///
-/// **Guarantees.** Pages of an item are sent in order, and the last one carries the item's cost. An item that fails is sent as
-/// [`Left`] and the next one follows. The channel is bounded, so fetching waits for delivery.
+/// **Guarantees.** Pages of an item are sent in order, and the last one carries the item's cost. An item that fails is
+/// sent as [`Left`] and the next one follows. The channel is bounded, so fetching waits for delivery.
 ///
-/// **Errors.** [`Stop::Source`] when the source refuses every item, after that answer was sent; [`Stop::Shutdown`] when the
-/// shutdown begins or the delivery has ended.
+/// **Errors.** [`Stop::Source`] when the source refuses every item, after that answer was sent; [`Stop::Shutdown`] when
+/// the shutdown begins or the delivery has ended.
 ///
-/// **Cancel safety.** A dropped future leaves its item half delivered: the state does not record it, and the next round fetches
-/// it again.
+/// **Cancel safety.** A dropped future leaves its item half delivered: the state does not record it, and the next round
+/// fetches it again.
 pub(crate) struct Asker<'a> {
     pub(crate) source: &'static Source,
     pub(crate) run: &'a Run,

@@ -26,7 +26,8 @@ async fn all_records_are_published_and_bad_rows_become_dead_letters() {
     let sources = ["cboe", "fred", "ici", "yahoo"].map(|name| asking(name, &simulator.url(name)));
     let ending = run(sources.into(), once(&mock, &simulator.watchlist_toml())).await;
     assert_eq!(ending, Ending::Complete);
-    // 9,341 days of VIX but for the garbled one, and of SKEW; 259 trading days twice and 365 days, less three halts each.
+    // 9,341 days of VIX but for the garbled one, and of SKEW; 259 trading days twice and 365 days, less three halts
+    // each.
     assert_eq!(messages(&mock, "ohlcv_bar"), 9340 + 9341 + 2 * (259 - 3) + (365 - 3));
     assert_eq!(messages(&mock, "dead_letter"), 1);
     assert_eq!(messages(&mock, "series"), 6);

@@ -138,14 +138,14 @@ impl Filter {
         }
     }
 
-    /// Whether a response covers its whole item. The validators of a part of the past, or of one page of several, do not
-    /// cover the other parts.
+    /// Whether a response covers its whole item. The validators of a part of the past, or of one page of several, do
+    /// not cover the other parts.
     pub fn is_whole(&self, offset: u64) -> bool {
         offset == 0 && self.range.is_none()
     }
 
-    /// Filters a page: removes what is already published, and old days that were not asked for. `recovered` is what earlier
-    /// processes published and did not record.
+    /// Filters a page: removes what is already published, and old days that were not asked for. `recovered` is what
+    /// earlier processes published and did not record.
     pub fn filter(
         &mut self,
         records: Vec<Record>,

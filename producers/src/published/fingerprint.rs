@@ -19,7 +19,8 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Whether it has this content, and a loose value that differs, relative to the larger one, by no more than the tolerance.
+    /// Whether it has this content, and a loose value that differs, relative to the larger one, by no more than the
+    /// tolerance.
     pub fn is_same(&self, content: i64, loose: f64, tolerance: f64) -> bool {
         let [old, new] = [loose, self.loose];
         let is_close = || (old - new).abs() <= tolerance * old.abs().max(new.abs());

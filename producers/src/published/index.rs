@@ -125,7 +125,8 @@ impl Index {
         self.entries.insert(print.key, Entry::of(print, false));
     }
 
-    /// Compares a record with the index and adds it. A value within the relative tolerance of the indexed one is the same.
+    /// Compares a record with the index and adds it. A value within the relative tolerance of the indexed one is the
+    /// same.
     pub fn compare(&mut self, print: &Fingerprint, tolerance: f64) -> Change {
         let Fingerprint { key, time, .. } = *print;
         if time != NO_TIME {
@@ -157,7 +158,8 @@ impl Index {
         change
     }
 
-    /// Ends a response after its last page: drops expired entries, and untimed ones that this response no longer contains.
+    /// Ends a response after its last page: drops expired entries, and untimed ones that this response no longer
+    /// contains.
     pub fn finish(&mut self, keep: Keep) -> Reading {
         let (first, latest) = self.span.unzip();
         let within = |entry: &Entry| first.is_some_and(|first| entry.time >= first) && entry.time != NO_TIME;

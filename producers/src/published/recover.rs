@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::bail;
-use contract::codec;
+use contract::decode;
 use kafka::offsets::ends;
 use kafka::publish::{Acknowledged, Route};
 use kafka::reader::Topic;
@@ -67,7 +67,8 @@ impl Recovered {
         prints.of_body(&dataset, &body).filter(|print| print.key == key)
     }
 
-    /// Marks the records that are on Kafka although it did not acknowledge them. The page that was published last comes first.
+    /// Marks the records that are on Kafka although it did not acknowledge them. The page that was published last comes
+    /// first.
     pub(crate) fn mark<'a>(&self, pages: impl Iterator<Item = &'a mut Filtered>) {
         let mut prints = Fingerprints::new(None);
         let mut found = HashSet::new();
@@ -89,8 +90,8 @@ impl Recovered {
 
 /// Reads back from Kafka what a source has published and not recorded in its state.
 ///
-/// `marks` are the partitions as the state knows them. Unless `is_publishing`, everything is recorded, and only the ends of
-/// the partitions are read.
+/// `marks` are the partitions as the state knows them. Unless `is_publishing`, everything is recorded, and only the
+/// ends of the partitions are read.
 pub(crate) async fn look(
     source: &Source,
     cluster: &Cluster,
@@ -168,7 +169,7 @@ fn message(published: &Published<'_>, route: &Route, keys: &[u8], prints: &mut F
     if !published.key()?.starts_with(keys) {
         return None;
     }
-    let (schema_id, body) = codec::split_header(published.value()?).ok()?;
+    let (schema_id, body) = decode::split_header(published.value()?).ok()?;
     if schema_id != route.schema_id {
         return None;
     }

@@ -15,8 +15,8 @@ const TRY_EVERY: Duration = Duration::from_millis(50);
 pub struct Lock<'a>(Option<&'a File>);
 
 impl State {
-    /// Waits until no other process polls the source: two at once would publish the same records twice. A backfill needs no
-    /// lock.
+    /// Waits until no other process polls the source: two at once would publish the same records twice. A backfill
+    /// needs no lock.
     ///
     /// Cancel safe: a future that is dropped holds no lock.
     pub async fn lock(&self) -> Lock<'_> {
@@ -25,8 +25,8 @@ impl State {
     }
 }
 
-/// Waits until no other process creates the state or puts it aside: SQLite returns an error to a process that opens a file
-/// while another creates it.
+/// Waits until no other process creates the state or puts it aside: SQLite returns an error to a process that opens a
+/// file while another creates it.
 pub(super) async fn opening<'a>(file: &'a File, source: &str) -> Lock<'a> {
     held(file, source, "another process opens this state: waiting").await
 }

@@ -8,7 +8,8 @@ const UNCOUNTED_WAIT: Duration = Duration::from_secs(60);
 impl State {
     /// Takes calls of the daily quota for a class, or none.
     ///
-    /// The calls are counted before this returns: a request after it is never one too many, whatever happens to the process.
+    /// The calls are counted before this returns: a request after it is never one too many, whatever happens to the
+    /// process.
     ///
     /// # Errors
     ///
@@ -53,8 +54,8 @@ impl State {
         Ok(spent(&mut *connection, now).await?.1)
     }
 
-    /// Takes a turn for a request: at most `burst` at once, then one in each `pause`, for all processes together. Gives the
-    /// wait before the next try if it is too early.
+    /// Takes a turn for a request: at most `burst` at once, then one in each `pause`, for all processes together. Gives
+    /// the wait before the next try if it is too early.
     pub async fn turn(&self, pause: Duration, burst: u32, now: DateTime<Utc>) -> anyhow::Result<Option<Duration>> {
         let (pause, now) = (micros(pause), now.timestamp_micros());
         let ahead = pause.saturating_mul(i64::from(burst.max(1)) - 1);

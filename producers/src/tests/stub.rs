@@ -22,7 +22,8 @@ pub(crate) struct Stub {
 }
 
 impl Stub {
-    /// Sends the next response to each request, and the last one from then on; then keeps the connection open for `linger`.
+    /// Sends the next response to each request, and the last one from then on; then keeps the connection open for
+    /// `linger`.
     pub(crate) async fn start(responses: Vec<Vec<u8>>, linger: Duration) -> Stub {
         Stub::with(move |index, _| responses[index.min(responses.len() - 1)].clone(), Pauses { linger, ..NONE }).await
     }

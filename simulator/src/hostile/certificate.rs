@@ -21,7 +21,8 @@ pub(super) enum Certificate {
     WrongHost,
 }
 
-/// What accepts connections with such a certificate, for one of these protocols if any are named, and the authority in PEM.
+/// What accepts connections with such a certificate, for one of these protocols if any are named, and the authority in
+/// PEM.
 pub(super) fn acceptor(certificate: Certificate, protocols: &[&[u8]]) -> anyhow::Result<(TlsAcceptor, String)> {
     let authority = authority().context("no authority for certificates can be made")?;
     let (key, chain) = issued(certificate, &authority).context("no certificate can be made")?;

@@ -1,5 +1,5 @@
-//! Yahoo's daily bars as they were at the time of the clock: without later sessions, with the scripted rows restated, emptied
-//! or left out. Keeps every value that it showed.
+//! Yahoo's daily bars as they were at the time of the clock: without later sessions, with the scripted rows restated,
+//! emptied or left out. Keeps every value that it showed.
 //!
 //! Prices are those of the world without a clock, without its halts, dividends and splits: only scripted values change.
 

@@ -24,8 +24,8 @@ const SESSION: &[(&str, &str)] = &[
     ("tcp_keepalives_idle", "10"),
     ("tcp_user_timeout", "15000"),
     ("synchronous_commit", "on"),
-    // Use the generic plan from the start. A custom plan for each of the first chunks costs tens of milliseconds, and can
-    // prefer a scan of a table of a million rows to its index.
+    // Use the generic plan from the start. A custom plan for each of the first chunks costs tens of milliseconds, and
+    // can prefer a scan of a table of a million rows to its index.
     ("plan_cache_mode", "force_generic_plan"),
 ];
 

@@ -1,7 +1,7 @@
 //! Rows as a stream for `COPY`: the fastest way to write keys that are not in the table.
 //!
-//! `COPY` fails at the first key that the table already has. So it is tried only after chunks with only new keys, under a
-//! savepoint; when it fails, the upsert follows.
+//! `COPY` fails at the first key that the table already has. So it is tried only after chunks with only new keys, under
+//! a savepoint; when it fails, the upsert follows.
 
 use contract::rows::Folded;
 use contract::{Column, Dataset, Decimal, Rows};
@@ -32,8 +32,8 @@ const MOST_NEEDED: u32 = 1024;
 pub(super) struct Coldness {
     /// Chunks in a row in which every key was new.
     new_chunks: u32,
-    /// How many of them must precede a `COPY`. Each failure doubles this number, because the rows of a failed `COPY` waste
-    /// space until the table is vacuumed.
+    /// How many of them must precede a `COPY`. Each failure doubles this number, because the rows of a failed `COPY`
+    /// waste space until the table is vacuumed.
     needed: u32,
 }
 

@@ -63,8 +63,8 @@ pub(super) fn classify(error: sqlx::Error) -> StoreError {
     };
     let code = database.code().unwrap_or_default();
     match code.get(..2).unwrap_or_default() {
-        // Connection, resources, operator intervention, system, read-only or lost transaction, serialization, lock, login,
-        // database. A stale plan or statement (0A, 26) is dropped with the connection.
+        // Connection, resources, operator intervention, system, read-only or lost transaction, serialization, lock,
+        // login, database. A stale plan or statement (0A, 26) is dropped with the connection.
         "08" | "53" | "57" | "58" | "25" | "40" | "55" | "28" | "3D" | "0A" | "26" => {
             StoreError::Retry { class: RetryClass::of_sqlstate(&code), reason: message }
         }

@@ -21,9 +21,9 @@ pub(super) fn sql_type(kind: Kind) -> &'static str {
 
 /// Upserts rows, one array per column; returns how many were new, changed, unchanged and written.
 ///
-/// Parameters: one array per field of the dataset (a list as JSON), the content hashes, whether deleted. A dataset with a
-/// time adds the least and the greatest time, so that a hypertable reads only the chunks between. The rows must be folded:
-/// one per key.
+/// Parameters: one array per field of the dataset (a list as JSON), the content hashes, whether deleted. A dataset with
+/// a time adds the least and the greatest time, so that a hypertable reads only the chunks between. The rows must be
+/// folded: one per key.
 pub(super) fn upsert(dataset: &Dataset, table: &str) -> String {
     let names = written(dataset);
     let elements = dataset.fields.iter().map(|field| element_type(field.kind)).chain(["bigint", "boolean"]);
@@ -63,7 +63,8 @@ pub(super) fn upsert(dataset: &Dataset, table: &str) -> String {
 
 /// Finds which rows the upsert would write, from their keys and versions alone; returns their places, counted from 1.
 ///
-/// Parameters: one array per field of the key and of the version, then the least and the greatest time as in the upsert.
+/// Parameters: one array per field of the key and of the version, then the least and the greatest time as in the
+/// upsert.
 pub(super) fn newer_places(dataset: &Dataset, table: &str) -> String {
     let fields = dataset.key.iter().chain(&dataset.version_fields).map(|at| &dataset.fields[*at]);
     let fields = fields.map(|field| (field.name.as_str(), element_type(field.kind)));

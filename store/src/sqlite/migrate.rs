@@ -12,7 +12,8 @@ impl Sqlite {
     /// Brings the tables up to date.
     pub(super) async fn migrate_up(&self) -> Result<(), StoreError> {
         let mut connection = self.open().await?;
-        // In one transaction with the write lock: otherwise SQLite returns an error to one of two concurrent migrations.
+        // In one transaction with the write lock: otherwise SQLite returns an error to one of two concurrent
+        // migrations.
         let mut transaction = connection.begin_with("begin immediate").await.map_err(classify)?;
         MIGRATOR.run(&mut *transaction).await.map_err(migration_failed)?;
         transaction.commit().await.map_err(classify)?;

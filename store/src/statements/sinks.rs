@@ -10,8 +10,8 @@ pub(crate) struct Statements {
     pub(crate) positions: String,
     /// Moves the position from the chunk's beginning to its end; offset and hash of its last record follow.
     pub(crate) move_position: String,
-    /// Inserts the position with the first chunk of a partition; of two concurrent writers one succeeds. Parameters as for
-    /// `move_position`.
+    /// Inserts the position with the first chunk of a partition; of two concurrent writers one succeeds. Parameters as
+    /// for `move_position`.
     pub(crate) first_position: String,
     /// The outcome of a chunk, if it was committed.
     pub(crate) committed: String,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use contract::records::DeadLetter;
-use contract::{Record, Rows, codec, tombstone};
+use contract::{Record, Rows, decode, tombstone};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
@@ -139,7 +139,7 @@ pub(super) fn on_topic(bench: &Bench) -> Vec<Received> {
 /// The body and the schema id of a message of a dead letter, which the contract's decoder must be able to read.
 pub(super) fn body(value: &[u8]) -> (u32, &[u8]) {
     let dataset = contract::dataset("dead_letter").unwrap();
-    let (id, body) = codec::split_header(value).unwrap();
+    let (id, body) = decode::split_header(value).unwrap();
     let mut rows = Rows::new(dataset);
     contract::Decoder::new(dataset, &dataset.schema).unwrap().decode(body, &mut rows).unwrap();
     (id, body)

@@ -1,7 +1,8 @@
 //! Lag, readiness and progress on a clock of their own.
 
+use store::RetryClass;
+
 use super::*;
-use crate::store::RetryClass;
 
 const HOUR_MS: i64 = 3_600_000;
 

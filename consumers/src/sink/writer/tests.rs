@@ -1,8 +1,9 @@
 //! Writers on a store with scripted failures.
 
+use store::chunk::{ChunkBuilder, SinkPartition, Target};
+use store::{Outcome, RetryClass};
+
 use super::*;
-use crate::chunk::{ChunkBuilder, SinkPartition, Target};
-use crate::store::{Outcome, RetryClass};
 
 /// What a store does with a chunk.
 #[derive(Debug, Clone, Copy)]

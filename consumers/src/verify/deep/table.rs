@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use contract::{Coordinate, Dataset, Rows, Value};
+use store::dead_letter;
+use store::{Audit, Line};
 
 use super::super::dead_letters::is_passed;
 use super::super::fingerprint;
 use super::super::report::Findings;
 use super::fold::Expected;
 use super::{Subject, key_text};
-use crate::dead_letter;
-use crate::store::{Audit, Line};
 
 /// Compares the table with the folded topic.
 pub(super) struct Compared<'a> {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
 
+use store::{Audit, PositionRow};
+
 use super::super::dead_letters::{self, SinkDeadLetters};
 use super::super::report::Findings;
 use super::Subject;
-use crate::store::{Audit, PositionRow};
 
 /// How far one sink has read one partition.
 pub(super) struct Taken {

@@ -1,4 +1,5 @@
-//! The part of a file that a request path names: the parsers write the path, and the producer that opens the file reads it.
+//! The part of a file that a request path names: the parsers write the path, and the producer that opens the file reads
+//! it.
 
 use std::path::{Component, Path};
 
