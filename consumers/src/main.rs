@@ -8,7 +8,7 @@ use consumers::commands::{dead_letters, migrate, replay, run, verify};
 use service::telemetry;
 use tokio::runtime::Runtime;
 
-/// Plays the topics into the database: validates and upserts chunk by chunk.
+/// Play the topics into the database: validate and upsert chunk by chunk
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
