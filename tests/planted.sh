@@ -25,7 +25,6 @@ for crate in contract kafka store consumers tests; do
   cargo+=(--config "profile.release.package.$crate.opt-level=0")
 done
 cd "$work/tree"
-[ -x "$CARGO_TARGET_DIR/release/tapedeck-broker" ] || cargo build -q --release --locked -p broker
 # If a service were missing, its tests would be skipped and catch nothing.
 CI=true "$root/tests/services.sh" up "$work/services" >"$work/exports" 2>"$work/messages" || {
   cat "$work/messages" >&2

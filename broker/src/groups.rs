@@ -1,305 +1,381 @@
-//! All consumer groups of the embedded broker.
+//! All consumer groups: members, waiting requests, committed offsets.
 //!
-//! They replace the library's own coordinator, which has two faults. It waits forever for a leader that it has itself
-//! removed, so a consumer that was suspended for longer than its session timeout never reads again. And two concurrent
-//! requests overwrite each other's group. The library still stores the offsets.
+//! Members are only in memory: after a restart of the broker they join again. A request that waits for other members
+//! sleeps until its group changes, or until the next timeout of the group.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use tansu_broker::Result;
-use tansu_broker::coordinator::group::administrator::Controller;
-use tansu_broker::coordinator::group::{Coordinator, OffsetCommit};
-use tansu_sans_io::join_group_request::JoinGroupRequestProtocol;
-use tansu_sans_io::join_group_response::JoinGroupResponseMember;
-use tansu_sans_io::leave_group_request::MemberIdentity;
-use tansu_sans_io::leave_group_response::MemberResponse;
-use tansu_sans_io::offset_commit_request::OffsetCommitRequestTopic;
-use tansu_sans_io::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
-use tansu_sans_io::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopic};
-use tansu_sans_io::sync_group_request::SyncGroupRequestAssignment;
-use tansu_sans_io::{
-    Body, ErrorCode, HeartbeatResponse, JoinGroupResponse, LeaveGroupResponse, OffsetCommitResponse, SyncGroupResponse,
-};
-use tansu_storage::{GroupDetail, GroupMember, GroupState, Storage as _, StorageContainer, UpdateError, Version};
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::ApiKey;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::group::{Group, Join, Joined, Ticket};
+use crate::group::{Caller, Description, Group, Join, Joined, Ticket, weight};
+use crate::limits::{MAX_GROUP_NAME, MAX_GROUPS, MAX_GROUPS_BYTES};
+use crate::offsets::{Committed, Offsets, Place};
 
-/// How often a waiting request checks whether a timeout has changed the group.
-const TICK: Duration = Duration::from_millis(200);
-/// Most attempts to write a description that others change at the same time.
-const DESCRIPTION_TRIES: usize = 3;
-
-/// The groups, by name. They are only in memory: after a restart of the broker their members join again.
-#[derive(Clone)]
-pub(crate) struct Groups {
-    storage: StorageContainer,
-    offsets: Controller<StorageContainer>,
-    groups: Arc<Mutex<HashMap<String, Group>>>,
-    /// Signals that a group has changed.
-    changed: Arc<Notify>,
+/// The topics of the broker, as groups need them.
+pub trait Topics: Send + Sync + 'static {
+    /// The id of a topic and its number of partitions; None if no such topic exists.
+    fn topic(&self, name: &str) -> Option<(Uuid, i32)>;
 }
+
+/// A request that may be about groups. `body` begins after the request header; the shape table has accepted it.
+#[derive(Debug)]
+pub struct GroupRequest<'a> {
+    /// Which request.
+    pub api: ApiKey,
+    /// Its version, one of those that the broker serves.
+    pub version: i16,
+    /// Client id of the request header.
+    pub client_id: Option<&'a str>,
+    /// Address of the client as administration tools show it; Kafka writes `/127.0.0.1`.
+    pub host: &'a str,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// The consumer groups of a broker.
+pub struct Groups {
+    state: Mutex<State>,
+    topics: Arc<dyn Topics>,
+    advertised: SocketAddr,
+}
+
+/// Members and offsets have one lock: a commit is checked and written before its group can change.
+#[derive(Debug)]
+pub(crate) struct State {
+    groups: HashMap<String, Entry>,
+    /// Sum of the entries' bytes.
+    bytes: usize,
+    max_bytes: usize,
+    pub(crate) offsets: Offsets,
+}
+
+#[derive(Debug)]
+struct Entry {
+    group: Group,
+    /// Signals that a waiting request may have its response.
+    changed: Arc<Notify>,
+    /// Bytes of the group when a member last joined or synced.
+    bytes: usize,
+}
+
+/// A group's name, state and protocol type.
+pub(crate) type Listed = (String, &'static str, String);
 
 impl std::fmt::Debug for Groups {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Groups").finish_non_exhaustive()
+        formatter.debug_struct("Groups").field("advertised", &self.advertised).finish_non_exhaustive()
     }
 }
 
 impl Groups {
-    /// No groups yet; offsets are in the storage.
-    pub(crate) fn new(storage: StorageContainer) -> Result<Groups> {
-        let offsets = Controller::with_storage(storage.clone())?;
-        Ok(Groups { storage, offsets, groups: Arc::default(), changed: Arc::default() })
+    /// Reads the committed offsets of a data folder. Clients reach the broker at `advertised`.
+    pub fn open(folder: &Path, topics: Arc<dyn Topics>, advertised: SocketAddr) -> anyhow::Result<Groups> {
+        let offsets = Offsets::open(folder)?;
+        let state = State { groups: HashMap::new(), bytes: 0, max_bytes: MAX_GROUPS_BYTES, offsets };
+        Ok(Groups { state: Mutex::new(state), topics, advertised })
     }
 
-    /// Does something with a group now; drops a group without members.
-    fn with<T>(&self, name: &str, act: impl FnOnce(&mut Group, Instant) -> T) -> T {
-        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut group = groups.remove(name).unwrap_or_else(Group::new);
-        let done = act(&mut group, Instant::now());
-        if !group.is_empty() {
-            groups.insert(name.to_owned(), group);
+    /// Forgets the committed offsets of a deleted topic.
+    pub fn forget_topic(&self, id: Uuid) {
+        if let Err(error) = self.lock().offsets.forget_topic(id) {
+            // Clients do not see them: the topic's successor has another id.
+            tracing::warn!("the committed offsets of the deleted topic {id} stay in the file: {error}");
         }
-        drop(groups);
-        self.changed.notify_waiters();
+    }
+
+    /// Drops groups whose members have all gone, and writes committed offsets to the disk for the case of a power
+    /// failure. Call it every few seconds and before the broker stops.
+    pub fn maintain(&self) -> std::io::Result<()> {
+        let mut state = self.lock();
+        state.sweep(Instant::now());
+        state.offsets.flush()
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where clients reach the broker.
+    pub(crate) fn advertised(&self) -> SocketAddr {
+        self.advertised
+    }
+
+    /// The id of a topic, if it has this partition.
+    pub(crate) fn topic(&self, name: &str, partition: i32) -> Option<Uuid> {
+        self.topics.topic(name).filter(|(_, partitions)| (0..*partitions).contains(&partition)).map(|(id, _)| id)
+    }
+
+    /// Whether offsets belong to a topic that still exists.
+    pub(crate) fn exists(&self, place: &Place) -> bool {
+        self.topics.topic(&place.topic).is_some_and(|(id, _)| id == place.id)
+    }
+
+    /// Joins and waits for the other members. `is_named_first`: the client knows that it must first ask for a name;
+    /// it gets [`Join::new_name`] with the error `MemberIdRequired`.
+    pub(crate) async fn join(&self, group: &str, join: Join, is_named_first: bool) -> Result<Joined, ResponseError> {
+        check_name(group)?;
+        let is_nameless = join.member.is_empty() && join.instance.is_none();
+        let instance_is_long = join.instance.as_ref().is_some_and(|instance| instance.len() > MAX_GROUP_NAME);
+        if instance_is_long {
+            return Err(ResponseError::InvalidRequest);
+        }
+        let ticket = {
+            let mut state = self.lock();
+            state.admit(group, weight(&join.protocols))?;
+            let asks_for_name = is_named_first && is_nameless;
+            let act = |group: &mut Group, now| {
+                if asks_for_name { Err(group.reserve(now, &join)) } else { group.join(now, join) }
+            };
+            let ticket = state.with(group, act);
+            state.weigh(group);
+            ticket?
+        };
+        let outcome = self.wait(group, &ticket.member, |group, now| group.joined(now, &ticket)).await;
+        if is_nameless && outcome == Err(ResponseError::RebalanceInProgress) {
+            self.give_up(group, &ticket);
+        }
+        outcome
+    }
+
+    fn give_up(&self, group: &str, ticket: &Ticket) {
+        self.lock().with(group, |group, now| group.give_up(now, ticket));
+    }
+
+    /// Waits for the member's assignment; the leader brings all. Returns it with the protocol and its type.
+    pub(crate) async fn sync(
+        &self,
+        group: &str,
+        caller: &Caller<'_>,
+        named: [Option<&str>; 2],
+        assignments: Vec<(String, Bytes)>,
+    ) -> Result<(Bytes, [String; 2]), ResponseError> {
+        check_name(group)?;
+        {
+            let mut state = self.lock();
+            let weight = assignments.iter().map(|(_, assignment)| assignment.len()).sum();
+            state.admit(group, weight)?;
+            let done = state.with(group, |group, now| {
+                group.hear(now, caller)?;
+                group.agrees(named)?;
+                group.sync(now, caller, assignments)
+            });
+            state.weigh(group);
+            done?;
+        }
+        self.wait(group, caller.member, |group, now| {
+            let assignment = group.assignment(now, caller)?;
+            Some(assignment.map(|assignment| (assignment, group.agreed())))
+        })
+        .await
+    }
+
+    /// Heartbeat of a member.
+    pub(crate) fn heartbeat(&self, group: &str, caller: &Caller<'_>) -> Result<(), ResponseError> {
+        check_name(group)?;
+        self.lock().with(group, |group, now| group.heartbeat(now, caller))
+    }
+
+    /// Removes members; the outer error concerns the whole request.
+    pub(crate) fn leave(
+        &self,
+        group: &str,
+        members: &[(&str, Option<&str>)],
+    ) -> Result<Vec<Result<(), ResponseError>>, ResponseError> {
+        check_name(group)?;
+        let mut state = self.lock();
+        let leave =
+            |(name, instance): &(&str, Option<&str>)| state.with(group, |group, now| group.leave(now, name, *instance));
+        let outcomes = members.iter().map(leave).collect();
+        state.weigh(group);
+        Ok(outcomes)
+    }
+
+    /// Commits offsets if the client may.
+    pub(crate) fn commit(
+        &self,
+        group: &str,
+        caller: &Caller<'_>,
+        offsets: Vec<(Place, Committed)>,
+    ) -> Result<(), ResponseError> {
+        if group.len() > MAX_GROUP_NAME {
+            return Err(ResponseError::InvalidGroupId);
+        }
+        let mut state = self.lock();
+        if !state.exists(group) && caller.generation >= 0 {
+            return Err(ResponseError::IllegalGeneration);
+        }
+        state.with(group, |group, now| group.commit(now, caller))?;
+        state.offsets.commit(group, offsets)
+    }
+
+    /// Describes a group; None if it does not exist.
+    pub(crate) fn describe(&self, group: &str) -> Option<Description> {
+        let mut state = self.lock();
+        let description = state.with(group, Group::describe);
+        (!description.members.is_empty() || state.exists(group)).then_some(description)
+    }
+
+    /// All groups with members or committed offsets.
+    pub(crate) fn list(&self) -> Vec<Listed> {
+        let mut state = self.lock();
+        let now = Instant::now();
+        state.sweep(now);
+        let names: BTreeSet<String> =
+            state.groups.keys().map(String::as_str).chain(state.offsets.groups()).map(ToOwned::to_owned).collect();
+        let listed = |name: String| {
+            let (group_state, protocol_type) = state.with(&name, Group::summary);
+            (name, group_state, protocol_type)
+        };
+        names.into_iter().map(listed).collect()
+    }
+
+    /// Deletes a group without members, with its offsets.
+    pub(crate) fn delete(&self, group: &str) -> Result<(), ResponseError> {
+        let mut state = self.lock();
+        if !state.with(group, Group::describe).members.is_empty() {
+            return Err(ResponseError::NonEmptyGroup);
+        }
+        let is_pending = state.groups.remove(group).is_some();
+        let had_offsets = state.offsets.forget_group(group)?;
+        if is_pending || had_offsets { Ok(()) } else { Err(ResponseError::GroupIdNotFound) }
+    }
+
+    /// Deletes committed offsets of topics that no member reads; the inner errors are those of the partitions.
+    pub(crate) fn delete_offsets(
+        &self,
+        group: &str,
+        asked: &[(&str, Vec<i32>)],
+    ) -> Result<Vec<Vec<Result<(), ResponseError>>>, ResponseError> {
+        let mut state = self.lock();
+        if !state.exists(group) {
+            return Err(ResponseError::GroupIdNotFound);
+        }
+        let (mut outcomes, mut places) = (Vec::new(), Vec::new());
+        for (topic, partitions) in asked {
+            let released = state.with(group, |group, now| group.releases(now, topic));
+            if released == Err(ResponseError::NonEmptyGroup) {
+                return Err(ResponseError::NonEmptyGroup);
+            }
+            let outcome = |partition: &i32| {
+                let id = self.topic(topic, *partition).ok_or(ResponseError::UnknownTopicOrPartition)?;
+                released?;
+                places.push((id, *partition));
+                Ok(())
+            };
+            outcomes.push(partitions.iter().map(outcome).collect());
+        }
+        state.offsets.forget(group, places)?;
+        Ok(outcomes)
+    }
+
+    /// Waits until a member's request has its response: until the group changes, or until its next timeout.
+    async fn wait<T>(
+        &self,
+        name: &str,
+        member: &str,
+        mut ask: impl FnMut(&mut Group, Instant) -> Option<Result<T, ResponseError>>,
+    ) -> Result<T, ResponseError> {
+        loop {
+            let (changed, deadline) = match self.lock().look(name, member, &mut ask) {
+                Ok(answer) => return answer,
+                Err(sleep) => sleep,
+            };
+            match deadline {
+                Some(deadline) => drop(tokio::time::timeout_at(deadline, changed).await),
+                None => changed.await,
+            }
+        }
+    }
+}
+
+impl State {
+    /// Whether a group has members or committed offsets.
+    pub(crate) fn exists(&self, name: &str) -> bool {
+        self.groups.contains_key(name) || self.offsets.has(name)
+    }
+
+    /// Does something with a group now; wakes its waiting requests if it has changed, and drops it if it is unused.
+    pub(crate) fn with<T>(&mut self, name: &str, act: impl FnOnce(&mut Group, Instant) -> T) -> T {
+        let now = Instant::now();
+        let Some(entry) = self.groups.get_mut(name) else {
+            let mut group = Group::new();
+            let done = act(&mut group, now);
+            if !group.is_unused() {
+                self.groups.insert(name.to_owned(), Entry { group, changed: Arc::default(), bytes: 0 });
+            }
+            return done;
+        };
+        let before = entry.group.changes();
+        let done = act(&mut entry.group, now);
+        if entry.group.changes() != before {
+            entry.changed.notify_waiters();
+        }
+        if entry.group.is_unused() {
+            self.bytes -= entry.bytes;
+            self.groups.remove(name);
+        }
         done
     }
 
-    /// Waits until a group has a response.
-    async fn answer<T>(&self, name: &str, mut ask: impl FnMut(&mut Group, Instant) -> Option<T>) -> T {
-        loop {
-            // Subscribe before checking, so that no later change is missed.
-            let changed = self.changed.notified();
-            if let Some(answer) = self.look(name, &mut ask) {
-                return answer;
-            }
-            let _ = timeout(TICK, changed).await;
+    /// The response to a waiting request, or what to wait for.
+    fn look<T>(
+        &mut self,
+        name: &str,
+        member: &str,
+        ask: impl FnOnce(&mut Group, Instant) -> Option<Result<T, ResponseError>>,
+    ) -> Result<Result<T, ResponseError>, (OwnedNotified, Option<Instant>)> {
+        if let Some(answer) = self.with(name, ask) {
+            return Ok(answer);
+        }
+        // Under the same lock, so that no change is missed.
+        match self.groups.get(name) {
+            Some(entry) => Err((entry.changed.clone().notified_owned(), entry.group.deadline(member))),
+            None => Ok(Err(ResponseError::UnknownMemberId)),
         }
     }
 
-    /// Like [`Groups::with`], but wakes up waiting requests only if there is a response.
-    fn look<T>(&self, name: &str, ask: impl FnOnce(&mut Group, Instant) -> Option<T>) -> Option<T> {
-        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut nobody = Group::new();
-        ask(groups.get_mut(name).unwrap_or(&mut nobody), Instant::now())
+    /// Refuses what would exceed a limit of all groups together.
+    fn admit(&mut self, name: &str, bytes: usize) -> Result<(), ResponseError> {
+        let is_full = |state: &State| {
+            let is_new = !state.groups.contains_key(name);
+            state.bytes + bytes > state.max_bytes || is_new && state.groups.len() >= MAX_GROUPS
+        };
+        if is_full(self) {
+            self.sweep(Instant::now());
+        }
+        if is_full(self) { Err(ResponseError::GroupMaxSizeReached) } else { Ok(()) }
     }
 
-    /// Tells the storage the members of a group, for clients that describe the group. A failure is not an error.
-    async fn describe(&self, name: &str) {
-        let settled = |group: &mut Group, _| (group.is_stable() || group.is_empty()).then(|| detail(group));
-        let Some(mut detail) = self.look(name, settled) else {
-            return;
-        };
-        let mut version: Option<Version> = None;
-        for _ in 0..DESCRIPTION_TRIES {
-            match self.storage.update_group(name, detail.clone(), version).await {
-                Err(UpdateError::Outdated { current, version: theirs }) => {
-                    detail.inception = current.inception;
-                    version = Some(theirs);
-                }
-                _ => return,
-            }
+    /// Counts the bytes of a group again.
+    fn weigh(&mut self, name: &str) {
+        if let Some(entry) = self.groups.get_mut(name) {
+            let bytes = entry.group.bytes();
+            self.bytes = self.bytes - entry.bytes + bytes;
+            entry.bytes = bytes;
+        }
+    }
+
+    /// Drops groups whose members have all gone.
+    fn sweep(&mut self, now: Instant) {
+        let names: Vec<String> = self.groups.keys().cloned().collect();
+        for name in names {
+            self.with(&name, |group, _| group.expire(now));
+            self.weigh(&name);
         }
     }
 }
 
-#[async_trait]
-impl Coordinator for Groups {
-    async fn join(
-        &mut self,
-        client_id: Option<&str>,
-        group_id: &str,
-        session_timeout_ms: i32,
-        rebalance_timeout_ms: Option<i32>,
-        member_id: &str,
-        group_instance_id: Option<&str>,
-        protocol_type: &str,
-        protocols: Option<&[JoinGroupRequestProtocol]>,
-        _reason: Option<&str>,
-    ) -> Result<Body> {
-        let protocol = |protocol: &JoinGroupRequestProtocol| (protocol.name.clone(), protocol.metadata.clone());
-        let join = Join {
-            member: member_id.to_owned(),
-            new_name: format!("{}-{}", client_id.unwrap_or("member"), Uuid::new_v4()),
-            instance: group_instance_id.map(ToOwned::to_owned),
-            protocol_type: protocol_type.to_owned(),
-            protocols: protocols.unwrap_or_default().iter().map(protocol).collect(),
-            session: milliseconds(session_timeout_ms),
-            rebalance: milliseconds(rebalance_timeout_ms.unwrap_or(session_timeout_ms)),
-        };
-        let asked = if group_id.is_empty() {
-            Err(ErrorCode::InvalidGroupId)
-        } else {
-            self.with(group_id, |group, now| group.join(now, join))
-        };
-        let outcome = match asked {
-            Ok(ticket) => self.joined(group_id, &ticket).await,
-            Err(code) => Err(code),
-        };
-        Ok(join_response(outcome, member_id))
-    }
-
-    async fn sync(
-        &mut self,
-        group_id: &str,
-        generation_id: i32,
-        member_id: &str,
-        _group_instance_id: Option<&str>,
-        _protocol_type: Option<&str>,
-        _protocol_name: Option<&str>,
-        assignments: Option<&[SyncGroupRequestAssignment]>,
-    ) -> Result<Body> {
-        let assignments = assignments.unwrap_or_default().iter();
-        let assignments = assignments.map(|each| (each.member_id.clone(), each.assignment.clone())).collect();
-        let outcome = match self.with(group_id, |group, now| group.sync(now, member_id, generation_id, assignments)) {
-            Ok(()) => self.answer(group_id, |group, now| group.assignment(now, member_id, generation_id)).await,
-            Err(code) => Err(code),
-        };
-        self.describe(group_id).await;
-        let agreed = self.look(group_id, |group, _| Some(group.agreed().map(ToOwned::to_owned)));
-        let [_, protocol, protocol_type] = agreed.unwrap_or_default();
-        let response = SyncGroupResponse::default()
-            .throttle_time_ms(Some(0))
-            .error_code(code(&outcome))
-            .protocol_type(Some(protocol_type))
-            .protocol_name(Some(protocol))
-            .assignment(outcome.unwrap_or_default());
-        Ok(response.into())
-    }
-
-    async fn heartbeat(
-        &mut self,
-        group_id: &str,
-        generation_id: i32,
-        member_id: &str,
-        _group_instance_id: Option<&str>,
-    ) -> Result<Body> {
-        let outcome = self.with(group_id, |group, now| group.heartbeat(now, member_id, generation_id));
-        Ok(HeartbeatResponse::default().throttle_time_ms(Some(0)).error_code(code(&outcome)).into())
-    }
-
-    async fn leave(
-        &mut self,
-        group_id: &str,
-        member_id: Option<&str>,
-        members: Option<&[MemberIdentity]>,
-    ) -> Result<Body> {
-        let single = member_id.filter(|id| !id.is_empty()).map(|id| MemberIdentity::default().member_id(id.to_owned()));
-        let all: Vec<MemberIdentity> = members.unwrap_or_default().iter().cloned().chain(single).collect();
-        let mut outcomes = Vec::new();
-        for each in &all {
-            let outcome =
-                self.with(group_id, |group, now| group.leave(now, &each.member_id, each.group_instance_id.as_deref()));
-            outcomes.push(
-                MemberResponse::default()
-                    .member_id(each.member_id.clone())
-                    .group_instance_id(each.group_instance_id.clone())
-                    .error_code(code(&outcome)),
-            );
-        }
-        self.describe(group_id).await;
-        let none = i16::from(ErrorCode::None);
-        // A client that names one member reads the error above; one that names several reads the error of each.
-        let error_code =
-            if members.is_none() { outcomes.first().map_or(none, |outcome| outcome.error_code) } else { none };
-        let response = LeaveGroupResponse::default().throttle_time_ms(Some(0)).error_code(error_code);
-        Ok(response.members(Some(outcomes)).into())
-    }
-
-    async fn offset_commit(&mut self, detail: OffsetCommit<'_>) -> Result<Body> {
-        let (name, generation) =
-            (detail.member_id.unwrap_or_default(), detail.generation_id_or_member_epoch.unwrap_or(-1));
-        match self.with(detail.group_id, |group, now| group.commit(now, name, generation)) {
-            Ok(()) => self.offsets.offset_commit(detail).await,
-            Err(code) => Ok(refused_commit(detail.topics.unwrap_or_default(), code)),
-        }
-    }
-
-    async fn offset_fetch(
-        &mut self,
-        group_id: Option<&str>,
-        topics: Option<&[OffsetFetchRequestTopic]>,
-        groups: Option<&[OffsetFetchRequestGroup]>,
-        require_stable: Option<bool>,
-    ) -> Result<Body> {
-        self.offsets.offset_fetch(group_id, topics, groups, require_stable).await
-    }
-}
-
-impl Groups {
-    async fn joined(&self, group_id: &str, ticket: &Ticket) -> Result<Joined, ErrorCode> {
-        self.answer(group_id, |group, now| group.joined(now, ticket)).await
-    }
-}
-
-/// A negative time counts as zero.
-fn milliseconds(number: i32) -> Duration {
-    Duration::from_millis(number.try_into().unwrap_or_default())
-}
-
-fn code<T>(outcome: &Result<T, ErrorCode>) -> i16 {
-    outcome.as_ref().err().copied().unwrap_or(ErrorCode::None).into()
-}
-
-fn join_response(outcome: Result<Joined, ErrorCode>, asked_as: &str) -> Body {
-    let response =
-        JoinGroupResponse::default().throttle_time_ms(Some(0)).error_code(code(&outcome)).skip_assignment(Some(false));
-    let Ok(joined) = outcome else {
-        let response = response.generation_id(-1).protocol_type(None).protocol_name(Some(String::new()));
-        return response.leader(String::new()).member_id(asked_as.to_owned()).members(Some(Vec::new())).into();
-    };
-    let member = |peer: crate::group::Peer| {
-        let member = JoinGroupResponseMember::default().member_id(peer.member);
-        member.group_instance_id(peer.instance).metadata(peer.metadata)
-    };
-    response
-        .generation_id(joined.generation)
-        .protocol_type(Some(joined.protocol_type))
-        .protocol_name(Some(joined.protocol))
-        .leader(joined.leader)
-        .member_id(joined.member)
-        .members(Some(joined.members.into_iter().map(member).collect()))
-        .into()
-}
-
-/// The same for every partition.
-fn refused_commit(topics: &[OffsetCommitRequestTopic], code: ErrorCode) -> Body {
-    let topic = |topic: &OffsetCommitRequestTopic| {
-        let partitions = topic.partitions.as_deref().unwrap_or_default().iter().map(|partition| {
-            let refused = OffsetCommitResponsePartition::default().partition_index(partition.partition_index);
-            refused.error_code(code.into())
-        });
-        OffsetCommitResponseTopic::default().name(topic.name.clone()).partitions(Some(partitions.collect()))
-    };
-    let topics = topics.iter().map(topic).collect();
-    OffsetCommitResponse::default().throttle_time_ms(Some(0)).topics(Some(topics)).into()
-}
-
-/// A group as the storage describes it.
-fn detail(group: &Group) -> GroupDetail {
-    let member = |peer: crate::group::Peer| {
-        let join_response = JoinGroupResponseMember::default()
-            .member_id(peer.member.clone())
-            .group_instance_id(peer.instance)
-            .metadata(peer.metadata);
-        (peer.member, GroupMember { join_response, last_contact: Some(SystemTime::now()) })
-    };
-    if group.is_empty() {
-        return GroupDetail::default();
-    }
-    let [leader, protocol_name, protocol_type] = group.agreed().map(ToOwned::to_owned);
-    let assignments: BTreeMap<String, Bytes> = group.assignments();
-    GroupDetail {
-        members: group.peers().into_iter().map(member).collect(),
-        generation_id: group.generation(),
-        state: GroupState::Formed { protocol_type, protocol_name, leader, assignments },
-        ..GroupDetail::default()
-    }
+/// Members need a group with a name.
+fn check_name(group: &str) -> Result<(), ResponseError> {
+    let is_valid = !group.is_empty() && group.len() <= MAX_GROUP_NAME;
+    if is_valid { Ok(()) } else { Err(ResponseError::InvalidGroupId) }
 }
