@@ -19,6 +19,7 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{ApiKey, BrokerId};
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+use tokio::task::block_in_place;
 use uuid::Uuid;
 
 use crate::clock::now_ms;
@@ -94,20 +95,21 @@ impl Broker {
 
 impl Handler for Broker {
     async fn handle(&self, request: Request) -> Reply {
+        // What waits for the disk must not keep other connections waiting.
         match request.api {
             ApiKey::Produce => produce::handle(self, request).await,
             ApiKey::Fetch => fetch::handle(self, request).await,
             ApiKey::ListOffsets => offsets::list(self, request),
             ApiKey::OffsetForLeaderEpoch => offsets::for_leader_epoch(self, request),
-            ApiKey::DeleteRecords => delete_records::handle(self, request),
+            ApiKey::DeleteRecords => block_in_place(|| delete_records::handle(self, request)),
             ApiKey::Metadata => metadata::handle(self, request),
             ApiKey::DescribeCluster => cluster::describe(self, request),
-            ApiKey::CreateTopics => topics::create(self, request),
-            ApiKey::DeleteTopics => topics::delete(self, request),
-            ApiKey::CreatePartitions => topics::add_partitions(self, request),
+            ApiKey::CreateTopics => block_in_place(|| topics::create(self, request)),
+            ApiKey::DeleteTopics => block_in_place(|| topics::delete(self, request)),
+            ApiKey::CreatePartitions => block_in_place(|| topics::add_partitions(self, request)),
             ApiKey::DescribeConfigs => configs::describe(self, request),
-            ApiKey::IncrementalAlterConfigs => configs::alter(self, request),
-            ApiKey::InitProducerId => producer_id::handle(self, request),
+            ApiKey::IncrementalAlterConfigs => block_in_place(|| configs::alter(self, request)),
+            ApiKey::InitProducerId => block_in_place(|| producer_id::handle(self, request)),
             api => {
                 let host = request.peer.ip().to_string();
                 let client_id = request.client_id.as_deref();

@@ -58,8 +58,6 @@ struct Member {
     seen: Instant,
     /// Whether it has sent the request that the present state waits for.
     has_arrived: bool,
-    /// When its waiting request is answered at the latest.
-    waits_until: Instant,
     assignment: Bytes,
 }
 
@@ -108,15 +106,9 @@ impl Group {
         self.members.values().map(|member| weight(&member.protocols) + member.assignment.len()).sum()
     }
 
-    /// When to look at the waiting request of a member again if nothing else happens: the next time at which
-    /// [`Group::expire`] changes the group, or the end of the request's own wait.
-    pub(crate) fn deadline(&self, name: &str) -> Option<Instant> {
-        let own = self.members.get(name).map(|member| member.waits_until);
-        [own, self.next_expiry()].into_iter().flatten().min()
-    }
-
-    /// The next time at which [`Group::expire`] changes the group.
-    fn next_expiry(&self) -> Option<Instant> {
+    /// The next time at which [`Group::expire`] changes the group. If nothing else happens, a waiting request has no
+    /// response before.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
         let (waits, until) = self.wait();
         let expiring = self.members.values().filter(|member| !(waits && member.has_arrived));
         let sessions = expiring.map(|member| member.seen + member.session);
@@ -158,11 +150,15 @@ impl Group {
         members.find(|(_, member)| member.instance.as_deref() == Some(instance)).map(|(name, _)| name.as_str())
     }
 
-    fn arrive(&mut self, name: &str, now: Instant) {
+    fn arrive(&mut self, name: &str) {
         if let Some(member) = self.members.get_mut(name) {
             member.has_arrived = true;
-            member.waits_until = now + member.rebalance.max(member.session);
         }
+    }
+
+    /// When a member that asks now stops waiting for a response: no request waits longer than its own timeouts.
+    fn patience(&self, now: Instant, name: &str) -> Instant {
+        now + self.members.get(name).map(|member| member.rebalance.max(member.session)).unwrap_or_default()
     }
 
     /// Goes on after a member has left.

@@ -20,6 +20,9 @@ use crate::group::{Caller, Description, Group, Join, Joined, Ticket, weight};
 use crate::limits::{MAX_GROUP_NAME, MAX_GROUPS, MAX_GROUPS_BYTES};
 use crate::offsets::{Committed, Offsets, Place};
 
+#[cfg(test)]
+mod tests;
+
 /// The topics of the broker, as groups need them.
 pub trait Topics: Send + Sync + 'static {
     /// The id of a topic and its number of partitions; None if no such topic exists.
@@ -139,7 +142,7 @@ impl Groups {
             state.weigh(group);
             ticket?
         };
-        let outcome = self.wait(group, &ticket.member, |group, now| group.joined(now, &ticket)).await;
+        let outcome = self.wait(group, ticket.until, |group, now| group.joined(now, &ticket)).await;
         if is_nameless && outcome == Err(ResponseError::RebalanceInProgress) {
             self.give_up(group, &ticket);
         }
@@ -159,7 +162,7 @@ impl Groups {
         assignments: Vec<(String, Bytes)>,
     ) -> Result<(Bytes, [String; 2]), ResponseError> {
         check_name(group)?;
-        {
+        let until = {
             let mut state = self.lock();
             let weight = assignments.iter().map(|(_, assignment)| assignment.len()).sum();
             state.admit(group, weight)?;
@@ -169,9 +172,9 @@ impl Groups {
                 group.sync(now, caller, assignments)
             });
             state.weigh(group);
-            done?;
-        }
-        self.wait(group, caller.member, |group, now| {
+            done?
+        };
+        self.wait(group, until, |group, now| {
             let assignment = group.assignment(now, caller)?;
             Some(assignment.map(|assignment| (assignment, group.agreed())))
         })
@@ -277,22 +280,20 @@ impl Groups {
         Ok(outcomes)
     }
 
-    /// Waits until a member's request has its response: until the group changes, or until its next timeout.
+    /// Waits until a member's request has its response: it looks when the group changes and when a timeout passes.
+    /// A client that waits until `until` must join again.
     async fn wait<T>(
         &self,
         name: &str,
-        member: &str,
+        until: Instant,
         mut ask: impl FnMut(&mut Group, Instant) -> Option<Result<T, ResponseError>>,
     ) -> Result<T, ResponseError> {
         loop {
-            let (changed, deadline) = match self.lock().look(name, member, &mut ask) {
+            let (changed, deadline) = match self.lock().look(name, until, &mut ask) {
                 Ok(answer) => return answer,
                 Err(sleep) => sleep,
             };
-            match deadline {
-                Some(deadline) => drop(tokio::time::timeout_at(deadline, changed).await),
-                None => changed.await,
-            }
+            let _ = tokio::time::timeout_at(deadline, changed).await;
         }
     }
 }
@@ -330,15 +331,21 @@ impl State {
     fn look<T>(
         &mut self,
         name: &str,
-        member: &str,
+        until: Instant,
         ask: impl FnOnce(&mut Group, Instant) -> Option<Result<T, ResponseError>>,
-    ) -> Result<Result<T, ResponseError>, (OwnedNotified, Option<Instant>)> {
+    ) -> Result<Result<T, ResponseError>, (OwnedNotified, Instant)> {
         if let Some(answer) = self.with(name, ask) {
             return Ok(answer);
         }
+        if Instant::now() >= until {
+            return Ok(Err(ResponseError::RebalanceInProgress));
+        }
         // Under the same lock, so that no change is missed.
         match self.groups.get(name) {
-            Some(entry) => Err((entry.changed.clone().notified_owned(), entry.group.deadline(member))),
+            Some(entry) => {
+                let deadline = entry.group.next_expiry().map_or(until, |expiry| expiry.min(until));
+                Err((entry.changed.clone().notified_owned(), deadline))
+            }
             None => Ok(Err(ResponseError::UnknownMemberId)),
         }
     }

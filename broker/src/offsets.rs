@@ -16,6 +16,8 @@ use uuid::Uuid;
 use crate::limits::{MAX_OFFSETS_BYTES, MAX_OFFSETS_RECORD, MIN_COMPACTION};
 
 mod format;
+#[cfg(test)]
+mod tests;
 
 use format::{Change, MAGIC, Scan};
 
@@ -25,8 +27,8 @@ const FILE: &str = "offsets.bin";
 const NEW_FILE: &str = "offsets.new";
 /// A file that was damaged before its end, kept for examination.
 const DAMAGED_FILE: &str = "offsets.damaged";
-/// Bytes that an offset takes in memory beside its strings, about.
-const OVERHEAD: usize = 128;
+/// Bytes that an offset takes in memory beside its strings, at most: that of a group with only one.
+const OVERHEAD: usize = 512;
 
 /// A committed offset.
 #[derive(Debug, Clone, PartialEq, Eq)]

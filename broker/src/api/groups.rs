@@ -10,6 +10,8 @@ use crate::groups::{GroupRequest, Groups};
 mod admin;
 mod members;
 mod offsets;
+#[cfg(test)]
+mod tests;
 
 /// Answers a request: the body of the response. None if the request is not about groups, and if it is malformed or
 /// exceeds a limit that its response has no error code for: the connection is then closed.

@@ -83,7 +83,7 @@ fn append(
 
 async fn durable(outcome: Outcome) -> Result<Appended, ResponseError> {
     let (partition, appended) = outcome?;
-    partition.durable(appended.end - 1).await?;
+    partition.durable(appended.end).await?;
     Ok(appended)
 }
 

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::settings::{self, SETTINGS};
 use super::{Broker, answer, text};
+use crate::limits::{MAX_PARTITIONS, MAX_TOPIC_NAME, MAX_TOPICS};
 use crate::log::TopicConfig;
 use crate::wire::{Reply, Request};
 
@@ -26,7 +27,7 @@ pub(super) const FROM_TOPIC: i8 = 1;
 pub(super) const FROM_DEFAULT: i8 = 5;
 
 /// Why a topic is refused, with a message for the client.
-type Refusal = (ResponseError, Option<String>);
+type Refusal = (ResponseError, String);
 
 /// Creates topics. A topic that is refused does not affect the others.
 pub(super) fn create(broker: &Broker, request: Request) -> Reply {
@@ -36,7 +37,7 @@ pub(super) fn create(broker: &Broker, request: Request) -> Reply {
             asked.topics.iter().map(|topic| topic.name.clone()).filter(|name| !names.insert(name.clone())).collect();
         let topics = asked.topics.iter().map(|topic| {
             let outcome = if twice.contains(&topic.name) {
-                Err((ResponseError::InvalidRequest, Some("the request names the topic twice".to_owned())))
+                Err((ResponseError::InvalidRequest, "the request names the topic twice".to_owned()))
             } else {
                 create_one(broker, topic, asked.validate_only)
             };
@@ -56,19 +57,39 @@ fn create_one(broker: &Broker, asked: &CreatableTopic, only_check: bool) -> Resu
     };
     if !matches!(asked.replication_factor, -1 | 1) {
         let why = format!("replication factor {} is more than the one broker", asked.replication_factor);
-        return Err((ResponseError::InvalidReplicationFactor, Some(why)));
+        return Err((ResponseError::InvalidReplicationFactor, why));
     }
     let mut config = TopicConfig::default();
     for setting in &asked.configs {
         settings::change(&mut config, &setting.name, setting.value.as_deref())
-            .map_err(|why| (ResponseError::InvalidConfig, Some(why)))?;
+            .map_err(|why| (ResponseError::InvalidConfig, why))?;
     }
+    let refused = |error| (error, why(error, &asked.name));
     if only_check {
-        broker.log.check_new_topic(&asked.name, partitions, &config).map_err(|error| (error, None))?;
+        broker.log.check_new_topic(&asked.name, partitions, &config).map_err(refused)?;
         return Ok((Uuid::nil(), partitions, config));
     }
-    let topic = broker.log.create_topic(&asked.name, partitions, config).map_err(|error| (error, None))?;
+    let topic = broker.log.create_topic(&asked.name, partitions, config).map_err(refused)?;
     Ok((topic.id(), partitions, config))
+}
+
+/// An error of the log in words.
+fn why(error: ResponseError, topic: &str) -> String {
+    match error {
+        ResponseError::TopicAlreadyExists => format!("topic `{topic}` exists already"),
+        ResponseError::InvalidTopicException => format!(
+            "topic name `{topic}` is refused: it needs 1 to {MAX_TOPIC_NAME} letters, digits, `.`, `_` or `-`, and must \
+             differ from other names in more than `.` and `_`"
+        ),
+        ResponseError::InvalidPartitions => {
+            format!("topic `{topic}` needs at least one partition, and more than before when some are added")
+        }
+        ResponseError::PolicyViolation => format!(
+            "topic `{topic}` is one too many: the broker has at most {MAX_TOPICS} topics and {MAX_PARTITIONS} partitions"
+        ),
+        ResponseError::UnknownTopicOrPartition => format!("topic `{topic}` does not exist"),
+        other => format!("topic `{topic}`: {other}"),
+    }
 }
 
 fn created(asked: &CreatableTopic, outcome: Result<(Uuid, i32, TopicConfig), Refusal>) -> CreatableTopicResult {
@@ -86,7 +107,7 @@ fn created(asked: &CreatableTopic, outcome: Result<(Uuid, i32, TopicConfig), Ref
         }
         Err((error, why)) => result
             .with_error_code(error.code())
-            .with_error_message(Some(text(why.unwrap_or_else(|| error.to_string()))))
+            .with_error_message(Some(text(why)))
             .with_num_partitions(-1)
             .with_replication_factor(-1),
     }
@@ -132,10 +153,12 @@ pub(super) fn add_partitions(broker: &Broker, request: Request) -> Reply {
                     broker.log.add_partitions(&topic.name, topic.count)
                 }
             });
-            let result = CreatePartitionsTopicResult::default().with_name(topic.name);
+            let result = CreatePartitionsTopicResult::default().with_name(topic.name.clone());
             match outcome {
                 Ok(()) => result.with_error_message(None),
-                Err(error) => result.with_error_code(error.code()).with_error_message(Some(text(error.to_string()))),
+                Err(error) => {
+                    result.with_error_code(error.code()).with_error_message(Some(text(why(error, &topic.name))))
+                }
             }
         });
         CreatePartitionsResponse::default().with_results(results.collect())

@@ -50,6 +50,8 @@ pub(crate) struct Peer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ticket {
     pub(crate) member: String,
+    /// When the client stops waiting.
+    pub(crate) until: Instant,
     instance: Option<String>,
     after: i32,
     kept: Kept,
@@ -98,8 +100,8 @@ impl Group {
                 || matches!(self.state, State::Syncing(_)))
         {
             // The response to its first request was lost, or it repeats the request.
-            known.seen = now;
-            return Ok(self.ticket(name, join.instance, Kept::Nothing));
+            (known.seen, known.session, known.rebalance) = (now, join.session, join.rebalance.min(MAX_REBALANCE));
+            return Ok(self.ticket(now, name, join.instance, Kept::Nothing));
         }
         if self.members.is_empty() {
             self.protocol_type.clone_from(&join.protocol_type);
@@ -107,7 +109,7 @@ impl Group {
         let instance = join.instance.clone();
         self.members.insert(name.clone(), member(now, join));
         self.gather(now, &name);
-        Ok(self.ticket(name, instance, Kept::Nothing))
+        Ok(self.ticket(now, name, instance, Kept::Nothing))
     }
 
     /// The response to a join; None while the group waits for other members.
@@ -118,9 +120,8 @@ impl Group {
         }
         let member = self.members.get(&ticket.member)?;
         if self.generation <= ticket.after {
-            // Another request may have told it to join again meanwhile, or its own timeouts have passed.
-            let waits = member.has_arrived && now < member.waits_until;
-            return if waits { None } else { Some(Err(ResponseError::RebalanceInProgress)) };
+            // Another request may have told it to join again meanwhile.
+            return if member.has_arrived { None } else { Some(Err(ResponseError::RebalanceInProgress)) };
         }
         let leader = match &ticket.kept {
             Kept::LeaderWas(leader) => leader,
@@ -160,10 +161,10 @@ impl Group {
         }
         if matches!(self.state, State::Stable(_)) && self.shared_protocol() == self.protocol {
             let kept = if knows_skipping { Kept::Skips } else { Kept::LeaderWas(leader_was) };
-            return self.ticket(name, instance, kept);
+            return self.ticket(now, name, instance, kept);
         }
         self.gather(now, &name);
-        self.ticket(name, instance, Kept::Nothing)
+        self.ticket(now, name, instance, Kept::Nothing)
     }
 
     /// The member has joined; the others must join, too.
@@ -172,14 +173,14 @@ impl Group {
         if !matches!(self.state, State::Joining(_)) {
             self.rebalance(now);
         }
-        self.arrive(name, now);
+        self.arrive(name);
         // The last member to join completes the generation.
         self.proceed(now);
     }
 
-    fn ticket(&self, member: String, instance: Option<String>, kept: Kept) -> Ticket {
+    fn ticket(&self, now: Instant, member: String, instance: Option<String>, kept: Kept) -> Ticket {
         let after = if matches!(self.state, State::Joining(_)) { self.generation } else { self.generation - 1 };
-        Ticket { member, instance, after, kept }
+        Ticket { until: self.patience(now, &member), member, instance, after, kept }
     }
 
     /// All members, as the leader sees them.
@@ -229,7 +230,6 @@ impl Group {
 fn member(now: Instant, join: Join) -> Member {
     let Join { instance, client, protocols, session, rebalance, .. } = join;
     let rebalance = rebalance.min(MAX_REBALANCE);
-    let waits_until = now + rebalance.max(session);
     let (seen, has_arrived, assignment) = (now, false, Bytes::new());
-    Member { instance, client, protocols, session, rebalance, seen, has_arrived, waits_until, assignment }
+    Member { instance, client, protocols, session, rebalance, seen, has_arrived, assignment }
 }

@@ -13,13 +13,13 @@ pub(crate) struct Caller<'a> {
 
 impl Group {
     /// Asks for the member's assignment; the leader brings the assignments of all. [`Group::assignment`] has the
-    /// response.
+    /// response, for which the client waits until the time that this returns.
     pub(crate) fn sync(
         &mut self,
         now: Instant,
         caller: &Caller<'_>,
         assignments: Vec<(String, Bytes)>,
-    ) -> Result<(), ResponseError> {
+    ) -> Result<Instant, ResponseError> {
         self.hear(now, caller)?;
         self.expire(now);
         match self.state {
@@ -36,11 +36,11 @@ impl Group {
             }
             State::Syncing(_) | State::Stable(_) => {}
         }
-        self.arrive(caller.member, now);
+        self.arrive(caller.member);
         if matches!(self.state, State::Stable(_)) && self.members.values().all(|member| member.has_arrived) {
             self.state = State::Stable(None);
         }
-        Ok(())
+        Ok(self.patience(now, caller.member))
     }
 
     /// A member's assignment; None while the group waits for the leader.
@@ -52,7 +52,7 @@ impl Group {
         let member = self.members.get(caller.member)?;
         match self.state {
             State::Stable(_) if caller.generation == self.generation => Some(Ok(member.assignment.clone())),
-            State::Syncing(_) if caller.generation == self.generation && now < member.waits_until => None,
+            State::Syncing(_) if caller.generation == self.generation => None,
             _ => Some(Err(ResponseError::RebalanceInProgress)),
         }
     }

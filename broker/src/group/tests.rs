@@ -3,6 +3,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::limits::{MAX_MEMBERS, MAX_SESSION, MIN_SESSION};
 
+mod random;
+mod static_members;
+
 const SESSION: Duration = Duration::from_secs(10);
 const REBALANCE: Duration = Duration::from_secs(30);
 
@@ -196,7 +199,7 @@ impl Client {
             Phase::Joined(joined) => {
                 let divide = |peer: &Peer| (peer.member.clone(), self.share(&peer.member));
                 let shares = joined.members.iter().map(divide).collect();
-                group.sync(now, &by(&self.name, self.generation), shares).map(|()| Phase::Syncing)
+                group.sync(now, &by(&self.name, self.generation), shares).map(|_| Phase::Syncing)
             }
             Phase::Syncing => match group.assignment(now, &by(&self.name, self.generation)) {
                 None => Ok(Phase::Syncing),

@@ -2,6 +2,8 @@
 
 use tempfile::tempdir;
 
+use super::super::meta::Mark;
+use super::super::recovery::recover;
 use super::*;
 
 fn timed(times: &[i64], size: usize) -> Vec<u8> {
@@ -103,4 +105,18 @@ fn epochs_end_where_the_next_one_begins() {
     partition.append(&plain(1, 10), 1).unwrap();
     check(&partition, 5);
     assert_eq!(partition.epoch_end(4), (4, 6));
+    partition.delete_before(2).unwrap();
+    check(&partition, 5);
+}
+
+#[test]
+fn epochs_of_lost_records_are_forgotten() {
+    let folder = tempdir().unwrap();
+    let (log, partition) = one(folder.path(), small());
+    partition.append(&plain(3, 10), 1).unwrap();
+    drop((log, partition));
+    // A checkpoint may know epochs beyond its recovery point, whose records a power cut took.
+    let mark = Mark { recovery: 3, stamp: 0, epochs: vec![(0, 0), (1, 3), (2, 9)] };
+    let partition_folder = files(folder.path(), "log")[0].parent().unwrap().to_owned();
+    assert_eq!(recover(&partition_folder, Some(&mark), 1).unwrap().epochs, [(0, 0)]);
 }

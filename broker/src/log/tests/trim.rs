@@ -41,6 +41,19 @@ fn records_are_deleted_before_an_offset() {
 }
 
 #[test]
+fn readers_finish_and_then_the_file_closes() {
+    let folder = tempdir().unwrap();
+    let (_log, partition) = one(folder.path(), small());
+    fill(&partition, 30);
+    let slice = partition.read(0, 100, true).unwrap().remove(0);
+    assert_eq!(Arc::strong_count(&slice.file), 2);
+    partition.delete_before(20).unwrap();
+    assert_eq!(bytes_of(std::slice::from_ref(&slice)).len(), slice.len);
+    drop(slice.clone());
+    assert_eq!(Arc::strong_count(&slice.file), 1, "the log holds a deleted file open");
+}
+
+#[test]
 fn retention_by_size_keeps_the_newest_segments() {
     let folder = tempdir().unwrap();
     let (log, partition) = one(folder.path(), TopicConfig { retention_bytes: 9_000, ..small() });
