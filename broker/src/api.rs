@@ -111,7 +111,8 @@ impl Handler for Broker {
             ApiKey::IncrementalAlterConfigs => block_in_place(|| configs::alter(self, request)),
             ApiKey::InitProducerId => block_in_place(|| producer_id::handle(self, request)),
             api => {
-                let host = request.peer.ip().to_string();
+                // As Kafka shows it.
+                let host = format!("/{}", request.peer.ip());
                 let client_id = request.client_id.as_deref();
                 let asked = GroupRequest { api, version: request.version, client_id, host: &host, body: request.body };
                 groups::handle(&self.groups, asked).await.map_or(Reply::Close, Reply::Message)

@@ -31,6 +31,8 @@ impl Group {
                         member.assignment = assignment;
                     }
                 }
+                // While they waited for the leader they could not send a heartbeat.
+                self.members.values_mut().filter(|member| member.has_arrived).for_each(|member| member.seen = now);
                 self.state = State::Stable(Some(until));
                 self.changes += 1;
             }

@@ -138,6 +138,9 @@ fn a_protocol_that_all_know_is_chosen_and_who_knows_none_of_them_is_refused() {
 fn offsets_are_committed_by_members_of_this_generation_or_where_there_are_none() {
     let now = Instant::now();
     assert_eq!(Group::new().commit(now, &by("", -1)), Ok(()));
+    let mut syncing = Group::new();
+    joined(&mut syncing, now, join("", "a"));
+    assert_eq!(syncing.commit(now, &by("a", 1)), Err(ResponseError::RebalanceInProgress));
     let mut group = group_of_one(now);
     assert_eq!(group.commit(now, &by("a", 1)), Ok(()));
     assert_eq!(group.commit(now, &by("a", 0)), Err(ResponseError::IllegalGeneration));

@@ -95,6 +95,22 @@ fn a_member_that_never_fetches_its_share_is_removed_after_the_rebalance_timeout(
 }
 
 #[test]
+fn who_waited_for_a_slow_leader_has_not_timed_out() {
+    let now = Instant::now();
+    let mut group = Group::new();
+    joined(&mut group, now, join("", "a"));
+    let second = group.join(now, join("", "b")).unwrap();
+    let generation = joined(&mut group, now, join("a", "")).generation;
+    group.joined(now, &second).unwrap().unwrap();
+    group.sync(now, &by("b", generation), Vec::new()).unwrap();
+    group.heartbeat(now + SESSION / 2, &by("a", generation)).unwrap();
+    let later = now + SESSION;
+    let share = Bytes::from("share");
+    group.sync(later, &by("a", generation), vec![("b".to_owned(), share.clone())]).unwrap();
+    assert_eq!(group.assignment(later, &by("b", generation)), Some(Ok(share)));
+}
+
+#[test]
 fn names_are_given_first_expire_and_never_grow_without_bound() {
     let now = Instant::now();
     let mut group = group_of_one(now);
