@@ -27,7 +27,7 @@ const FILE: &str = "offsets.bin";
 const NEW_FILE: &str = "offsets.new";
 /// A file that was damaged before its end, kept for examination.
 const DAMAGED_FILE: &str = "offsets.damaged";
-/// Bytes that an offset takes in memory beside its strings, at most: that of a group with only one.
+/// Memory of a committed offset without its strings, at most, in bytes. A group with a single offset needs that much.
 const OVERHEAD: usize = 512;
 
 /// A committed offset.

@@ -27,7 +27,7 @@ pub use self::polled::simulated_by;
 /// How long the embedded broker may take until it answers.
 const BROKER_PATIENCE: Duration = Duration::from_secs(15);
 
-/// Bytes per fetch from the embedded broker: each fetch scans the rest of a partition, and nothing is compressed.
+/// Bytes per fetch from the embedded broker. The former one scanned the rest of a partition for each fetch.
 const EMBEDDED_FETCH_BYTES: &str = "1048576";
 
 /// The processes, and the addresses that they use.

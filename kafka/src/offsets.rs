@@ -70,7 +70,7 @@ pub fn ends(cluster: &Cluster, topics: &[String]) -> Result<BTreeMap<(String, i3
 /// The first offset of each partition whose record Kafka received at that time or later; the end where there is none.
 /// `ends` are the partitions as [`end_offsets`] returns them. Blocks.
 ///
-/// None when the broker cannot look up times: the embedded one answers a time after its last record with offset 0.
+/// None when the broker cannot look up times: the former embedded one answered a time after its last record with 0.
 pub fn offsets_at(
     cluster: &Cluster,
     topic: &str,

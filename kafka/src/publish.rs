@@ -46,8 +46,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("allow.auto.create.topics", "false"),
 ];
 
-/// Header of a record that corrects an already published one. A new record has no header: the embedded broker needs
-/// many times as long for a record with headers.
+/// Header of a record that corrects an already published one. A new record has no header: the former embedded
+/// broker needed many times as long for a record with headers.
 pub const CHANGE_HEADER: &str = "tapedeck-change";
 /// Value of that header.
 const CORRECTION: &str = "correction";

@@ -20,8 +20,8 @@ const VISIBLE_INTERVAL: Duration = Duration::from_millis(50);
 /// Settings of every new topic. Records are kept forever, because tables are rebuilt from the topics. The broker sets
 /// the timestamps, because retention and `offsets_for_times` use them.
 ///
-/// `cleanup.policy` stays at the broker's default, `delete`: when it is set explicitly, the embedded broker reads a
-/// `retention.ms` of -1 literally and deletes every record at its next start.
+/// `cleanup.policy` stays at the broker's default, `delete`. The former embedded broker deleted every record at its
+/// next start when both settings were explicit.
 const TOPIC_SETTINGS: &[(&str, &str)] = &[("retention.ms", "-1"), ("message.timestamp.type", "LogAppendTime")];
 
 impl Cluster {

@@ -17,7 +17,7 @@ use crate::limits::{MAX_FETCH_BYTES, MAX_FETCH_WAIT};
 use crate::log::{Partition, Slice, Topic};
 use crate::wire::{Reply, Request};
 
-/// Isolation level at which a client also wants to know aborted transactions, of which there are none.
+/// Isolation level `read_committed`: the client also asks for aborted transactions. The broker has none.
 const READ_COMMITTED: i8 = 1;
 
 /// Answers when there are as many bytes as the client asked for, at an error, or when its wait is over.
