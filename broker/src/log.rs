@@ -77,8 +77,7 @@ pub struct Log {
     /// Producer ids that are reserved and free: next, end.
     producer_ids: Mutex<(i64, i64)>,
     flushed_ms: AtomicI64,
-    /// Locked as long as it is open.
-    _lock: File,
+    _lock: FolderLock,
 }
 
 impl Log {
@@ -88,7 +87,7 @@ impl Log {
         Meta::load(folder)?;
         let topics = folder.join("topics");
         fs::create_dir_all(&topics).with_context(|| format!("cannot create {}", topics.display()))?;
-        let lock = lock_folder(folder)?;
+        let lock = FolderLock::take(folder)?;
         let mut meta = Meta::load(folder)?;
         if !meta.is_clean {
             meta.epoch = meta.epoch.saturating_add(1);
@@ -229,13 +228,26 @@ impl Log {
     }
 }
 
-fn lock_folder(folder: &Path) -> anyhow::Result<File> {
-    let path = folder.join("lock");
-    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => bail!("{}: another broker uses this folder", folder.display()),
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+/// The exclusive right to use a data folder, until this is dropped or the process ends, even by SIGKILL.
+#[derive(Debug)]
+struct FolderLock(File);
+
+impl FolderLock {
+    fn take(folder: &Path) -> anyhow::Result<FolderLock> {
+        let path = folder.join("lock");
+        let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(FolderLock(file)),
+            Err(TryLockError::WouldBlock) => bail!("{}: another broker uses this folder", folder.display()),
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+        }
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing the file would not do: a child process between its fork and its exec has the file open too.
+        let _ = self.0.unlock();
     }
 }
 

@@ -122,6 +122,8 @@ impl<S: Commits> Writer<S> {
                 self.in_flight.abandon();
             }
             let (partition, to_offset) = (chunk.partition.number, chunk.to_offset);
+            // Before the answer: then the sink may fill other chunks.
+            drop(chunk);
             let written = Written { partition, chunk: id, to_offset, elapsed: began.elapsed(), result };
             if self.answers.send(written).is_err() || !is_sound {
                 break;

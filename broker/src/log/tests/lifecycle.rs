@@ -6,6 +6,7 @@ use kafka_protocol::error::ResponseError;
 use tempfile::tempdir;
 
 use super::*;
+use crate::log::FolderLock;
 
 fn refusal(folder: &Path) -> String {
     format!("{:#}", Log::open(folder, Options::default()).unwrap_err())
@@ -41,6 +42,15 @@ fn only_one_broker_uses_a_folder() {
     assert!(refusal(folder.path()).contains("another broker uses this folder"));
     drop(log);
     open(folder.path());
+}
+
+#[test]
+fn a_child_process_that_inherits_the_lock_does_not_keep_it() {
+    let folder = tempdir().unwrap();
+    let lock = FolderLock::take(folder.path()).unwrap();
+    let _inherited = lock.0.try_clone().unwrap();
+    drop(lock);
+    FolderLock::take(folder.path()).unwrap();
 }
 
 #[test]
