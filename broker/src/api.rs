@@ -24,11 +24,14 @@ use uuid::Uuid;
 
 use crate::clock::now_ms;
 use crate::groups::{GroupRequest, Groups, Topics};
-use crate::log::{Log, Partition, Topic};
+use crate::log::{Flush, Log, Partition, Topic};
 use crate::wire::{Handler, Reply, Request};
 
 /// The only broker of the cluster.
 pub const NODE: BrokerId = BrokerId(1);
+
+/// Requests that change committed offsets. With [`Flush::Always`] their answers wait for the disk.
+const CHANGES_OFFSETS: &[ApiKey] = &[ApiKey::OffsetCommit, ApiKey::OffsetDelete, ApiKey::DeleteGroups];
 
 /// Everything a request can ask for.
 #[derive(Debug)]
@@ -49,6 +52,7 @@ impl Broker {
     /// Removes what is past its retention, and flushes what is due. Blocks. To be called about once a second.
     pub fn maintain(&self) {
         self.log.maintain(now_ms());
+        self.groups.sweep();
         self.flush_offsets();
     }
 
@@ -62,9 +66,11 @@ impl Broker {
         self.log.close()
     }
 
+    /// The process exits if the disk fails: what the operating system held may be lost, and the next start checks it.
     fn flush_offsets(&self) {
-        if let Err(error) = self.groups.maintain() {
-            tracing::error!(%error, "cannot flush committed offsets to the disk");
+        if let Err(error) = self.groups.flush() {
+            tracing::error!("cannot write committed offsets to disk: {error}; stopping, the next start checks them");
+            std::process::exit(1)
         }
     }
 
@@ -97,7 +103,7 @@ impl Handler for Broker {
     async fn handle(&self, request: Request) -> Reply {
         // What waits for the disk must not keep other connections waiting.
         match request.api {
-            ApiKey::Produce => produce::handle(self, request).await,
+            ApiKey::Produce => produce::handle(self, request),
             ApiKey::Fetch => fetch::handle(self, request).await,
             ApiKey::ListOffsets => offsets::list(self, request),
             ApiKey::OffsetForLeaderEpoch => offsets::for_leader_epoch(self, request),
@@ -115,7 +121,11 @@ impl Handler for Broker {
                 let host = format!("/{}", request.peer.ip());
                 let client_id = request.client_id.as_deref();
                 let asked = GroupRequest { api, version: request.version, client_id, host: &host, body: request.body };
-                groups::handle(&self.groups, asked).await.map_or(Reply::Close, Reply::Message)
+                let reply = groups::handle(&self.groups, asked).await.map_or(Reply::Close, Reply::Message);
+                if self.log.flush() == Flush::Always && CHANGES_OFFSETS.contains(&api) {
+                    block_in_place(|| self.flush_offsets());
+                }
+                reply
             }
         }
     }

@@ -47,6 +47,8 @@ pub struct GroupRequest<'a> {
 /// The consumer groups of a broker.
 pub struct Groups {
     state: Mutex<State>,
+    /// Held while committed offsets go to the disk, so that who waits for it finds their commits on disk, too.
+    flushing: Mutex<()>,
     topics: Arc<dyn Topics>,
     advertised: SocketAddr,
 }
@@ -84,7 +86,7 @@ impl Groups {
     pub fn open(folder: &Path, topics: Arc<dyn Topics>, advertised: SocketAddr) -> anyhow::Result<Groups> {
         let offsets = Offsets::open(folder)?;
         let state = State { groups: HashMap::new(), bytes: 0, max_bytes: MAX_GROUPS_BYTES, offsets };
-        Ok(Groups { state: Mutex::new(state), topics, advertised })
+        Ok(Groups { state: Mutex::new(state), flushing: Mutex::default(), topics, advertised })
     }
 
     /// Forgets the committed offsets of a deleted topic.
@@ -95,12 +97,16 @@ impl Groups {
         }
     }
 
-    /// Drops groups whose members have all gone, and writes committed offsets to the disk for the case of a power
-    /// failure. Call it every few seconds and before the broker stops.
-    pub fn maintain(&self) -> std::io::Result<()> {
-        let mut state = self.lock();
-        state.sweep(Instant::now());
-        state.offsets.flush()
+    /// Drops groups whose members have all gone. Call it every few seconds.
+    pub fn sweep(&self) {
+        self.lock().sweep(Instant::now());
+    }
+
+    /// Returns when all committed offsets are on disk; one write to disk serves all who wait. Blocks.
+    pub fn flush(&self) -> std::io::Result<()> {
+        let _only_one = self.flushing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(file) = self.lock().offsets.take_dirty() else { return Ok(()) };
+        file.sync_data().inspect_err(|_| self.lock().offsets.set_dirty())
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {

@@ -21,7 +21,7 @@ mod partition;
 mod producers;
 mod recovery;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod topic;
 mod topics;
 mod walk;
@@ -137,6 +137,11 @@ impl Log {
     /// Names the data folder for good.
     pub fn cluster_id(&self) -> &str {
         &self.cluster_id
+    }
+
+    /// When appended records reach the disk.
+    pub fn flush(&self) -> Flush {
+        self.shared.flush
     }
 
     /// The leader epoch of all partitions. A start after an unclean stop raises it; it never falls.

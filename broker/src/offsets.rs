@@ -55,7 +55,7 @@ type OfTopic = (Arc<str>, BTreeMap<i32, Committed>);
 #[derive(Debug)]
 pub(crate) struct Offsets {
     folder: PathBuf,
-    file: File,
+    file: Arc<File>,
     /// Bytes of whole records; the next one is written here, over the rest of a failed write.
     end: u64,
     /// The file is compacted at this size.
@@ -86,7 +86,7 @@ impl Offsets {
         );
         let (end, compact_at) = (MAGIC.len() as u64, MIN_COMPACTION);
         let (groups, bytes, max_bytes) = (BTreeMap::new(), 0, MAX_OFFSETS_BYTES);
-        let folder = folder.to_owned();
+        let (folder, file) = (folder.to_owned(), Arc::new(file));
         let mut offsets = Offsets { folder, file, end, compact_at, is_dirty: true, groups, bytes, max_bytes };
         if is_new {
             offsets.file.write_all_at(MAGIC, 0).with_context(text)?;
@@ -167,13 +167,14 @@ impl Offsets {
         self.groups.keys().map(String::as_str)
     }
 
-    /// Writes what the operating system still holds to the disk.
-    pub(crate) fn flush(&mut self) -> std::io::Result<()> {
-        if self.is_dirty {
-            self.file.sync_data()?;
-            self.is_dirty = false;
-        }
-        Ok(())
+    /// The file, if the disk may lack its last writes. The caller must bring it to the disk.
+    pub(crate) fn take_dirty(&mut self) -> Option<Arc<File>> {
+        std::mem::take(&mut self.is_dirty).then(|| self.file.clone())
+    }
+
+    /// Another try to bring the file to the disk is due.
+    pub(crate) fn set_dirty(&mut self) {
+        self.is_dirty = true;
     }
 
     /// Writes a change, then applies it. After an error nothing has changed.
@@ -267,7 +268,7 @@ impl Offsets {
         }
         file.sync_all()?;
         std::fs::rename(&path, self.folder.join(FILE))?;
-        (self.file, self.end) = (file, end);
+        (self.file, self.end) = (Arc::new(file), end);
         self.compact_at = (end * 4).max(MIN_COMPACTION);
         // Until the folder is on disk a power failure brings the old file back, which has the same offsets.
         Ok(File::open(&self.folder)?.sync_all()?)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::future::join_all;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, ProduceResponse, TopicProduceResponse};
@@ -18,31 +19,42 @@ const ATTRIBUTES_AT: usize = 22;
 const COMPRESSION: u8 = 0b111;
 const ZSTD: u8 = 4;
 
-/// Appends, and answers when the records are as durable as the broker's `--flush` says.
-pub(super) async fn handle(broker: &Broker, request: Request) -> Reply {
+/// Appends, and answers when the records are as durable as the broker's `--flush` says. While an answer waits for the
+/// disk, the connection's next requests are handled.
+pub(super) fn handle(broker: &Broker, request: Request) -> Reply {
     let version = request.version;
     let Some(produce) = decode::<ProduceRequest>(request.body, version) else { return Reply::Close };
     let refused = refusal(&produce);
-    let mut responses = Vec::with_capacity(produce.topic_data.len());
-    let mut has_failed = false;
-    for data in produce.topic_data {
+    let append = |data: TopicProduceData| {
         let topic = broker.topic(&data.name, data.topic_id);
-        let appended = append(&data, topic.as_ref().map_err(|error| *error), refused, version);
-        let mut partition_responses = Vec::with_capacity(appended.len());
-        for (index, outcome) in appended {
-            let outcome = durable(outcome).await;
-            has_failed |= outcome.is_err();
-            partition_responses.push(response(index, outcome));
+        let outcomes = append(&data, topic.as_ref().map_err(|error| *error), refused, version);
+        AppendedTopic {
+            named: TopicProduceResponse::default().with_name(data.name).with_topic_id(data.topic_id),
+            outcomes,
         }
-        let named = TopicProduceResponse::default().with_name(data.name).with_topic_id(data.topic_id);
-        responses.push(named.with_partition_responses(partition_responses));
-    }
-    match produce.acks {
+    };
+    let topics: Vec<AppendedTopic> = produce.topic_data.into_iter().map(append).collect();
+    let mut outcomes = topics.iter().flat_map(|topic| &topic.outcomes);
+    if produce.acks == 0 {
         // Without a response, a closed connection is the only way to report an error.
-        0 if has_failed => Reply::Close,
-        0 => Reply::Nothing,
-        _ => encode(&ProduceResponse::default().with_responses(responses), version),
+        return if outcomes.any(|(_, outcome)| outcome.is_err()) { Reply::Close } else { Reply::Nothing };
     }
+    if outcomes.all(|(_, outcome)| is_durable(outcome)) {
+        return respond(topics, version);
+    }
+    Reply::Later(Box::pin(async move {
+        let mut topics = topics;
+        let outcomes = topics.iter_mut().flat_map(|topic| &mut topic.outcomes);
+        join_all(outcomes.map(|(_, outcome)| await_durable(outcome))).await;
+        respond(topics, version)
+    }))
+}
+
+/// What became of a topic's part of a request.
+struct AppendedTopic {
+    named: TopicProduceResponse,
+    /// By number of the partition.
+    outcomes: Vec<(i32, Outcome)>,
 }
 
 /// Why the whole request is refused.
@@ -81,19 +93,36 @@ fn append(
     appended
 }
 
-async fn durable(outcome: Outcome) -> Result<Appended, ResponseError> {
-    let (partition, appended) = outcome?;
-    partition.durable(appended.end).await?;
-    Ok(appended)
+fn is_durable(outcome: &Outcome) -> bool {
+    outcome.as_ref().map_or(true, |(partition, appended)| partition.is_durable(appended.end))
 }
 
-fn response(index: i32, outcome: Result<Appended, ResponseError>) -> PartitionProduceResponse {
+async fn await_durable(outcome: &mut Outcome) {
+    if let Ok((partition, appended)) = outcome
+        && let Err(error) = partition.durable(appended.end).await
+    {
+        *outcome = Err(error);
+    }
+}
+
+fn respond(topics: Vec<AppendedTopic>, version: i16) -> Reply {
+    let topic = |AppendedTopic { named, outcomes }| {
+        named.with_partition_responses(outcomes.into_iter().map(|(index, outcome)| response(index, outcome)).collect())
+    };
+    let responses = topics.into_iter().map(topic).collect();
+    encode(&ProduceResponse::default().with_responses(responses), version)
+}
+
+fn response(index: i32, outcome: Outcome) -> PartitionProduceResponse {
     let response = PartitionProduceResponse::default().with_index(index).with_error_code(code(&outcome));
     match outcome {
-        Ok(appended) => response
+        Ok((_, appended)) => response
             .with_base_offset(appended.base_offset)
             .with_log_append_time_ms(appended.append_time_ms)
             .with_log_start_offset(appended.log_start),
         Err(_) => response.with_base_offset(-1).with_log_append_time_ms(-1).with_log_start_offset(-1),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -213,7 +213,7 @@ async fn limits_hold_and_abandoned_groups_make_room() {
     assert_eq!(groups.join(&long, join("", "a"), false).await, Err(ResponseError::InvalidGroupId));
     assert_eq!(groups.join("", join("", "a"), false).await, Err(ResponseError::InvalidGroupId));
     tokio::time::advance(SESSION).await;
-    groups.maintain().unwrap();
+    groups.sweep();
     let state = groups.lock();
     assert_eq!((state.groups.len(), state.bytes), (0, 0));
 }
@@ -228,4 +228,14 @@ async fn a_client_that_asks_for_a_name_joins_with_it() {
     tokio::time::advance(SESSION).await;
     assert_eq!(groups.join("h", join("a", "b"), true).await, Err(ResponseError::UnknownMemberId));
     assert_eq!(groups.list().len(), 0);
+}
+
+#[test]
+fn committed_offsets_are_on_disk_after_a_flush() {
+    let folder = tempfile::tempdir().unwrap();
+    let groups = open(folder.path());
+    groups.flush().unwrap();
+    groups.lock().offsets.set_dirty();
+    groups.flush().unwrap();
+    assert!(groups.lock().offsets.take_dirty().is_none());
 }

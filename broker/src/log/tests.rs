@@ -63,7 +63,7 @@ pub(super) fn idempotent(id: i64, epoch: i16, sequence: i32, count: usize) -> Ve
 }
 
 /// A batch without a producer.
-pub(super) fn plain(count: usize, size: usize) -> Vec<u8> {
+pub(crate) fn plain(count: usize, size: usize) -> Vec<u8> {
     encode(&Spec { times: vec![1_000; count], size, ..Spec::default() })
 }
 

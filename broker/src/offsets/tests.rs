@@ -128,7 +128,7 @@ fn a_failed_write_changes_nothing_and_the_next_one_works() {
     three_commits(folder.path());
     let mut offsets = open(folder.path());
     let before = all(&offsets);
-    let writable = std::mem::replace(&mut offsets.file, File::open(folder.path().join(FILE)).unwrap());
+    let writable = std::mem::replace(&mut offsets.file, Arc::new(File::open(folder.path().join(FILE)).unwrap()));
     let refused = offsets.commit("g", vec![(place(1, 0), committed(99))]);
     assert_eq!(refused, Err(ResponseError::CoordinatorNotAvailable));
     assert_eq!(offsets.forget_group("g"), Err(ResponseError::CoordinatorNotAvailable));

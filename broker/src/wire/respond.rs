@@ -1,10 +1,13 @@
 //! Writes responses. A client that does not read costs one buffer and is closed after [`WRITE_TIMEOUT`].
 
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 
 use bytes::{Buf, BufMut as _, BytesMut};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::Piece;
@@ -57,11 +60,7 @@ pub(super) async fn pieces(write: &mut (impl AsyncWrite + Unpin), head: Head, pi
             Piece::File { file, mut position, mut len } => {
                 while len > 0 {
                     let n = room(write, &mut out).await?.min(len);
-                    let start = out.len();
-                    out.resize(start + n, 0);
-                    if let Some(target) = out.get_mut(start..) {
-                        file.read_exact_at(target, position)?;
-                    }
+                    out = read(file.clone(), position, n, out).await?;
                     position += n as u64;
                     len -= n;
                 }
@@ -69,6 +68,16 @@ pub(super) async fn pieces(write: &mut (impl AsyncWrite + Unpin), head: Head, pi
         }
     }
     all(write, &mut out).await
+}
+
+/// Appends a part of a file to the buffer. A slow disk must not keep other connections waiting.
+async fn read(file: Arc<File>, position: u64, n: usize, mut out: BytesMut) -> io::Result<BytesMut> {
+    let read = move || {
+        let start = out.len();
+        out.resize(start + n, 0);
+        file.read_exact_at(out.get_mut(start..).unwrap_or_default(), position).map(|()| out)
+    };
+    spawn_blocking(read).await.map_err(io::Error::other)?
 }
 
 /// Free bytes of the buffer; writes the buffer when it is full.

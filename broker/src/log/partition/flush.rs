@@ -10,16 +10,17 @@ use super::super::meta::Mark;
 use super::{Flush, Partition, Status};
 
 impl Partition {
+    /// Whether everything before `offset` is as durable as [`Flush`] says.
+    pub fn is_durable(&self, offset: i64) -> bool {
+        self.shared.flush == Flush::Interval || self.synced.load(Ordering::Acquire) >= offset.min(self.end())
+    }
+
     /// With [`Flush::Always`]: resolves when everything before `offset` is on disk; one `fdatasync` serves all who
     /// wait. Otherwise it resolves at once.
     pub async fn durable(self: &Arc<Self>, offset: i64) -> Result<(), ResponseError> {
-        if self.shared.flush == Flush::Interval {
-            return Ok(());
-        }
-        let offset = offset.min(self.end());
         loop {
             let flushed = self.flushed.notified();
-            if self.synced.load(Ordering::Acquire) >= offset {
+            if self.is_durable(offset) {
                 return Ok(());
             }
             self.state().is_readable()?;

@@ -164,6 +164,10 @@ async fn group_commit_serves_all_who_wait() {
     let folder = tempdir().unwrap();
     let log = Log::open(folder.path(), Options { flush: Flush::Always }).unwrap();
     let partition = log.create_topic("t", 1, small()).unwrap().partition(0).unwrap();
+    let first = partition.append(&plain(1, 100), 1).unwrap().end;
+    assert!(!partition.is_durable(first));
+    partition.durable(first).await.unwrap();
+    assert!(partition.is_durable(first));
     let mut tasks = Vec::new();
     for n in 0..50 {
         let partition = Arc::clone(&partition);
@@ -176,7 +180,7 @@ async fn group_commit_serves_all_who_wait() {
     for task in tasks {
         task.await.unwrap();
     }
-    assert_eq!(partition.mark().recovery, 50);
+    assert_eq!(partition.mark().recovery, 51);
     // An offset beyond the end does not wait forever.
     partition.durable(1_000).await.unwrap();
     log.delete_topic("t").unwrap();
