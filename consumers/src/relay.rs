@@ -221,7 +221,7 @@ impl Publisher {
             Some(registry) => registry.register(&topic::subject(&topic), &dataset().schema).await?,
             None => dataset().schema_id,
         };
-        cluster.ensure_topics(std::slice::from_ref(&topic)).await?;
+        cluster.ensure_writable_topics(std::slice::from_ref(&topic)).await?;
         let sender = Sender::connect(cluster, "relay")?;
         let decoder = Decoder::new(dataset(), &dataset().schema)?;
         Ok(Publisher { sender, topic, schema_id, decoder, published: 0, failure: None })

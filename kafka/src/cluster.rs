@@ -32,7 +32,6 @@ const CONSUMER_SETTINGS: &[(&str, &str)] = &[
     ("max.poll.interval.ms", "300000"),
     // How soon a consumer notices new partitions of a topic; five minutes by default.
     ("topic.metadata.refresh.interval.ms", "10000"),
-    ("fetch.wait.max.ms", "100"),
     // Prefetched messages are most of a consumer's memory: librdkafka keeps them uncompressed, and a small message
     // needs five times its size in the queue. This is enough that the writers never wait.
     ("queued.min.messages", "5000"),
@@ -40,6 +39,15 @@ const CONSUMER_SETTINGS: &[(&str, &str)] = &[
     // librdkafka rechecks a full queue after this time. With the default of a second the writers would wait.
     ("fetch.queue.backoff.ms", "10"),
 ];
+
+/// What a consumer does at the end of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtEnd {
+    /// It waits for more. The broker holds each fetch for half a second, unless a record comes earlier.
+    Wait,
+    /// It reports the end, which librdkafka learns only from the response to a fetch.
+    Report,
+}
 
 /// A Kafka cluster and the namespace of our names on it. Cheap to clone; does not connect by itself.
 #[derive(Debug, Clone)]
@@ -90,14 +98,20 @@ impl Cluster {
     /// # Errors
     ///
     /// [`KafkaError::Halt`] when `TAPEDECK_FETCH_BYTES` is not a number within its bounds.
-    pub fn consumer_config(&self, role: &str) -> Result<ClientConfig, KafkaError> {
+    pub fn consumer_config(&self, role: &str, at_end: AtEnd) -> Result<ClientConfig, KafkaError> {
         let mut config = self.client_config(role);
         for (name, value) in CONSUMER_SETTINGS {
             config.set(*name, *value);
         }
         let fetch_bytes = settings::read_number(&settings::FETCH_BYTES, 1 << 10..=1 << 30);
         let fetch_bytes = fetch_bytes.map_err(|error| KafkaError::Halt(error.to_string()))?;
+        let (reports, wait_ms) = match at_end {
+            AtEnd::Wait => ("false", "500"),
+            AtEnd::Report => ("true", "20"),
+        };
         config
+            .set("enable.partition.eof", reports)
+            .set("fetch.wait.max.ms", wait_ms)
             .set("fetch.message.max.bytes", fetch_bytes.to_string())
             // Enough for some partitions; librdkafka requires at least the largest message.
             .set("fetch.max.bytes", (8 * fetch_bytes).clamp(MAX_MESSAGE_BYTES, MAX_FETCH_BYTES).to_string());

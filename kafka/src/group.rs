@@ -11,7 +11,7 @@ use rdkafka::error::{KafkaError as ClientError, KafkaResult};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
-use crate::cluster::{Cluster, REQUEST_TIMEOUT};
+use crate::cluster::{AtEnd, Cluster, REQUEST_TIMEOUT};
 use crate::error::{KafkaError, halt, retry};
 use crate::in_flight::InFlight;
 use crate::message::Message;
@@ -143,11 +143,8 @@ impl GroupConsumer {
     /// [`KafkaError::Halt`] when a setting is wrong.
     pub fn join(cluster: &Cluster, membership: Membership<'_>) -> Result<GroupConsumer, KafkaError> {
         let Membership { group, topic, positions, in_flight, reports_ends } = membership;
-        let mut config = cluster.consumer_config("consumer")?;
-        config
-            .set("group.id", group)
-            .set("enable.partition.eof", reports_ends.to_string())
-            .set("statistics.interval.ms", STATISTICS_INTERVAL_MS);
+        let mut config = cluster.consumer_config("consumer", if reports_ends { AtEnd::Report } else { AtEnd::Wait })?;
+        config.set("group.id", group).set("statistics.interval.ms", STATISTICS_INTERVAL_MS);
         let context = Context {
             cluster: cluster.clone(),
             group: group.to_owned(),

@@ -16,6 +16,7 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod cluster;
+mod delivery;
 pub mod error;
 pub mod group;
 pub mod in_flight;

@@ -14,9 +14,6 @@ use crate::error::{KafkaError, halt, retry};
 /// Wait before retrying a request that the brokers cannot answer yet.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The beginning of 2200 in milliseconds.
-const YEAR_2200_MS: i64 = 7_258_118_400_000;
-
 /// Number, first offset and end (the offset after the last one) of each partition of a topic; empty when the topic
 /// does not exist.
 pub fn ranges<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str) -> KafkaResult<BTreeMap<i32, (i64, i64)>> {
@@ -70,30 +67,16 @@ pub fn ends(cluster: &Cluster, topics: &[String]) -> Result<BTreeMap<(String, i3
 /// The first offset of each partition whose record Kafka received at that time or later; the end where there is none.
 /// `ends` are the partitions as [`end_offsets`] returns them. Blocks.
 ///
-/// None when the broker cannot look up times: the former embedded one answered a time after its last record with 0.
+/// # Errors
+///
+/// [`KafkaError::Retry`] when Kafka cannot be reached.
 pub fn offsets_at(
     cluster: &Cluster,
     topic: &str,
     ends: &[(i32, i64, i64)],
     millis: i64,
-) -> Result<Option<Vec<(i32, i64)>>, KafkaError> {
-    let consumer = consumer(cluster, "offsets")?;
-    // Probe: every record is from between 1970 and 2200, and a broker that can look up times answers accordingly.
-    let (first, last) = (offsets_of(&consumer, topic, ends, 1)?, offsets_of(&consumer, topic, ends, YEAR_2200_MS)?);
-    let answers = first.iter().zip(&last).zip(ends);
-    let mut filled = answers.filter(|(_, (_, low, end))| low < end);
-    if !filled.all(|((first, last), (_, low, end))| first.1 == *low && last.1 == *end) {
-        return Ok(None);
-    }
-    offsets_of(&consumer, topic, ends, millis).map(Some)
-}
-
-fn offsets_of(
-    consumer: &BaseConsumer<DefaultConsumerContext>,
-    topic: &str,
-    ends: &[(i32, i64, i64)],
-    millis: i64,
 ) -> Result<Vec<(i32, i64)>, KafkaError> {
+    let consumer = consumer(cluster, "offsets")?;
     let mut times = TopicPartitionList::new();
     for (partition, _, _) in ends {
         times.add_partition_offset(topic, *partition, Offset::Offset(millis)).map_err(|error| halt(&error))?;

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 use tracing::debug;
 
 use crate::cluster::Cluster;
+use crate::delivery::is_on_topic;
 use crate::error::{KafkaError, retry};
 use crate::registry::Registry;
 
@@ -46,8 +47,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("allow.auto.create.topics", "false"),
 ];
 
-/// Header of a record that corrects an already published one. A new record has no header: the former embedded
-/// broker needed many times as long for a record with headers.
+/// Header of a record that corrects an already published one. A new record has no header: most
+/// records are new, and a header would cost them bytes.
 pub const CHANGE_HEADER: &str = "tapedeck-change";
 /// Value of that header.
 const CORRECTION: &str = "correction";
@@ -147,7 +148,7 @@ impl Publisher {
             routes.insert(name, Route { dataset: name, topic: topic.into(), schema_id });
         }
         let topics: Vec<String> = routes.values().map(|route| route.topic.to_string()).collect();
-        cluster.ensure_topics(&topics).await?;
+        cluster.ensure_writable_topics(&topics).await?;
         Publisher::new(cluster, role, routes)
     }
 
@@ -379,16 +380,17 @@ impl ProducerContext for Acknowledgements {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        match result {
-            Ok(message) => {
+        let error = match result {
+            Ok(message) if is_on_topic(message.offset()) => {
                 self.acknowledged(message);
-                self.delivered.fetch_add(1, Ordering::Release)
+                self.delivered.fetch_add(1, Ordering::Release);
+                return;
             }
-            Err((error, _)) => {
-                *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error.rdkafka_error_code();
-                self.failed.fetch_add(1, Ordering::Release)
-            }
+            Ok(_) => Some(RDKafkaErrorCode::OutOfOrderSequenceNumber),
+            Err((error, _)) => error.rdkafka_error_code(),
         };
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+        self.failed.fetch_add(1, Ordering::Release);
     }
 }
 

@@ -10,7 +10,7 @@ use rdkafka::error::KafkaError as ClientError;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::cluster::{Cluster, REQUEST_TIMEOUT};
+use crate::cluster::{AtEnd, Cluster, REQUEST_TIMEOUT};
 use crate::error::{KafkaError, halt, retry};
 use crate::message::Message;
 use crate::offsets::end_offsets;
@@ -40,9 +40,9 @@ impl Reader {
     ///
     /// [`KafkaError::Halt`] when a setting is wrong.
     pub fn assign(cluster: &Cluster, topic: &str, offsets: &[(i32, i64)]) -> Result<Reader, KafkaError> {
-        let mut config = cluster.consumer_config("reader")?;
+        let mut config = cluster.consumer_config("reader", AtEnd::Report)?;
         // The reader does not join this group, but librdkafka requires a name.
-        config.set("group.id", "tapedeck-reader").set("enable.partition.eof", "true");
+        config.set("group.id", "tapedeck-reader");
         let consumer: BaseConsumer<DefaultConsumerContext> = config.create().map_err(|error| halt(&error))?;
         let mut list = TopicPartitionList::new();
         for (partition, offset) in offsets {

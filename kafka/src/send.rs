@@ -7,6 +7,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use crate::cluster::Cluster;
+use crate::delivery::is_on_topic;
 use crate::error::{KafkaError, retry};
 use crate::publish::PublishError;
 
@@ -85,7 +86,11 @@ impl Sender {
         let queued = self.producer.send_result(record);
         let delivery = queued.map_err(|(error, _)| self.refused(topic, &error, value.len()))?;
         match delivery.await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(delivery)) if is_on_topic(delivery.offset) => Ok(()),
+            Ok(Ok(_)) => {
+                let code = RDKafkaErrorCode::OutOfOrderSequenceNumber;
+                Err(self.refused(topic, &ClientError::MessageProduction(code), value.len()))
+            }
             Ok(Err((error, _))) => Err(self.refused(topic, &error, value.len())),
             Err(_) => Err(self.refused(topic, &ClientError::Canceled, value.len())),
         }
@@ -105,12 +110,32 @@ impl Sender {
 mod tests {
     use rdkafka::consumer::{BaseConsumer, Consumer as _};
     use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
     use super::*;
 
     const TOPIC: &str = "test.dead_letter.v1";
+    /// What Kafka answers to the first message, to the second, and to the first again.
+    const OVERTAKEN: &[RDKafkaRespErr] = &[
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR,
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+    ];
     /// How late the broker is.
     const ROUND_TRIP: Duration = Duration::from_millis(1500);
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_message_that_was_overtaken_and_is_not_on_the_topic_counts_as_failed() {
+        let mock = MockCluster::new(1).unwrap();
+        mock.create_topic(TOPIC, 1, 1).unwrap();
+        let cluster = Cluster::new(&mock.bootstrap_servers(), "test");
+        let sender = Sender::connect(&cluster, "test").unwrap();
+        mock.request_errors(RDKafkaApiKey::Produce, OVERTAKEN);
+        let sent = tokio::join!(sender.send(TOPIC, "first", b"", &[]), sender.send(TOPIC, "second", b"", &[]));
+        assert!(matches!(&sent, (Err(PublishError::Retry(_)), Ok(()))), "{sent:?}");
+        let reader: BaseConsumer = cluster.client_config("reader").create().unwrap();
+        assert_eq!(reader.fetch_watermarks(TOPIC, 0, Duration::from_secs(30)).unwrap().1, 1);
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_message_that_a_slow_broker_has_counts_as_failed_after_the_timeout_and_as_sent_before_it() {

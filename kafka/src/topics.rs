@@ -10,6 +10,7 @@ use service::settings::{self, Variable};
 
 use crate::cluster::{Cluster, REQUEST_TIMEOUT};
 use crate::error::{KafkaError, halt, retry};
+use crate::offsets;
 
 /// How long to wait until the queried broker knows a new topic.
 const TOPIC_VISIBLE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -19,10 +20,8 @@ const VISIBLE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Settings of every new topic. Records are kept forever, because tables are rebuilt from the topics. The broker sets
 /// the timestamps, because retention and `offsets_for_times` use them.
-///
-/// `cleanup.policy` stays at the broker's default, `delete`. The former embedded broker deleted every record at its
-/// next start when both settings were explicit.
-const TOPIC_SETTINGS: &[(&str, &str)] = &[("retention.ms", "-1"), ("message.timestamp.type", "LogAppendTime")];
+const TOPIC_SETTINGS: &[(&str, &str)] =
+    &[("cleanup.policy", "delete"), ("retention.ms", "-1"), ("message.timestamp.type", "LogAppendTime")];
 
 impl Cluster {
     /// Creates the topics that do not exist yet, and returns once the brokers know them all.
@@ -59,6 +58,20 @@ impl Cluster {
             }
         }
         self.await_topics(&admin, topics).await
+    }
+
+    /// The same for topics that this process will publish to: returns once the leader of every partition serves it.
+    ///
+    /// Kafka shows a new topic a moment before its leader serves it, and a message that the leader refuses can be overtaken:
+    /// see `is_on_topic`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cluster::ensure_topics`].
+    pub async fn ensure_writable_topics(&self, topics: &[String]) -> Result<(), KafkaError> {
+        self.ensure_topics(topics).await?;
+        // Only the leader knows the offsets. Blocks, as requesting metadata does.
+        offsets::ends(self, topics).map(drop)
     }
 
     /// Deletes topics with all their records. A topic that does not exist is no error.

@@ -93,9 +93,7 @@ impl Bound {
             Bound::Offset(offset) => vec![offset; there.len()],
             Bound::Time(time) => {
                 let found = offsets_at(cluster, topic, there, time.timestamp_millis())?;
-                // Without offsets by time, the replay reads everything and skips records outside of the range.
-                let all = || there.iter().map(|partition| (partition.0, open(*partition))).collect();
-                found.unwrap_or_else(all).into_iter().map(|(_, offset)| offset).collect()
+                found.into_iter().map(|(_, offset)| offset).collect()
             }
         })
     }
