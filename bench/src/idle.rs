@@ -120,7 +120,7 @@ async fn first_round(producer: &mut Child, items: usize) -> anyhow::Result<()> {
 }
 
 /// Time that a process has taken of all cores so far.
-fn core_seconds(process: Option<u32>) -> anyhow::Result<f64> {
+pub(crate) fn core_seconds(process: Option<u32>) -> anyhow::Result<f64> {
     let id = process.context("the process has ended")?;
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
     // The name before may hold anything, spaces too. User and system time are the 14th and 15th field.

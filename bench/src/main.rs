@@ -12,6 +12,7 @@ use sources::parse::caught::without_caught;
 use tokio::runtime::Runtime;
 
 mod bars;
+mod broker;
 mod idle;
 mod inputs;
 mod limits;
@@ -30,8 +31,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measure tapedeck beside a baseline
 ///
-/// All benchmarks but `parse` use `TAPEDECK_KAFKA_BROKERS` and `TAPEDECK_DATABASE_URL`, with topics of their own and a
-/// database of their own beside the one named. They remove both afterwards.
+/// All benchmarks but `parse` and `broker` use `TAPEDECK_KAFKA_BROKERS` and `TAPEDECK_DATABASE_URL`, with topics of
+/// their own and a database of their own beside the one named. They remove both afterwards.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -46,6 +47,7 @@ enum Command {
     Upsert(upsert::Arguments),
     Poison(poison::Arguments),
     Parse(parse::Arguments),
+    Broker(broker::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
                 Command::Upsert(arguments) => upsert::run(&arguments).await,
                 Command::Poison(arguments) => poison::run(&arguments).await,
                 Command::Parse(arguments) => parse::run(&arguments),
+                Command::Broker(arguments) => broker::run(&arguments).await,
             }
         });
         runtime.shutdown_background();

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Most client connections; further ones are closed.
 pub const MAX_CONNECTIONS: usize = 1_000;
+/// Connections take at most this share of the files that the process may open; the log needs the others.
+pub const CONNECTION_SHARE_OF_FILES: usize = 2;
 /// Most topics.
 pub const MAX_TOPICS: usize = 1_000;
 /// Most partitions of all topics together.
@@ -49,6 +51,8 @@ pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// At a stop, requests in progress get this time.
 pub const STOP_GRACE: Duration = Duration::from_secs(5);
+/// Least time between two warnings that connections are closed because too many are open.
+pub const FULL_WARNING_INTERVAL: Duration = Duration::from_secs(60);
 /// Pause after a failed `accept`, for example without free file descriptors.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Largest `max.message.bytes` of a topic: a batch must fit into a Produce request.

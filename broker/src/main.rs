@@ -9,9 +9,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use broker::api::{Broker, KnownTopics};
 use broker::groups::Groups;
+use broker::limits::{CONNECTION_SHARE_OF_FILES, MAX_CONNECTIONS};
 use broker::log::{Flush, Log, Options};
 use broker::wire;
 use clap::{Parser, ValueEnum};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -82,7 +84,7 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     let groups = Groups::open(&arguments.data_dir, topics, advertised)?;
     let broker = Arc::new(Broker::new(log, groups, advertised));
     let stop = CancellationToken::new();
-    let served = tokio::spawn(wire::serve(listener, broker.clone(), stop.clone()));
+    let served = tokio::spawn(wire::serve(listener, broker.clone(), most_connections(), stop.clone()));
     tokio::select! {
         () = maintain(&broker) => {}
         () = end_of_input(), if arguments.stop_at_eof => {}
@@ -92,6 +94,16 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     stop.cancel();
     served.await?;
     broker.close()
+}
+
+/// Raises the limit of open files as far as the system permits; returns how many connections it leaves room for.
+fn most_connections() -> usize {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files).unwrap_or(usize::MAX).div_euclid(CONNECTION_SHARE_OF_FILES).min(MAX_CONNECTIONS)
 }
 
 /// Removes what is past its retention and flushes, again and again.

@@ -23,11 +23,11 @@ use kafka_protocol::messages::ApiKey;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use crate::limits::{ACCEPT_PAUSE, MAX_CONNECTIONS, STOP_GRACE};
+use crate::limits::{ACCEPT_PAUSE, FULL_WARNING_INTERVAL, STOP_GRACE};
 use connection::{Shared, run};
 use memory::Memory;
 pub use versions::{APIS, Api};
@@ -128,13 +128,18 @@ pub trait Handler: Send + Sync + 'static {
     fn handle(&self, request: Request) -> impl Future<Output = Reply> + Send;
 }
 
-/// Serves connections until `stop`; returns when all connections are closed, at the latest after
-/// [`STOP_GRACE`].
-pub async fn serve<H: Handler>(listener: TcpListener, handler: Arc<H>, stop: CancellationToken) {
+/// Serves at most so many connections at a time until `stop`, and closes further ones. Returns when all connections are
+/// closed, at the latest after [`STOP_GRACE`].
+pub async fn serve<H: Handler>(
+    listener: TcpListener,
+    handler: Arc<H>,
+    max_connections: usize,
+    stop: CancellationToken,
+) {
     let shared = Arc::new(Shared { handler, memory: Memory::new(), stop: stop.clone() });
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let slots = Arc::new(Semaphore::new(max_connections));
     let mut connections = JoinSet::new();
-    let mut full = false;
+    let mut warned: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -147,13 +152,12 @@ pub async fn serve<H: Handler>(listener: TcpListener, handler: Arc<H>, stop: Can
         };
         let Some((stream, peer)) = accepted else { continue };
         let Ok(slot) = slots.clone().try_acquire_owned() else {
-            if !full {
-                warn!("{MAX_CONNECTIONS} connections are open: closing further ones");
+            if warned.is_none_or(|at| at.elapsed() >= FULL_WARNING_INTERVAL) {
+                warn!("{max_connections} connections are open: closing further ones");
+                warned = Some(Instant::now());
             }
-            full = true;
             continue;
         };
-        full = false;
         connections.spawn(serve_one(stream, peer, shared.clone(), slot));
     }
     drop(listener);

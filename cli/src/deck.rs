@@ -20,22 +20,19 @@ use tokio_util::sync::CancellationToken;
 
 use self::child::{Child, Recipe};
 use self::progress::Report;
-use crate::data_dir;
+use crate::folder::Folder;
 
 pub use self::polled::simulated_by;
 
 /// How long the embedded broker may take until it answers.
 const BROKER_PATIENCE: Duration = Duration::from_secs(15);
 
-/// Bytes per fetch from the embedded broker. The former one scanned the rest of a partition for each fetch.
-const EMBEDDED_FETCH_BYTES: &str = "1048576";
-
 /// The processes, and the addresses that they use.
 pub(crate) struct Deck {
-    folder: PathBuf,
+    folder: Folder,
     broker: Option<Child>,
     consumer: Option<Child>,
-    producers: Vec<Child>,
+    producer: Option<Child>,
     brokers: String,
     database: Database,
     environment: Vec<(String, String)>,
@@ -48,43 +45,48 @@ pub(crate) enum Who {
     Broker,
     /// The consumers of all datasets, in one process.
     Consumer,
-    /// The producer with that index.
-    Producer(usize),
+    /// The producer of all sources, in one process.
+    Producer,
 }
 
 impl Deck {
     /// Starts the embedded broker unless the environment names one, and prepares the database.
-    pub(crate) async fn start(folder: &Path, port: u16, stop: &CancellationToken) -> anyhow::Result<Deck> {
-        let given = std::env::var(settings::KAFKA_BROKERS.name).ok().filter(|brokers| !brokers.is_empty());
-        let (brokers, broker) = match given {
+    pub(crate) async fn start(folder: &Folder, port: u16, stop: &CancellationToken) -> anyhow::Result<Deck> {
+        let (brokers, broker) = match settings::given(settings::KAFKA_BROKERS.name) {
             Some(brokers) => (brokers, None),
             None => {
                 let address = free_address(port)?;
-                (address.to_string(), Some(start_broker(folder, address)?))
+                (address.to_string(), Some(start_broker(folder.path(), address)?))
             }
         };
         let given = settings::read_secret(&settings::DATABASE_URL)?;
-        let address = given.map_or_else(|| data_dir::sqlite_address(folder), |address| address.expose().to_owned());
+        let address = given.map_or_else(|| folder.sqlite_address(), |address| address.expose().to_owned());
         let database = Database::new(&address)?;
         database.migrate().await?;
         let mut environment = vec![
             (settings::KAFKA_BROKERS.name.to_owned(), brokers.clone()),
             (settings::DATABASE_URL.name.to_owned(), address),
         ];
-        if broker.is_some() && std::env::var_os(settings::FETCH_BYTES.name).is_none() {
-            environment.push((settings::FETCH_BYTES.name.to_owned(), EMBEDDED_FETCH_BYTES.to_owned()));
-        }
-        if std::env::var_os(settings::STATE_DIR.name).is_none() {
-            environment.push((settings::STATE_DIR.name.to_owned(), folder.join("state").display().to_string()));
-        }
-        let (consumer, producers) = (None, Vec::new());
-        let mut deck = Deck { folder: folder.to_owned(), broker, consumer, producers, brokers, database, environment };
+        let state = settings::given(settings::STATE_DIR.name).unwrap_or_else(|| folder.state().display().to_string());
+        environment.push((settings::STATE_DIR.name.to_owned(), state));
+        let (consumer, producer, folder) = (None, None, folder.clone());
+        let mut deck = Deck { folder, broker, consumer, producer, brokers, database, environment };
         let ready = deck.await_broker(stop).await;
         if let Err(error) = ready {
             deck.stop().await?;
             return Err(error);
         }
         Ok(deck)
+    }
+
+    /// The folder.
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// The settings of all processes.
+    pub(crate) fn environment(&self) -> &[(String, String)] {
+        &self.environment
     }
 
     /// The Kafka cluster in use.
@@ -99,12 +101,12 @@ impl Deck {
 
     /// The files with the addresses of the daemons' health servers, to show to the user.
     pub(crate) fn health_files(&self) -> String {
-        child::health_file(&self.folder, "*").display().to_string()
+        child::health_file(self.folder.path(), "*").display().to_string()
     }
 
     /// The folder of all logs, to show to the user.
     pub(crate) fn logs(&self) -> String {
-        self.folder.join("logs").display().to_string()
+        self.folder.logs().display().to_string()
     }
 
     /// The way of the records, to show to the user: `embedded broker at 127.0.0.1:9092 -> sqlite:..`.
@@ -119,41 +121,33 @@ impl Deck {
         Ok(())
     }
 
-    /// Starts the producer of a source; its reports go to `reports`.
+    /// Starts the producer of these sources; its reports go to `reports`.
     pub(crate) fn start_producer(
         &mut self,
-        source: &str,
+        sources: &[&str],
         once: bool,
         environment: &[(String, String)],
         reports: &mpsc::Sender<Report>,
     ) -> anyhow::Result<()> {
-        let arguments: &[&str] =
-            if once { &["run", source, "--progress", "--once"] } else { &["run", source, "--progress"] };
-        let mut child = self.child(&format!("producer-{source}"), "producer", arguments, environment, true)?;
+        let once: &[&str] = if once { &["--once"] } else { &[] };
+        let arguments = [&["run", "--progress"], once, sources].concat();
+        let mut child = self.child("producer", "producer", &arguments, environment, true)?;
         relay(&mut child, reports);
-        self.producers.push(child);
+        self.producer = Some(child);
         Ok(())
     }
 
-    /// Whether every producer has ended.
+    /// Whether the producer has ended.
     pub(crate) fn polled_all(&self) -> bool {
-        self.producers.is_empty()
+        self.producer.is_none()
     }
 
     /// Waits until a process ends on its own.
     pub(crate) async fn ended(&mut self) -> anyhow::Result<(Who, ExitStatus)> {
-        let any_producer = async {
-            if self.producers.is_empty() {
-                return std::future::pending().await;
-            }
-            let waits = self.producers.iter_mut().map(|producer| Box::pin(producer.wait()));
-            let (status, at, _) = futures::future::select_all(waits).await;
-            anyhow::Ok((Who::Producer(at), status?))
-        };
         tokio::select! {
             status = end_of(&mut self.broker) => Ok((Who::Broker, status?)),
             status = end_of(&mut self.consumer) => Ok((Who::Consumer, status?)),
-            producer = any_producer => producer,
+            status = end_of(&mut self.producer) => Ok((Who::Producer, status?)),
         }
     }
 
@@ -167,7 +161,7 @@ impl Deck {
         let child = match who {
             Who::Broker => self.broker.as_mut(),
             Who::Consumer => self.consumer.as_mut(),
-            Who::Producer(at) => self.producers.get_mut(at),
+            Who::Producer => self.producer.as_mut(),
         };
         let child = child.expect("what has ended was there");
         child.restart(status).await?;
@@ -175,21 +169,17 @@ impl Deck {
         Ok(())
     }
 
-    /// Removes a producer that has finished; returns the path of its log.
-    pub(crate) async fn dismiss(&mut self, producer: usize) -> anyhow::Result<PathBuf> {
-        let child = self.producers.swap_remove(producer);
+    /// Removes the producer, which has finished; returns the path of its log.
+    pub(crate) async fn dismiss_producer(&mut self) -> anyhow::Result<PathBuf> {
+        let child = self.producer.take().context("the producer has ended before")?;
         let log = child.log();
         child.stop().await?;
         Ok(log)
     }
 
-    /// Stops the processes in the order in which nothing is lost: producers, consumers, broker.
+    /// Stops the processes in the order in which nothing is lost: producer, consumer, broker.
     pub(crate) async fn stop(&mut self) -> anyhow::Result<()> {
-        let producers = self.producers.drain(..).map(Child::stop);
-        for stopped in futures::future::join_all(producers).await {
-            stopped?;
-        }
-        for child in [self.consumer.take(), self.broker.take()].into_iter().flatten() {
+        for child in [self.producer.take(), self.consumer.take(), self.broker.take()].into_iter().flatten() {
             child.stop().await?;
         }
         Ok(())
@@ -232,7 +222,7 @@ impl Deck {
         piped: bool,
     ) -> anyhow::Result<Child> {
         // Each child needs a port of its own. It writes the address into a file beside its process id.
-        let file = child::health_file(&self.folder, name).display().to_string();
+        let file = child::health_file(self.folder.path(), name).display().to_string();
         let health = [(settings::HEALTH_ADDRESS.name, "127.0.0.1:0".to_owned()), (settings::HEALTH_FILE.name, file)]
             .map(|(name, value)| (name.to_owned(), value));
         let recipe = Recipe {
@@ -242,7 +232,7 @@ impl Deck {
             environment: self.environment.iter().chain(environment).chain(&health).cloned().collect(),
             piped,
         };
-        Child::start(recipe, &self.folder)
+        Child::start(recipe, self.folder.path())
     }
 }
 
@@ -285,9 +275,16 @@ fn start_broker(folder: &Path, address: SocketAddr) -> anyhow::Result<Child> {
     Child::start(recipe, folder)
 }
 
-/// That port, or a free one if it is taken.
+/// That port, or a free one if it is taken, which is said.
 fn free_address(port: u16) -> anyhow::Result<SocketAddr> {
-    let wanted = TcpListener::bind(("127.0.0.1", port));
-    let listener = wanted.or_else(|_| TcpListener::bind(("127.0.0.1", 0))).context("cannot find a free port")?;
+    let listener = match TcpListener::bind(("127.0.0.1", port)) {
+        Ok(listener) => listener,
+        Err(error) => {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).context("cannot find a free port")?;
+            let port_taken = listener.local_addr()?.port();
+            eprintln!("port {port}: {error}; the embedded broker listens on port {port_taken} instead");
+            listener
+        }
+    };
     Ok(listener.local_addr()?)
 }

@@ -1,5 +1,9 @@
-//! The front door: `tapedeck up`, which runs everything on one machine, and `tapedeck query`.
+//! The front door: `tapedeck up`, which runs everything on one machine, and the commands beside it.
 
-pub mod commands;
-mod data_dir;
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
+
+mod commands;
 pub mod deck;
+mod folder;
+
+pub use commands::main;

@@ -9,6 +9,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Parser, Subcommand};
 use kafka::Cluster;
 use service::health::Health;
+use service::settings::env_file::{self, Around};
 use service::{settings, shutdown, telemetry};
 use sources::SOURCES;
 use sources::parse::body::excerpt;
@@ -43,29 +44,56 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Arguments),
+    #[command(flatten)]
+    Operation(Operation),
+}
+
+/// A command beside `run`; `tapedeck` has them too. The help texts are those of the arguments.
+#[derive(Debug, Subcommand)]
+pub enum Operation {
     List(list::Arguments),
     Plan(plan::Arguments),
     Status(status::Arguments),
     Gaps(gaps::Arguments),
     Backfill(backfill::Arguments),
-    Run(run::Arguments),
     Delete(delete::Arguments),
     Parse(parse::Arguments),
 }
 
+impl Operation {
+    /// Runs it; an error is for [`telemetry::report`].
+    ///
+    /// # Errors
+    ///
+    /// What went wrong, and what to do.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Operation::List(arguments) => list::run(&arguments),
+            Operation::Plan(arguments) => plan::run(&arguments),
+            Operation::Status(arguments) => status::run(&arguments),
+            Operation::Gaps(arguments) => gaps::run(&arguments),
+            Operation::Backfill(arguments) => backfill::run(arguments),
+            Operation::Delete(arguments) => delete::run(&arguments),
+            Operation::Parse(arguments) => parse::run(&arguments),
+        }
+    }
+
+    /// Whether it publishes to Kafka.
+    #[must_use]
+    pub fn needs_kafka(&self) -> bool {
+        matches!(self, Operation::Backfill(_) | Operation::Delete(_))
+    }
+}
+
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
-        Command::List(arguments) => list::run(&arguments),
-        Command::Plan(arguments) => plan::run(&arguments),
-        Command::Status(arguments) => status::run(&arguments),
-        Command::Gaps(arguments) => gaps::run(&arguments),
-        Command::Backfill(arguments) => backfill::run(arguments),
+    let command = Arguments::parse().command;
+    let run = || match command {
         Command::Run(arguments) => run::run(&arguments),
-        Command::Delete(arguments) => delete::run(&arguments),
-        Command::Parse(arguments) => parse::run(&arguments),
+        Command::Operation(operation) => operation.run(),
     };
-    outcome.unwrap_or_else(|error| telemetry::report(Err(error)))
+    env_file::begin(Around::default()).and_then(|()| run()).unwrap_or_else(|error| telemetry::report(Err(error)))
 }
 
 fn now() -> DateTime<Utc> {

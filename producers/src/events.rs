@@ -43,6 +43,11 @@ impl Events {
         }
     }
 
+    /// The topics are there, and what an interruption left behind is known.
+    pub(crate) fn connected(&self) {
+        self.meters.connected();
+    }
+
     /// Kafka has acknowledged all messages of a batch.
     pub(crate) fn acknowledged(&self, bytes: u64) {
         self.meters.delivered(bytes);

@@ -89,7 +89,7 @@ impl Meters {
         }
         drop(succeeded);
         let kafka = self.health.readiness(&format!("source {}", source.name));
-        kafka.not_ready("Kafka has not acknowledged anything yet");
+        kafka.not_ready("Kafka has not answered yet");
         SourceMeters { source: source.name, kafka, meters: self.clone() }
     }
 
@@ -147,6 +147,11 @@ impl SourceMeters {
     pub(crate) fn published(&self, endpoint: &str, [published, rejected]: [u64; 2]) {
         self.meters.published.with([self.source, endpoint]).add(published);
         self.meters.rejected.with([self.source, endpoint]).add(rejected);
+    }
+
+    /// Kafka has answered: the topics are there. So a source with nothing due is ready.
+    pub(crate) fn connected(&self) {
+        self.kafka.ready();
     }
 
     /// Kafka has acknowledged everything; with 0 bytes there was nothing to publish.

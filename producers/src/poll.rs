@@ -90,6 +90,7 @@ async fn poll_source(
     let mut delivery = Delivery::new(source, run, publisher, events, tally, &state, recovered);
     delivery.alerts.resume(&run.watchlist, &standings).await;
     drop(lock);
+    events.connected();
     let poller = Poller { asker: Asker { source, run, fetcher, events, state: &state }, delivery };
     poller.rounds(&standings).await
 }

@@ -1,4 +1,8 @@
-//! The environment variables that configure tapedeck, declared once: `.env.example` is written from this list.
+//! The variables that configure tapedeck, declared once: `.env.example` is written from this list.
+//!
+//! A value comes from the environment, else from what [`env_file::load`] added: the running deck and `.env`.
+
+pub mod env_file;
 
 use std::env;
 
@@ -147,6 +151,13 @@ pub const STOP_AT_EOF: Variable = variable(
     "When set, a daemon stops cleanly when its standard input ends, that is, with the process that started it",
 );
 
+/// The file with values for variables.
+pub const ENV_FILE: Variable = variable(
+    "TAPEDECK_ENV_FILE",
+    Some(".env"),
+    "File with lines `NAME=value`, for variables that the environment does not set; by default it may be missing",
+);
+
 /// All variables but those of the sources, which `sources::variables` lists.
 pub const ALL: &[&Variable] = &[
     &KAFKA_BROKERS,
@@ -172,12 +183,17 @@ pub const ALL: &[&Variable] = &[
     &HEALTH_FILE,
     &WATCHDOG,
     &STOP_AT_EOF,
+    &ENV_FILE,
 ];
+
+/// Value of a variable, if it is set; an empty value counts as unset.
+pub fn given(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty()).or_else(|| env_file::value(name))
+}
 
 /// Value of a variable, or its default; an empty value counts as unset.
 pub fn read(variable: &Variable) -> Option<String> {
-    let value = env::var(variable.name).ok().filter(|value| !value.is_empty());
-    value.or_else(|| variable.default.map(str::to_owned))
+    given(variable.name).or_else(|| variable.default.map(str::to_owned))
 }
 
 /// The file of a secret cannot be read.
@@ -194,7 +210,7 @@ pub const FILE: &str = "_FILE";
 
 /// Value of a secret variable, or the content of the file named instead; an empty value counts as unset.
 pub fn read_secret(variable: &Variable) -> Result<Option<Secret>, SecretError> {
-    let file = env::var(format!("{}{FILE}", variable.name)).ok();
+    let file = given(&format!("{}{FILE}", variable.name));
     secret(variable.name, read(variable), file)
 }
 

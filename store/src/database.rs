@@ -14,6 +14,7 @@ use crate::query::Found;
 use crate::session::{Session, Slot};
 use crate::sql::ColumnDeclaration;
 use crate::store::Store;
+use crate::syntax::Syntax;
 
 /// The operations of a database.
 pub(crate) trait Backend: Debug + Send + Sync {
@@ -32,7 +33,9 @@ pub(crate) trait Backend: Debug + Send + Sync {
 
     fn audit(&self) -> BoxFuture<'_, Result<Audit, StoreError>>;
 
-    fn query<'a>(&'a self, query: &'a str) -> BoxFuture<'a, Result<Found, StoreError>>;
+    fn syntax(&self) -> &'static Syntax;
+
+    fn query<'a>(&'a self, query: &'a str, limit: usize) -> BoxFuture<'a, Result<Found, StoreError>>;
 
     fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>>;
 
@@ -92,8 +95,12 @@ impl<D: Dialect> Backend for Backed<D> {
         .boxed()
     }
 
-    fn query<'a>(&'a self, query: &'a str) -> BoxFuture<'a, Result<Found, StoreError>> {
-        self.dialect.query(query)
+    fn syntax(&self) -> &'static Syntax {
+        D::syntax()
+    }
+
+    fn query<'a>(&'a self, query: &'a str, limit: usize) -> BoxFuture<'a, Result<Found, StoreError>> {
+        self.dialect.query(query, limit)
     }
 
     fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>> {

@@ -116,7 +116,7 @@ pub(crate) trait Dialect: Clone + Send + Sync + 'static {
     fn snapshot(&self) -> BoxFuture<'_, Result<Self::Connection, StoreError>>;
 
     /// Runs a user's read-only query.
-    fn query<'a>(&'a self, query: &'a str) -> BoxFuture<'a, Result<Found, StoreError>>;
+    fn query<'a>(&'a self, query: &'a str, limit: usize) -> BoxFuture<'a, Result<Found, StoreError>>;
 
     /// Brings the tables up to date.
     fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>>;

@@ -26,7 +26,9 @@ mod dialect;
 mod fault;
 mod isolate;
 mod line;
+mod migrations;
 mod outcome;
+mod overview;
 mod partition;
 mod postgres;
 mod query;
@@ -129,9 +131,22 @@ impl Database {
         self.backend.audit().await
     }
 
-    /// Runs a user's query, which cannot write. PostgreSQL cancels it after 60 seconds.
+    /// Runs a user's query, which cannot write, and returns all rows. PostgreSQL cancels it after 60 seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Halt`] when it is not one statement, or the database refuses it.
     pub async fn query(&self, query: &str) -> Result<Found, StoreError> {
-        self.backend.query(query).await
+        self.query_some(query, usize::MAX).await
+    }
+
+    /// The same with at most so many rows; [`Found::is_cut`] says that there are more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::query`].
+    pub async fn query_some(&self, query: &str, limit: usize) -> Result<Found, StoreError> {
+        self.backend.query(query::statement(query)?, limit).await
     }
 
     /// Brings the tables up to date: applies the missing migrations, each in a transaction.

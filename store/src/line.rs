@@ -75,6 +75,7 @@ impl Line {
             (Kind::Bytes, Cell::Bytes(bytes)) => Value::Bytes(bytes.clone()),
             (Kind::Date, Cell::Text(text)) => Value::Date(text::read_date(text)?),
             (Kind::Timestamp, Cell::Text(text)) => Value::Long(text::read_time(text)?.timestamp_micros()),
+            (Kind::Decimal, Cell::Double(number)) => Value::Decimal(text::decimal_of(*number)?),
             (Kind::Decimal, Cell::Text(text)) => Value::Decimal(text::read_decimal(text)?),
             (Kind::TextList, Cell::Text(text)) => Value::TextList(text::read_list(text)?),
             _ => return None,

@@ -208,8 +208,8 @@ impl Dialect for Postgres {
         self.open_snapshot().boxed()
     }
 
-    fn query<'a>(&'a self, query: &'a str) -> BoxFuture<'a, Result<Found, StoreError>> {
-        self.find(query).boxed()
+    fn query<'a>(&'a self, query: &'a str, limit: usize) -> BoxFuture<'a, Result<Found, StoreError>> {
+        self.find(query, limit).boxed()
     }
 
     fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>> {

@@ -6,11 +6,14 @@ use std::time::Duration;
 use chrono::Utc;
 use contract::rows::Folded;
 use contract::{Column, Dataset, Rows};
-use futures::FutureExt as _;
 use futures::future::{BoxFuture, LocalBoxFuture};
+use futures::{FutureExt as _, TryStreamExt as _};
 use service::secret::Secret;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{Arguments as _, AssertSqlSafe, Column as _, ConnectOptions as _, Row as _, SqliteConnection};
+use sqlx::{
+    Arguments as _, AssertSqlSafe, Column as _, ConnectOptions as _, Executor as _, Row as _, SqlSafeStr as _,
+    SqliteConnection, Statement as _, TypeInfo as _, ValueRef as _,
+};
 
 use crate::chunk::Chunk;
 use crate::dialect::{Care, Dialect, Table};
@@ -65,18 +68,34 @@ impl Sqlite {
     }
 
     /// Runs a user's query.
-    async fn find(&self, query: &str) -> Result<Found, StoreError> {
+    async fn find(&self, query: &str, limit: usize) -> Result<Found, StoreError> {
         let failed = |error: sqlx::Error| StoreError::Halt(format!("the query failed: {}", fault(error).reason()));
-        let mut connection = self.options()?.read_only(true).connect().await.map_err(failed)?;
-        let query = sqlx::query(AssertSqlSafe(query.to_owned()));
-        let rows = query.fetch_all(&mut connection).await.map_err(failed)?;
-        let columns =
-            |row: &sqlx::sqlite::SqliteRow| row.columns().iter().map(|column| column.name().to_owned()).collect();
-        Ok(Found {
-            columns: rows.first().map(columns).unwrap_or_default(),
-            rows: rows.iter().map(|row| connection::line(row).into_texts()).collect(),
-        })
+        let mut connection = self.options()?.read_only(true).connect().await.map_err(|error| {
+            StoreError::Halt(format!("cannot open database `{}`: {}", self.shown(), fault(error).reason()))
+        })?;
+        let statement = connection.prepare(AssertSqlSafe(query.to_owned()).into_sql_str()).await.map_err(failed)?;
+        let columns = statement.columns().iter().map(|column| column.name().to_owned()).collect();
+        let mut found = Found { columns, ..Found::default() };
+        let mut rows = statement.query().fetch(&mut connection);
+        while let Some(row) = rows.try_next().await.map_err(failed)? {
+            found.is_cut = found.rows.len() == limit;
+            if found.is_cut {
+                break;
+            }
+            let is_text = |at: &usize| {
+                row.try_get_raw(*at).is_ok_and(|value| !value.is_null() && is_text(value.type_info().name()))
+            };
+            found.texts.extend((0..row.len()).filter(is_text));
+            found.rows.push(connection::line(&row).into_texts());
+        }
+        drop(rows);
+        Ok(found)
     }
+}
+
+/// Whether a value of this type is no number.
+fn is_text(type_name: &str) -> bool {
+    !matches!(type_name, "INTEGER" | "REAL")
 }
 
 impl Dialect for Sqlite {
@@ -116,8 +135,8 @@ impl Dialect for Sqlite {
         self.open_snapshot().boxed()
     }
 
-    fn query<'a>(&'a self, query: &'a str) -> BoxFuture<'a, Result<Found, StoreError>> {
-        self.find(query).boxed()
+    fn query<'a>(&'a self, query: &'a str, limit: usize) -> BoxFuture<'a, Result<Found, StoreError>> {
+        self.find(query, limit).boxed()
     }
 
     fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
@@ -214,7 +233,10 @@ async fn newer<'a>(
 fn add(arguments: &mut SqliteArguments, column: &Column, row: usize) -> Result<(), sqlx::error::BoxDynError> {
     match column {
         Column::Text(values) | Column::Json(values) => arguments.add(values[row].as_deref()),
-        Column::Decimal(values) => arguments.add(values[row].map(|value| value.normalize().to_string())),
+        Column::Decimal(values) => match values[row].map(|value| (value, text::double_of(value))) {
+            Some((value, None)) => arguments.add(value.normalize().to_string()),
+            number => arguments.add(number.and_then(|(_, double)| double)),
+        },
         Column::Long(values) => arguments.add(values[row]),
         Column::Double(values) => arguments.add(values[row]),
         Column::Bytes(values) => arguments.add(values[row].as_deref()),

@@ -1,4 +1,5 @@
-//! Times, lists and decimals as text. Rows of both databases are read in this format, and SQLite stores it.
+//! Times, lists and decimals as text. Rows of both databases are read in this format, and SQLite stores it, but stores
+//! decimals as numbers where they keep their value.
 
 use std::borrow::Cow;
 
@@ -46,6 +47,22 @@ pub(crate) fn read_decimal(text: &str) -> Option<Decimal> {
     decimal::parse(text).filter(|value| value.to_string() == text)
 }
 
+/// Most digits of a decimal that a double keeps, wherever the point is.
+const EXACT_DIGITS: u32 = 15;
+
+/// The double by which SQLite stores a decimal, so that it compares and sums as a number. None for a decimal with more
+/// than [`EXACT_DIGITS`] digits, which SQLite stores as text.
+pub(crate) fn double_of(value: Decimal) -> Option<f64> {
+    let value = value.normalize();
+    let is_exact = value.mantissa().unsigned_abs() < 10_u128.pow(EXACT_DIGITS);
+    is_exact.then(|| value.to_string().parse().ok()).flatten()
+}
+
+/// The decimal that such a double stands for.
+pub(crate) fn decimal_of(double: f64) -> Option<Decimal> {
+    read_decimal(&double.to_string())
+}
+
 /// Reads a list; None when it is not a list of texts.
 pub(crate) fn read_list(text: &str) -> Option<Vec<String>> {
     serde_json::from_str(text).ok()
@@ -53,6 +70,8 @@ pub(crate) fn read_list(text: &str) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -69,6 +88,26 @@ mod tests {
         assert_eq!(read_decimal("-0.5"), Some("-0.5".parse().unwrap()));
         for odd in ["1.50", "1e3", "NaN", "+1"] {
             assert_eq!(read_decimal(odd), None, "{odd}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_decimal_of_15_digits_is_the_same_after_it_was_a_double(
+            mantissa in -999_999_999_999_999_i64..=999_999_999_999_999, scale in 0..=decimal::SCALE
+        ) {
+            let value = Decimal::new(mantissa, scale).normalize();
+            prop_assert_eq!(double_of(value).and_then(decimal_of), Some(value));
+        }
+    }
+
+    #[test]
+    fn a_decimal_of_more_than_15_digits_has_no_double() {
+        let double = |text: &str| double_of(text.parse().unwrap());
+        assert_eq!(double("-999999999999.999"), Some(-999_999_999_999.999));
+        assert_eq!((double("300.50"), double("0")), (Some(300.5), Some(0.0)));
+        for long in ["1234567890123456", "1000000000000000", "12345.12345678901"] {
+            assert_eq!(double(long), None, "{long}");
         }
     }
 

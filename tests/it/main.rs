@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod bench;
+mod broker;
 mod calendars;
 mod codec;
 mod compose;
@@ -16,6 +17,7 @@ mod faults;
 mod faults_single;
 mod files;
 mod fold;
+mod front_door;
 mod groups;
 mod health;
 mod hostile;

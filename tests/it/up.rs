@@ -103,7 +103,7 @@ fn consumer_producer_and_broker_killed_during_the_demo_leave_the_same_table() {
     let mut up = command("tapedeck", &demo(folder), &Environment::new());
     up.stdout(std::fs::File::create(folder.join("summary")).unwrap());
     let mut up = Running::start(up);
-    for (name, at_least) in [("producer-yahoo", 500), ("broker", 5_000), ("consumer", 10_000), ("broker", 15_000)] {
+    for (name, at_least) in [("producer", 500), ("broker", 5_000), ("consumer", 10_000), ("broker", 15_000)] {
         until("more is stored", || stored(folder) >= at_least);
         let killed = process(folder, name);
         signal_process(killed, "KILL");
@@ -124,7 +124,7 @@ fn an_interrupted_demo_stops_cleanly_and_loses_nothing() {
     until("something is stored", || stored(folder) > 5_000);
     up.signal("INT");
     assert!(up.wait(), "Ctrl-C did not end with success");
-    for name in ["broker", "consumer", "producer-yahoo", "producer-cboe", "producer-fred"] {
+    for name in ["broker", "consumer", "producer"] {
         assert!(!folder.join("run").join(format!("{name}.pid")).exists(), "{name} still runs");
     }
     let rest = summary(&succeed("tapedeck", &demo(folder), &Environment::new()));
@@ -175,7 +175,7 @@ fn a_query_is_shown_as_a_table_and_cannot_write() {
         |sql: &str| ["query".to_owned(), "--data-dir".to_owned(), folder.path().display().to_string(), sql.to_owned()];
     let found = ask("select 1 as one, 'two' as other, null as missing");
     let shown = succeed("tapedeck", &found.each_ref().map(String::as_str), &Environment::new());
-    assert_eq!(shown, "one  other  missing\n1    two\n(1 rows)\n");
+    assert_eq!(shown, "one  other  missing\n  1  two\n(1 row)\n");
     let write = ask("delete from ohlcv_bar");
     let said = fail("tapedeck", &write.each_ref().map(String::as_str), &Environment::new());
     assert!(said.contains("readonly"), "{said}");

@@ -89,7 +89,7 @@ async fn start() -> Server {
     let (started, dropped, release) = (Notify::new(), Notify::new(), Notify::new());
     let handler = Arc::new(TestHandler { started, dropped, release, file: Arc::new(file) });
     let stop = CancellationToken::new();
-    let task = tokio::spawn(serve(listener, Arc::new(handler.clone()), stop.clone()));
+    let task = tokio::spawn(serve(listener, Arc::new(handler.clone()), MAX_CONNECTIONS, stop.clone()));
     Server { address, handler, stop, task }
 }
 

@@ -1,58 +1,165 @@
-//! `tapedeck query`: shows data as a table, without a database client.
+//! `tapedeck query`: shows data, without a database client.
 
-use std::io::{self, Write as _};
-use std::path::PathBuf;
-
-use service::settings;
+use clap::ValueEnum;
+use serde_json::value::RawValue;
 use store::{Database, Found};
 
-use crate::data_dir;
+use super::print;
 
-/// Longest text shown in a column.
-const MAX_WIDTH: usize = 60;
+/// Most rows shown unless the user wants more.
+const USUAL_ROWS: usize = 1_000;
 
-/// Show the result of a SQL query as a table
+/// Show the result of a SQL query
+///
+/// The database is that of the deck, or the one that `TAPEDECK_DATABASE_URL` names.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: tapedeck query \"select symbol, max(ts_start) from ohlcv_bar group by symbol\"")]
-pub struct Arguments {
+#[command(
+    after_help = "Examples:\n  tapedeck query \"select symbol, max(ts_start) from ohlcv_bar group by symbol\"\n  \
+    tapedeck query --format csv --limit 0 \"select * from observation\" > observation.csv"
+)]
+pub(super) struct Arguments {
     /// A `select` statement
     sql: String,
-    /// Data folder; ignored when `TAPEDECK_DATABASE_URL` names a database
-    #[arg(long, default_value = data_dir::DEFAULT)]
-    data_dir: PathBuf,
+    /// How to print the rows
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Print at most so many rows; 0: all
+    #[arg(long, default_value_t = USUAL_ROWS, value_name = "ROWS")]
+    limit: usize,
+}
+
+/// How rows are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Columns of equal width, and the number of rows
+    Table,
+    /// CSV with a header
+    Csv,
+    /// A JSON object per line; numbers keep all their digits
+    Json,
+    /// A table for documents
+    Markdown,
 }
 
 /// Prints the rows that the query finds.
-pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let database = match settings::read_secret(&settings::DATABASE_URL)? {
-        Some(address) => Database::new(address.expose())?,
-        None => Database::new(&data_dir::sqlite_address(&arguments.data_dir))?,
-    };
-    let found = database.query(&arguments.sql).await?;
-    match write!(io::stdout().lock(), "{}", table(&found)) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
+pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
+    let found = Database::from_settings()?.query_some(&arguments.sql, limit).await?;
+    print(&match arguments.format {
+        Format::Table => table(&found),
+        Format::Csv => csv(&found)?,
+        Format::Json => json(&found)?,
+        Format::Markdown => markdown(&found),
+    })?;
+    if found.is_cut {
+        eprintln!("only the first {limit} rows are shown: `--limit 0` shows all");
     }
+    Ok(())
 }
 
-fn table(found: &Found) -> String {
-    let shown = |value: &Option<String>| match value {
-        None => String::new(),
-        Some(text) => {
-            text.chars().take(MAX_WIDTH).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+/// A value on one line.
+fn flat(value: Option<&String>) -> String {
+    let flat = |letter: char| if letter.is_control() { ' ' } else { letter };
+    value.map(|text| text.chars().map(flat).collect()).unwrap_or_default()
+}
+
+/// Rows as columns of equal width. Numbers are on the right.
+pub(super) fn table(found: &Found) -> String {
+    let rows: Vec<Vec<String>> =
+        found.rows.iter().map(|row| row.iter().map(|value| flat(value.as_ref())).collect()).collect();
+    let lines = || std::iter::once(&found.columns).chain(&rows);
+    let width = |at: usize| lines().filter_map(|line| line.get(at)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..found.columns.len()).map(|at| width(at).unwrap_or_default()).collect();
+    let line = |cells: &Vec<String>| {
+        let padded = cells.iter().zip(&widths).enumerate().map(|(at, (cell, width))| {
+            if found.texts.contains(&at) || rows.is_empty() {
+                format!("{cell:<width$}")
+            } else {
+                format!("{cell:>width$}")
+            }
+        });
+        format!("{}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    let count = if rows.len() == 1 { "1 row".to_owned() } else { format!("{} rows", rows.len()) };
+    format!("{}({count}{})\n", lines().map(line).collect::<String>(), if found.is_cut { ", and more" } else { "" })
+}
+
+fn csv(found: &Found) -> anyhow::Result<String> {
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
+    writer.write_record(&found.columns)?;
+    for row in &found.rows {
+        writer.write_record(row.iter().map(|value| value.as_deref().unwrap_or_default()))?;
+    }
+    Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+fn json(found: &Found) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for row in &found.rows {
+        let value = |(at, value): (usize, &Option<String>)| -> anyhow::Result<String> {
+            Ok(match value {
+                None => "null".to_owned(),
+                // SQLite writes infinity and a few other numbers in a way that is no JSON.
+                Some(number) if !found.texts.contains(&at) && serde_json::from_str::<&RawValue>(number).is_ok() => {
+                    number.clone()
+                }
+                Some(text) => serde_json::to_string(text)?,
+            })
+        };
+        let values = row.iter().enumerate().map(value).collect::<anyhow::Result<Vec<_>>>()?;
+        let names = found.columns.iter().map(serde_json::to_string).collect::<serde_json::Result<Vec<_>>>()?;
+        let pairs: Vec<String> = names.iter().zip(&values).map(|(name, value)| format!("{name}:{value}")).collect();
+        text.push_str(&format!("{{{}}}\n", pairs.join(",")));
+    }
+    Ok(text)
+}
+
+fn markdown(found: &Found) -> String {
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let cell = |value: &Option<String>| flat(value.as_ref()).replace('|', "\\|");
+    let rule = |at: usize| if found.texts.contains(&at) { "---" } else { "--:" }.to_owned();
+    let mut text = line(found.columns.clone());
+    text.push_str(&line((0..found.columns.len()).map(rule).collect()));
+    text.extend(found.rows.iter().map(|row| line(row.iter().map(cell).collect())));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found() -> Found {
+        let text = |text: &str| Some(text.to_owned());
+        Found {
+            columns: vec!["name".to_owned(), "price".to_owned()],
+            texts: [0].into(),
+            rows: vec![vec![text("a|b, \"c\"\nd"), text("12345678901234567.890")], vec![None, text("1")]],
+            is_cut: false,
         }
-    };
-    let rows: Vec<Vec<String>> = found.rows.iter().map(|row| row.iter().map(shown).collect()).collect();
-    let width = |at: usize| {
-        let longest = rows.iter().map(|row| row[at].chars().count()).max().unwrap_or_default();
-        longest.max(found.columns[at].chars().count())
-    };
-    let widths: Vec<usize> = (0..found.columns.len()).map(width).collect();
-    let line = |cells: &[String]| {
-        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        format!("{}\n", padded.join("  ").trim_end())
-    };
-    let head = if found.columns.is_empty() { String::new() } else { line(&found.columns) };
-    let body: String = rows.iter().map(|row| line(row)).collect();
-    format!("{head}{body}({} rows)\n", rows.len())
+    }
+
+    #[test]
+    fn every_format_shows_whole_values_and_exact_numbers() {
+        assert_eq!(
+            table(&found()),
+            "name                        price\na|b, \"c\" d  12345678901234567.890\n                                1\n(2 rows)\n"
+        );
+        assert_eq!(csv(&found()).unwrap(), "name,price\n\"a|b, \"\"c\"\"\nd\",12345678901234567.890\n,1\n");
+        assert_eq!(
+            json(&found()).unwrap(),
+            "{\"name\":\"a|b, \\\"c\\\"\\nd\",\"price\":12345678901234567.890}\n{\"name\":null,\"price\":1}\n"
+        );
+        assert_eq!(
+            markdown(&found()),
+            "| name | price |\n| --- | --: |\n| a\\|b, \"c\" d | 12345678901234567.890 |\n|  | 1 |\n"
+        );
+    }
+
+    #[test]
+    fn a_cut_result_and_an_empty_one_are_named() {
+        assert!(table(&Found { is_cut: true, ..found() }).ends_with("(2 rows, and more)\n"));
+        let empty = Found { rows: Vec::new(), ..found() };
+        assert_eq!(table(&empty), "name  price\n(0 rows)\n");
+        assert_eq!(json(&empty).unwrap(), "");
+    }
 }

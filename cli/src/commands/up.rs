@@ -1,22 +1,22 @@
 //! `tapedeck up`: runs broker, producers, consumers and database on this machine, from an empty folder to rows.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use service::shutdown;
 use simulator::Simulator;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::data_dir;
 use crate::deck::polled::Polled;
 use crate::deck::progress::{Progress, Report};
 use crate::deck::summary::{Meter, Summary};
 use crate::deck::{Deck, Who};
+use crate::folder::{Folder, Kind};
 
 /// Kafka's usual port, so that Kafka tools find the embedded broker.
-const USUAL_PORT: u16 = 9092;
+pub(super) const USUAL_PORT: u16 = 9092;
 /// Most reports of producers that wait to be shown.
 const REPORTS: usize = 256;
 /// How long Kafka or the database may be unreachable while `up` waits for the last rows.
@@ -34,7 +34,7 @@ const QUERY: &str = "select source, symbol, count(*) as bars, min(trading_date) 
 /// Polls all sources that have a key and an item on the watchlist. Ctrl-C stops everything without losing records.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  tapedeck up --demo\n  tapedeck up --once --json --data-dir /var/lib/tapedeck")]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Poll simulated providers on this machine, without network or keys
     #[arg(long)]
     demo: bool,
@@ -44,33 +44,34 @@ pub struct Arguments {
     /// Print the summary as one line of JSON
     #[arg(long)]
     json: bool,
-    /// Folder of all data and logs; created if missing
-    #[arg(long, default_value = data_dir::DEFAULT)]
-    data_dir: PathBuf,
     /// Port of the embedded broker; if it is taken, or 0, a free port
     #[arg(long, default_value_t = USUAL_PORT)]
     kafka_port: u16,
 }
 
 /// Runs until everything is stored (`--once`) or Ctrl-C.
-pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: &Arguments, data_dir: Option<&Path>) -> anyhow::Result<()> {
     let stop = shutdown::token()?;
     let began = Instant::now();
-    let folder = &arguments.data_dir;
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot create data folder `{}`", folder.display()))?;
-    let folder = &folder.canonicalize()?;
-    let _lock = data_dir::lock(folder)?;
+    let kind = if arguments.demo { Kind::Demo } else { Kind::Real };
+    let (folder, _lock) = Folder::take(data_dir, kind)?;
     let simulator = if arguments.demo { Some(Simulator::start(simulator::Config::default()).await?) } else { None };
-    let polled = Polled::choose(simulator.as_ref(), folder)?;
-    let mut deck = Deck::start(folder, arguments.kafka_port, &stop).await?;
-    let outcome = play(&mut deck, arguments, &polled, began, &stop).await;
+    let polled = Polled::choose(simulator.as_ref(), &folder)?;
+    let mut deck = Deck::start(&folder, arguments.kafka_port, &stop).await?;
+    let settings: Vec<_> = deck.environment().iter().chain(&polled.environment).cloned().collect();
+    let saved = folder.save_settings(&settings);
+    let outcome = match saved {
+        Ok(()) => play(&mut deck, arguments, &polled, began, &stop).await,
+        Err(error) => Err(error),
+    };
+    folder.forget_settings();
     let stopped = deck.stop().await;
     let summary = outcome?;
     stopped?;
-    finish(arguments, &deck.database().shown(), summary)
+    finish(arguments, &folder, &deck.database().shown(), summary)
 }
 
-fn finish(arguments: &Arguments, database: &str, summary: Option<Finished>) -> anyhow::Result<()> {
+fn finish(arguments: &Arguments, folder: &Folder, database: &str, summary: Option<Finished>) -> anyhow::Result<()> {
     let Some(Finished { summary, failed }) = summary else {
         return Ok(());
     };
@@ -79,7 +80,7 @@ fn finish(arguments: &Arguments, database: &str, summary: Option<Finished>) -> a
     } else {
         println!("{summary}");
         println!("\ndata: {database}");
-        println!("{}", hint(arguments));
+        println!("{}", hint(folder));
     }
     if !summary.adds_up() {
         bail!("the summary does not add up, which is a bug: please report it together with the data folder");
@@ -108,9 +109,7 @@ async fn play(
     let mut progress = Progress::new();
     deck.start_consumer()?;
     let reports = mpsc::channel(REPORTS);
-    for source in &polled.sources {
-        deck.start_producer(source, arguments.once, &polled.environment, &reports.0)?;
-    }
+    deck.start_producer(&polled.sources, arguments.once, &polled.environment, &reports.0)?;
     greet(deck, arguments, &progress, polled, began);
     let failed = watch(deck, arguments.once, &mut meter, &mut progress, reports, stop).await?;
     if stop.is_cancelled() {
@@ -130,19 +129,17 @@ fn greet(deck: &Deck, arguments: &Arguments, progress: &Progress, polled: &Polle
     let seconds = began.elapsed().as_secs_f64();
     progress.say(&format!("ready in {seconds:.1} s: {} -> {}", polled.sources.join(", "), deck.shown()));
     if !arguments.once {
-        progress.say(&hint(arguments));
+        progress.say(&hint(deck.folder()));
         progress.say(&format!("health and metrics: addresses in {}", deck.health_files()));
-        progress.say("Ctrl-C stops everything without losing records");
+        progress.say("Ctrl-C, or `tapedeck down`, stops everything without losing records");
     }
 }
 
-fn hint(arguments: &Arguments) -> String {
-    let folder = arguments.data_dir.display().to_string();
-    let option = if folder == data_dir::DEFAULT { String::new() } else { format!("--data-dir {folder} ") };
-    format!("try: ./tapedeck query {option}\"{QUERY}\"")
+fn hint(folder: &Folder) -> String {
+    format!("try: ./tapedeck query {}\"{QUERY}\"", folder.option())
 }
 
-/// Keeps everything running until all producers have finished (`once`) or it is stopped; returns which failed.
+/// Keeps everything running until the producer has finished (`once`) or it is stopped; returns which failed.
 async fn watch(
     deck: &mut Deck,
     once: bool,
@@ -160,8 +157,8 @@ async fn watch(
             _ = count.tick() => show_stored(meter, progress).await,
             ended = deck.ended() => match ended? {
                 // A producer with --once ends with exit code 0 or 1. After a signal the poll is repeated.
-                (Who::Producer(at), status) if once && status.code().is_some() => {
-                    let log = deck.dismiss(at).await?;
+                (Who::Producer, status) if once && status.code().is_some() => {
+                    let log = deck.dismiss_producer().await?;
                     if !status.success() {
                         failed.push(format!("see {}", log.display()));
                     }
@@ -185,7 +182,7 @@ async fn store_all(
 ) -> anyhow::Result<Option<Summary>> {
     let began = Instant::now();
     let mut reminder = tokio::time::interval_at((began + REMINDER_INTERVAL).into(), REMINDER_INTERVAL);
-    // All producers have ended, so that no reports come.
+    // The producer has ended, so that no reports come.
     let (sender, _reports) = mpsc::channel(1);
     loop {
         tokio::select! {

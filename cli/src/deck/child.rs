@@ -17,6 +17,9 @@ const RESTART_WINDOW: Duration = Duration::from_secs(60);
 /// Pause before a restart.
 const RESTART_WAIT: Duration = Duration::from_millis(300);
 
+/// The executables beside `tapedeck`.
+pub const PROGRAMS: [&str; 3] = ["producer", "consumer", "tapedeck-broker"];
+
 /// How to start a child.
 #[derive(Debug, Clone)]
 pub struct Recipe {
@@ -145,11 +148,13 @@ fn open_log(path: &Path) -> std::io::Result<File> {
 }
 
 /// All executables of tapedeck are in one folder.
-fn beside(program: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn beside(program: &str) -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("cannot find the path of this executable")?;
     let path = own.parent().unwrap_or(Path::new(".")).join(program);
     if !path.exists() {
-        bail!("`{program}` is not beside `tapedeck`: run `./tapedeck`, which builds what is missing");
+        bail!(
+            "`{program}` is not beside `tapedeck`: install tapedeck again, or run `./tapedeck`, which builds what is missing"
+        );
     }
     Ok(path)
 }

@@ -1,13 +1,13 @@
 //! Which sources `tapedeck up` polls.
 
-use std::path::Path;
-
 use anyhow::{Context as _, bail};
 use producers::watchlist::Watchlist;
 use service::settings;
 use simulator::Simulator;
 use sources::SOURCES;
 use sources::source::Source;
+
+use crate::folder::Folder;
 
 /// Which sources are polled, and with what environment.
 pub(crate) struct Polled {
@@ -18,15 +18,15 @@ pub(crate) struct Polled {
 
 impl Polled {
     /// The simulated sources, or the real ones that have a key and an item.
-    pub(crate) fn choose(simulator: Option<&Simulator>, folder: &Path) -> anyhow::Result<Polled> {
+    pub(crate) fn choose(simulator: Option<&Simulator>, folder: &Folder) -> anyhow::Result<Polled> {
         match simulator {
             Some(simulator) => Polled::demo(simulator, folder),
             None => Polled::real(),
         }
     }
 
-    fn demo(simulator: &Simulator, folder: &Path) -> anyhow::Result<Polled> {
-        let watchlist = folder.join("demo-watchlist.toml");
+    fn demo(simulator: &Simulator, folder: &Folder) -> anyhow::Result<Polled> {
+        let watchlist = folder.demo_watchlist();
         std::fs::write(&watchlist, simulator.watchlist_toml())
             .with_context(|| format!("cannot write `{}`", watchlist.display()))?;
         let mut environment = vec![(settings::WATCHLIST.name.to_owned(), watchlist.display().to_string())];

@@ -159,6 +159,8 @@ async fn records_that_were_overtaken_and_are_not_on_the_topic_count_as_failed() 
         RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR,
         RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
     ];
+    // Both are on their way before the first answer comes.
+    mock.broker_round_trip_time(1, Duration::from_millis(1500)).unwrap();
     mock.request_errors(RDKafkaApiKey::Produce, &errors);
     let record = Record::from(bar(0));
     for _ in 0..20_000 {

@@ -22,7 +22,7 @@ use crate::watchlist::Watchlist;
 /// Example: `producer backfill fmp eod_prices --item AAPL --from 2016-01-01 --to 2025-12-31`
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub(super) struct Arguments {
+pub struct Arguments {
     /// Source
     source: String,
     /// Endpoint

@@ -14,7 +14,7 @@ use super::{now, print};
 /// Example: `producer delete ohlcv_bar --where symbol=AAPL --from 2026-11-01 --yes`
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub(super) struct Arguments {
+pub struct Arguments {
     /// Dataset
     dataset: String,
     /// Only records with this value in this field; repeat for several conditions, which must all hold

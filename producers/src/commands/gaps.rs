@@ -17,7 +17,7 @@ use crate::state::{Gap, GapState, State};
 /// Example: `producer gaps yahoo --absent chart AAPL 2025-01-09`
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub(super) struct Arguments {
+pub struct Arguments {
     /// Sources to list; all by default
     sources: Vec<String>,
     /// Include days that the provider has sent since, and absent ones

@@ -16,7 +16,7 @@ use super::{chosen, print};
 /// Example: `producer list --kind prices --frequency daily`
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub(super) struct Arguments {
+pub struct Arguments {
     /// Sources to list; all by default
     sources: Vec<String>,
     /// Only endpoints with this kind of data, e.g. `prices`

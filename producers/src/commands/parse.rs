@@ -25,7 +25,7 @@ use crate::fetch::local::{self, Content};
 /// Example: `producer parse yahoo chart --item AAPL response.json`
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub(super) struct Arguments {
+pub struct Arguments {
     /// Source
     source: String,
     /// Endpoint

@@ -18,7 +18,7 @@ use crate::watchlist::Watchlist;
 /// Example: `producer plan fmp --at 2026-11-20T12:00:00Z`
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub(super) struct Arguments {
+pub struct Arguments {
     /// Sources to show; all by default
     sources: Vec<String>,
     /// Print JSON

@@ -19,7 +19,7 @@ use crate::watchlist::Watchlist;
 /// Example: `producer status yahoo fred`
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub(super) struct Arguments {
+pub struct Arguments {
     /// Sources to show; all by default
     sources: Vec<String>,
     /// Print JSON

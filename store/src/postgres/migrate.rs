@@ -1,16 +1,19 @@
 //! PostgreSQL's migrations, and the declarations' texts as comments.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use contract::{Dataset, datasets};
+use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 
 use super::Postgres;
 use super::fault::{classify, migration_failed};
+use crate::migrations::{self, migrator};
 use crate::outcome::StoreError;
 use crate::sql;
 
-static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/postgres");
+static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| migrator(migrations::POSTGRES));
 
 /// The advisory lock for writing comments: any number that no other program uses.
 const COMMENT_LOCK: i64 = 0x7461_7065_6465_636b;

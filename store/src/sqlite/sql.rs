@@ -9,8 +9,9 @@ use crate::sql::{CONTENT_HASH, UPDATED_AT, joined, key, newer, same_key, updates
 /// SQLite's type of a kind, in a strict table.
 pub(super) fn sql_type(kind: Kind) -> &'static str {
     match kind {
-        // SQLite has no exact type for decimals.
-        Kind::Text | Kind::Date | Kind::Timestamp | Kind::TextList | Kind::Decimal | Kind::Json => "TEXT",
+        Kind::Text | Kind::Date | Kind::Timestamp | Kind::TextList | Kind::Json => "TEXT",
+        // A double, or the text of a decimal that no double keeps.
+        Kind::Decimal => "ANY",
         Kind::Long => "INTEGER",
         Kind::Double => "REAL",
         Kind::Bytes => "BLOB",

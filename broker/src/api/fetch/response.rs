@@ -19,6 +19,8 @@ const TOPIC_IDS: i16 = 13;
 /// The topic has no preferred replica, a partition no offset.
 const NONE: i32 = -1;
 const NO_OFFSET: i64 = -1;
+/// Errors of partitions that do not exist.
+const UNKNOWN: [ResponseError; 2] = [ResponseError::UnknownTopicOrPartition, ResponseError::UnknownTopicId];
 
 /// The batches of a topic.
 #[derive(Debug)]
@@ -45,6 +47,15 @@ impl Found {
                 Found { index, error: 0, start: partition.start(), end: partition.end(), slices }
             }
             Err(error) => Found { index, error: error.code(), start: NO_OFFSET, end: NO_OFFSET, slices: Vec::new() },
+        }
+    }
+
+    /// Whether the response lists aborted transactions, of which there are none. Kafka sends null to a client that did
+    /// not ask for them and with an error, but an empty list for a partition that does not exist.
+    fn lists_aborted(&self, is_committed: bool) -> bool {
+        match self.error {
+            0 => is_committed,
+            error => UNKNOWN.iter().any(|unknown| unknown.code() == error),
         }
     }
 }
@@ -104,7 +115,7 @@ impl Writer {
         if self.version >= LOG_START {
             self.bytes.put_i64(found.start);
         }
-        self.aborted_transactions(is_committed);
+        self.aborted_transactions(found.lists_aborted(is_committed));
         if self.version >= PREFERRED_REPLICA {
             self.bytes.put_i32(NONE);
         }
@@ -112,9 +123,9 @@ impl Writer {
         self.no_tags();
     }
 
-    /// None were aborted. A client that does not ask for them gets null.
-    fn aborted_transactions(&mut self, is_asked: bool) {
-        match (is_asked, self.version >= FLEXIBLE) {
+    /// An empty list, or null.
+    fn aborted_transactions(&mut self, is_listed: bool) {
+        match (is_listed, self.version >= FLEXIBLE) {
             (true, _) => self.count(0),
             (false, true) => self.bytes.put_u8(0),
             (false, false) => self.bytes.put_i32(NONE),

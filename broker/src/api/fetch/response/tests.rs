@@ -43,12 +43,16 @@ fn every_version_is_byte_for_byte_what_the_library_writes() {
                 vec![
                     Found { index: 0, error: 0, start: 3, end: 1 << 40, slices: vec![slice(2, 11), slice(15, 6)] },
                     Found { index: 200, error: 1, start: -1, end: -1, slices: Vec::new() },
+                    Found { index: 201, error: 3, start: -1, end: -1, slices: Vec::new() },
+                    Found { index: 202, error: 100, start: -1, end: -1, slices: Vec::new() },
                 ],
             );
             let long = topic(&"x".repeat(200), id, Vec::new());
             let ours = bytes_of(found(version, &[found_topic, long], is_committed));
             let data = |index, error, start, end, records: &'static [u8]| {
-                let aborted = is_committed.then(Vec::new);
+                // As probed from Kafka: null with most errors, an empty list for unknown partitions.
+                let is_listed = [3, 100].contains(&error) || error == 0 && is_committed;
+                let aborted = is_listed.then(Vec::new);
                 let data = PartitionData::default().with_partition_index(index).with_error_code(error);
                 let data = data.with_high_watermark(end).with_last_stable_offset(end).with_log_start_offset(start);
                 data.with_aborted_transactions(aborted)
@@ -63,7 +67,12 @@ fn every_version_is_byte_for_byte_what_the_library_writes() {
                     topic.with_topic(StrBytes::from_string(name).into())
                 }
             };
-            let partitions = vec![data(0, 0, 3, 1 << 40, b"first batchsecond"), data(200, 1, -1, -1, b"")];
+            let partitions = vec![
+                data(0, 0, 3, 1 << 40, b"first batchsecond"),
+                data(200, 1, -1, -1, b""),
+                data(201, 3, -1, -1, b""),
+                data(202, 100, -1, -1, b""),
+            ];
             let topics = vec![named("prices".to_owned(), partitions), named("x".repeat(200), Vec::new())];
             let mut theirs = BytesMut::new();
             FetchResponse::default().with_responses(topics).encode(&mut theirs, version).unwrap();

@@ -1,0 +1,296 @@
+//! The folder of a deck: which one a command means, whether a deck runs in it, and with what settings.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `folder.json` | format, and whether the data is the demo's |
+//! | `lock` | locked by the running `tapedeck up`, whose process id it holds |
+//! | `run/deck.json` | the running deck's settings; only its user can read it |
+
+use std::collections::HashMap;
+use std::fs::{self, File, TryLockError};
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use serde::{Deserialize, Serialize};
+use service::settings;
+
+/// The default folder.
+pub(crate) const DEFAULT: &str = ".tapedeck";
+/// The default folder of the demo.
+pub(crate) const DEMO: &str = ".tapedeck-demo";
+/// The format of the folder that this version writes.
+const FORMAT: u32 = 1;
+/// How long `up` waits for the lock: a command that looks whether a deck runs holds it for a moment.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+/// Time between two looks at a lock.
+const LOCK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Where the data comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// From providers.
+    Real,
+    /// Invented by the simulator.
+    Demo,
+}
+
+/// What `folder.json` holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Mark {
+    format: u32,
+    kind: Kind,
+}
+
+/// The folder of a deck.
+#[derive(Debug, Clone)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    kind: Kind,
+}
+
+/// The exclusive right to run a deck in a folder.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file would not do: a child process between its fork and its exec has the file open too.
+        let _ = self.0.unlock();
+    }
+}
+
+impl Folder {
+    /// Makes the folder for `up`, if it is missing, and locks it.
+    ///
+    /// # Errors
+    ///
+    /// A folder that cannot be written, in which another deck runs, of another format, or with data of the other kind.
+    pub(crate) fn take(given: Option<&Path>, kind: Kind) -> anyhow::Result<(Folder, Lock)> {
+        let path = given.unwrap_or(Path::new(if kind == Kind::Demo { DEMO } else { DEFAULT }));
+        let written = || format!("cannot write in data folder `{}`", path.display());
+        fs::create_dir_all(path).with_context(|| format!("cannot create data folder `{}`", path.display()))?;
+        let path = path.canonicalize().with_context(written)?;
+        let lock = lock(&path)?;
+        match mark(&path)? {
+            Some(mark) if mark.kind == kind => {}
+            Some(Mark { kind: Kind::Demo, .. }) => bail!(
+                "data folder `{}` holds the demo's invented data: choose another with --data-dir, or delete it with \
+                 `tapedeck reset --data-dir {0}`",
+                path.display()
+            ),
+            Some(_) => bail!(
+                "data folder `{}` holds real data, and the demo's is invented: choose another folder with --data-dir",
+                path.display()
+            ),
+            None => {
+                let text = serde_json::to_string(&Mark { format: FORMAT, kind })?;
+                fs::write(path.join("folder.json"), format!("{text}\n")).with_context(written)?;
+            }
+        }
+        Ok((Folder { path, kind }, lock))
+    }
+
+    /// The folder that another command means: the given one, else that of a running deck, else one that exists.
+    ///
+    /// # Errors
+    ///
+    /// A folder of another format.
+    pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<Folder> {
+        let folder = |path: &Path| -> anyhow::Result<Folder> {
+            let kind = mark(path)?.map_or(Kind::Real, |mark| mark.kind);
+            // The path stays as it is, so that messages are short.
+            Ok(Folder { path: path.to_owned(), kind })
+        };
+        if let Some(path) = given {
+            return folder(path);
+        }
+        let there = [DEFAULT, DEMO].into_iter().map(Path::new).filter(|path| path.is_dir());
+        let there = there.map(folder).collect::<anyhow::Result<Vec<Folder>>>()?;
+        let chosen = there.iter().find(|folder| folder.is_running()).or(there.first());
+        let Some(chosen) = chosen else { return folder(Path::new(DEFAULT)) };
+        if there.len() > 1 {
+            eprintln!("data folder `{}`; choose another with --data-dir", chosen.path.display());
+        }
+        Ok(chosen.clone())
+    }
+
+    /// Its path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its path for a message.
+    pub(crate) fn shown(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// The option that names it, for a command to show to the user; empty when the command finds it by itself.
+    pub(crate) fn option(&self) -> String {
+        let own = std::env::current_dir().unwrap_or_default();
+        let is_found = [DEFAULT, DEMO].iter().any(|name| self.path == own.join(name) || self.path == Path::new(name));
+        if is_found { String::new() } else { format!("--data-dir {} ", self.path.display()) }
+    }
+
+    /// Where the data comes from.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether it exists.
+    pub(crate) fn exists(&self) -> bool {
+        self.path.is_dir()
+    }
+
+    /// Whether `tapedeck up` made it, so that it may be deleted.
+    pub(crate) fn is_tapedecks(&self) -> bool {
+        mark(&self.path).is_ok_and(|mark| mark.is_some())
+    }
+
+    /// Address of the embedded database.
+    pub(crate) fn sqlite_address(&self) -> String {
+        format!("sqlite:{}", self.path.join("tapedeck.db").display())
+    }
+
+    /// Folder of the producers' state.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path.join("state")
+    }
+
+    /// The demo's watchlist.
+    pub(crate) fn demo_watchlist(&self) -> PathBuf {
+        self.path.join("demo-watchlist.toml")
+    }
+
+    /// Folder of all logs.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.path.join("logs")
+    }
+
+    /// Whether a deck runs in it.
+    pub(crate) fn is_running(&self) -> bool {
+        let Ok(file) = File::open(self.path.join("lock")) else { return false };
+        let is_locked = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        if !is_locked {
+            let _ = file.unlock();
+        }
+        is_locked
+    }
+
+    /// Process id of the `tapedeck up` that runs in it.
+    pub(crate) fn process(&self) -> Option<i32> {
+        let text = self.is_running().then(|| fs::read_to_string(self.path.join("lock")))?;
+        text.ok()?.trim().parse().ok()
+    }
+
+    /// Waits until no deck runs in it; false when that takes longer.
+    pub(crate) fn await_end(&self, patience: Duration) -> bool {
+        let began = Instant::now();
+        while self.is_running() {
+            if began.elapsed() > patience {
+                return false;
+            }
+            std::thread::sleep(LOCK_INTERVAL);
+        }
+        true
+    }
+
+    /// Writes the settings of the running deck, for the other commands.
+    pub(crate) fn save_settings(&self, settings: &[(String, String)]) -> anyhow::Result<()> {
+        let path = self.deck_file();
+        let settings: HashMap<&str, &str> = settings.iter().map(|(name, value)| (&**name, &**value)).collect();
+        fs::create_dir_all(self.path.join("run"))?;
+        // It may hold a password of the database.
+        let text = serde_json::to_string_pretty(&settings)?;
+        let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        let written = file.and_then(|mut file| {
+            file.set_permissions(fs::Permissions::from_mode(0o600))?;
+            file.write_all(text.as_bytes())
+        });
+        written.with_context(|| format!("cannot write `{}`", path.display()))
+    }
+
+    /// Removes the settings of the deck that has ended.
+    pub(crate) fn forget_settings(&self) {
+        // Without a running deck nothing reads them.
+        let _ = fs::remove_file(self.deck_file());
+    }
+
+    /// The settings of the running deck; empty when none runs.
+    pub(crate) fn running_settings(&self) -> HashMap<String, String> {
+        let saved = self.is_running().then(|| fs::read_to_string(self.deck_file()).ok()).flatten();
+        saved.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    }
+
+    /// The settings that follow from the folder: those of a deck with no others.
+    pub(crate) fn usual_settings(&self) -> HashMap<String, String> {
+        let mut settings = HashMap::new();
+        if self.exists() {
+            settings.insert(settings::STATE_DIR.name.to_owned(), self.state().display().to_string());
+            settings.insert(settings::DATABASE_URL.name.to_owned(), self.sqlite_address());
+        }
+        if self.kind == Kind::Demo {
+            settings.insert(settings::WATCHLIST.name.to_owned(), self.demo_watchlist().display().to_string());
+        }
+        settings
+    }
+
+    fn deck_file(&self) -> PathBuf {
+        self.path.join("run").join("deck.json")
+    }
+}
+
+fn lock(path: &Path) -> anyhow::Result<Lock> {
+    let file = path.join("lock");
+    let options = File::options().write(true).create(true).truncate(false).open(&file);
+    let mut lock = options.with_context(|| format!("cannot write `{}`", file.display()))?;
+    let began = Instant::now();
+    while let Err(error) = lock.try_lock() {
+        match error {
+            TryLockError::WouldBlock if began.elapsed() < LOCK_PATIENCE => std::thread::sleep(LOCK_INTERVAL),
+            TryLockError::WouldBlock => bail!(
+                "another tapedeck uses data folder `{}`: stop it with `tapedeck down`, or choose another with --data-dir",
+                path.display()
+            ),
+            TryLockError::Error(error) => {
+                return Err(error).with_context(|| format!("cannot lock `{}`", file.display()));
+            }
+        }
+    }
+    lock.set_len(0)?;
+    writeln!(lock, "{}", std::process::id())?;
+    Ok(Lock(lock))
+}
+
+/// What the folder says about itself; None for a folder without data.
+fn mark(path: &Path) -> anyhow::Result<Option<Mark>> {
+    let file = path.join("folder.json");
+    let text = match fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            // An earlier version left no mark.
+            let kind = if path.join("demo-watchlist.toml").exists() { Kind::Demo } else { Kind::Real };
+            return Ok(path.join("tapedeck.db").exists().then_some(Mark { format: FORMAT, kind }));
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", file.display())),
+    };
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let damaged = || format!("`{}` is damaged: move the folder away, or restore the file", file.display());
+    let Format { format } = serde_json::from_str(&text).with_context(damaged)?;
+    ensure!(
+        format == FORMAT,
+        "data folder `{}` has format {format}, and this tapedeck knows format {FORMAT}: use the version that wrote it, or \
+         choose another folder with --data-dir",
+        path.display()
+    );
+    serde_json::from_str(&text).with_context(damaged).map(Some)
+}
+
+#[cfg(test)]
+mod tests;
