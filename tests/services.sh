@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Starts and stops the real services that the tests use: Apache Kafka, PostgreSQL, TimescaleDB, a schema registry
-# (Apicurio with its Confluent-compatible API), and a Python with the Confluent client. Needs Linux. On Debian, as root
-# or with password-less sudo, it installs missing packages.
+# (Apicurio with its Confluent-compatible API). Also fetches the foreign clients that judge our own broker: Kafka's Java
+# tools, kcat, kafkajs, and a Python with three clients. Needs Linux. On Debian, as root or with password-less sudo, it
+# installs missing packages.
 #
 #   tests/services.sh up DIR [SERVICE..]   start these, or all, with data under DIR; prints `export NAME=value` lines
 #   tests/services.sh down DIR             stop everything started under DIR (DIR itself stays)
@@ -20,8 +21,9 @@
 # ~/.cache/tapedeck); later runs need no network.
 #
 # If a service's variable is set (TAPEDECK_TEST_KAFKA, TAPEDECK_TEST_POSTGRES, TAPEDECK_TEST_TIMESCALE,
-# TAPEDECK_TEST_REGISTRY, TAPEDECK_TEST_PYTHON), the given service is used and none is started. An unavailable service is
-# skipped with a message; with CI=true it ends the run.
+# TAPEDECK_TEST_REGISTRY, TAPEDECK_TEST_PYTHON, TAPEDECK_TEST_KAFKA_JARS, TAPEDECK_TEST_KCAT, TAPEDECK_TEST_KAFKAJS), the
+# given service is used and none is started. An unavailable service is skipped with a message; with CI=true it ends the
+# run. Only kafkajs may always be absent: nothing else needs Node.js, so it is not installed.
 set -euo pipefail
 umask 022
 
@@ -30,14 +32,18 @@ self=$here/$(basename "${BASH_SOURCE[0]}")
 cache=$(realpath -m -- "${TAPEDECK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tapedeck}")
 
 daemons=(kafka postgres timescale registry) # in the order of their ports
-provided=("${daemons[@]}" python)
+provided=("${daemons[@]}" python kafka_jars kcat kafkajs)
 
 kafka_version=$(sed -n 's|.*<kafka.version>\(.*\)</kafka.version>.*|\1|p' "$here/kafka-pom.xml")
 postgres_version=15
 registry_version=3.0.9 # 3.3 needs Java 21; docker-compose.yml names the same version
+aiokafka_version=0.14.0
 confluent_version=2.16.0
 exchange_calendars_version=4.13.2
 fastavro_version=1.13.1
+kafka_python_version=3.0.12
+old_kafka_python_version=2.0.2 # the last for years; it speaks much older versions of the protocol
+kafkajs_version=2.2.4
 pandas_version=3.1.1 # for exchange_calendars, which accepts any version
 pyarrow_version=26.0.1
 pyyaml_version=6.0.3
@@ -336,17 +342,28 @@ maven() {
 
 # ---- Kafka ------------------------------------------------------------------------------------------------------
 
+# With Kafka's command-line tools. Caches filled before the tools were needed have another name.
+kafka_jars=kafka-$kafka_version-tools
+
+start_kafka_jars() {
+  need_java
+  cached "$kafka_jars" build_kafka
+  mkdir -p "$1/kafka_jars"
+  echo "$cache/$kafka_jars" >"$1/kafka_jars/address"
+  say "Kafka's Java tools $kafka_version in $cache/$kafka_jars"
+}
+
 start_kafka() {
   local dir=$1 home=$1/kafka port
   need_java
-  cached "kafka-$kafka_version" build_kafka
+  cached "$kafka_jars" build_kafka
   port=$(port "$dir" kafka)
   mkdir -p "$home/tmp"
   write_kafka_config "$home" "$port" $(($(<"$dir/first_port") + 9)) "$(proxied_ports "$dir")"
   [ -e "$home/data/meta.properties" ] || format_kafka "$home"
   if ! running "$home"; then
     launch "$home" java -Xmx512m "${java_options[@]}" "-Djava.io.tmpdir=$home/tmp" \
-      "-Dlog4j2.configurationFile=$home/log4j2.properties" -cp "$cache/kafka-$kafka_version/*" kafka.Kafka "$home/server.properties"
+      "-Dlog4j2.configurationFile=$home/log4j2.properties" -cp "$cache/$kafka_jars/*" kafka.Kafka "$home/server.properties"
   fi
   # The port opens before the broker serves; it logs this line once it does.
   await "$home" grep -q 'Kafka Server started' "$home/log"
@@ -407,7 +424,7 @@ format_kafka() {
   rm -rf "$home/data"
   cluster_id=$(head -c 16 /dev/urandom | base64 | tr '+/' 'ab' | cut -c 1-22)
   java -Xmx128m "${java_options[@]}" "-Dlog4j2.configurationFile=$home/log4j2.properties" \
-    -cp "$cache/kafka-$kafka_version/*" kafka.tools.StorageTool format --standalone -t "$cluster_id" -c "$home/server.properties" \
+    -cp "$cache/$kafka_jars/*" kafka.tools.StorageTool format --standalone -t "$cluster_id" -c "$home/server.properties" \
     >"$home/format.log" 2>&1 || die "cannot format the data folder: $(tail -n 3 "$home/format.log")"
 }
 
@@ -590,7 +607,8 @@ EOF
 
 # ---- Python -----------------------------------------------------------------------------------------------------
 
-# Packages and their purposes: Confluent's client and fastavro check what we write to Kafka and to a schema registry; pyyaml
+# Packages and their purposes: Confluent's client and fastavro check what we write to Kafka and to a schema registry; that
+# client, kafka-python and aiokafka check our own broker; pyyaml
 # checks docker-compose.yml without Docker. The second parser (tests/oracle) needs xlrd for workbooks, pyarrow for
 # Parquet, and tzdata, because not every system has the time zones. exchange_calendars checks the hours of markets.
 start_python() {
@@ -599,7 +617,8 @@ start_python() {
   name=python-$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
   name+=-confluent-$confluent_version-fastavro-$fastavro_version-pyyaml-$pyyaml_version-tzdata-$tzdata_version
   name+=-xlrd-$xlrd_version-pyarrow-$pyarrow_version-pandas-$pandas_version
-  name+=-exchange_calendars-$exchange_calendars_version
+  name+=-exchange_calendars-$exchange_calendars_version-aiokafka-$aiokafka_version
+  name+=-kafka-$kafka_python_version-and-$old_kafka_python_version
   cached "$name" build_python
   mkdir -p "$1/python"
   echo "$cache/$name/bin/python" >"$1/python/address"
@@ -613,7 +632,36 @@ build_python() {
     "confluent-kafka[avro,schemaregistry]==$confluent_version" "fastavro==$fastavro_version" \
     "pyyaml==$pyyaml_version" "tzdata==$tzdata_version" "xlrd==$xlrd_version" \
     "pyarrow==$pyarrow_version" "pandas==$pandas_version" \
-    "exchange_calendars==$exchange_calendars_version" >&2
+    "exchange_calendars==$exchange_calendars_version" "aiokafka[lz4,snappy,zstd]==$aiokafka_version" \
+    "kafka-python[lz4,snappy,zstd]==$kafka_python_version" >&2
+  # In a folder of its own: a script chooses it by its search path.
+  "$1/bin/python" -m pip install -q --disable-pip-version-check --no-deps --target "$1/old" \
+    "kafka-python==$old_kafka_python_version" >&2
+}
+
+# ---- other clients ----------------------------------------------------------------------------------------------
+
+start_kcat() {
+  installed kcat kcat
+  mkdir -p "$1/kcat"
+  command -v kcat >"$1/kcat/address"
+  say "kcat with librdkafka $(kcat -V | sed -n 's/.*librdkafka \([0-9.]*\).*/\1/p')"
+}
+
+# Writes no address if Node.js is absent, which is no failure: only the test of kafkajs is left out.
+start_kafkajs() {
+  if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+    say 'Node.js with npm is not installed: the test of kafkajs is left out'
+    return
+  fi
+  cached "kafkajs-$kafkajs_version" build_kafkajs
+  mkdir -p "$1/kafkajs"
+  echo "$cache/kafkajs-$kafkajs_version" >"$1/kafkajs/address"
+  say "kafkajs $kafkajs_version in $cache/kafkajs-$kafkajs_version"
+}
+
+build_kafkajs() {
+  npm install --silent --no-audit --no-fund --no-update-notifier --prefix "$1" "kafkajs@$kafkajs_version" >&2
 }
 
 main "$@"

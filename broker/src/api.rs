@@ -172,3 +172,6 @@ fn code<T>(outcome: &Result<T, ResponseError>) -> i16 {
 fn text(text: impl Into<String>) -> StrBytes {
     StrBytes::from_string(text.into())
 }
+
+#[cfg(test)]
+mod tests;

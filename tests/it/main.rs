@@ -5,6 +5,7 @@
 mod bench;
 mod broker;
 mod calendars;
+mod clients;
 mod codec;
 mod compose;
 mod conformance;

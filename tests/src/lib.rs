@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up should say so and stop")]
 
 pub mod broker;
+pub mod embedded;
 pub mod forward;
 pub mod generate;
 pub mod message;

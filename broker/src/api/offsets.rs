@@ -21,25 +21,35 @@ const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
 
+/// From this version on, ListOffsets names the leader's epoch; the encoder refuses it in an older response.
+const NAMES_EPOCH: i16 = 4;
+
 /// The offset of a time, or of the log's start or end.
 pub(super) fn list(broker: &Broker, request: Request) -> Reply {
+    let epoch = if request.version >= NAMES_EPOCH { broker.log.epoch() } else { -1 };
     answer(request, |asked: ListOffsetsRequest| {
         let topics = asked.topics.into_iter().map(|topic| {
-            let partitions = topic.partitions.iter().map(|partition| listed(broker, &topic.name, partition)).collect();
+            let partitions = topic.partitions.iter().map(|partition| {
+                let outcome = offset(broker, &topic.name, partition);
+                listed(partition.partition_index, &outcome, epoch)
+            });
+            let partitions = partitions.collect();
             ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions)
         });
         ListOffsetsResponse::default().with_topics(topics.collect())
     })
 }
 
-fn listed(broker: &Broker, topic: &str, asked: &ListOffsetsPartition) -> ListOffsetsPartitionResponse {
-    let outcome = offset(broker, topic, asked);
-    let response = ListOffsetsPartitionResponse::default()
-        .with_partition_index(asked.partition_index)
-        .with_error_code(code(&outcome));
-    match outcome {
+fn listed(
+    partition: i32,
+    outcome: &Result<Option<(i64, i64)>, ResponseError>,
+    epoch: i32,
+) -> ListOffsetsPartitionResponse {
+    let response =
+        ListOffsetsPartitionResponse::default().with_partition_index(partition).with_error_code(code(outcome));
+    match *outcome {
         Ok(Some((offset, timestamp))) => {
-            response.with_offset(offset).with_timestamp(timestamp).with_leader_epoch(broker.log.epoch())
+            response.with_offset(offset).with_timestamp(timestamp).with_leader_epoch(epoch)
         }
         Ok(None) | Err(_) => response.with_offset(-1).with_timestamp(-1).with_leader_epoch(-1),
     }

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::limits::{MAX_FRAME, MAX_PRODUCE_FRAME, PIECE};
+use crate::limits::{MAX_CONNECTIONS, MAX_FRAME, MAX_PRODUCE_FRAME, PIECE};
 
 /// Longest wait for something that must happen.
 const SOON: Duration = Duration::from_secs(20);
