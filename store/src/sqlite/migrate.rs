@@ -68,7 +68,8 @@ mod tests {
         let found = connection.fetch_all(query).await.unwrap();
         let mut kinds: Vec<(String, String)> = found.iter().map(|row| (row.get(0), row.get(1))).collect();
         let mut expected = STRIKES.map(|(strike, kind)| (strike.to_owned(), kind.to_owned())).to_vec();
-        (kinds.sort(), expected.sort());
+        kinds.sort();
+        expected.sort();
         assert_eq!(kinds, expected);
         let equal = |row: &&sqlx::sqlite::SqliteRow| row.get::<String, _>(1) == "real";
         assert!(found.iter().filter(equal).all(|row| row.get::<i64, _>(2) == 1));
