@@ -18,16 +18,11 @@ use tests::process::Running;
 /// The longest that a foreign command may run, in seconds.
 const SECONDS: &str = "100";
 
-/// A command that ends after [`SECONDS`] at the latest.
-fn bounded(program: &str) -> Command {
-    let mut command = Command::new("timeout");
-    command.args(["--kill-after=5", SECONDS, program]);
-    command
-}
-
-/// Runs a command, with its standard input.
-fn run(mut command: Command, input: &str) -> Output {
-    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+/// Runs a command, with its standard input. It ends after [`SECONDS`] at the latest.
+fn run(command: &Command, input: &str) -> Output {
+    let mut bounded = Command::new("timeout");
+    bounded.args(["--kill-after=5", SECONDS]).arg(command.get_program()).args(command.get_args());
+    let piped = bounded.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child: Child = piped.spawn().unwrap();
     // A command that does not read its input may have ended.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
@@ -35,7 +30,7 @@ fn run(mut command: Command, input: &str) -> Output {
 }
 
 /// Runs a command that must succeed; returns its standard output.
-fn succeed(command: Command, input: &str) -> String {
+fn succeed(command: &Command, input: &str) -> String {
     let description = format!("{command:?}");
     let output = run(command, input);
     let (said, errors) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
@@ -44,7 +39,7 @@ fn succeed(command: Command, input: &str) -> String {
 }
 
 /// Runs a command whose error must hold a text, and which must give up by itself.
-fn refused(command: Command, expected: &str) {
+fn refused(command: &Command, expected: &str) {
     let description = format!("{command:?}");
     let output = run(command, "");
     let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
@@ -103,11 +98,14 @@ fn assert_offsets(records: &[Received]) {
     }
 }
 
-/// The values of all records, sorted as numbers.
-fn sorted_numbers(records: &[Received]) -> Vec<u32> {
-    let mut numbers: Vec<u32> = records.iter().map(|record| record.value.as_ref().unwrap().parse().unwrap()).collect();
+/// Asserts that the values of all records are the numbers below `count`, each once.
+fn assert_each_once(records: &[Received], count: u32) {
+    let number = |record: &Received| record.value.as_ref().unwrap().parse().unwrap();
+    let mut numbers: Vec<u32> = records.iter().map(number).collect();
     numbers.sort_unstable();
-    numbers
+    let wrong = numbers.iter().zip(0..).find(|(number, expected)| **number != *expected);
+    assert_eq!(wrong, None, "the first number that is missing or there twice");
+    assert_eq!(numbers.len(), count as usize, "records");
 }
 
 /// Asserts that the broker complained about nothing.

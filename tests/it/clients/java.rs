@@ -5,7 +5,7 @@ use std::process::Command;
 use tests::embedded::Embedded;
 use tests::service;
 
-use super::{assert_calm, assert_offsets, bounded, refused, sorted_numbers, succeed};
+use super::{assert_calm, assert_each_once, assert_offsets, refused, succeed};
 
 /// Records of one run of a tool.
 const RECORDS: u32 = 9_999;
@@ -23,9 +23,9 @@ impl Tools {
         Some(Tools { jars: service("TAPEDECK_TEST_KAFKA_JARS")?, address: broker.address.clone() })
     }
 
-    /// A tool that ends by itself. The quick compiler and the serial collector halve its start time.
+    /// A tool. The quick compiler and the serial collector halve its start time.
     pub(super) fn tool(&self, class: &str, arguments: &[&str]) -> Command {
-        let mut command = bounded("java");
+        let mut command = Command::new("java");
         command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xmx256m"]);
         command.arg("-cp").arg(format!("{}/*", self.jars)).arg(class);
         if !class.ends_with("DumpLogSegments") {
@@ -37,7 +37,7 @@ impl Tools {
 
     /// Runs a tool that must succeed.
     pub(super) fn run(&self, class: &str, arguments: &[&str]) -> String {
-        succeed(self.tool(&format!("org.apache.kafka.tools.{class}"), arguments), "")
+        succeed(&self.tool(&format!("org.apache.kafka.tools.{class}"), arguments), "")
     }
 
     fn create(&self, topic: &str, partitions: &str, more: &[&str]) {
@@ -48,7 +48,7 @@ impl Tools {
 
     fn configure(&self, arguments: &[&str]) -> String {
         let arguments = [&["--entity-type", "topics", "--entity-name", "t"], arguments].concat();
-        succeed(self.tool("kafka.admin.ConfigCommand", &arguments), "")
+        succeed(&self.tool("kafka.admin.ConfigCommand", &arguments), "")
     }
 }
 
@@ -76,9 +76,9 @@ fn kafkas_tools_create_describe_configure_grow_and_delete_a_topic() {
     assert!(after.contains("PartitionCount: 5"), "{after}");
     assert_eq!(after.lines().filter(|line| line.contains("\tLeader: 1\tReplicas: 1\tIsr: 1")).count(), 5, "{after}");
     let shrink = ["--alter", "--topic", "t", "--partitions", "4"];
-    refused(tools.tool("org.apache.kafka.tools.TopicCommand", &shrink), "InvalidPartitionsException");
+    refused(&tools.tool("org.apache.kafka.tools.TopicCommand", &shrink), "InvalidPartitionsException");
     let again = ["--create", "--topic", "t", "--partitions", "1"];
-    refused(tools.tool("org.apache.kafka.tools.TopicCommand", &again), "TopicExistsException");
+    refused(&tools.tool("org.apache.kafka.tools.TopicCommand", &again), "TopicExistsException");
 
     assert_eq!(tools.run("TopicCommand", &["--list"]).trim(), "t");
     tools.run("TopicCommand", &["--delete", "--topic", "t"]);
@@ -161,7 +161,7 @@ fn kafkas_producer_gets_kafkas_error_for_a_transaction_at_once() {
     let arguments = ["--topic", "t", "--num-records", "10", "--throughput", "-1", "--payload-monotonic"];
     let arguments = [&arguments[..], &["--transactional-id", "x"]].concat();
     let producer = tools.tool("org.apache.kafka.tools.ProducerPerformance", &arguments);
-    refused(producer, "TransactionalIdAuthorizationException: Transactional Id authorization failed.");
+    refused(&producer, "TransactionalIdAuthorizationException: Transactional Id authorization failed.");
     assert_eq!(broker.records("t"), []);
     assert_calm(&broker);
 }
@@ -175,7 +175,7 @@ fn kafkas_verifiable_clients_agree_on_every_record() {
     super::java_groups::produce(&tools, &["--max-messages", &count, "--repeating-keys", "7"], RECORDS as usize);
     let records = broker.records("t");
     assert_offsets(&records);
-    assert_eq!(sorted_numbers(&records), (0..RECORDS).collect::<Vec<u32>>());
+    assert_each_once(&records, RECORDS);
     for key in 0..7 {
         let of_key = records.iter().filter(|record| record.key.as_deref() == Some(&key.to_string()));
         let numbers: Vec<u32> = of_key.map(|record| record.value.as_ref().unwrap().parse().unwrap()).collect();

@@ -60,7 +60,7 @@ pub(super) fn consume_and_administrate(tools: &Tools, records: &[Received]) {
     let said = tools.run(GROUPS, &["--delete", "--group", "g"]);
     assert!(said.contains("Deletion of requested consumer groups ('g') was successful."), "{said}");
     let again = tools.tool(&format!("org.apache.kafka.tools.{GROUPS}"), &["--delete", "--group", "g"]);
-    refused(again, "GroupIdNotFoundException");
+    refused(&again, "GroupIdNotFoundException");
 }
 
 /// The lag of each partition, in order.
@@ -129,7 +129,7 @@ fn of_two_java_consumers_of_a_group_the_second_takes_over_when_the_first_is_kill
     });
     assert!(!first.read().is_empty() && !second.read().is_empty(), "both members read");
 
-    kill_java(&first);
+    first.0.running.signal("KILL");
     until("the other member has all partitions", || second.partitions().len() == 4);
     produce(&tools, &["--max-messages", "1000", "--repeating-keys", "100", "--value-prefix", "7"], 1_000);
     until("the other member reads the new records", || first.read().len() + second.read().len() >= 2_000);
@@ -139,19 +139,12 @@ fn of_two_java_consumers_of_a_group_the_second_takes_over_when_the_first_is_kill
     assert_calm(&broker);
 }
 
-/// Kills the Java process itself: `timeout` before it cannot pass on SIGKILL.
-fn kill_java(member: &Member) {
-    let timeout = member.0.running.0.id();
-    let children = std::fs::read_to_string(format!("/proc/{timeout}/task/{timeout}/children")).unwrap();
-    tests::process::signal_process(children.trim().parse().unwrap(), "KILL");
-}
-
 #[test]
 fn a_java_consumer_of_the_new_group_protocol_is_told_to_use_the_classic_one() {
     let broker = Embedded::start();
     let Some(tools) = Tools::of(&broker) else { return };
     tools.run("TopicCommand", &["--create", "--topic", "t"]);
     let arguments = ["--topic", "t", "--group-id", "g", "--max-messages", "1", "--group-protocol", "CONSUMER"];
-    refused(tools.tool(CONSUMER, &arguments), "Set group.protocol=classic on the consumer configs");
+    refused(&tools.tool(CONSUMER, &arguments), "Set group.protocol=classic on the consumer configs");
     assert_calm(&broker);
 }

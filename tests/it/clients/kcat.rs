@@ -6,7 +6,7 @@ use serde_json::Value;
 use tests::embedded::Embedded;
 use tests::service;
 
-use super::{assert_calm, assert_offsets, bounded, sorted_numbers, succeed};
+use super::{assert_calm, assert_each_once, assert_offsets, succeed};
 
 /// Records of one production.
 const RECORDS: u32 = 500;
@@ -22,13 +22,13 @@ impl Kcat {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = bounded(&self.program);
+        let mut command = Command::new(&self.program);
         command.args(["-b", &self.address]).args(arguments);
         command
     }
 
     fn run(&self, arguments: &[&str], input: &str) -> String {
-        succeed(self.command(arguments), input)
+        succeed(&self.command(arguments), input)
     }
 }
 
@@ -51,7 +51,7 @@ fn debians_kcat_produces_with_every_codec_and_reads_back_keys_values_headers_and
     }
     let records = broker.records("t");
     assert_offsets(&records);
-    assert_eq!(sorted_numbers(&records), (0..4 * RECORDS).collect::<Vec<u32>>());
+    assert_each_once(&records, 4 * RECORDS);
     for record in &records {
         let number: u32 = record.value.as_ref().unwrap().parse().unwrap();
         assert_eq!(record.key, Some(format!("k{}", number % 10)));

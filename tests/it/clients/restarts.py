@@ -25,6 +25,8 @@ def produce():
     def on_delivery(error, message):
         assert error is None, error
         acknowledged.append(message.value())
+        if len(acknowledged) % 100 == 0:
+            print("# a hundred acknowledged", flush=True)
 
     # After a second without a response it connects anew and sends the same records again.
     settings = {"enable.idempotence": True, "linger.ms": 2, "request.timeout.ms": 1000, "socket.timeout.ms": 1000}

@@ -6,20 +6,20 @@ use std::process::Command;
 use tests::embedded::Embedded;
 use tests::{root, service};
 
-use super::{assert_calm, assert_offsets, bounded, sorted_numbers, succeed};
+use super::{assert_calm, assert_each_once, assert_offsets, succeed};
 
 /// Time of the scripts' record 0; each later record is a millisecond younger.
 const FIRST_TIME: i64 = 1_700_000_000_000;
 
 /// A script of this folder.
 pub(super) fn script(program: &str, name: &str) -> Command {
-    let mut command = bounded(program);
+    let mut command = Command::new(program);
     command.arg(root().join("tests/it/clients").join(name));
     command
 }
 
 /// Runs a script, and checks that it came to its end.
-fn completes(command: Command) {
+fn completes(command: &Command) {
     let said = succeed(command, "");
     assert!(said.lines().last().is_some_and(|line| line.starts_with("done")), "{said}");
 }
@@ -29,7 +29,7 @@ fn confluent(scenario: &str) {
     let broker = Embedded::start();
     let mut command = script(&python, "confluent.py");
     command.args([&broker.address, scenario]);
-    completes(command);
+    completes(&command);
     assert_calm(&broker);
 }
 
@@ -54,11 +54,11 @@ fn two_cooperative_members_share_partitions_without_losing_those_they_keep() {
 }
 
 /// Runs a script that leaves `count` records in topic `t`, and reads them with librdkafka.
-fn writes(broker: &Embedded, command: Command, count: u32) {
+fn writes(broker: &Embedded, command: &Command, count: u32) {
     completes(command);
     let records = broker.records("t");
     assert_offsets(&records);
-    assert_eq!(sorted_numbers(&records), (0..count).collect::<Vec<u32>>());
+    assert_each_once(&records, count);
     for record in &records {
         let number: i64 = record.value.as_ref().unwrap().parse().unwrap();
         assert_eq!(record.key, Some(format!("k{}", number % 10)));
@@ -74,7 +74,7 @@ fn python_writes(name: &str, more: impl Fn(&Path) -> Vec<String>) {
     let mut command = script(&python, name);
     let environment = Path::new(&python).parent().unwrap().parent().unwrap();
     command.arg(&broker.address).args(more(environment));
-    writes(&broker, command, 2_000);
+    writes(&broker, &command, 2_000);
 }
 
 #[test]
@@ -98,5 +98,5 @@ fn kafkajs_produces_idempotently_consumes_in_a_group_and_administrates() {
     let broker = Embedded::start();
     let mut command = script("node", "kafkajs.js");
     command.args([&folder, &broker.address]);
-    writes(&broker, command, 800);
+    writes(&broker, &command, 800);
 }
