@@ -7,7 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Headers as _;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
-use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::*;
@@ -147,25 +147,4 @@ async fn a_kafka_that_cannot_be_reached_is_named() {
     let cluster = Cluster::new("127.0.0.1:1", "test");
     let error = Publisher::connect(&cluster, "test", &[dataset("ohlcv_bar").unwrap()]).await.unwrap_err();
     assert!(error.to_string().contains("`127.0.0.1:1`"), "{error:#}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn records_that_were_overtaken_and_are_not_on_the_topic_count_as_failed() {
-    let mock = MockCluster::new(1).unwrap();
-    let mut publisher = publisher(&mock).await;
-    // Two full batches of one key; Kafka refuses the first for the moment, takes the second, and finds the first late.
-    let errors = [
-        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
-        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR,
-        RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
-    ];
-    // Both are on their way before the first answer comes.
-    mock.broker_round_trip_time(1, Duration::from_millis(1500)).unwrap();
-    mock.request_errors(RDKafkaApiKey::Produce, &errors);
-    let record = Record::from(bar(0));
-    for _ in 0..20_000 {
-        publisher.publish(&record).await.unwrap();
-    }
-    let flushed = publisher.flush().await;
-    assert!(matches!(&flushed, Err(PublishError::Retry(_))), "{flushed:?}");
 }
