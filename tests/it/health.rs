@@ -288,8 +288,7 @@ fn up_saves_the_health_addresses_of_its_daemons() {
     // The second process would take the address of the first.
     let environment = Environment::from([("TAPEDECK_HEALTH_ADDRESS", tests::broker::free_address())]);
     let mut up = Running::start(command("tapedeck", &arguments, &environment));
-    let files = ["consumer", "producer-cboe", "producer-fred", "producer-yahoo"]
-        .map(|name| folder.path().join("run").join(format!("{name}.health")));
+    let files = ["consumer", "producer"].map(|name| folder.path().join("run").join(format!("{name}.health")));
     for file in &files {
         let address = address_in(file);
         until("it is ready", || get(&address, "/readyz").0 == 200);
