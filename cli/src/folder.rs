@@ -94,7 +94,8 @@ impl Folder {
         Ok((Folder { path, kind }, lock))
     }
 
-    /// The folder that another command means: the given one, else that of a running deck, else one that exists.
+    /// Finds the folder for a command beside `up`: the given folder, else the default one in which a deck runs, else a
+    /// default one that exists.
     ///
     /// # Errors
     ///

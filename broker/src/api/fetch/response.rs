@@ -50,8 +50,8 @@ impl Found {
         }
     }
 
-    /// Whether the response lists aborted transactions, of which there are none. Kafka sends null to a client that did
-    /// not ask for them and with an error, but an empty list for a partition that does not exist.
+    /// Whether the response has an empty list of aborted transactions instead of null. Kafka sends null to a client that
+    /// reads uncommitted records, and with most errors. For an unknown partition it sends the empty list.
     fn lists_aborted(&self, is_committed: bool) -> bool {
         match self.error {
             0 => is_committed,
