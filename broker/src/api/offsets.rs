@@ -60,7 +60,7 @@ fn offset(broker: &Broker, topic: &str, asked: &ListOffsetsPartition) -> Result<
     let partition = broker.named(topic, asked.partition_index)?;
     broker.check_epoch(asked.current_leader_epoch)?;
     match asked.timestamp {
-        LATEST => Ok(Some((partition.end(), -1))),
+        LATEST => Ok(Some((partition.visible_end(), -1))),
         EARLIEST | EARLIEST_LOCAL => Ok(Some((partition.start(), -1))),
         MAX_TIMESTAMP => Ok(partition.latest_time()),
         unknown if unknown < 0 => Err(ResponseError::UnsupportedVersion),

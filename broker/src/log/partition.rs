@@ -213,6 +213,16 @@ impl Partition {
         self.state().end()
     }
 
+    /// The offset after the last record that consumers may read. With [`Flush::Always`] those are the records on disk:
+    /// a power loss must not take back what somebody has read.
+    pub fn visible_end(&self) -> i64 {
+        let state = self.state();
+        match self.shared.flush {
+            Flush::Interval => state.end(),
+            Flush::Always => self.synced.load(Ordering::Acquire).clamp(state.start, state.end()),
+        }
+    }
+
     /// Bytes of all segments.
     pub fn bytes(&self) -> u64 {
         self.state().segments().map(|segment| segment.size).sum()

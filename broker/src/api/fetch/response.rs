@@ -44,7 +44,7 @@ impl Found {
     pub(super) fn new(index: i32, found: Result<(Arc<Partition>, Vec<Slice>), ResponseError>) -> Found {
         match found {
             Ok((partition, slices)) => {
-                Found { index, error: 0, start: partition.start(), end: partition.end(), slices }
+                Found { index, error: 0, start: partition.start(), end: partition.visible_end(), slices }
             }
             Err(error) => Found { index, error: error.code(), start: NO_OFFSET, end: NO_OFFSET, slices: Vec::new() },
         }

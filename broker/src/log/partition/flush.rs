@@ -50,6 +50,9 @@ impl Partition {
             sync_failed(&self.folder, &error);
         }
         self.synced.fetch_max(end, Ordering::AcqRel);
+        if self.shared.flush == Flush::Always {
+            self.topic.changed.notify_waiters();
+        }
     }
 
     /// What the next start may rely on.

@@ -65,12 +65,13 @@ impl View {
 
 impl Partition {
     /// Whole batches from `offset` on, the first of which may begin before it. They fit into `max_bytes`, except that
-    /// with `at_least_one` the first batch may be larger. Empty at the end.
+    /// with `at_least_one` the first batch may be larger. Empty at [`Partition::visible_end`].
     pub fn read(&self, offset: i64, max_bytes: usize, at_least_one: bool) -> Result<Vec<Slice>, ResponseError> {
         let mut slices = Vec::new();
         let (mut offset, mut left) = (offset, max_bytes as u64);
-        while let Some(view) = self.view(offset)? {
-            let found = self.place(&view, offset, left, at_least_one && slices.is_empty());
+        let end = self.visible_end();
+        while let Some(view) = self.view(offset)?.filter(|_| offset < end) {
+            let found = self.place(&view, [offset, end], left, at_least_one && slices.is_empty());
             let (from, to) = found.map_err(|error| failed(&segment(&self.folder, view.index.base), "read", &error))?;
             let Some(len) = usize::try_from(to - from).ok().filter(|len| *len > 0) else { break };
             left = left.saturating_sub(to - from);
@@ -84,10 +85,12 @@ impl Partition {
         Ok(slices)
     }
 
-    fn place(&self, view: &View, offset: i64, left: u64, at_least_one: bool) -> io::Result<(u64, u64)> {
+    fn place(&self, view: &View, [offset, end]: [i64; 2], left: u64, at_least_one: bool) -> io::Result<(u64, u64)> {
         let (first, from) = view.find(offset)?;
-        let to = view.fit(from, from.saturating_add(left))?;
-        Ok((from, if at_least_one { to.max(from + first.size) } else { to }))
+        let fitting = view.fit(from, from.saturating_add(left))?;
+        let to = if at_least_one { fitting.max(from + first.size) } else { fitting };
+        let visible = if view.index.next > end { view.find(end)?.1 } else { view.index.size };
+        Ok((from, to.min(visible)))
     }
 
     /// The segment that holds an offset; None at the end.

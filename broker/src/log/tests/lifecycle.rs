@@ -188,6 +188,30 @@ async fn group_commit_serves_all_who_wait() {
 }
 
 #[test]
+fn consumers_read_what_is_on_disk_and_no_further_when_every_append_is_flushed() {
+    let folder = tempdir().unwrap();
+    let log = Log::open(folder.path(), Options { flush: Flush::Always }).unwrap();
+    let partition = log.create_topic("t", 1, small()).unwrap().partition(0).unwrap();
+    let batches = |offset| batches_of(&bytes_of(&partition.read(offset, 1_000_000, true).unwrap())).len();
+    let mut expected = 0;
+    // Beyond the first segments, whose size is small.
+    for appended in 1..=200 {
+        partition.append(&plain(1, 100), 1).unwrap();
+        assert_eq!((partition.visible_end(), batches(0)), (expected, usize::try_from(expected).unwrap()));
+        assert_eq!(batches(expected), 0);
+        if appended % 7 == 0 {
+            partition.flush();
+            expected = appended;
+            assert_eq!((partition.visible_end(), batches(0)), (expected, usize::try_from(expected).unwrap()));
+        }
+    }
+    assert!(files(folder.path(), "log").len() > 1, "one segment is too few for this test");
+    // The log start may pass what is visible.
+    partition.delete_before(200).unwrap();
+    assert_eq!((partition.visible_end(), batches(200)), (200, 0));
+}
+
+#[test]
 fn a_closed_log_refuses_appends() {
     let folder = tempdir().unwrap();
     let (log, partition) = one(folder.path(), TopicConfig::default());
