@@ -106,7 +106,7 @@ impl Cluster {
         let fetch_bytes = settings::read_number(&settings::FETCH_BYTES, 1 << 10..=1 << 30);
         let fetch_bytes = fetch_bytes.map_err(|error| KafkaError::Halt(error.to_string()))?;
         let (reports, wait_ms) = match at_end {
-            AtEnd::Wait => ("false", "500"),
+            AtEnd::Wait => ("false", "1000"),
             AtEnd::Report => ("true", "20"),
         };
         config

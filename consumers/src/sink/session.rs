@@ -28,6 +28,8 @@ use crate::events::Events;
 
 /// How long one poll waits; also how often the ages of chunks are checked.
 const POLL_PATIENCE: Duration = Duration::from_millis(20);
+/// The same while no chunk is being built or written. A message ends the wait at once.
+const IDLE_PATIENCE: Duration = Duration::from_millis(500);
 /// How long full partitions may hold up the others before they are paused.
 const BLOCKED_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a shutdown waits for the chunks being written.
@@ -149,7 +151,9 @@ impl<'a> Session<'a> {
             let written = self.driver.await_answer(POLL_PATIENCE)?;
             return Ok(written.map_or(Event::Nothing, Event::Committed));
         }
-        Ok(consumer.poll(POLL_PATIENCE)?.map_or(Event::Nothing, Event::Kafka))
+        let is_idle = self.driver.state.is_drained() && !self.sink.once;
+        let patience = if is_idle { IDLE_PATIENCE } else { POLL_PATIENCE };
+        Ok(consumer.poll(patience)?.map_or(Event::Nothing, Event::Kafka))
     }
 
     fn on_assigned(&mut self, starts: &[Start]) {
