@@ -284,7 +284,7 @@ impl<'a> Delivery<'a> {
         let Answer { endpoint, item, .. } = answer;
         let endpoint = endpoint.name;
         self.events.item_done(endpoint, &item, &tally, counts);
-        self.tally.failed_items += u64::from(tally.outcome == Outcome::GivenUp);
+        self.tally.failed_items += u64::from(tally.outcome == Outcome::GivenUp || tally.is_all_refused());
         self.tally.published += tally.published;
         self.tally.rejected += tally.rejected;
         self.ended.push(Ended { endpoint, item, answered: tally.outcome.is_answer() });

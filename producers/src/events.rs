@@ -83,7 +83,7 @@ impl Events {
         [items_done, items_total]: [usize; 2],
     ) {
         let source = self.source.name;
-        let ItemTally { published, corrections, unchanged, rejected, holes, outcome: _, ref error } = *tally;
+        let ItemTally { published, corrections, unchanged, rejected, holes, .. } = *tally;
         info!(source, endpoint, item, published, corrections, unchanged, rejected, holes, "polled");
         self.progress.tell(&ItemDone {
             source,
@@ -96,7 +96,7 @@ impl Events {
             unchanged,
             rejected,
             holes,
-            error: error.as_deref(),
+            error: tally.reason().as_deref(),
         });
     }
 

@@ -1,6 +1,6 @@
 //! Requests to the providers. Nothing else knows the HTTP client.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -107,6 +107,8 @@ pub struct Fetcher {
     /// Quota and pace, shared with other processes.
     state: Option<Arc<State>>,
     circuit: Circuit,
+    /// Whether any connection to the provider has come about.
+    was_reached: AtomicBool,
     /// The daily quota, of a provider that has one.
     budget: Option<Budget>,
     /// Until when a class has no calls left.
@@ -170,6 +172,7 @@ impl Fetcher {
             clock: Clock::default(),
             state: None,
             circuit: Circuit::default(),
+            was_reached: AtomicBool::new(false),
             budget: None,
             spent_until: Mutex::default(),
             calls: AtomicU64::new(0),
@@ -291,6 +294,11 @@ impl Fetcher {
             info!(source = self.source, ?wait, "no requests to the provider for a while");
         }
         outcome
+    }
+
+    /// Whether any connection to the provider has come about: without a network, none does.
+    pub fn was_reached(&self) -> bool {
+        self.was_reached.load(Ordering::Relaxed)
     }
 
     /// A text without key, cookie and crumb, in case a provider repeats them.

@@ -1,5 +1,6 @@
 //! Counts of a run and of an item.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use contract::records::FetchLog;
@@ -18,6 +19,7 @@ use crate::run::{Ending, Mode};
 pub(crate) struct Tally {
     pub(crate) published: u64,
     pub(crate) rejected: u64,
+    /// Items that were given up, or of which every row was refused.
     pub(crate) failed_items: u64,
 }
 
@@ -60,6 +62,17 @@ impl ItemTally {
             Ok(page) => self.holes += page.holes,
             Err(left) => (self.outcome, self.error) = (left.outcome, Some(left.reason.clone())),
         }
+    }
+
+    /// Whether the provider sent rows and not one of them is a record.
+    pub(crate) fn is_all_refused(&self) -> bool {
+        self.rejected > 0 && self.published + self.unchanged == 0
+    }
+
+    /// Why it failed, for the user.
+    pub(crate) fn reason(&self) -> Option<Cow<'_, str>> {
+        let refused = || format!("all {} rows were refused: `dead-letters list` says why", self.rejected);
+        self.error.as_deref().map(Cow::from).or_else(|| self.is_all_refused().then(refused).map(Cow::from))
     }
 
     /// The `fetch_log` record of the item.

@@ -85,13 +85,18 @@ impl<'a> Inspection<'a> {
         Ok(Inspection { endpoint, item, received_at, is_local: source.is_local() })
     }
 
-    /// Writes the records of each file to standard output and counts to standard error. Fails if one cannot be parsed.
+    /// Writes the records of each file to standard output and counts to standard error. Fails if one cannot be parsed, or has only rejects.
     fn files(&self, paths: &[PathBuf]) -> ExitCode {
         let mut code = ExitCode::SUCCESS;
         let mut out = BufWriter::new(io::stdout().lock());
         for path in paths {
             match self.file(path, &mut out) {
-                Ok(counts) => eprintln!("{}: {}", path.display(), shown(counts)),
+                Ok(counts) => {
+                    eprintln!("{}: {}", path.display(), shown(counts));
+                    if matches!(counts, [0, rejects, _] if rejects > 0) {
+                        code = ExitCode::FAILURE;
+                    }
+                }
                 // The reader has closed the pipe.
                 Err(error) if is_broken_pipe(&error) => return code,
                 Err(error) => code = telemetry::report(Err(error.context(path.display().to_string()))),

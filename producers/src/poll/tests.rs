@@ -311,6 +311,21 @@ async fn failed_items_and_the_one_that_stopped_a_source_are_recorded_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_round_gives_up_a_provider_that_cannot_be_reached_after_its_first_item() {
+    let mock = kafka();
+    // A port on which nothing listens any more.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let stub = Stub::answering(&[response("200 OK", &[], b"DATE,SKEW\n01/02/1990,126.09\n")]).await;
+    let run_once = once(&mock, "[cboe]\nindex_history = [\"SKEW\"]\n[fred]\nseries = [\"GDP\", \"CPI\", \"DGS10\"]");
+    let sources = vec![asking("fred", &format!("http://{address}")), asking("cboe", &stub.base)];
+    assert_eq!(run(sources, run_once).await, Ending::Incomplete);
+    let mut logs = published(&mock, "fetch_log", &["item", "outcome", "calls"]);
+    logs.retain(|log| log[0] != "SKEW");
+    assert_eq!(logs, [["GDP", "halted", &ONCE.attempts.to_string()]]);
+    assert_eq!(messages(&mock, "ohlcv_bar"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_processes_that_poll_a_source_publish_each_value_once() {
     let (mock, folder) = (kafka(), tempfile::TempDir::new().unwrap());
     // Long enough that both would have fetched before either knows what the other publishes.
