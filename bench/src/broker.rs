@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use crate::idle::core_seconds;
 use crate::memory::resident_mb;
 use crate::report::{check_limits, print};
+use crate::setup::beside;
 use load::{Latency, Load, Rates};
 
 /// Number of small records that the limits are for.
@@ -146,7 +147,7 @@ async fn embedded(arguments: &Arguments) -> anyhow::Result<Embedded> {
     let options = ["--data-dir", &data, "--listen", &address, "--flush", &arguments.flush, "--stop-at-eof"];
     let recipe = Recipe {
         name: "broker".to_owned(),
-        program: "tapedeck-broker",
+        program: beside("tapedeck-broker")?,
         arguments: options.map(str::to_owned).to_vec(),
         environment: Vec::new(),
         piped: false,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use cli::deck::child::{Child, Recipe};
 use cli::deck::simulated_by;
 use contract::{Dataset, topic};
@@ -86,7 +86,7 @@ impl Bench {
         let source = sources::source("yahoo").map_err(anyhow::Error::msg)?;
         let recipe = Recipe {
             name: "producer".to_owned(),
-            program: "producer",
+            program: beside("producer")?,
             arguments,
             environment: own.chain(simulated_by(simulator, source)).collect(),
             piped: true,
@@ -121,7 +121,7 @@ impl Bench {
         let environment = own.iter().chain(environment).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let recipe = Recipe {
             name: format!("consumer-{name}"),
-            program: "consumer",
+            program: beside("consumer")?,
             arguments: vec![command.to_owned(), self.dataset.name.clone()],
             environment: environment.collect(),
             piped: false,
@@ -143,4 +143,12 @@ impl Bench {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// Path of another executable in this one's folder.
+pub(crate) fn beside(program: &str) -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("cannot find the path of this executable")?;
+    let path = own.with_file_name(program);
+    ensure!(path.exists(), "`{program}` is not beside this executable: run `cargo build --release` first");
+    Ok(path)
 }

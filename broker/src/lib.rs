@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`api`] | answers requests |
 //! | [`clock`] | the time in Kafka's messages |
+//! | [`daemon`] | runs the process |
 //! | [`groups`] | consumer groups: members, waiting requests, committed offsets |
 //! | [`limits`] | names every limit |
 //! | [`wire`] | serves connections: frames, checks, responses in order |
@@ -13,6 +14,7 @@
 
 pub mod api;
 pub mod clock;
+pub mod daemon;
 mod group;
 pub mod groups;
 pub mod limits;

@@ -15,11 +15,13 @@ use tokio::runtime::Runtime;
 
 use crate::folder::Folder;
 
+mod completions;
 mod describe;
 mod doctor;
 mod down;
 mod init;
 mod logs;
+mod man;
 mod query;
 mod reset;
 mod tables;
@@ -52,10 +54,20 @@ enum Command {
     Query(query::Arguments),
     Tables(tables::Arguments),
     Describe(describe::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
     #[command(flatten)]
     Produce(producers::commands::Operation),
     #[command(flatten)]
     Consume(consumers::commands::Operation),
+    /// Run a producer of a cluster, or one of its commands: `producer`, without a deck
+    #[command(subcommand)]
+    Producer(producers::commands::Command),
+    /// Run a consumer of a cluster, or one of its commands: `consumer`, without a deck
+    #[command(subcommand)]
+    Consumer(consumers::commands::Command),
+    /// Run the embedded broker alone: `tapedeck-broker`
+    Broker(broker::daemon::Arguments),
 }
 
 /// Runs the command that the process was started with.
@@ -83,12 +95,14 @@ fn run(Arguments { data_dir, command }: Arguments) -> anyhow::Result<ExitCode> {
     let done = |outcome: anyhow::Result<()>| outcome.map(|()| ExitCode::SUCCESS);
     match command {
         Command::Up(arguments) => {
-            env_file::begin(Around::default())?;
+            env_file::begin(arguments.around())?;
             telemetry::init();
             done(block_on(up::run(&arguments, given)))
         }
         Command::Init(arguments) => done(init::run(&arguments)),
         Command::Describe(arguments) => done(describe::run(&arguments)),
+        Command::Completions(arguments) => done(completions::run(&arguments)),
+        Command::Man(arguments) => done(man::run(&arguments)),
         Command::Down(arguments) => done(down::run(&arguments, &Folder::find(given)?)),
         Command::Logs(arguments) => done(logs::run(&arguments, &Folder::find(given)?)),
         Command::Reset(arguments) => done(reset::run(&arguments, &Folder::find(given)?)),
@@ -97,8 +111,8 @@ fn run(Arguments { data_dir, command }: Arguments) -> anyhow::Result<ExitCode> {
             block_on(doctor::run(&arguments, &folder))
         }
         Command::Query(arguments) => {
-            with_database(given)?;
-            done(block_on(query::run(&arguments)))
+            let folder = with_database(given)?;
+            done(block_on(query::run(&arguments, &folder)))
         }
         Command::Tables(arguments) => {
             with_database(given)?;
@@ -119,6 +133,10 @@ fn run(Arguments { data_dir, command }: Arguments) -> anyhow::Result<ExitCode> {
             telemetry::init();
             done(operation.run())
         }
+        // These have no deck: the environment names everything.
+        Command::Producer(command) => Ok(command.run()),
+        Command::Consumer(command) => Ok(command.run()),
+        Command::Broker(arguments) => Ok(broker::daemon::run(&arguments)),
     }
 }
 

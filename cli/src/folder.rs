@@ -171,6 +171,13 @@ impl Folder {
         self.path.join("logs")
     }
 
+    /// Free bytes of its disk.
+    pub(crate) fn free_bytes(&self) -> std::io::Result<u64> {
+        let path = if self.exists() { self.path() } else { Path::new(".") };
+        let found = rustix::fs::statvfs(path)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
     /// Whether a deck runs in it.
     pub(crate) fn is_running(&self) -> bool {
         let Ok(file) = File::open(self.path.join("lock")) else { return false };

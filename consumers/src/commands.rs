@@ -26,12 +26,25 @@ struct Arguments {
     command: Command,
 }
 
+/// A command of `consumer`.
 #[derive(Debug, Subcommand)]
-enum Command {
+pub enum Command {
     /// Consume datasets, all of them when none is named
     Run(run::Arguments),
     #[command(flatten)]
     Operation(Operation),
+}
+
+impl Command {
+    /// Runs it, as the process that it was given to.
+    pub fn run(self) -> ExitCode {
+        let begun = env_file::begin(Around::default());
+        telemetry::init();
+        telemetry::report(begun.and_then(|()| match self {
+            Command::Run(arguments) => block_on(run::run(arguments)),
+            Command::Operation(operation) => operation.run(),
+        }))
+    }
 }
 
 /// A command beside `run`; `tapedeck` has them too.
@@ -74,13 +87,7 @@ impl Operation {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let Arguments { command } = Arguments::parse();
-    let begun = env_file::begin(Around::default());
-    telemetry::init();
-    telemetry::report(begun.and_then(|()| match command {
-        Command::Run(arguments) => block_on(run::run(arguments)),
-        Command::Operation(operation) => operation.run(),
-    }))
+    Arguments::parse().command.run()
 }
 
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

@@ -1,24 +1,23 @@
 //! Publishing records in bulk: many go into a queue, and one flush waits for all of them.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use contract::{Dataset, Record, encode, topic};
-use rdkafka::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Message as _, OwnedHeaders, ToBytes};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::message::{Header, OwnedHeaders, ToBytes};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
-use tracing::debug;
 
 use crate::cluster::Cluster;
-use crate::delivery::is_on_topic;
 use crate::error::{KafkaError, retry};
 use crate::registry::Registry;
+
+mod acknowledgements;
+
+use acknowledgements::{Acknowledgements, Counts};
 
 /// How long Kafka may take to acknowledge a record, retries included.
 const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -333,84 +332,6 @@ impl Publisher {
             Some((_, reason)) => PublishError::Halt(format!("{text}: {reason}")),
             None => PublishError::Retry(text),
         }
-    }
-}
-
-/// Counts Kafka's acknowledgements.
-#[derive(Debug, Default)]
-struct Acknowledgements {
-    delivered: AtomicU64,
-    failed: AtomicU64,
-    /// Code of the last failure: one stands for a whole outage.
-    last_error: Mutex<Option<RDKafkaErrorCode>>,
-    /// By topic and partition, the offset after the last message.
-    next: Mutex<HashMap<String, BTreeMap<i32, i64>>>,
-}
-
-/// Records since the start.
-#[derive(Debug, Clone, Copy, Default)]
-struct Counts {
-    delivered: u64,
-    failed: u64,
-}
-
-impl Acknowledgements {
-    fn counts(&self) -> Counts {
-        Counts { delivered: self.delivered.load(Ordering::Acquire), failed: self.failed.load(Ordering::Acquire) }
-    }
-
-    fn last_error(&self) -> String {
-        let last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
-        last.map_or_else(|| "no reason given".to_owned(), |code| code.to_string())
-    }
-
-    fn take_acknowledged(&self) -> Vec<Acknowledged> {
-        let topics = std::mem::take(&mut *self.next.lock().unwrap_or_else(PoisonError::into_inner));
-        let of_topic = |(topic, partitions): (String, BTreeMap<i32, i64>)| {
-            let one = move |(partition, next)| Acknowledged { topic: topic.clone(), partition, next };
-            partitions.into_iter().map(one)
-        };
-        topics.into_iter().flat_map(of_topic).collect()
-    }
-
-    fn acknowledged(&self, message: &BorrowedMessage<'_>) {
-        let (topic, next) = (message.topic(), message.offset() + 1);
-        let mut topics = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        if !topics.contains_key(topic) {
-            topics.insert(topic.to_owned(), BTreeMap::new());
-        }
-        if let Some(partitions) = topics.get_mut(topic) {
-            partitions.entry(message.partition()).and_modify(|known| *known = next.max(*known)).or_insert(next);
-        }
-    }
-}
-
-impl ClientContext for Acknowledgements {
-    // An operator needs the error of `publish` or `flush` alone, once.
-    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
-        debug!(facility, message, "kafka client");
-    }
-
-    fn error(&self, error: ClientError, reason: &str) {
-        debug!(%error, reason, "kafka client");
-    }
-}
-
-impl ProducerContext for Acknowledgements {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let error = match result {
-            Ok(message) if is_on_topic(message.offset()) => {
-                self.acknowledged(message);
-                self.delivered.fetch_add(1, Ordering::Release);
-                return;
-            }
-            Ok(_) => Some(RDKafkaErrorCode::OutOfOrderSequenceNumber),
-            Err((error, _)) => error.rdkafka_error_code(),
-        };
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
-        self.failed.fetch_add(1, Ordering::Release);
     }
 }
 

@@ -42,11 +42,23 @@ struct Arguments {
     command: Command,
 }
 
+/// A command of `producer`.
 #[derive(Debug, Subcommand)]
-enum Command {
+pub enum Command {
     Run(run::Arguments),
     #[command(flatten)]
     Operation(Operation),
+}
+
+impl Command {
+    /// Runs it, as the process that it was given to.
+    pub fn run(self) -> ExitCode {
+        let run = || match self {
+            Command::Run(arguments) => run::run(&arguments),
+            Command::Operation(operation) => operation.run(),
+        };
+        env_file::begin(Around::default()).and_then(|()| run()).unwrap_or_else(|error| telemetry::report(Err(error)))
+    }
 }
 
 /// A command beside `run`; `tapedeck` has them too. The help texts are those of the arguments.
@@ -88,12 +100,7 @@ impl Operation {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let command = Arguments::parse().command;
-    let run = || match command {
-        Command::Run(arguments) => run::run(&arguments),
-        Command::Operation(operation) => operation.run(),
-    };
-    env_file::begin(Around::default()).and_then(|()| run()).unwrap_or_else(|error| telemetry::report(Err(error)))
+    Arguments::parse().command.run()
 }
 
 fn now() -> DateTime<Utc> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
-use service::settings;
+use service::settings::{self, files};
 use sources::SOURCES;
 use sources::schedule::Schedule;
 use sources::source::{Endpoint, Source};
@@ -61,9 +61,10 @@ pub enum WatchlistError {
 }
 
 impl Watchlist {
-    /// Reads the file that the environment names.
+    /// Reads the file that the environment names, else `watchlist.toml` (see [`files::find`]).
     pub fn load() -> Result<Watchlist, WatchlistError> {
-        let path = settings::read(&settings::WATCHLIST).unwrap_or_default();
+        let usual = || files::find(settings::WATCHLIST.default.unwrap_or_default()).display().to_string();
+        let path = settings::given(settings::WATCHLIST.name).unwrap_or_else(usual);
         match std::fs::read_to_string(&path) {
             Ok(text) => Watchlist::parse(&text),
             Err(error) => Err(WatchlistError::Unreadable { path, error }),

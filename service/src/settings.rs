@@ -3,6 +3,7 @@
 //! A value comes from the environment, else from what [`env_file::load`] added: the running deck and `.env`.
 
 pub mod env_file;
+pub mod files;
 
 use std::env;
 

@@ -13,6 +13,7 @@ mod control;
 mod eodhd;
 mod fmp;
 mod fred;
+#[cfg(feature = "hostile")]
 pub mod hostile;
 mod ici;
 mod newsapi;

@@ -69,7 +69,11 @@ impl Sqlite {
 
     /// Runs a user's query.
     async fn find(&self, query: &str, limit: usize) -> Result<Found, StoreError> {
-        let failed = |error: sqlx::Error| StoreError::Halt(format!("the query failed: {}", fault(error).reason()));
+        // The statement is the user's: what the database says of it is enough.
+        let failed = |error: sqlx::Error| {
+            let said = error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+            StoreError::Halt(format!("the query failed: {said}"))
+        };
         let mut connection = self.options()?.read_only(true).connect().await.map_err(|error| {
             StoreError::Halt(format!("cannot open database `{}`: {}", self.shown(), fault(error).reason()))
         })?;

@@ -35,8 +35,8 @@ pub fn command(name: &str, arguments: &[&str], environment: &Environment) -> Com
     for variable in sources::variables() {
         command.env_remove(variable.name);
     }
-    // Nor does it read a developer's `.env`.
-    command.env("TAPEDECK_ENV_FILE", "/dev/null");
+    // Nor does it read a developer's files.
+    command.env("TAPEDECK_ENV_FILE", "/dev/null").env("XDG_CONFIG_HOME", "/dev/null");
     command.args(arguments).envs(environment);
     command.current_dir(crate::root()).stdin(Stdio::null());
     command

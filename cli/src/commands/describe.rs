@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use contract::{Dataset, datasets};
 use serde_json::json;
+use service::settings;
 use store::Found;
 
 use super::print;
@@ -48,5 +49,9 @@ pub(super) fn run(Arguments { dataset, json }: &Arguments) -> anyhow::Result<()>
 }
 
 fn topic(dataset: &Dataset) -> String {
-    format!("topic: <namespace>.{}.v{}\n", dataset.name, dataset.version)
+    let namespace = settings::read(&settings::NAMESPACE).unwrap_or_default();
+    format!(
+        "beside these: `content_hash` (tells versions apart), `deleted`, `updated_at` (when the row was written)\ntopic: {}\n",
+        contract::topic::topic(&namespace, dataset)
+    )
 }

@@ -16,7 +16,6 @@ use store::Database;
 
 use super::print;
 use super::up::USUAL_PORT;
-use crate::deck::child;
 use crate::folder::Folder;
 
 /// Free space below which the folder's disk is soon full.
@@ -68,7 +67,8 @@ fn bad(check: &'static str, text: impl Into<String>) -> Finding {
 
 /// Checks everything, and prints what was found.
 pub(super) async fn run(arguments: &Arguments, folder: &Folder) -> anyhow::Result<ExitCode> {
-    let mut findings = vec![executables(), data_folder(folder), space(folder), port(folder)];
+    let version = good("version", format!("tapedeck {}", env!("CARGO_PKG_VERSION")));
+    let mut findings = vec![version, data_folder(folder), space(folder), port(folder)];
     findings.push(broker(folder).await);
     findings.extend(database(folder).await);
     findings.push(watchlist());
@@ -91,15 +91,6 @@ pub(super) async fn run(arguments: &Arguments, folder: &Folder) -> anyhow::Resul
     Ok(if is_bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn executables() -> Finding {
-    let missing = child::PROGRAMS.iter().filter(|program| child::beside(program).is_err());
-    let missing: Vec<&str> = missing.copied().collect();
-    if missing.is_empty() {
-        return good("version", format!("tapedeck {}, with all its executables", env!("CARGO_PKG_VERSION")));
-    }
-    bad("version", format!("not beside `tapedeck`: {}; install tapedeck again", missing.join(", ")))
-}
-
 fn data_folder(folder: &Folder) -> Finding {
     if !folder.exists() {
         return note("folder", format!("`{}` is not there yet: `tapedeck up` makes it", folder.shown()));
@@ -114,11 +105,9 @@ fn data_folder(folder: &Folder) -> Finding {
 }
 
 fn space(folder: &Folder) -> Finding {
-    let path = if folder.exists() { folder.path() } else { std::path::Path::new(".") };
-    match rustix::fs::statvfs(path) {
+    match folder.free_bytes() {
         Err(error) => note("disk", format!("cannot read the free space: {error}")),
-        Ok(found) => {
-            let free = found.f_bavail.saturating_mul(found.f_frsize);
+        Ok(free) => {
             let text = format!("{:.1} GiB free", free as f64 / f64::from(1 << 30));
             if free < LITTLE_SPACE { note("disk", format!("{text}: make room")) } else { good("disk", text) }
         }

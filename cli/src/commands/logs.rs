@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -56,7 +56,12 @@ pub(super) fn run(arguments: &Arguments, folder: &Folder) -> anyhow::Result<()> 
 /// The logs by name of the process.
 fn files(folder: &Folder, name: Option<&str>) -> anyhow::Result<BTreeMap<String, PathBuf>> {
     let logs = folder.logs();
-    let entries = std::fs::read_dir(&logs).with_context(|| format!("there are no logs in `{}`", logs.display()))?;
+    let entries = match std::fs::read_dir(&logs) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            bail!("there are no logs in `{}`: `tapedeck up` writes them", logs.display())
+        }
+        entries => entries.with_context(|| format!("cannot read the logs in `{}`", logs.display()))?,
+    };
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let all: BTreeMap<String, PathBuf> = paths
         .filter(|path| path.extension().is_some_and(|extension| extension == "log"))

@@ -1,13 +1,21 @@
 //! `tapedeck query`: shows data, without a database client.
 
+use std::time::Duration;
+
 use clap::ValueEnum;
+use kafka::Cluster;
 use serde_json::value::RawValue;
 use store::{Database, Found};
 
 use super::print;
+use crate::deck::summary::Meter;
+use crate::folder::Folder;
 
 /// Most rows shown unless the user wants more.
 const USUAL_ROWS: usize = 1_000;
+
+/// How long a query waits to learn whether its tables are behind.
+const BEHIND_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Show the result of a SQL query
 ///
@@ -42,7 +50,7 @@ enum Format {
 }
 
 /// Prints the rows that the query finds.
-pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: &Arguments, folder: &Folder) -> anyhow::Result<()> {
     let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
     let found = Database::from_settings()?.query_some(&arguments.sql, limit).await?;
     print(&match arguments.format {
@@ -54,7 +62,20 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if found.is_cut {
         eprintln!("only the first {limit} rows are shown: `--limit 0` shows all");
     }
+    if folder.is_running() {
+        warn_if_behind(&arguments.sql).await;
+    }
     Ok(())
+}
+
+/// While a deck loads, the latest row of a table is not the latest record.
+async fn warn_if_behind(sql: &str) {
+    let found = async { Meter::start(Cluster::from_settings(), Database::from_settings()?).await?.waiting().await };
+    // An answer without this note is better than none.
+    let Ok(Ok(waiting)) = tokio::time::timeout(BEHIND_PATIENCE, found).await else { return };
+    for (dataset, records) in waiting.iter().filter(|(dataset, _)| sql.contains(**dataset)) {
+        eprintln!("`{dataset}` is behind: {records} records of its topic are not stored yet");
+    }
 }
 
 /// A value on one line.

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use service::shutdown;
+use service::settings::env_file::Around;
+use service::{settings, shutdown};
 use simulator::Simulator;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -25,9 +26,13 @@ const CATCH_UP_PATIENCE: Duration = Duration::from_secs(60);
 const REMINDER_INTERVAL: Duration = Duration::from_secs(60);
 /// How often `up` counts the stored rows.
 const COUNT_INTERVAL: Duration = Duration::from_millis(500);
+/// Free bytes below which the disk counts as full: a segment of the broker and a transaction of SQLite need some.
+const TOO_LITTLE_SPACE: u64 = 20_000_000;
+/// Free bytes from which it has room again.
+const ENOUGH_SPACE: u64 = 100_000_000;
 /// A query that finds rows whatever was polled.
 const QUERY: &str = "select source, symbol, count(*) as bars, min(trading_date) as first, max(trading_date) as last \
-    from ohlcv_bar group by source, symbol order by symbol limit 5";
+    from ohlcv_bar group by source, symbol order by bars desc, symbol limit 5";
 
 /// Run everything on this machine: broker, producers, consumers, database
 ///
@@ -47,6 +52,17 @@ pub(super) struct Arguments {
     /// Port of the embedded broker; if it is taken, or 0, a free port
     #[arg(long, default_value_t = USUAL_PORT)]
     kafka_port: u16,
+}
+
+impl Arguments {
+    /// What the file of settings may not say: the database and the cluster in `.env` are for real records, and the demo's
+    /// are invented. A variable of the environment is the user's word for this very run.
+    pub(super) fn around(&self) -> Around {
+        let real = [settings::DATABASE_URL.name, settings::KAFKA_BROKERS.name].into_iter().filter(|_| self.demo);
+        let names = real.flat_map(|name| [name.to_owned(), format!("{name}_FILE")]);
+        let before = names.map(|name| (name, String::new())).collect();
+        Around { before, ..Around::default() }
+    }
 }
 
 /// Runs until everything is stored (`--once`) or Ctrl-C.
@@ -106,12 +122,13 @@ async fn play(
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Finished>> {
     let mut meter = Meter::start(deck.cluster(), deck.database().clone()).await?;
+    meter.check_topics().await?;
     let mut progress = Progress::new();
     deck.start_consumer()?;
     let reports = mpsc::channel(REPORTS);
     deck.start_producer(&polled.sources, arguments.once, &polled.environment, &reports.0)?;
     greet(deck, arguments, &progress, polled, began);
-    let failed = watch(deck, arguments.once, &mut meter, &mut progress, reports, stop).await?;
+    let failed = watch(deck, (arguments.once, polled.sources.len()), &mut meter, &mut progress, reports, stop).await?;
     if stop.is_cancelled() {
         progress.finish();
         progress.say("stopping");
@@ -136,25 +153,35 @@ fn greet(deck: &Deck, arguments: &Arguments, progress: &Progress, polled: &Polle
 }
 
 fn hint(folder: &Folder) -> String {
-    format!("try: ./tapedeck query {}\"{QUERY}\"", folder.option())
+    let tapedeck = std::env::args().next().unwrap_or_else(|| "tapedeck".to_owned());
+    format!("try: {tapedeck} query {}\"{QUERY}\"", folder.option())
 }
 
 /// Keeps everything running until the producer has finished (`once`) or it is stopped; returns which failed.
 async fn watch(
     deck: &mut Deck,
-    once: bool,
+    (once, sources): (bool, usize),
     meter: &mut Meter,
     progress: &mut Progress,
     (sender, mut reports): (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<String>> {
     let mut failed: Vec<String> = Vec::new();
+    let (mut space, mut loaded) = (Space::default(), false);
     let mut count = tokio::time::interval(COUNT_INTERVAL);
     while !(once && deck.polled_all()) {
         tokio::select! {
             () = stop.cancelled() => break,
             Some(report) = reports.recv() => progress.report(&report),
-            _ = count.tick() => show_stored(meter, progress).await,
+            _ = count.tick() => {
+                space.check(deck.folder(), progress);
+                let is_loaded = !once && !loaded && progress.done() >= sources && is_caught_up(meter).await;
+                let stored = show_stored(meter, progress).await;
+                if let Some(stored) = stored.filter(|_| is_loaded) {
+                    show_loaded(progress, &stored);
+                    loaded = true;
+                }
+            }
             ended = deck.ended() => match ended? {
                 // A producer with --once ends with exit code 0 or 1. After a signal the poll is repeated.
                 (Who::Producer, status) if once && status.code().is_some() => {
@@ -201,10 +228,41 @@ async fn store_all(
     }
 }
 
-async fn show_stored(meter: &mut Meter, progress: &Progress) {
+async fn show_stored(meter: &mut Meter, progress: &Progress) -> Option<Summary> {
     // If the count fails now, a later one succeeds.
-    if let Ok(summary) = meter.so_far().await {
-        let rows = summary.stored + summary.unchanged + summary.superseded + summary.dead_lettered;
-        progress.stored(rows, summary.rows_per_second);
+    let summary = meter.so_far().await.ok()?;
+    progress.stored(summary.accounted(), summary.rows_per_second);
+    Some(summary)
+}
+
+async fn is_caught_up(meter: &mut Meter) -> bool {
+    meter.waiting().await.is_ok_and(|waiting| waiting.is_empty())
+}
+
+/// Says that the first round of all sources is stored.
+fn show_loaded(progress: &Progress, stored: &Summary) {
+    let (records, seconds) = (stored.accounted(), stored.seconds);
+    progress.say(&format!("loaded: {records} records in {seconds:.1} s; later ones follow as they are published"));
+}
+
+/// Says when the disk is full and when there is room again: until then neither broker nor database can write.
+#[derive(Debug, Default)]
+struct Space {
+    is_short: bool,
+}
+
+impl Space {
+    fn check(&mut self, folder: &Folder, progress: &Progress) {
+        let Ok(free) = folder.free_bytes() else { return };
+        let (was_short, shown) = (self.is_short, folder.shown());
+        self.is_short = free < if was_short { ENOUGH_SPACE } else { TOO_LITTLE_SPACE };
+        match (was_short, self.is_short) {
+            (false, true) => progress.say(&format!(
+                "the disk of `{shown}` is full ({} MB free): make room; records wait until then and none is lost",
+                free / 1_000_000
+            )),
+            (true, false) => progress.say(&format!("the disk of `{shown}` has room again: going on")),
+            _ => {}
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The other executables as child processes: start, watch, restart and stop them.
+//! The deck's daemons as child processes of this executable: start, watch, restart and stop them.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -17,16 +17,13 @@ const RESTART_WINDOW: Duration = Duration::from_secs(60);
 /// Pause before a restart.
 const RESTART_WAIT: Duration = Duration::from_millis(300);
 
-/// The executables beside `tapedeck`.
-pub const PROGRAMS: [&str; 3] = ["producer", "consumer", "tapedeck-broker"];
-
 /// How to start a child.
 #[derive(Debug, Clone)]
 pub struct Recipe {
     /// Name for messages, the log and the file with its process id.
     pub name: String,
-    /// Name of the executable, in the same folder as this one.
-    pub program: &'static str,
+    /// Path of its executable.
+    pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<String>,
     /// Variables in addition to the environment of this process.
@@ -118,10 +115,9 @@ pub fn health_file(folder: &Path, name: &str) -> PathBuf {
 }
 
 fn spawn(recipe: &Recipe, folder: &Path) -> anyhow::Result<Process> {
-    let program = beside(recipe.program)?;
     let log_path = log_file(folder, &recipe.name);
     let log = open_log(&log_path).with_context(|| format!("cannot write log `{}`", log_path.display()))?;
-    let process = Command::new(&program)
+    let process = Command::new(&recipe.program)
         .args(&recipe.arguments)
         .envs(recipe.environment.iter().map(|(name, value)| (name, value)))
         .env("TAPEDECK_STOP_AT_EOF", "1")
@@ -132,7 +128,7 @@ fn spawn(recipe: &Recipe, folder: &Path) -> anyhow::Result<Process> {
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
-        .with_context(|| format!("cannot start `{}`", program.display()))?;
+        .with_context(|| format!("cannot start `{}`", recipe.program.display()))?;
     if let Some(id) = process.id() {
         let path = pid_file(folder, &recipe.name);
         std::fs::write(&path, id.to_string()).with_context(|| format!("cannot write `{}`", path.display()))?;
@@ -145,16 +141,4 @@ fn open_log(path: &Path) -> std::io::Result<File> {
         std::fs::create_dir_all(path.parent().and_then(Path::parent).unwrap_or(path).join(folder))?;
     }
     File::options().create(true).append(true).open(path)
-}
-
-/// All executables of tapedeck are in one folder.
-pub(crate) fn beside(program: &str) -> anyhow::Result<PathBuf> {
-    let own = std::env::current_exe().context("cannot find the path of this executable")?;
-    let path = own.parent().unwrap_or(Path::new(".")).join(program);
-    if !path.exists() {
-        bail!(
-            "`{program}` is not beside `tapedeck`: install tapedeck again, or run `./tapedeck`, which builds what is missing"
-        );
-    }
-    Ok(path)
 }

@@ -1,6 +1,6 @@
 //! Progress on standard error: a bar per source on a terminal, plain lines elsewhere.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
@@ -34,6 +34,10 @@ pub(crate) struct Progress {
     bars: Option<MultiProgress>,
     sources: HashMap<String, Shown>,
     stored: Option<ProgressBar>,
+    /// By source, why its last failed item failed.
+    reasons: HashMap<String, String>,
+    /// Sources that have finished a round.
+    done: BTreeSet<String>,
 }
 
 #[derive(Default)]
@@ -53,7 +57,7 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        Progress { bars, sources: HashMap::new(), stored }
+        Progress { bars, sources: HashMap::new(), stored, reasons: HashMap::new(), done: BTreeSet::new() }
     }
 
     /// Prints a line above the bars.
@@ -67,7 +71,7 @@ impl Progress {
     /// Shows a producer's report.
     pub(crate) fn report(&mut self, report: &Report) {
         if let Some(error) = &report.error {
-            self.say(&format!("{}: {} {}: {error}", report.source, report.endpoint, report.item));
+            self.failed(report, error);
         }
         let bars = self.bars.as_ref();
         let shown = self.sources.entry(report.source.clone()).or_insert_with(|| Shown {
@@ -79,11 +83,12 @@ impl Progress {
             ..Shown::default()
         });
         if report.done {
+            self.done.insert(report.source.clone());
             let (published, rejected) = (shown.published, shown.rejected);
             if let Some(bar) = &shown.bar {
                 bar.abandon();
             }
-            if bars.is_none() {
+            if bars.is_none() && report.error.is_none() {
                 self.say(&format!("{}: polled, {published} records published, {rejected} refused", report.source));
             }
             return;
@@ -95,6 +100,24 @@ impl Progress {
             bar.set_position(report.items_done);
             bar.set_message(format!("{} published, {} refused", shown.published, shown.rejected));
         }
+    }
+
+    /// Number of sources that have finished a round, or were stopped.
+    pub(crate) fn done(&self) -> usize {
+        self.done.len()
+    }
+
+    /// Shows why an item or a source failed, once: an item that stops its source has the reason of both.
+    fn failed(&mut self, report: &Report, error: &str) {
+        let Report { source, endpoint, item, .. } = report;
+        if report.done {
+            if self.reasons.get(source).is_none_or(|reason| reason != error) {
+                self.say(&format!("{source}: stopped: {error}"));
+            }
+            return;
+        }
+        self.say(&format!("{source}: {endpoint} {item}: {error}"));
+        self.reasons.insert(source.clone(), error.to_owned());
     }
 
     /// Shows how much is stored.

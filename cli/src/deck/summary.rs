@@ -1,12 +1,14 @@
 //! How many records a run published, and their outcomes, from Kafka's offsets and the database's ledger.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use contract::{Dataset, datasets, topic};
 use kafka::Cluster;
 use kafka::offsets::end_offsets;
 use serde::Serialize;
+use service::settings;
 use store::{Database, DeadLetters, Outcome, Store};
 
 /// The dataset of refused records.
@@ -60,6 +62,26 @@ impl Meter {
         Ok(meter)
     }
 
+    /// Refuses a database that other topics have filled: consumers would take the records up to its positions for stored.
+    pub(crate) async fn check_topics(&self) -> anyhow::Result<()> {
+        if settings::read(&settings::ON_GAP).is_some_and(|choice| choice == "record") {
+            return Ok(());
+        }
+        let ends = self.ends().await?;
+        for ((topic, partition), position) in &self.positions {
+            let end = ends.get(&(topic.clone(), *partition)).map_or(0, |(_, end)| *end);
+            if *position > end {
+                bail!(
+                    "`{}` was filled from other topics: it has stored {topic}[{partition}] up to offset {position}, and the \
+                     topic here ends at {end}; use the broker or data folder that filled it, or another database, or empty \
+                     this one with `tapedeck migrate --down-to 0`",
+                    self.database.shown()
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// The sums since the start, from the database alone.
     pub(crate) async fn so_far(&mut self) -> anyhow::Result<Summary> {
         let mut summary = Summary::default();
@@ -78,7 +100,7 @@ impl Meter {
             summary.dead_lettered += now.dead_lettered - before.dead_lettered;
         }
         let seconds = self.started.elapsed().as_secs_f64();
-        let rows = summary.stored + summary.unchanged + summary.superseded + summary.dead_lettered;
+        let rows = summary.accounted();
         Ok(Summary { seconds, rows_per_second: rows as f64 / seconds.max(1e-9), ..summary })
     }
 
@@ -97,12 +119,30 @@ impl Meter {
             tokio::time::sleep(STORED_INTERVAL).await;
         }
         let begun = |(partition, (low, end)): (&(String, i32), &(i64, i64))| {
-            (end - self.positions.get(partition).unwrap_or(low)).cast_unsigned()
+            (end - self.positions.get(partition).unwrap_or(low)).max(0).cast_unsigned()
         };
         let published: u64 = ends.iter().map(begun).sum();
         let summary = self.so_far().await?;
         let published = published.saturating_sub(summary.relayed);
         Ok(Summary { published, rows_per_second: published as f64 / summary.seconds.max(1e-9), ..summary })
+    }
+
+    /// How many records are on the topics and not stored yet, by dataset; datasets without any are left out.
+    pub(crate) async fn waiting(&mut self) -> anyhow::Result<BTreeMap<&'static str, u64>> {
+        let (ends, positions) = (self.ends().await?, self.positions().await?);
+        let mut waiting = BTreeMap::new();
+        for dataset in datasets() {
+            let topic = topic::topic(self.cluster.namespace(), dataset);
+            let of_topic = ends.iter().filter(|((name, _), _)| *name == topic);
+            let left = |(partition, (low, end)): (&(String, i32), &(i64, i64))| {
+                (end - positions.get(partition).unwrap_or(low)).max(0).cast_unsigned()
+            };
+            let records: u64 = of_topic.map(left).sum();
+            if records > 0 {
+                waiting.insert(dataset.name.as_str(), records);
+            }
+        }
+        Ok(waiting)
     }
 
     async fn ends(&self) -> anyhow::Result<HashMap<(String, i32), (i64, i64)>> {
@@ -159,9 +199,14 @@ fn ends(cluster: &Cluster) -> anyhow::Result<HashMap<(String, i32), (i64, i64)>>
 }
 
 impl Summary {
+    /// Records whose outcome is known.
+    pub(crate) fn accounted(&self) -> u64 {
+        self.stored + self.unchanged + self.superseded + self.dead_lettered
+    }
+
     /// Whether every record is accounted for.
     pub(crate) fn adds_up(&self) -> bool {
-        self.published == self.stored + self.unchanged + self.superseded + self.dead_lettered
+        self.published == self.accounted()
     }
 }
 
@@ -171,7 +216,7 @@ impl std::fmt::Display for Summary {
             ("published", self.published, ""),
             ("stored", self.stored, "inserted, or values changed"),
             ("unchanged", self.unchanged, "the same values again"),
-            ("superseded", self.superseded, "older than what is stored, or folded"),
+            ("superseded", self.superseded, "there already, or older than what is stored"),
             ("dead-lettered", self.dead_lettered, "refused, kept with the reason in dead_letter"),
         ];
         for (name, count, meaning) in lines {

@@ -15,7 +15,8 @@ const MAX_LISTED_REASON: usize = 100;
 pub(crate) fn listed(counts: &[Count], letters: &[StoredDeadLetter], all: bool) -> String {
     let mut out = String::new();
     let total: i64 = counts.iter().map(|count| count.count).sum();
-    let _ = writeln!(out, "{total} dead letters{}", if all { "" } else { ", open" });
+    let noun = if total == 1 { "dead letter" } else { "dead letters" };
+    let _ = writeln!(out, "{total} {noun}{}", if all { "" } else { ", open" });
     for Count { dataset, stage, class, sqlstate, count, oldest, newest } in counts {
         let cause = [Some(dataset), Some(stage), Some(class), sqlstate.as_ref()];
         let cause: Vec<String> = cause.into_iter().flatten().map(|text| plain(text)).collect();

@@ -18,7 +18,7 @@ use crate::watchlist::Watchlist;
 /// Example: `producer run yahoo fred`
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub(super) struct Arguments {
+pub struct Arguments {
     /// Sources to poll
     sources: Vec<String>,
     /// Stop after one round; fail if an item could not be fetched

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use thiserror::Error;
 
-use super::{ENV_FILE, given};
+use super::{ENV_FILE, files, given};
 
 /// The values, by name of the variable.
 static VALUES: OnceLock<HashMap<String, String>> = OnceLock::new();
@@ -41,7 +41,7 @@ pub struct Around {
     pub after: HashMap<String, String>,
 }
 
-/// Adds the values of the file that `TAPEDECK_ENV_FILE` names. To be called once, at the start of a process, before
+/// Adds the values of the file that `TAPEDECK_ENV_FILE` names, or of `.env` (see [`files::find`]). To be called once, at the start of a process, before
 /// anything reads a variable; later calls change nothing.
 ///
 /// Returns the file's path, for a message; None when no file is named and there is no `.env`.
@@ -51,7 +51,8 @@ pub struct Around {
 /// A named file that cannot be read, or a line that is not `NAME=value`.
 pub fn load(around: Around) -> Result<Option<PathBuf>, EnvFileError> {
     let named = given(ENV_FILE.name);
-    let path = PathBuf::from(named.as_deref().or(ENV_FILE.default).unwrap_or_default());
+    let usual = || files::find(ENV_FILE.default.unwrap_or_default());
+    let path = named.as_deref().map_or_else(usual, PathBuf::from);
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => None,

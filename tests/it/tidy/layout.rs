@@ -36,7 +36,7 @@ pub(super) const CRATES: &[Rule] = &[
     rule("simulator", &["contract"], &["rdkafka", "sqlx", "reqwest"]),
     rule(
         "cli",
-        &["contract", "service", "sources", "kafka", "store", "producers", "consumers", "simulator"],
+        &["contract", "service", "sources", "kafka", "store", "producers", "consumers", "broker", "simulator"],
         &["sqlx", "reqwest"],
     ),
     rule("bench", EVERYTHING, &["reqwest"]),
@@ -52,7 +52,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("prometheus_client::", &["service/src/metrics.rs"]),
     ("rdkafka::", &["kafka/src/"]),
     // It is the whole process's, so only an executable may set it.
-    ("set_hook", &["producers/src/main.rs"]),
+    ("set_hook", &["producers/src/main.rs", "cli/src/main.rs"]),
     ("AssertSqlSafe", &["store/src/"]),
     // A producer's state is a file of its own; it never reaches the database.
     ("sqlx::", &["store/src/", "producers/src/state"]),
