@@ -12,7 +12,7 @@ use tests::{generate, root, table};
 use crate::declared::{declared_in_postgres, declared_in_sqlite, postgres_databases};
 
 /// Files and folders that exist only once something has run.
-const MADE: &[&str] = &[".tapedeck/", ".tapedeck-demo/", "fuzz/corpus/X", "target/release/tapedeck-bench"];
+const MADE: &[&str] = &[".tapedeck/", ".tapedeck-demo/", "dist/", "fuzz/corpus/X", "target/release/tapedeck-bench"];
 /// Commands of `tapedeck` that are other executables, whole.
 const EXECUTABLES: &[&str] = &["producer", "consumer", "broker"];
 /// Ends of a path that names a file or a folder, wherever it is.
@@ -28,7 +28,10 @@ fn documents() -> Vec<PathBuf> {
         let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         entries.filter(|path| path.extension().is_some_and(|extension| extension == "md"))
     };
-    ["", "docs/decisions", "docs/reference"].into_iter().flat_map(|folder| markdown(root().join(folder))).collect()
+    ["", "docs", "docs/decisions", "docs/reference"]
+        .into_iter()
+        .flat_map(|folder| markdown(root().join(folder)))
+        .collect()
 }
 
 /// The code spans of a text outside its code blocks.
@@ -120,10 +123,10 @@ fn the_migrations_of_the_recipe_of_a_dataset_make_its_table() {
     }
 }
 
-/// The commands of the README's table: executable and subcommands, one entry for each of several alternatives.
+/// The commands of the table in `docs/commands.md`: executable and subcommands, one entry per alternative.
 fn commands() -> Vec<Vec<String>> {
-    let readme = read("README.md");
-    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let document = read("docs/commands.md");
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     let is_ours = |row: &&str| ["tapedeck", "producer", "consumer"].iter().any(|name| row.starts_with(name));
     let rows = rows.filter(is_ours).map(|row| row.replace("\\|", "|"));
     let words = |row: String| {
@@ -137,7 +140,7 @@ fn commands() -> Vec<Vec<String>> {
 }
 
 #[test]
-fn every_command_in_the_readme_exists() {
+fn every_command_in_the_documents_exists() {
     let commands = commands();
     assert!(commands.len() > 20, "the table was not found: {commands:?}");
     for command in commands {
