@@ -9,6 +9,7 @@ mod clients;
 mod codec;
 mod compose;
 mod conformance;
+mod cookbook;
 mod dead_letters;
 mod declared;
 mod delete;
