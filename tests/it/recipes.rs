@@ -43,7 +43,7 @@ fn code_spans(text: &str) -> Vec<&str> {
 /// Whether a code span names a file or folder of the repository.
 fn is_path(span: &str) -> bool {
     let Some((first, _)) = span.split_once('/') else { return false };
-    let is_plain = !span.contains([' ', '<', '*', '{', ':', '(']) && !first.is_empty() && !MADE.contains(&span);
+    let is_plain = !span.contains([' ', '<', '*', '{', ':', '(', '~']) && !first.is_empty() && !MADE.contains(&span);
     is_plain && (root().join(first).is_dir() || PATH_ENDS.iter().any(|end| span.ends_with(end)))
 }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Days, NaiveDate};
 use contract::records::OhlcvBar;
 use contract::{Decoder, Rows, dataset};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::Headers as _;
+use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::RDKafkaRespErr;
