@@ -28,8 +28,10 @@ use crate::events::Events;
 
 /// How long one poll waits; also how often the ages of chunks are checked.
 const POLL_PATIENCE: Duration = Duration::from_millis(20);
-/// The same while no chunk is being built or written. A message ends the wait at once.
-const IDLE_PATIENCE: Duration = Duration::from_millis(500);
+/// The same for a sink that has had no chunk for [`IDLE_AFTER`]. A message ends the wait at once, a shutdown does not.
+const IDLE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a sink without a chunk polls as before.
+const IDLE_AFTER: Duration = Duration::from_secs(10);
 /// How long full partitions may hold up the others before they are paused.
 const BLOCKED_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a shutdown waits for the chunks being written.
@@ -55,6 +57,8 @@ pub(super) struct Session<'a> {
     driver: Driver,
     total: &'a mut Outcome,
     ticked_at: Instant,
+    /// When the sink last had a chunk, or began.
+    busy_at: Instant,
     /// The meter of the last message's partition.
     meter: Option<(i32, Arc<PartitionMeter>)>,
 }
@@ -116,7 +120,8 @@ impl<'a> Session<'a> {
         let admission = Admission::new(sink.dataset, schemas, Vec::new());
         let target = Target::live(sink.dataset, group.clone());
         let driver = Driver::new(rules, target, admission, writers, runtime);
-        Session { sink, group, topic: topic.into(), driver, total, ticked_at: Instant::now(), meter: None }
+        let now = Instant::now();
+        Session { sink, group, topic: topic.into(), driver, total, ticked_at: now, busy_at: now, meter: None }
     }
 
     /// The loop.
@@ -151,7 +156,10 @@ impl<'a> Session<'a> {
             let written = self.driver.await_answer(POLL_PATIENCE)?;
             return Ok(written.map_or(Event::Nothing, Event::Committed));
         }
-        let is_idle = self.driver.state.is_drained() && !self.sink.once;
+        if !self.driver.state.is_drained() || self.sink.once {
+            self.busy_at = self.ticked_at;
+        }
+        let is_idle = self.ticked_at.duration_since(self.busy_at) >= IDLE_AFTER;
         let patience = if is_idle { IDLE_PATIENCE } else { POLL_PATIENCE };
         Ok(consumer.poll(patience)?.map_or(Event::Nothing, Event::Kafka))
     }
