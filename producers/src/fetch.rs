@@ -1,6 +1,6 @@
 //! Requests to the providers. Nothing else knows the HTTP client.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -107,8 +107,8 @@ pub struct Fetcher {
     /// Quota and pace, shared with other processes.
     state: Option<Arc<State>>,
     circuit: Circuit,
-    /// Whether any connection to the provider has come about.
-    was_reached: AtomicBool,
+    /// Whether any connection to the provider has come about; None before the first request.
+    is_reached: Mutex<Option<bool>>,
     /// The daily quota, of a provider that has one.
     budget: Option<Budget>,
     /// Until when a class has no calls left.
@@ -172,7 +172,7 @@ impl Fetcher {
             clock: Clock::default(),
             state: None,
             circuit: Circuit::default(),
-            was_reached: AtomicBool::new(false),
+            is_reached: Mutex::new(None),
             budget: None,
             spent_until: Mutex::default(),
             calls: AtomicU64::new(0),
@@ -296,9 +296,14 @@ impl Fetcher {
         outcome
     }
 
-    /// Whether any connection to the provider has come about: without a network, none does.
-    pub fn was_reached(&self) -> bool {
-        self.was_reached.load(Ordering::Relaxed)
+    /// Whether every request so far found nobody: without a network, each does.
+    pub fn is_out_of_reach(&self) -> bool {
+        *self.is_reached.lock().unwrap_or_else(PoisonError::into_inner) == Some(false)
+    }
+
+    fn note_reached(&self, is_reached: bool) {
+        let mut known = self.is_reached.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some(is_reached || *known == Some(true));
     }
 
     /// A text without key, cookie and crumb, in case a provider repeats them.

@@ -1,6 +1,5 @@
 //! One HTTP request, and its response within the limits.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
@@ -24,9 +23,7 @@ impl Fetcher {
         let request = self.client.get(url).header(ACCEPT_ENCODING, "gzip").headers(headers);
         let late = || PageError::Retry(format!("no response within {} seconds", self.limits.headers.as_secs()));
         let sent = timeout(self.limits.headers, request.send()).await;
-        if !matches!(&sent, Ok(Err(error)) if error.is_connect()) {
-            self.was_reached.store(true, Ordering::Relaxed);
-        }
+        self.note_reached(!matches!(&sent, Ok(Err(error)) if transport::found_nobody(error)));
         let response = sent.map_err(|_| late())?.map_err(transport::failed)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = self.body(response, &headers).await?;

@@ -1,5 +1,7 @@
 //! Errors of the HTTP client as messages.
 
+use std::io::{self, ErrorKind};
+
 use service::telemetry;
 use sources::response::PageError;
 
@@ -13,4 +15,15 @@ pub(super) fn failed(error: reqwest::Error) -> PageError {
         Some(reason) => format!("the provider closed the connection before its response (GOAWAY, {reason:?})"),
         None => telemetry::one_line(&error),
     })
+}
+
+/// Whether there was nobody to connect to: no network, no address, or no server at it. Whoever ends the connection, or
+/// has a certificate that is refused, is somebody.
+pub(super) fn found_nobody(error: &reqwest::Error) -> bool {
+    let mut kinds =
+        anyhow::Chain::new(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    // An error of TLS is invalid data.
+    let is_somebody = kinds
+        .any(|kind| matches!(kind, ErrorKind::InvalidData | ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset));
+    error.is_connect() && !is_somebody
 }

@@ -133,7 +133,7 @@ impl Asker<'_> {
             Err(PageError::NoMore(_)) if question.offset > 0 => Ok(Page::end(self.fetcher.clock().now())),
             Err(PageError::NoMore(reason) | PageError::Skip(reason)) => Err(Left { reason, outcome: Outcome::Skipped }),
             // Without a network, every item would retry for a minute while the user waits.
-            Err(PageError::Retry(reason)) if self.run.mode == Mode::Once && self.is_out_of_reach() => {
+            Err(PageError::Retry(reason)) if self.run.mode == Mode::Once && self.fetcher.is_out_of_reach() => {
                 let reason = format!("{reason}; this source's other items were not tried");
                 Err(Left { reason, outcome: Outcome::Halted })
             }
@@ -142,11 +142,6 @@ impl Asker<'_> {
             }
             Err(PageError::Halt(reason)) => Err(Left { reason, outcome: Outcome::Halted }),
         })
-    }
-
-    /// Whether no connection to the provider has come about yet.
-    fn is_out_of_reach(&self) -> bool {
-        !self.source.is_local() && !self.fetcher.was_reached()
     }
 
     fn patience(&self, class: Class) -> Patience {
