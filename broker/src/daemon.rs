@@ -1,5 +1,6 @@
 //! The process of the broker: its arguments, signals and upkeep.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -73,12 +74,13 @@ pub fn main() -> ExitCode {
 /// Runs the broker until a signal stops it.
 pub fn run(arguments: &Arguments) -> ExitCode {
     let filter = EnvFilter::try_from_env("TAPEDECK_BROKER_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false).init();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime");
     match runtime.and_then(|runtime| runtime.block_on(serve(arguments))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Not `eprintln`, which panics where standard error is a log on a full disk.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -23,6 +23,19 @@ pub(crate) const DEFAULT: &str = ".tapedeck";
 pub(crate) const DEMO: &str = ".tapedeck-demo";
 /// The format of the folder that this version writes.
 const FORMAT: u32 = 1;
+/// All that tapedeck makes in a folder. The mark is the last but one: until then the rest can be deleted again.
+const ENTRIES: [&str; 10] = [
+    "broker",
+    "state",
+    "logs",
+    "run",
+    "tapedeck.db",
+    "tapedeck.db-shm",
+    "tapedeck.db-wal",
+    "demo-watchlist.toml",
+    "folder.json",
+    "lock",
+];
 /// How long `up` waits for the lock: a command that looks whether a deck runs holds it for a moment.
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 /// Time between two looks at a lock.
@@ -72,7 +85,8 @@ impl Folder {
     pub(crate) fn take(given: Option<&Path>, kind: Kind) -> anyhow::Result<(Folder, Lock)> {
         let path = given.unwrap_or(Path::new(if kind == Kind::Demo { DEMO } else { DEFAULT }));
         let written = || format!("cannot write in data folder `{}`", path.display());
-        fs::create_dir_all(path).with_context(|| format!("cannot create data folder `{}`", path.display()))?;
+        fs::create_dir_all(path)
+            .with_context(|| format!("cannot create data folder `{}` (--data-dir names another)", path.display()))?;
         let path = path.canonicalize().with_context(written)?;
         let lock = lock(&path)?;
         match mark(&path)? {
@@ -171,6 +185,22 @@ impl Folder {
         self.path.join("logs")
     }
 
+    /// Deletes what tapedeck keeps in it, and the folder itself if nothing else is there; returns whether it is gone.
+    pub(crate) fn delete(&self) -> std::io::Result<bool> {
+        for name in ENTRIES {
+            let path = self.path.join(name);
+            let deleted = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            match deleted {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        match fs::remove_dir(&self.path) {
+            Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => Ok(false),
+            removed => removed.map(|()| true),
+        }
+    }
+
     /// Free bytes of its disk.
     pub(crate) fn free_bytes(&self) -> std::io::Result<u64> {
         let path = if self.exists() { self.path() } else { Path::new(".") };
@@ -254,7 +284,8 @@ impl Folder {
 fn lock(path: &Path) -> anyhow::Result<Lock> {
     let file = path.join("lock");
     let options = File::options().write(true).create(true).truncate(false).open(&file);
-    let mut lock = options.with_context(|| format!("cannot write `{}`", file.display()))?;
+    let mut lock =
+        options.with_context(|| format!("cannot write `{}` (--data-dir names another folder)", file.display()))?;
     let began = Instant::now();
     while let Err(error) = lock.try_lock() {
         match error {

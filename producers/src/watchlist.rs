@@ -40,7 +40,7 @@ struct OnDays {
 #[derive(Debug, Error)]
 pub enum WatchlistError {
     /// The file cannot be read.
-    #[error("cannot read watchlist `{path}`: {error}; write one, or name another by `{}`", settings::WATCHLIST.name)]
+    #[error("cannot read watchlist `{path}`: {error}; `tapedeck init` writes one, `{}` names another", settings::WATCHLIST.name)]
     Unreadable {
         /// Its path.
         path: String,

@@ -1,6 +1,6 @@
 //! Logging: one line per event on standard error.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use tracing_subscriber::EnvFilter;
 
@@ -21,6 +21,8 @@ pub fn init() {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
+        // Else it panics, for the same reason as in `report`.
+        .log_internal_errors(false)
         .init();
 }
 
@@ -29,7 +31,8 @@ pub fn report(outcome: anyhow::Result<()>) -> std::process::ExitCode {
     match outcome {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", one_line(&error));
+            // Not `eprintln`, which panics where standard error is a log on a full disk.
+            let _ = writeln!(io::stderr(), "error: {}", one_line(&error));
             std::process::ExitCode::FAILURE
         }
     }

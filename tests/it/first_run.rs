@@ -138,3 +138,44 @@ fn settings_of_the_user_apply_where_the_working_directory_has_none() {
     let here = String::from_utf8_lossy(&ask(&["plan"]).stdout).into_owned();
     assert!(here.contains("yahoo") && !here.contains("index_history"), "{here}");
 }
+
+#[test]
+fn reset_deletes_what_tapedeck_made_and_nothing_else() {
+    let folder = TempDir::new().unwrap();
+    let run = |arguments: &[&str]| {
+        let output = tapedeck(folder.path(), arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", errors(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (mine, data) = (folder.path().join("mine"), ["--data-dir", "mine"]);
+    std::fs::create_dir(&mine).unwrap();
+    std::fs::write(mine.join("precious"), "x").unwrap();
+    run(&[&["up", "--demo", "--once", "--kafka-port", "0"][..], &data].concat());
+    let said = run(&[&["reset", "--yes"][..], &data].concat());
+    assert!(said.contains("the other files there are not tapedeck's and stay"), "{said}");
+    let left: Vec<_> = std::fs::read_dir(&mine).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["precious"]);
+}
+
+#[test]
+fn nothing_to_poll_leaves_no_folder_behind() {
+    let folder = TempDir::new().unwrap();
+    let output = tapedeck(folder.path(), &["up", "--once"]).output().unwrap();
+    assert!(errors(&output).contains("`tapedeck init` writes one"), "{}", errors(&output));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn an_error_that_cannot_be_written_is_no_crash() {
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    // A file stands where the folder would be.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let folder = file.path().to_str().unwrap();
+    for (name, arguments) in [
+        ("tapedeck-broker", ["--listen", "127.0.0.1:0", "--data-dir", folder]),
+        ("tapedeck", ["up", "--demo", "--data-dir", folder]),
+    ] {
+        let mut command = command(name, &arguments, &Environment::new());
+        assert_eq!(command.stderr(full()).status().unwrap().code(), Some(1), "{name}");
+    }
+}

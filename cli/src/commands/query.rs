@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use anyhow::anyhow;
 use clap::ValueEnum;
 use kafka::Cluster;
 use serde_json::value::RawValue;
-use store::{Database, Found};
+use store::{Database, Found, StoreError};
 
 use super::print;
 use crate::deck::summary::Meter;
@@ -52,7 +53,7 @@ enum Format {
 /// Prints the rows that the query finds.
 pub(super) async fn run(arguments: &Arguments, folder: &Folder) -> anyhow::Result<()> {
     let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
-    let found = Database::from_settings()?.query_some(&arguments.sql, limit).await?;
+    let found = Database::from_settings()?.query_some(&arguments.sql, limit).await.map_err(advised)?;
     print(&match arguments.format {
         Format::Table => table(&found),
         Format::Csv => csv(&found)?,
@@ -66,6 +67,17 @@ pub(super) async fn run(arguments: &Arguments, folder: &Folder) -> anyhow::Resul
         warn_if_behind(&arguments.sql).await;
     }
     Ok(())
+}
+
+/// Adds where to look when a name is wrong.
+fn advised(error: StoreError) -> anyhow::Error {
+    let text = error.to_string();
+    let is_unknown = ["no such table", "no such column", "does not exist"].iter().any(|words| text.contains(words));
+    if is_unknown {
+        anyhow!("{text}; `tapedeck tables` and `tapedeck describe TABLE` list the names")
+    } else {
+        error.into()
+    }
 }
 
 /// While a deck loads, the latest row of a table is not the latest record.

@@ -28,7 +28,10 @@ pub(super) fn run(Arguments { yes }: &Arguments, folder: &Folder) -> anyhow::Res
     }
     // Held while deleting, so that no deck starts in between.
     let (folder, _lock) = Folder::take(Some(folder.path()), folder.kind())?;
-    std::fs::remove_dir_all(folder.path()).with_context(|| format!("cannot delete `{}`", folder.shown()))?;
-    println!("deleted `{}` with {kind}", folder.shown());
+    if folder.delete().with_context(|| format!("cannot delete all of `{}`", folder.shown()))? {
+        println!("deleted `{}` with {kind}", folder.shown());
+    } else {
+        println!("deleted {kind} in `{}`; the other files there are not tapedeck's and stay", folder.shown());
+    }
     Ok(())
 }

@@ -70,9 +70,18 @@ pub(super) async fn run(arguments: &Arguments, data_dir: Option<&Path>) -> anyho
     let stop = shutdown::token()?;
     let began = Instant::now();
     let kind = if arguments.demo { Kind::Demo } else { Kind::Real };
+    // With nothing to poll there is no folder to make.
+    let real = if arguments.demo { None } else { Some(Polled::real()?) };
     let (folder, _lock) = Folder::take(data_dir, kind)?;
-    let simulator = if arguments.demo { Some(Simulator::start(simulator::Config::default()).await?) } else { None };
-    let polled = Polled::choose(simulator.as_ref(), &folder)?;
+    // Kept until the end, because dropping it ends it.
+    let mut _simulator = None;
+    let polled = match real {
+        Some(real) => real,
+        None => {
+            let simulator = _simulator.insert(Simulator::start(simulator::Config::default()).await?);
+            Polled::demo(simulator, &folder)?
+        }
+    };
     let mut deck = Deck::start(&folder, arguments.kafka_port, &stop).await?;
     let settings: Vec<_> = deck.environment().iter().chain(&polled.environment).cloned().collect();
     let saved = folder.save_settings(&settings);

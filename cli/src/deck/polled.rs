@@ -17,15 +17,8 @@ pub(crate) struct Polled {
 }
 
 impl Polled {
-    /// The simulated sources, or the real ones that have a key and an item.
-    pub(crate) fn choose(simulator: Option<&Simulator>, folder: &Folder) -> anyhow::Result<Polled> {
-        match simulator {
-            Some(simulator) => Polled::demo(simulator, folder),
-            None => Polled::real(),
-        }
-    }
-
-    fn demo(simulator: &Simulator, folder: &Folder) -> anyhow::Result<Polled> {
+    /// The simulated sources.
+    pub(crate) fn demo(simulator: &Simulator, folder: &Folder) -> anyhow::Result<Polled> {
         let watchlist = folder.demo_watchlist();
         std::fs::write(&watchlist, simulator.watchlist_toml())
             .with_context(|| format!("cannot write `{}`", watchlist.display()))?;
@@ -37,7 +30,8 @@ impl Polled {
         Ok(Polled { sources: simulated().map(|source| source.name).collect(), left_out: Vec::new(), environment })
     }
 
-    fn real() -> anyhow::Result<Polled> {
+    /// The real sources that have a key and an item.
+    pub(crate) fn real() -> anyhow::Result<Polled> {
         let watchlist = Watchlist::load()?;
         let (mut sources, mut left_out) = (Vec::new(), Vec::new());
         for source in SOURCES {

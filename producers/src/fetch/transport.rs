@@ -20,10 +20,14 @@ pub(super) fn failed(error: reqwest::Error) -> PageError {
 /// Whether there was nobody to connect to: no network, no address, or no server at it. Whoever ends the connection, or
 /// has a certificate that is refused, is somebody.
 pub(super) fn found_nobody(error: &reqwest::Error) -> bool {
-    let mut kinds =
-        anyhow::Chain::new(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
-    // An error of TLS is invalid data.
-    let is_somebody = kinds
-        .any(|kind| matches!(kind, ErrorKind::InvalidData | ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset));
-    error.is_connect() && !is_somebody
+    // The library names a failed lookup only in its text. An error of TLS has no number of the operating system's.
+    let is_nobody = |cause: &(dyn std::error::Error + 'static)| {
+        let error = cause.downcast_ref::<io::Error>();
+        let is_refused = error.is_some_and(|error| {
+            error.raw_os_error().is_some()
+                && !matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
+        });
+        is_refused || cause.to_string().starts_with("dns error")
+    };
+    error.is_connect() && (error.is_timeout() || anyhow::Chain::new(error).any(is_nobody))
 }
