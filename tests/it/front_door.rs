@@ -84,8 +84,12 @@ fn the_demos_data_and_real_data_never_share_a_folder() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     std::fs::write(folder.join("watchlist.toml"), "[fred]\nseries = [\"GDP\"]\n").unwrap();
-    // Without the key there is nothing to poll, but the folder is made.
+    // Without the key there is nothing to poll, and no folder is made.
     assert!(refused(folder, &["up", "--once"]).contains("nothing to poll"));
+    assert!(!folder.join(".tapedeck").exists());
+    std::fs::write(folder.join("watchlist.toml"), "[cboe]\nindex_history = [\"VIX\"]\n").unwrap();
+    std::fs::create_dir(folder.join(".tapedeck")).unwrap();
+    std::fs::write(folder.join(".tapedeck/folder.json"), r#"{"format":1,"kind":"real"}"#).unwrap();
     let demo = ["up", "--demo", "--once", "--kafka-port", "0", "--data-dir"];
     assert!(refused(folder, &[&demo[..], &[".tapedeck"]].concat()).contains("holds real data"));
     std::fs::create_dir(folder.join("x")).unwrap();
