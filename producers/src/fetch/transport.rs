@@ -18,7 +18,7 @@ pub(super) fn failed(error: reqwest::Error) -> PageError {
 }
 
 /// Whether there was nobody to connect to: no network, no address, or no server at it. Whoever ends the connection, or
-/// has a certificate that is refused, is somebody.
+/// has a certificate that is refused, is somebody; so may be whoever says nothing until the connection times out.
 pub(super) fn found_nobody(error: &reqwest::Error) -> bool {
     // The library names a failed lookup only in its text. An error of TLS has no number of the operating system's.
     let is_nobody = |cause: &(dyn std::error::Error + 'static)| {
@@ -29,5 +29,5 @@ pub(super) fn found_nobody(error: &reqwest::Error) -> bool {
         });
         is_refused || cause.to_string().starts_with("dns error")
     };
-    error.is_connect() && (error.is_timeout() || anyhow::Chain::new(error).any(is_nobody))
+    error.is_connect() && anyhow::Chain::new(error).any(is_nobody)
 }
