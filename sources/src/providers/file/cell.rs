@@ -3,15 +3,19 @@
 use std::borrow::Cow;
 
 use chrono::format::{Item as FormatItem, Parsed, StrftimeItems, parse};
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, TimeZone as _, Utc};
 use chrono_tz::Tz;
 use contract::validate::{MAX_DAY, MIN_DAY};
 use contract::{Decimal, Field, Kind, Text, Value, decimal, json};
 
+use self::clock::clock;
+use super::decimal_sign::{DecimalSign, advice};
 use crate::parse::body::excerpt;
 use crate::parse::fault::Fault;
 use crate::parse::value::{NOTHING, finite, short, year_month_day};
 use crate::time::start_of_day;
+
+mod clock;
 
 /// Microseconds of a second.
 const SECOND: i64 = 1_000_000;
@@ -43,11 +47,13 @@ pub(super) enum Cell<'a> {
     Odd(Cow<'a, str>),
 }
 
-/// The format of a date or a time.
+/// How a number, a date or a time is written.
 #[derive(Debug, PartialEq)]
 pub(super) enum Format {
-    /// As in ISO 8601, with or without a zone.
+    /// A number with a decimal point; a date or a time as in ISO 8601, with or without a zone.
     Plain,
+    /// A number with that sign before decimals, and perhaps with separators of thousands.
+    Number(DecimalSign),
     /// Units since 1970; that many are a second.
     Epoch(i64),
     /// A strftime format.
@@ -89,6 +95,7 @@ pub(super) fn read(
     let is_text = matches!(field.kind, Kind::Text | Kind::Json | Kind::TextList);
     let cell = match cell {
         Cell::Text(text) if is_nothing(&text, is_text) => Cell::Null,
+        Cell::Text(text) => numeral(field, format, text)?,
         // pandas writes a missing number so.
         Cell::Number(number) if number.is_nan() => Cell::Null,
         cell => cell,
@@ -113,17 +120,32 @@ pub(super) fn read(
         Kind::Bytes => (None, "bytes", "what a file can hold"),
     };
     let Some(value) = value else {
-        let found = excerpt(text(&cell).as_bytes());
-        return Err(Fault(class, format!("`{}`: `{found}` is not {what}", field.name)));
+        let cell = text(&cell);
+        let mut reason = format!("`{}`: `{}` is not {what}", field.name, excerpt(cell.as_bytes()));
+        let advice = advice(&cell).filter(|_| class == "number");
+        reason += &advice.map(|(_, words)| format!("; {words}")).unwrap_or_default();
+        return Err(Fault(advice.map_or(class, |(class, _)| class), reason));
     };
     values.push(value);
     Ok(())
 }
 
+/// A text, and of a number in a declared notation the plain number.
+fn numeral<'c>(field: &Field, format: &Format, text: Cow<'c, str>) -> Result<Cell<'c>, Fault> {
+    let Format::Number(sign) = format else { return Ok(Cell::Text(text)) };
+    match sign.plain(&text) {
+        Some(plain) => Ok(Cell::Text(plain.into_owned().into())),
+        None => {
+            let found = excerpt(text.trim_ascii().as_bytes());
+            Err(Fault("number", format!("`{}`: `{found}` is not {}", field.name, sign.name())))
+        }
+    }
+}
+
 /// The fast path of most cells: a number of a few digits, a date, a text without surrounding space.
 fn plain(kind: Kind, format: &Format, text: &str) -> Option<Value> {
     match (kind, format) {
-        (Kind::Double, _) => short(text).map(Value::Double),
+        (Kind::Double, Format::Plain) => short(text).map(Value::Double),
         (Kind::Date, Format::Plain) => year_month_day(text).and_then(storable).map(Value::Date),
         (Kind::Text, _) => match text.as_bytes() {
             [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] => Some(Value::Text(text.into())),
@@ -341,57 +363,6 @@ fn plain_instant(text: &str, zone: Tz) -> Option<i64> {
             Some(DateTime::<Utc>::from_naive_utc_and_offset(utc, Utc).timestamp_micros())
         }
     }
-}
-
-/// Reads a time after its date and a `T` or space: `09:30`, `09:30:00.5`; and its offset in seconds, if it has one:
-/// `Z`, `UTC`, `+00:00`, `-0500`, `-05`.
-fn clock(text: &str) -> Option<(NaiveTime, Option<i64>)> {
-    let text = text.strip_prefix(['T', ' '])?;
-    let end = text.find(|c: char| !(c.is_ascii_digit() || c == ':' || c == '.')).unwrap_or(text.len());
-    let (time, offset) = text.split_at(end);
-    let time = match time.as_bytes() {
-        [h0, h1, b':', m0, m1] => NaiveTime::from_hms_opt(pair(*h0, *h1)?, pair(*m0, *m1)?, 0),
-        [h0, h1, b':', m0, m1, b':', s0, s1, rest @ ..] => {
-            let nanos = match rest {
-                [] => 0,
-                [b'.', digits @ ..] => nanos(digits)?,
-                _ => return None,
-            };
-            NaiveTime::from_hms_nano_opt(pair(*h0, *h1)?, pair(*m0, *m1)?, pair(*s0, *s1)?, nanos)
-        }
-        _ => None,
-    }?;
-    Some((time, offset_of(offset.trim_start())?))
-}
-
-/// The outer None: not an offset; the inner None: no offset.
-fn offset_of(text: &str) -> Option<Option<i64>> {
-    let (sign, digits) = match text.as_bytes() {
-        [] => return Some(None),
-        [b'Z' | b'z'] | [b'U', b'T', b'C'] => return Some(Some(0)),
-        [b'+', digits @ ..] => (1, digits),
-        [b'-', digits @ ..] => (-1, digits),
-        _ => return None,
-    };
-    let (hours, minutes) = match digits {
-        [h0, h1] => (pair(*h0, *h1)?, 0),
-        [h0, h1, m0, m1] | [h0, h1, b':', m0, m1] => (pair(*h0, *h1)?, pair(*m0, *m1)?),
-        _ => return None,
-    };
-    (hours < 24 && minutes < 60).then(|| Some(sign * i64::from(hours * 3600 + minutes * 60)))
-}
-
-fn pair(tens: u8, ones: u8) -> Option<u32> {
-    let digits = tens.is_ascii_digit() && ones.is_ascii_digit();
-    digits.then(|| u32::from(tens - b'0') * 10 + u32::from(ones - b'0'))
-}
-
-/// Decimals of a second, of which nine count.
-fn nanos(digits: &[u8]) -> Option<u32> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    Some((0..9).fold(0, |nanos, at| nanos * 10 + digits.get(at).map_or(0, |digit| u32::from(digit - b'0'))))
 }
 
 #[cfg(test)]

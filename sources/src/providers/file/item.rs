@@ -5,6 +5,7 @@ use contract::dataset::{FLAGS, OBSERVED_AT, SOURCE as SOURCE_FIELD};
 use contract::{Dataset, Field, Kind, Value, dataset};
 
 use super::cell::{Cell, Format, read};
+use super::decimal_sign::DecimalSign;
 use super::{DATASETS, SOURCE};
 use crate::parse::body::excerpt;
 use crate::parse::percent::percent_decoded;
@@ -16,6 +17,8 @@ const MAX_ITEM_BYTES: usize = 480;
 const MAX_SOURCE_BYTES: usize = 64;
 /// Name of the constant that is not a field: the zone of times without one.
 const ZONE: &str = "zone";
+/// Name of the constant that is not a field: the sign before decimals, the same in the whole file.
+const DECIMAL: &str = "decimal";
 /// The dataset whose date and time follow from each other, and their names.
 const SESSION: (&str, &str, &str) = ("ohlcv_bar", "trading_date", "ts_start");
 
@@ -28,6 +31,8 @@ pub(super) struct Item {
     pub(super) dataset: &'static Dataset,
     /// Zone of times without one.
     pub(super) zone: Tz,
+    /// The sign before decimals, where the item declares it.
+    pub(super) decimal: Option<DecimalSign>,
     /// Columns to look for, without duplicates.
     pub(super) slots: Vec<Slot>,
     /// Where each field of the dataset comes from.
@@ -158,19 +163,21 @@ fn read_item(item: &str) -> Result<Item, String> {
         given.push((field, value));
     }
     let zone = zone(&given)?;
-    given.retain(|(field, _)| *field != ZONE);
+    let decimal = decimal(&given)?;
+    given.retain(|(field, _)| *field != ZONE && *field != DECIMAL);
     let mut slots = Vec::new();
-    let mut origins = own_origins(dataset, &mut slots);
+    let mut origins = own_origins(dataset, decimal, &mut slots);
     for (name, given) in given {
         let at = dataset.position(name).filter(|_| name != OBSERVED_AT && name != FLAGS);
         let at = at.ok_or_else(|| format!("`{name}` is not a field of `{}` that can be given", dataset.name))?;
-        origins[at] = origin(dataset, at, &given, zone, &mut slots)?;
+        origins[at] = origin(dataset, at, &given, (zone, decimal), &mut slots)?;
     }
     let (session_of, date, time) = SESSION;
     let session = dataset.position(date).zip(dataset.position(time)).filter(|_| dataset.name == session_of);
     let is_needed = |field: &Field| !field.nullable && field.kind != Kind::TextList;
     let needed = (0..dataset.fields.len()).filter(|at| is_needed(&dataset.fields[*at])).collect();
-    Ok(Item { file: decoded(file)?, dataset, zone, slots: used(slots, &mut origins), origins, session, needed })
+    let slots = used(slots, &mut origins);
+    Ok(Item { file: decoded(file)?, dataset, zone, decimal, slots, origins, session, needed })
 }
 
 fn zone(given: &[(&str, Given<'_>)]) -> Result<Tz, String> {
@@ -186,28 +193,53 @@ fn zone(given: &[(&str, Given<'_>)]) -> Result<Tz, String> {
     }
 }
 
+fn decimal(given: &[(&str, Given<'_>)]) -> Result<Option<DecimalSign>, String> {
+    let Some((_, given)) = given.iter().find(|(field, _)| *field == DECIMAL) else { return Ok(None) };
+    let sign = match given {
+        Given::Constant(sign) => DecimalSign::parse(&decoded(sign)?),
+        Given::Column(_) => None,
+    };
+    sign.map(Some)
+        .ok_or_else(|| format!("write `{DECIMAL}:=,` for numbers such as `1.611,25`, `{DECIMAL}:=.` for `1,611.25`"))
+}
+
+/// How the numbers of a file are written, and everything else plainly.
+fn unformatted(kind: Kind, decimal: Option<DecimalSign>) -> Format {
+    match (kind, decimal) {
+        (Kind::Double | Kind::Decimal | Kind::Long, Some(sign)) => Format::Number(sign),
+        _ => Format::Plain,
+    }
+}
+
 /// The origin of a field that the item does not mention.
-fn own_origins(dataset: &Dataset, slots: &mut Vec<Slot>) -> Vec<Origin> {
+fn own_origins(dataset: &Dataset, decimal: Option<DecimalSign>, slots: &mut Vec<Slot>) -> Vec<Origin> {
     let own = |field: &contract::Field| match field.name.as_str() {
         SOURCE_FIELD => Origin::Constant(Value::Text(SOURCE.name.into())),
         OBSERVED_AT => Origin::Received,
         FLAGS => Origin::Constant(Value::Null),
         name => {
             slots.push(Slot { name: name.to_owned(), is_named: false });
-            Origin::Slot(slots.len() - 1, Format::Plain)
+            Origin::Slot(slots.len() - 1, unformatted(field.kind, decimal))
         }
     };
     dataset.fields.iter().map(own).collect()
 }
 
-fn origin(dataset: &Dataset, at: usize, given: &Given<'_>, zone: Tz, slots: &mut Vec<Slot>) -> Result<Origin, String> {
+fn origin(
+    dataset: &Dataset,
+    at: usize,
+    given: &Given<'_>,
+    (zone, decimal): (Tz, Option<DecimalSign>),
+    slots: &mut Vec<Slot>,
+) -> Result<Origin, String> {
     let field = &dataset.fields[at];
     match given {
         Given::Constant(text) => {
             let text = decoded(text)?;
             let mut values = Vec::new();
             let cell = Cell::Text(text.as_str().into());
-            read(field, &Format::Plain, zone, cell, &mut values).map_err(|fault| fault.1)?;
+            read(field, &unformatted(field.kind, Some(DecimalSign::Point)), zone, cell, &mut values)
+                .map_err(|fault| fault.1)?;
             let value = values.pop().filter(|value| *value != Value::Null);
             let value = value.ok_or_else(|| format!("`{}` is given no value", field.name))?;
             if field.name == SOURCE_FIELD && !is_source(&text) {
@@ -217,7 +249,7 @@ fn origin(dataset: &Dataset, at: usize, given: &Given<'_>, zone: Tz, slots: &mut
         }
         Given::Column(text) => {
             let (column, format) = match text.split_once('|') {
-                None => (*text, Format::Plain),
+                None => (*text, unformatted(field.kind, decimal)),
                 Some(_) if !matches!(field.kind, Kind::Date | Kind::Timestamp) => {
                     return Err(format!("`{}` is not a date or time, so it has no format", field.name));
                 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use contract::decimal;
 use memchr::memchr;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
@@ -30,7 +31,8 @@ fn parse_window(request: &Request<'_>, body: &[u8], most: usize) -> Result<Parse
     let header = if request.offset == 0 { beginning(body, most)? } else { 0 };
     let mut page = Page::new(&item, request, body.len() / ROW_BYTES);
     let window = Window { body, header, header_lines: 0, most };
-    let next = window.read(request, &mut Objects { slots: &item.slots }, &mut page);
+    let mut objects = Objects { slots: &item.slots, reads_texts: item.decimal.is_some() };
+    let next = window.read(request, &mut objects, &mut page);
     page.done(next)
 }
 
@@ -52,6 +54,8 @@ fn beginning(body: &[u8], most: usize) -> Result<usize, PageError> {
 /// The lines.
 struct Objects<'i> {
     slots: &'i [Slot],
+    /// Whether texts hold numbers of another notation than JSON's.
+    reads_texts: bool,
 }
 
 impl<'a> Rows<'a> for Objects<'_> {
@@ -64,19 +68,27 @@ impl<'a> Rows<'a> for Objects<'_> {
         if line.is_empty() {
             return;
         }
+        let reads_texts = self.reads_texts;
         match object(line, self.slots) {
-            Ok(values) => page.add(row, |slot| values[slot].raw.map_or(Cell::Null, cell)),
+            Ok(values) => page.add(row, |slot| values[slot].raw.map_or(Cell::Null, |raw| cell(raw, reads_texts))),
             Err(fault) => page.refuse(row, fault, row.text),
         }
     }
 }
 
-fn cell(raw: Raw<'_>) -> Cell<'_> {
+fn cell(raw: Raw<'_>, reads_texts: bool) -> Cell<'_> {
     match scalar(raw) {
         _ if raw.get() == "null" => Cell::Null,
+        Some(text) if reads_texts && !raw.get().starts_with('"') => number(&text).unwrap_or(Cell::Text(text)),
         Some(text) => Cell::Text(text),
         None => Cell::Json(raw.get()),
     }
+}
+
+/// A number of JSON, which has a decimal point whatever its neighbours have.
+fn number(text: &str) -> Option<Cell<'static>> {
+    let exact = decimal::parse(text).map(Cell::Decimal);
+    exact.or_else(|| text.parse().ok().map(Cell::Number))
 }
 
 fn object<'a>(line: &'a [u8], slots: &[Slot]) -> Result<Vec<Found<'a>>, Fault> {

@@ -16,6 +16,7 @@
 //! | `<field>=<column>\|<format>` | a date or time in that format: `s`, `ms`, `us`, `ns` since 1970, or a strftime format such as `%m/%d/%Y` |
 //! | `<field>:=<value>` | the same value in all rows |
 //! | `zone:=<zone>` | zone of times without one, e.g. `Europe/London`; by default UTC |
+//! | `decimal:=,` | numbers have a decimal comma, as in `1.611,25`; `decimal:=.` reads `1,611.25` |
 //! | `source:=<name>` | `source` of the records, e.g. `yahoo`, so that they join what is later polled from there; by default `file` |
 //!
 //! Names, values and formats are percent-encoded: `%26` is `&`, `%3D` is `=`, `%3F` is `?`, `%7C` is `|`. A literal `%`
@@ -29,8 +30,10 @@
 //! Try an item before you put it on the watchlist: `producer parse file csv prices.csv --item '<item>'` shows its
 //! records and why rows are refused.
 //!
-//! - **Numbers** have a decimal point and no thousands separators; a row with `1,000` is refused. Empty, `NA`, `N/A`,
-//!   `NaN`, `None`, `null` and `-` are null; in a text field only empty is.
+//! - **Numbers** have a decimal point and no thousands separators; a row with `1,000` is refused. With `decimal:=` the
+//!   other sign separates thousands, and so do a space and an apostrophe. A file with decimal commas that does not say
+//!   so is refused, because `1.100` could be both. Values in an item have a decimal point.
+//! - Empty, `NA`, `N/A`, `NaN`, `None`, `null` and `-` are null; in a text field only empty is.
 //! - **Dates** are `2024-12-31` or `20241231`. **Times** are dates, or `2024-12-31 09:30:00.5` with a space or `T`, and
 //!   with or without an offset (`Z`, `-05:00`). A list of texts is a JSON list, or texts separated by `|`.
 //! - **Articles** (`news_article`) without a score are scored like those of the providers; `sentiment_scorer` names the
@@ -56,6 +59,7 @@ use crate::source::{Auth, Endpoint, History, LookBack, Source};
 
 mod cell;
 mod csv;
+mod decimal_sign;
 mod item;
 mod jsonl;
 mod page;

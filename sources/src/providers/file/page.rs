@@ -8,6 +8,7 @@ use contract::{Record, Value};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::cell::{self, Cell};
+use super::decimal_sign::{self, UNDECLARED_COMMA};
 use super::item::{Item, Origin};
 use crate::parse::fault::Fault;
 use crate::parse::value::absent;
@@ -129,8 +130,27 @@ impl<'a> Page<'a> {
                 rejects[0].reason
             )));
         }
+        if let Some(fault) = self.undeclared_commas() {
+            return Err(PageError::Skip(fault));
+        }
         self.parsed.next_offset = next_offset;
         Ok(self.parsed)
+    }
+
+    /// Why the numbers of this page cannot be trusted: some have decimal commas, the item does not say so, and other
+    /// numbers, such as `1.100`, were read that could be thousands. One odd number among many with a point costs only
+    /// its row.
+    fn undeclared_commas(&self) -> Option<String> {
+        let mut refused = self.parsed.rejects.iter().filter(|reject| reject.class == UNDECLARED_COMMA);
+        let first = refused.next()?;
+        let commas = 1 + refused.count();
+        let (mut sure, mut doubtful) = (0, 0);
+        for kept in &self.kept {
+            let points = decimal_sign::points(kept.row.text);
+            (sure, doubtful) = (sure + points.0, doubtful + points.1);
+        }
+        let is_suspect = commas > sure && (doubtful > 0 || commas >= self.parsed.records.len());
+        is_suspect.then(|| format!("its numbers have decimal commas in {commas} rows; {}", first.reason))
     }
 
     fn read<'c>(&mut self, row: Row<'a>, cell: &impl Fn(usize) -> Cell<'c>) -> Result<(), Fault> {

@@ -39,11 +39,42 @@ fn numbers_are_plain_and_finite() {
         Ok(Value::Decimal(decimal::parse("123456789.123456789012").unwrap()))
     );
     assert_eq!((of_text(Kind::Long, "12"), of_text(Kind::Long, "-12.0")), (Ok(Value::Long(12)), Ok(Value::Long(-12))));
-    for text in ["1,000", "1.000,50", "inf", "1e999", "12%", "$5", "0x10", "1_000", "NaN0"] {
+    for text in ["inf", "1e999", "12%", "$5", "0x10", "1_000", "NaN0"] {
         let Fault(class, reason) = of_text(Kind::Double, text).unwrap_err();
         assert_eq!((class, reason), ("number", format!("`f`: `{text}` is not a number")));
     }
+    for (text, expected, advice) in [
+        (
+            "1,000",
+            "number",
+            "if the comma begins decimals, add `decimal:=,` to the item; if it separates thousands, `decimal:=.`",
+        ),
+        ("1.000,50", "decimal_comma", "if the file has decimal commas, add `decimal:=,` to the item"),
+        ("1,000.50", "number", "if the file separates thousands, add `decimal:=.` to the item"),
+    ] {
+        let Fault(class, reason) = of_text(Kind::Decimal, text).unwrap_err();
+        assert_eq!((class, reason), (expected, format!("`f`: `{text}` is not a number; {advice}")));
+    }
     assert!(of_text(Kind::Long, "1.5").is_err() && of_text(Kind::Long, "99999999999999999999").is_err());
+}
+
+#[test]
+fn a_declared_notation_reads_its_numbers_and_refuses_the_others() {
+    let read = |kind: Kind, text: &str| {
+        let mut values = Vec::new();
+        let format = Format::Number(DecimalSign::Comma);
+        read(&field(kind), &format, Tz::UTC, Cell::Text(text.into()), &mut values).map(|()| values.remove(0))
+    };
+    assert_eq!(read(Kind::Double, "284,19"), Ok(Value::Double(284.19)));
+    assert_eq!(
+        (read(Kind::Double, "137"), read(Kind::Double, "1.250")),
+        (Ok(Value::Double(137.0)), Ok(Value::Double(1250.0)))
+    );
+    assert_eq!(read(Kind::Long, "1.100"), Ok(Value::Long(1100)));
+    assert_eq!(read(Kind::Decimal, "0,10"), Ok(Value::Decimal(decimal::parse("0.10").unwrap())));
+    assert_eq!((read(Kind::Double, "NA"), read(Kind::Double, " ")), (Ok(Value::Null), Ok(Value::Null)));
+    let refused = Fault("number", "`f`: `1.1` is not a number with a decimal comma".to_owned());
+    assert_eq!(read(Kind::Double, "1.1"), Err(refused));
 }
 
 #[test]

@@ -51,6 +51,45 @@ fn the_forms_that_files_come_in_are_read() {
     }
 }
 
+const KURSE: &str = "k.csv?ohlcv_bar&symbol:=X&bar_interval:=1d&trading_date=Datum|%d.%m.%Y&close=Kurs&volume=Menge";
+
+#[test]
+fn a_file_with_decimal_commas_is_read_as_it_says_and_refused_if_it_does_not() {
+    let text = "Datum;Kurs;Menge\n28.10.2021;284,19;1.250\n27.10.2021;1.175,88;900\n26.10.2021;137;1.100\n";
+    let parsed = parse_text(&format!("{KURSE}&decimal:=,"), text).unwrap();
+    let read: Vec<_> = bars(&parsed).iter().map(|bar| (bar.close, bar.volume.unwrap())).collect();
+    assert_eq!(
+        (read.as_slice(), parsed.rejects.len()),
+        ([(284.19, 1250.0), (1175.88, 900.0), (137.0, 1100.0)].as_slice(), 0)
+    );
+    // Without the declaration the last row would be read, with a volume of 1.1.
+    let reason = parse_text(KURSE, text).unwrap_err().to_string();
+    assert!(reason.contains("decimal commas in 2 rows; line 2: `close`: `284,19`"), "{reason}");
+    assert!(reason.contains("add `decimal:=,` to the item"), "{reason}");
+    // So is a file that has no number in doubt but nothing that can be read either.
+    let reason = parse_text(KURSE, "Datum;Kurs;Menge\n28.10.2021;284,19;7\n").unwrap_err().to_string();
+    assert!(reason.contains("decimal commas in 1 rows"), "{reason}");
+}
+
+#[test]
+fn one_decimal_comma_in_a_file_with_points_costs_one_row() {
+    let text = "Datum;Kurs;Menge\n28.10.2021;284.5;1.250\n27.10.2021;175,88;900\n26.10.2021;137.25;1.100\n";
+    let parsed = parse_text(KURSE, text).unwrap();
+    assert_eq!(bars(&parsed).iter().map(|bar| bar.close).collect::<Vec<_>>(), [284.5, 137.25]);
+    assert_eq!(rejects(&parsed)[0].0, "decimal_comma");
+    // Nothing in the rows that were read is in doubt.
+    let text = "Datum;Kurs;Menge\n28.10.2021;284;1250\n27.10.2021;175,88;900\n26.10.2021;137;1100\n";
+    assert_eq!(parse_text(KURSE, text).unwrap().records.len(), 2);
+}
+
+#[test]
+fn thousands_are_separated_where_the_item_says_so() {
+    let text = "Datum,Kurs,Menge\n28.10.2021,\"1,611.25\",\"68,180\"\n27.10.2021,1611.5,900\n";
+    let parsed = parse_text(&format!("{KURSE}&decimal:=."), text).unwrap();
+    let read: Vec<_> = bars(&parsed).iter().map(|bar| (bar.close, bar.volume.unwrap())).collect();
+    assert_eq!((read.as_slice(), parsed.rejects.len()), ([(1611.25, 68_180.0), (1611.5, 900.0)].as_slice(), 0));
+}
+
 #[test]
 fn texts_keep_what_is_in_their_quotes() {
     let item = "n.csv?news_article&title=Title&source:=wire";
@@ -69,7 +108,10 @@ fn each_odd_row_is_refused_with_its_line_and_the_rest_goes_on() {
         rejects(&parsed),
         [
             ("columns", "line 4: has 4 columns instead of 5"),
-            ("number", "line 5: `close`: `1,012.5` is not a number"),
+            (
+                "number",
+                "line 5: `close`: `1,012.5` is not a number; if the file separates thousands, add `decimal:=.` to the item"
+            ),
             ("date", "line 6: `trading_date`: `01/05/2024` is not a date"),
             ("absent", "line 7: has no `symbol`"),
             ("quote", "line 8: has something between the end of a quoted value and the next one"),

@@ -48,6 +48,8 @@ fn an_item_that_cannot_be_one_says_why() {
         ("a.csv?ohlcv_bar&ts_start=Date|%Q", "`%Q` is not a format"),
         ("a.csv?ohlcv_bar&zone:=Mars/Olympus", "`Mars/Olympus` is not a time zone"),
         ("a.csv?ohlcv_bar&zone=Zone", "write `zone:=America/New_York`"),
+        ("a.csv?ohlcv_bar&decimal:=;", "write `decimal:=,` for numbers such as `1.611,25`"),
+        ("a.csv?ohlcv_bar&decimal=Sign", "write `decimal:=,` for numbers such as `1.611,25`"),
         ("a.csv?ohlcv_bar&source:=Stooq", "`Stooq` is not the name of a source"),
         ("a.csv?ohlcv_bar&symbol=%ff", "the percent-encoded bytes are not printable UTF-8"),
         ("a.csv?ohlcv_bar&symbol=%0a", "the percent-encoded bytes are not printable UTF-8"),
@@ -87,6 +89,7 @@ fn a_column_that_must_be_there_and_is_not_is_named() {
 }
 
 #[test]
-fn no_dataset_has_a_field_that_is_called_as_the_zone() {
-    assert!(contract::datasets().iter().all(|dataset| dataset.position(ZONE).is_none()));
+fn no_dataset_has_a_field_that_is_called_as_a_constant_that_is_no_field() {
+    let is_free = |name: &str| contract::datasets().iter().all(|dataset| dataset.position(name).is_none());
+    assert!(is_free(ZONE) && is_free(DECIMAL));
 }

@@ -49,6 +49,15 @@ fn decimals_lists_and_json_are_kept_as_they_are_written() {
 }
 
 #[test]
+fn a_declared_notation_is_that_of_texts_and_numbers_keep_their_point() {
+    let item = "a.jsonl?ohlcv_bar&symbol:=X&bar_interval:=1d&decimal:=,";
+    let text = r#"{"trading_date":"2024-01-02","open":1.250,"close":"1.250,5","volume":1e3}"#;
+    let parsed = parse_text(item, &format!("{text}\n")).unwrap();
+    let bar = bars(&parsed)[0];
+    assert_eq!((bar.open, bar.close, bar.volume), (Some(1.25), 1250.5, Some(1000.0)));
+}
+
+#[test]
 fn the_very_name_goes_before_one_in_another_case() {
     let item = "a.jsonl?ohlcv_bar&symbol:=X&bar_interval:=1d";
     for text in [
