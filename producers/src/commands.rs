@@ -27,6 +27,7 @@ mod delete;
 mod deletion;
 mod freshness;
 mod gaps;
+mod kept;
 mod known;
 mod list;
 mod parse;
@@ -95,6 +96,12 @@ impl Operation {
     #[must_use]
     pub fn needs_kafka(&self) -> bool {
         matches!(self, Operation::Backfill(_) | Operation::Delete(_))
+    }
+
+    /// Whether it shows the days of which a source has no data.
+    #[must_use]
+    pub fn shows_missing_days(&self) -> bool {
+        matches!(self, Operation::Status(_) | Operation::Gaps(_))
     }
 }
 

@@ -169,6 +169,55 @@ fn deletions_and_insertions_end_the_same_in_every_order_in_one_chunk_and_in_seve
 }
 
 #[test]
+fn records_whose_lines_were_deleted_from_their_files_are_deleted_and_those_of_other_lines_stay() {
+    const A: &str = "a.csv?ohlcv_bar&bar_interval:=1d&trading_date=day";
+    const B: &str = "b.csv?ohlcv_bar&bar_interval:=1d&trading_date=day";
+    let line = |symbol: &str, day: u32| format!("{symbol},2024-01-{day:02},1.5\n");
+    let text = |lines: &[(&str, u32)]| {
+        let lines: String = lines.iter().map(|(symbol, day)| line(symbol, *day)).collect();
+        format!("symbol,day,close\n{lines}")
+    };
+    for (name, bench) in benches() {
+        let folder = bench.folder.path().join("files");
+        std::fs::create_dir_all(&folder).unwrap();
+        let write = |file: &str, text: &str| std::fs::write(folder.join(file), text).unwrap();
+        write("a.csv", &text(&[("AAPL", 2), ("AAPL", 3), ("AAPL", 4), ("MSFT", 2)]));
+        write("b.csv", &text(&[("VIX", 2)]));
+        let watchlist = bench.folder.path().join("watchlist.toml");
+        std::fs::write(&watchlist, format!("[file]\ncsv = [\"{A}\", \"{B}\"]\n")).unwrap();
+        let address = format!("file:{}", folder.display());
+        let environment =
+            bench.with(&[("TAPEDECK_WATCHLIST", watchlist.to_str().unwrap()), ("TAPEDECK_FILE_URL", &address)]);
+        succeed("producer", &["run", "file", "--once"], &environment);
+        consume(&bench);
+        let delete = |more: &[&'static str]| {
+            let arguments = ["delete", "ohlcv_bar", "--where", "source=file", "--not-in", "csv", A];
+            [&arguments[..], more].concat()
+        };
+        let both = ["--not-in", "csv", B];
+        // A line that is gone, one with another date, one that cannot be read any more.
+        write("a.csv", &(text(&[("AAPL", 2), ("AAPL", 5)]) + "AAPL,2024-01-04,much\n"));
+        let said = fail("producer", &delete(&both), &environment);
+        assert!(said.contains("1 of its rows cannot be read") && said.contains("`close`: `much`"), "{said}");
+        write("a.csv", &text(&[("AAPL", 2), ("AAPL", 5), ("AAPL", 4)]));
+        let said = succeed("producer", &delete(&both), &environment);
+        assert!(said.contains("2 records of `ohlcv_bar` would be deleted"), "{said}");
+        let said = succeed("producer", &delete(&[]), &environment);
+        assert!(said.contains("3 records") && said.contains("1  file|VIX|1d"), "the other file is not named: {said}");
+        let said = succeed("producer", &delete(&[&both[..], &["--yes"]].concat()), &environment);
+        assert!(said.starts_with("2 records of `ohlcv_bar` deleted"), "{said}");
+        succeed("producer", &["run", "file", "--once"], &environment);
+        consume(&bench);
+        let stored =
+            bench.query("select symbol, trading_date from ohlcv_bar where not deleted order by symbol, trading_date");
+        let rows: Vec<String> =
+            stored.iter().map(|row| row.iter().flatten().cloned().collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(rows, ["AAPL 2024-01-02", "AAPL 2024-01-04", "AAPL 2024-01-05", "VIX 2024-01-02"], "on {name}");
+        succeed("consumer", &["verify", "--deep"], &bench.environment);
+    }
+}
+
+#[test]
 fn a_deletion_that_cannot_be_understood_says_why_on_one_line() {
     let nothing = tests::process::Environment::new();
     let refused = |arguments: &[&str]| {

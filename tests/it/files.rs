@@ -5,7 +5,7 @@ use std::process::Command;
 
 use chrono::{Days, NaiveDate};
 use tests::broker::benches;
-use tests::process::{executable, succeed};
+use tests::process::{executable, fail, succeed};
 use tests::root;
 
 /// Symbols and days of the large file: with 60 bytes a row some 3 MB, three pieces.
@@ -43,7 +43,9 @@ fn every_row_of_a_large_file_is_stored_once_under_the_name_that_the_item_gives()
         let environment =
             bench.with(&[("TAPEDECK_WATCHLIST", watchlist.to_str().unwrap()), ("TAPEDECK_FILE_URL", &address)]);
         for round in ["at first", "again"] {
-            succeed("producer", &["run", "file", "--once"], &environment);
+            // The file that is missing fails the run and costs no other.
+            let said = fail("producer", &["run", "file", "--once"], &environment);
+            assert!(said.contains("cannot read `none.csv`"), "{round} on {name}: {said}");
             succeed("consumer", &["run", "--once"], &bench.environment);
             let count = |table: &str| bench.number(&format!("select count(*) as n from {table}"));
             assert_eq!(count("ohlcv_bar where source = 'stooq'"), (SYMBOLS * DAYS) as i64, "{round} on {name}");

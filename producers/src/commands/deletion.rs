@@ -3,7 +3,7 @@
 //! No database is asked. A deletion is a version like any other: it loses against a later version, and an earlier one
 //! cannot bring the key back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
@@ -16,7 +16,8 @@ use kafka::reader::Topic;
 use kafka::registry::{Registry, RegistryError};
 use kafka::{Cluster, Message};
 use tokio::runtime::Handle;
-use xxhash_rust::xxh3::Xxh3;
+
+use super::kept::{self, hash_of_key};
 
 /// Most keys of one deletion. It bounds the memory: some 300 bytes per key.
 const MAX_KEYS: usize = 1_000_000;
@@ -31,6 +32,8 @@ pub(super) struct Deletion {
     conditions: Vec<(usize, String)>,
     /// The range of times, in the unit of the field: first, and the first one behind it.
     times: (Option<i64>, Option<i64>),
+    /// Hashes of keys that stay.
+    kept: HashSet<u128>,
     known_at: DateTime<Utc>,
     now: DateTime<Utc>,
 }
@@ -76,7 +79,16 @@ impl Deletion {
         }
         let conditions = conditions.iter().map(|text| condition(dataset, text)).collect::<anyhow::Result<_>>()?;
         let times = (time(dataset, "--from", from)?, time(dataset, "--to", to)?);
-        Ok(Deletion { dataset, conditions, times, known_at: known_at.unwrap_or(now), now })
+        Ok(Deletion { dataset, conditions, times, kept: HashSet::new(), known_at: known_at.unwrap_or(now), now })
+    }
+
+    /// The same without the records that are in these files: endpoint, item, endpoint, item..
+    pub(super) fn without(mut self, files: &[String]) -> anyhow::Result<Deletion> {
+        if !files.is_empty() {
+            let pairs = files.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()));
+            self.kept = kept::keys(self.dataset, pairs, self.now)?;
+        }
+        Ok(self)
     }
 
     /// Reads the topic and finds the records to delete. Blocks, so it must not run on a thread of the runtime.
@@ -117,7 +129,7 @@ impl Deletion {
                 return Ok(());
             }
             let (key, version) = (hash_of_key(self.dataset, &rows), rows.version(self.dataset, 0));
-            let holds = self.holds(&rows);
+            let holds = self.holds(&rows) && !self.kept.contains(&key);
             let matches = holds && !rows.deleted()[0];
             match candidates.get_mut(&key) {
                 Some(candidate) if version > candidate.version => {
@@ -299,14 +311,4 @@ fn parse_time(text: &str) -> Option<DateTime<Utc>> {
 
 fn shown(time: DateTime<Utc>) -> String {
     tombstone::shown(&Column::Timestamp(vec![Some(time.timestamp_micros())]), 0)
-}
-
-fn hash_of_key(dataset: &Dataset, rows: &Rows) -> u128 {
-    let mut state = Xxh3::new();
-    for position in &dataset.key {
-        let text = tombstone::shown(rows.column(*position), 0);
-        state.update(&(text.len() as u64).to_le_bytes());
-        state.update(text.as_bytes());
-    }
-    state.digest128()
 }

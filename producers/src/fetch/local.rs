@@ -110,7 +110,8 @@ fn window(file: &mut File, offset: u64, header: bool) -> std::io::Result<Vec<u8>
 fn failure(file: &str, error: &std::io::Error) -> PageError {
     let text = format!("cannot read `{}`: {error}", excerpt(file.as_bytes()));
     match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied => PageError::Skip(text),
+        // Not `Skip`, which is for what a provider does not have: whoever lists a file means to have it.
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied => PageError::GiveUp(text),
         _ => PageError::Retry(text),
     }
 }

@@ -276,7 +276,7 @@ async fn a_file_is_answered_as_a_provider_would() {
     let response = fetcher.get(None, "/a.csv").await.unwrap();
     assert_eq!((response.status, response.body.as_slice()), (200, b"x\n1\n".as_slice()));
     assert!(response.last_modified.unwrap() <= response.received_at);
-    assert!(matches!(fetcher.get(None, "/b.csv").await, Err(PageError::Skip(_))));
+    assert!(matches!(fetcher.get(None, "/b.csv").await, Err(PageError::GiveUp(_))));
     let error = Fetcher::new(source, "https://example.org", None, SHORT).unwrap_err().to_string();
     assert!(error.starts_with("`TAPEDECK_FILE_URL` is `https://example.org`"), "{error}");
 }
