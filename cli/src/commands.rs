@@ -13,7 +13,7 @@ use service::settings::env_file::{self, Around};
 use service::{settings, telemetry};
 use tokio::runtime::Runtime;
 
-use crate::folder::Folder;
+use crate::folder::{Folder, Kind};
 
 mod completions;
 mod describe;
@@ -122,6 +122,9 @@ fn run(Arguments { data_dir, command }: Arguments) -> anyhow::Result<ExitCode> {
             let folder = begin(given)?;
             if operation.needs_kafka() {
                 need_kafka(&folder)?;
+            }
+            if folder.kind() == Kind::Demo && operation.shows_missing_days() {
+                eprintln!("the demo's invented data ends on {}: later trading days count as gaps", simulator::END);
             }
             operation.run()
         }

@@ -34,6 +34,8 @@ const RETURN_MEMORY: [(&str, &str); 3] = [
     ("MALLOC_TRIM_THRESHOLD_", "131072"),
 ];
 
+/// Kafka's usual port, so that Kafka tools find the embedded broker.
+pub(crate) const USUAL_PORT: u16 = 9092;
 /// How long the embedded broker may take until it answers.
 const BROKER_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -60,8 +62,9 @@ pub(crate) enum Who {
 }
 
 impl Deck {
-    /// Starts the embedded broker unless the environment names one, and prepares the database.
-    pub(crate) async fn start(folder: &Folder, port: u16, stop: &CancellationToken) -> anyhow::Result<Deck> {
+    /// Starts the embedded broker unless the environment names one, and prepares the database. Without a given port, the
+    /// broker takes the usual one, or a free one if that is taken.
+    pub(crate) async fn start(folder: &Folder, port: Option<u16>, stop: &CancellationToken) -> anyhow::Result<Deck> {
         let (brokers, broker) = match settings::given(settings::KAFKA_BROKERS.name) {
             Some(brokers) => (brokers, None),
             None => {
@@ -291,14 +294,19 @@ fn start_broker(folder: &Path, address: SocketAddr) -> anyhow::Result<Child> {
     Child::start(recipe, folder)
 }
 
-/// That port, or a free one if it is taken, which is said.
-fn free_address(port: u16) -> anyhow::Result<SocketAddr> {
-    let listener = match TcpListener::bind(("127.0.0.1", port)) {
-        Ok(listener) => listener,
-        Err(error) => {
+/// The given port; else the usual one, or a free one if that is taken, which is said.
+fn free_address(port: Option<u16>) -> anyhow::Result<SocketAddr> {
+    let wanted = port.unwrap_or(USUAL_PORT);
+    let listener = match (TcpListener::bind(("127.0.0.1", wanted)), port) {
+        (Ok(listener), _) => listener,
+        // Whoever names a port has clients that know it.
+        (Err(error), Some(port)) => {
+            bail!("port {port}: {error}; choose another with --kafka-port, or 0 for any free one")
+        }
+        (Err(error), None) => {
             let listener = TcpListener::bind(("127.0.0.1", 0)).context("cannot find a free port")?;
             let port_taken = listener.local_addr()?.port();
-            eprintln!("port {port}: {error}; the embedded broker listens on port {port_taken} instead");
+            eprintln!("port {wanted}: {error}; the embedded broker listens on port {port_taken} instead");
             listener
         }
     };

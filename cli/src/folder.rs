@@ -34,8 +34,10 @@ const ENTRIES: [&str; 10] = [
     "tapedeck.db-wal",
     "demo-watchlist.toml",
     "folder.json",
-    "lock",
+    LOCK,
 ];
+/// The file that a running deck has locked.
+const LOCK: &str = "lock";
 /// How long `up` waits for the lock: a command that looks whether a deck runs holds it for a moment.
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 /// Time between two looks at a lock.
@@ -81,13 +83,21 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// A folder that cannot be written, in which another deck runs, of another format, or with data of the other kind.
+    /// A folder that cannot be written, in which another deck runs, of another format, with data of the other kind, or
+    /// with files of somebody else under the names of tapedeck's, which `reset` would delete.
     pub(crate) fn take(given: Option<&Path>, kind: Kind) -> anyhow::Result<(Folder, Lock)> {
         let path = given.unwrap_or(Path::new(if kind == Kind::Demo { DEMO } else { DEFAULT }));
         let written = || format!("cannot write in data folder `{}`", path.display());
         fs::create_dir_all(path)
             .with_context(|| format!("cannot create data folder `{}` (--data-dir names another)", path.display()))?;
         let path = path.canonicalize().with_context(written)?;
+        let marked = mark(&path)?;
+        if let Some(name) = ENTRIES.iter().find(|name| marked.is_none() && **name != LOCK && path.join(name).exists()) {
+            bail!(
+                "`{}` has `{name}`, which this tapedeck did not make: choose another data folder with --data-dir",
+                path.display()
+            );
+        }
         let lock = lock(&path)?;
         match mark(&path)? {
             Some(mark) if mark.kind == kind => {}
@@ -210,7 +220,7 @@ impl Folder {
 
     /// Whether a deck runs in it.
     pub(crate) fn is_running(&self) -> bool {
-        let Ok(file) = File::open(self.path.join("lock")) else { return false };
+        let Ok(file) = File::open(self.path.join(LOCK)) else { return false };
         let is_locked = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
         if !is_locked {
             let _ = file.unlock();
@@ -220,7 +230,7 @@ impl Folder {
 
     /// Process id of the `tapedeck up` that runs in it.
     pub(crate) fn process(&self) -> Option<i32> {
-        let text = self.is_running().then(|| fs::read_to_string(self.path.join("lock")))?;
+        let text = self.is_running().then(|| fs::read_to_string(self.path.join(LOCK)))?;
         text.ok()?.trim().parse().ok()
     }
 
@@ -282,7 +292,7 @@ impl Folder {
 }
 
 fn lock(path: &Path) -> anyhow::Result<Lock> {
-    let file = path.join("lock");
+    let file = path.join(LOCK);
     let options = File::options().write(true).create(true).truncate(false).open(&file);
     let mut lock =
         options.with_context(|| format!("cannot write `{}` (--data-dir names another folder)", file.display()))?;

@@ -125,6 +125,11 @@ impl<'a> Delivery<'a> {
         self.events.round_done(items, self.tally);
     }
 
+    /// Reports that there is nothing to poll at the start.
+    pub(crate) fn nothing_due(&self) {
+        self.events.nothing_due(self.tally);
+    }
+
     /// Removes from a page what is already published. Retries publish the page as it is after that.
     fn prepare(&mut self, mut answer: Answer) -> Prepared {
         if let Some(filter) = answer.filter.take() {

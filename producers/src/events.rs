@@ -106,7 +106,12 @@ impl Events {
         self.meters.delivered(0);
         let Tally { published, rejected, failed_items } = *tally;
         info!(source = self.source.name, items, published, rejected, failed_items, "round complete");
-        self.progress.tell(&tally.round_done(self.source, None));
+        self.progress.tell(&tally.round_done(self.source, items, None));
+    }
+
+    /// Nothing is due at the start of a daemon.
+    pub(crate) fn nothing_due(&self, tally: &Tally) {
+        self.progress.tell(&tally.round_done(self.source, 0, None));
     }
 
     /// So many items of an endpoint fail again and again.
@@ -128,6 +133,6 @@ impl Events {
     pub(crate) fn stopped(&self, reason: &str, tally: &Tally) {
         error!(source = self.source.name, "stopped: {reason}");
         self.meters.stopped(reason);
-        self.progress.tell(&tally.round_done(self.source, Some(reason)));
+        self.progress.tell(&tally.round_done(self.source, 0, Some(reason)));
     }
 }

@@ -40,13 +40,15 @@ pub struct ItemDone<'a> {
     pub error: Option<&'a str>,
 }
 
-/// A round is finished, or the source was stopped.
+/// A round is finished, nothing is due at the start, or the source was stopped.
 #[derive(Debug, Serialize)]
 pub struct RoundDone<'a> {
     /// Source.
     pub source: &'a str,
     /// Always true: distinguishes the line from that of an item.
     pub done: bool,
+    /// Items of the round; 0 when nothing was due.
+    pub items: usize,
     /// Records since the start of the run.
     pub published: u64,
     /// Rows that could not be read, since the start of the run.

@@ -24,9 +24,9 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn round_done<'a>(&self, source: &'a Source, error: Option<&'a str>) -> RoundDone<'a> {
+    pub(crate) fn round_done<'a>(&self, source: &'a Source, items: usize, error: Option<&'a str>) -> RoundDone<'a> {
         let Tally { published, rejected, failed_items } = *self;
-        RoundDone { source: source.name, done: true, published, rejected, failed_items, error }
+        RoundDone { source: source.name, done: true, items, published, rejected, failed_items, error }
     }
 
     /// A daemon retries an item that was given up in its next round.

@@ -3,7 +3,7 @@
 use chrono::{Datelike, NaiveDate, Weekday};
 
 /// Last day: fixed, so that the same request returns the same bytes.
-pub(crate) const END: NaiveDate = NaiveDate::from_ymd_opt(2025, 12, 31).expect("a date");
+pub const END: NaiveDate = NaiveDate::from_ymd_opt(2025, 12, 31).expect("a date");
 
 /// A day, from constants of this crate.
 pub(crate) const fn day(year: i32, month: u32, day: u32) -> NaiveDate {

@@ -34,6 +34,7 @@ use chrono::NaiveDate;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub use calendar::END;
 pub use control::Control;
 pub use fred::FRED_API_KEY;
 pub use outage::Outage;

@@ -115,6 +115,22 @@ fn a_query_says_that_its_table_is_behind_until_up_says_that_all_is_loaded() {
     signal_process(consumer, "CONT");
     up.until_said("loaded: 188257 records in ");
     assert_eq!(ask(), "");
+    // Also where nothing is due, which is most of what a second start finds.
+    assert!(tapedeck(folder.path(), &["down"]).output().unwrap().status.success());
+    let again = Heard::start(tapedeck(folder.path(), &["up", "--demo", "--kafka-port", "0"]));
+    again.until_said("loaded: ");
+    again.until_said("ici: nothing is due");
+}
+
+#[test]
+fn a_port_that_the_user_names_is_not_replaced_by_another() {
+    let folder = TempDir::new().unwrap();
+    let other = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = other.local_addr().unwrap().port().to_string();
+    let output = tapedeck(folder.path(), &["up", "--demo", "--once", "--kafka-port", &port]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+    let advice = format!("error: port {port}: Address already in use (os error 98); choose another with --kafka-port");
+    assert!(errors(&output).contains(&advice), "{}", errors(&output));
 }
 
 #[test]

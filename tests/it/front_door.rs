@@ -51,7 +51,11 @@ fn every_command_finds_the_running_deck_and_knows_when_none_runs() {
     let mut up = Running::start(tapedeck(folder, &["up", "--demo", "--kafka-port", "0"]));
     until("bars are stored", || bars(folder) > 1_000);
     // The demo's data ends in the past, so that `status` calls it stale; that it finds the items is enough.
-    assert!(said(&run(folder, &["status"])).contains("index_history"));
+    let status = said(&run(folder, &["status"]));
+    assert!(
+        status.contains("index_history") && status.contains("the demo's invented data ends on 2025-12-31"),
+        "{status}"
+    );
     assert!(succeed(folder, &["plan", "cboe"]).contains("index_history"));
     assert!(succeed(folder, &["list", "cboe"]).contains("index_history"));
     succeed(folder, &["gaps", "yahoo", "--json"]);

@@ -15,7 +15,7 @@ use sources::SOURCES;
 use store::Database;
 
 use super::print;
-use super::up::USUAL_PORT;
+use crate::deck::USUAL_PORT;
 use crate::folder::Folder;
 
 /// Free space below which the folder's disk is soon full.

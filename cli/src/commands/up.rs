@@ -16,8 +16,6 @@ use crate::deck::summary::{Meter, Summary};
 use crate::deck::{Deck, Who};
 use crate::folder::{Folder, Kind};
 
-/// Kafka's usual port, so that Kafka tools find the embedded broker.
-pub(super) const USUAL_PORT: u16 = 9092;
 /// Most reports of producers that wait to be shown.
 const REPORTS: usize = 256;
 /// How long Kafka or the database may be unreachable while `up` waits for the last rows.
@@ -49,9 +47,9 @@ pub(super) struct Arguments {
     /// Print the summary as one line of JSON
     #[arg(long)]
     json: bool,
-    /// Port of the embedded broker; if it is taken, or 0, a free port
-    #[arg(long, default_value_t = USUAL_PORT)]
-    kafka_port: u16,
+    /// Port of the embedded broker, or 0 for any free one; by default 9092, or a free one if that is taken
+    #[arg(long)]
+    kafka_port: Option<u16>,
 }
 
 impl Arguments {
@@ -251,7 +249,8 @@ async fn is_caught_up(meter: &mut Meter) -> bool {
 /// Says that the first round of all sources is stored.
 fn show_loaded(progress: &Progress, stored: &Summary) {
     let (records, seconds) = (stored.accounted(), stored.seconds);
-    progress.say(&format!("loaded: {records} records in {seconds:.1} s; later ones follow as they are published"));
+    let records = if records == 0 { "nothing new".to_owned() } else { format!("{records} records") };
+    progress.say(&format!("loaded: {records} in {seconds:.1} s; later ones follow as they are published"));
 }
 
 /// Says when the disk is full and when there is room again: until then neither broker nor database can write.

@@ -25,6 +25,9 @@ pub struct Report {
     pub rejected: u64,
     #[serde(default)]
     pub error: Option<String>,
+    /// With `done`: the items of the round.
+    #[serde(default)]
+    pub items: u64,
     #[serde(default)]
     pub done: bool,
 }
@@ -89,7 +92,11 @@ impl Progress {
                 bar.abandon();
             }
             if bars.is_none() && report.error.is_none() {
-                self.say(&format!("{}: polled, {published} records published, {rejected} refused", report.source));
+                let source = &report.source;
+                self.say(&match report.items {
+                    0 => format!("{source}: nothing is due"),
+                    _ => format!("{source}: polled, {published} records published, {rejected} refused"),
+                });
             }
             return;
         }

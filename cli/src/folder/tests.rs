@@ -60,3 +60,18 @@ fn without_a_deck_nothing_is_guessed() {
     assert!(!folder.exists() && !folder.is_running());
     assert_eq!((folder.running_settings(), folder.usual_settings()), (HashMap::new(), HashMap::new()));
 }
+
+#[test]
+fn a_folder_with_somebody_elses_files_under_tapedecks_names_is_refused_and_untouched() {
+    let folder = tempfile::TempDir::new().unwrap();
+    std::fs::write(folder.path().join("notes.txt"), "mine").unwrap();
+    std::fs::create_dir(folder.path().join("logs")).unwrap();
+    let refused = refusal(folder.path(), Kind::Real);
+    assert!(refused.contains("has `logs`, which this tapedeck did not make"), "{refused}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    // Other names are nobody's concern, and its own are no surprise at the next start.
+    std::fs::remove_dir(folder.path().join("logs")).unwrap();
+    drop(Folder::take(Some(folder.path()), Kind::Real).unwrap());
+    std::fs::create_dir(folder.path().join("logs")).unwrap();
+    assert!(Folder::take(Some(folder.path()), Kind::Real).is_ok());
+}

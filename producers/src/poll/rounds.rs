@@ -30,7 +30,7 @@ impl Poller<'_> {
         if run.mode == Mode::Once {
             return self.locked_round(agenda.all().into_iter().map(Asked::live).collect()).await;
         }
-        let (mut planned, mut repaired) = (None, None);
+        let (mut planned, mut repaired, mut is_first) = (None, None, true);
         loop {
             let now = run.clock.now();
             let today = now.date_naive();
@@ -39,11 +39,16 @@ impl Poller<'_> {
                 planned = Some(today);
             }
             let due = agenda.due(now);
-            if !due.is_empty() {
+            if due.is_empty() {
+                if is_first {
+                    self.delivery.nothing_due();
+                }
+            } else {
                 self.locked_round(due.into_iter().map(Asked::live).collect()).await?;
                 let ended = std::mem::take(&mut self.delivery.ended);
                 agenda.ended(&ended, run.clock.now(), self.asker.fetcher.no_use_for(Class::Live));
             }
+            is_first = false;
             let is_of_use = self.asker.fetcher.no_use_for(Class::Repair).is_zero();
             if is_of_use && repaired.is_none_or(|repaired| now >= repaired + REPAIRS_INTERVAL) {
                 self.repair().await?;
