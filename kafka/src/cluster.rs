@@ -40,10 +40,14 @@ const CONSUMER_SETTINGS: &[(&str, &str)] = &[
     ("fetch.queue.backoff.ms", "10"),
 ];
 
+/// How long the broker holds a fetch at the end of all partitions. A record ends it at once; a partition that is added
+/// meanwhile waits for the next fetch.
+const FETCH_WAIT_MS: &str = "2000";
+
 /// What a consumer does at the end of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AtEnd {
-    /// It waits for more. The broker holds each fetch for half a second, unless a record comes earlier.
+    /// It waits for more. The broker holds each fetch for two seconds, unless a record comes earlier.
     Wait,
     /// It reports the end, which librdkafka learns only from the response to a fetch.
     Report,
@@ -106,7 +110,7 @@ impl Cluster {
         let fetch_bytes = settings::read_number(&settings::FETCH_BYTES, 1 << 10..=1 << 30);
         let fetch_bytes = fetch_bytes.map_err(|error| KafkaError::Halt(error.to_string()))?;
         let (reports, wait_ms) = match at_end {
-            AtEnd::Wait => ("false", "1000"),
+            AtEnd::Wait => ("false", FETCH_WAIT_MS),
             AtEnd::Report => ("true", "20"),
         };
         config
