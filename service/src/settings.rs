@@ -26,8 +26,11 @@ const fn variable(name: &'static str, default: Option<&'static str>, doc: &'stat
 }
 
 /// Addresses of the Kafka brokers.
-pub const KAFKA_BROKERS: Variable =
-    variable("TAPEDECK_KAFKA_BROKERS", Some("127.0.0.1:9092"), "Kafka brokers, `host:port`, separated by commas");
+pub const KAFKA_BROKERS: Variable = variable(
+    "TAPEDECK_KAFKA_BROKERS",
+    Some("127.0.0.1:9092"),
+    "Kafka brokers, `host:port`, separated by commas; if it is set, `tapedeck up` starts no embedded broker",
+);
 /// First part of the names of topics and consumer groups.
 pub const NAMESPACE: Variable = variable(
     "TAPEDECK_NAMESPACE",
@@ -40,7 +43,8 @@ pub const DATABASE_URL: Variable = Variable {
     ..variable(
         "TAPEDECK_DATABASE_URL",
         None,
-        "Database to store in: `postgres://user:password@host/database` or `sqlite:/path/to/file`",
+        "Database to store in: `postgres://user:password@host/database` or `sqlite:/path/to/file`; `tapedeck up` has a \
+         file of its own",
     )
 };
 /// Address of a schema registry.

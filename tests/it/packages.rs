@@ -12,13 +12,15 @@ use tests::service;
 /// From the installation to the first answer.
 const FIRST_ANSWER: Duration = Duration::from_secs(60);
 /// What every package holds.
-const FILES: [&str; 6] = [
+const FILES: [&str; 8] = [
     "bin/tapedeck",
     "share/man/man1/tapedeck.1.gz",
     "share/man/man1/tapedeck-up.1.gz",
     "share/bash-completion/completions/tapedeck",
     "share/zsh/vendor-completions/_tapedeck",
     "share/fish/vendor_completions.d/tapedeck.fish",
+    "share/doc/tapedeck/docs/start.md",
+    "share/doc/tapedeck/schemas/ohlcv_bar.avsc",
 ];
 
 /// The package with this ending, in the folder that `./test` had `./package` fill.
