@@ -230,8 +230,15 @@ async fn newer<'a>(
         arguments.add(row.version.2).map_err(sqlx::Error::Encode)?;
     }
     let query = AssertSqlSafe(sql::newer_rows(dataset, table, part.len()));
-    let found = sqlx::query_with(query, arguments).fetch_all(connection).await?;
-    Ok(found.iter().map(|row| (&part[row.get::<i64, _>(0) as usize], row.get(1))).collect())
+    let found: Option<String> = sqlx::query_scalar_with(query, arguments).fetch_one(connection).await?;
+    let read = |pair: &str| {
+        let (place, hash) = pair.split_once(':')?;
+        let row = part.get(place.parse::<usize>().ok()?)?;
+        let hash = if hash.is_empty() { None } else { Some(hash.parse().ok()?) };
+        Some((row, hash))
+    };
+    let pairs = found.iter().flat_map(|pairs| pairs.split(','));
+    pairs.map(|pair| read(pair).ok_or_else(|| sqlx::Error::Decode(pair.into()))).collect()
 }
 
 fn add(arguments: &mut SqliteArguments, column: &Column, row: usize) -> Result<(), sqlx::error::BoxDynError> {

@@ -20,13 +20,15 @@ pub(super) fn sql_type(kind: Kind) -> &'static str {
 
 /// Finds which of `count` rows the upsert would write, from their keys and versions alone.
 ///
-/// Parameters per row: its place, the key's fields, the version. Returns (place, hash of the stored row or null).
+/// Parameters per row: its place, the key's fields, the version. Returns one text, `place:hash of the stored row,place:,..`,
+/// with no hash where no row is stored; null if there is none to write. sqlx passes each row of an answer from thread to
+/// thread, which took as long as the writing.
 pub(super) fn newer_rows(dataset: &Dataset, table: &str, count: usize) -> String {
     let names: Vec<&str> = dataset.key.iter().map(|at| dataset.fields[*at].name.as_str()).collect();
     let version = version(dataset);
     format!(
         "with incoming(place, {names}, {version}) as (values {values}) \
-         select incoming.place, stored.{CONTENT_HASH} from incoming \
+         select group_concat(incoming.place || ':' || ifnull(stored.{CONTENT_HASH}, '')) from incoming \
          left join {table} as stored on {same_key} \
          where stored.{CONTENT_HASH} is null or {newer}",
         values = values(1 + names.len() + 3, count),
