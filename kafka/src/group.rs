@@ -23,7 +23,7 @@ use crate::statistics;
 const REVOKE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often Kafka's client reports the partitions' ends; for paused partitions it queries the brokers.
-const STATISTICS_INTERVAL_MS: &str = "5000";
+const STATISTICS_INTERVAL_MS: &str = "10000";
 
 /// Time between two log lines of a lasting outage.
 const REMINDER: Duration = Duration::from_secs(60);

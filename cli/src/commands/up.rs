@@ -24,6 +24,8 @@ const CATCH_UP_PATIENCE: Duration = Duration::from_secs(60);
 const REMINDER_INTERVAL: Duration = Duration::from_secs(60);
 /// How often `up` counts the stored rows.
 const COUNT_INTERVAL: Duration = Duration::from_millis(500);
+/// The same once the first round is loaded, when few rows come.
+const LOADED_COUNT_INTERVAL: Duration = Duration::from_secs(2);
 /// Free bytes below which the disk counts as full: a segment of the broker and a transaction of SQLite need some.
 const TOO_LITTLE_SPACE: u64 = 20_000_000;
 /// Free bytes from which it has room again.
@@ -187,6 +189,7 @@ async fn watch(
                 if let Some(stored) = stored.filter(|_| is_loaded) {
                     show_loaded(progress, &stored);
                     loaded = true;
+                    count = tokio::time::interval(LOADED_COUNT_INTERVAL);
                 }
             }
             ended = deck.ended() => match ended? {
