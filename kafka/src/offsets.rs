@@ -49,19 +49,20 @@ pub fn end_offsets(cluster: &Cluster, topic: &str) -> Result<Vec<(i32, i64, i64)
     Ok(ranges.into_iter().map(|(partition, (low, end))| (partition, low, end)).collect())
 }
 
-/// The ends of the partitions of these topics; a topic that does not exist has none. Blocks.
+/// First offset and end of the partitions of these topics, asked by one client; a topic that does not exist has none.
+/// Blocks.
 ///
 /// # Errors
 ///
 /// [`KafkaError::Retry`] when Kafka cannot be reached.
-pub fn ends(cluster: &Cluster, topics: &[String]) -> Result<BTreeMap<(String, i32), i64>, KafkaError> {
+pub fn ranges_of(cluster: &Cluster, topics: &[String]) -> Result<BTreeMap<(String, i32), (i64, i64)>, KafkaError> {
     let consumer = consumer(cluster, "offsets")?;
-    let mut ends = BTreeMap::new();
+    let mut all = BTreeMap::new();
     for topic in topics {
         let ranges = topic_ranges(cluster, &consumer, topic)?;
-        ends.extend(ranges.into_iter().map(|(partition, (_, end))| ((topic.clone(), partition), end)));
+        all.extend(ranges.into_iter().map(|(partition, range)| ((topic.clone(), partition), range)));
     }
-    Ok(ends)
+    Ok(all)
 }
 
 /// The first offset of each partition whose record Kafka received at that time or later; the end where there is none.

@@ -71,7 +71,7 @@ impl Cluster {
     pub async fn ensure_writable_topics(&self, topics: &[String]) -> Result<(), KafkaError> {
         self.ensure_topics(topics).await?;
         // Only the leader knows the offsets. Blocks, as requesting metadata does.
-        offsets::ends(self, topics).map(drop)
+        offsets::ranges_of(self, topics).map(drop)
     }
 
     /// Deletes topics with all their records. A topic that does not exist is no error.

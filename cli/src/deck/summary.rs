@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use contract::{Dataset, datasets, topic};
 use kafka::Cluster;
-use kafka::offsets::end_offsets;
+use kafka::offsets::ranges_of;
 use serde::Serialize;
 use service::settings;
 use store::{Database, DeadLetters, Outcome, Store};
@@ -188,14 +188,8 @@ impl Meter {
 
 /// First and end offset of every partition.
 fn ends(cluster: &Cluster) -> anyhow::Result<HashMap<(String, i32), (i64, i64)>> {
-    let mut all = HashMap::new();
-    for dataset in datasets() {
-        let topic = topic::topic(cluster.namespace(), dataset);
-        for (partition, low, end) in end_offsets(cluster, &topic)? {
-            all.insert((topic.clone(), partition), (low, end));
-        }
-    }
-    Ok(all)
+    let topics: Vec<String> = datasets().iter().map(|dataset| topic::topic(cluster.namespace(), dataset)).collect();
+    Ok(ranges_of(cluster, &topics)?.into_iter().collect())
 }
 
 impl Summary {

@@ -186,8 +186,8 @@ impl Deletion {
         if keys > MAX_SHOWN {
             text += &format!("           and {} more message keys\n", keys - MAX_SHOWN);
         }
-        let count = found.keys.len();
-        text += &format!("{count} records of `{name}` would be deleted, known at {}", shown(self.known_at));
+        let records = records(found.keys.len());
+        text += &format!("{records} of `{name}` would be deleted, known at {}", shown(self.known_at));
         text + &self.remarks(found) + "\nnothing is published yet: add `--yes` to publish the deletions\n"
     }
 
@@ -203,9 +203,9 @@ impl Deletion {
             headers.extend(time.iter().map(|time| (tombstone::TIME, time.clone())));
             publisher.publish_deletion(self.dataset, key, &headers).await?;
         }
-        let count = publisher.flush().await?.records;
-        let name = &self.dataset.name;
-        Ok(format!("{count} records of `{name}` deleted, known at {}{}\n", shown(self.known_at), self.remarks(found)))
+        publisher.flush().await?;
+        let (records, name) = (records(found.keys.len()), &self.dataset.name);
+        Ok(format!("{records} of `{name}` deleted, known at {}{}\n", shown(self.known_at), self.remarks(found)))
     }
 
     fn nothing(&self, found: &Found) -> String {
@@ -222,6 +222,10 @@ impl Deletion {
         }
         text
     }
+}
+
+fn records(count: usize) -> String {
+    if count == 1 { "1 record".to_owned() } else { format!("{count} records") }
 }
 
 /// Decoders by the schema id in a message, as the consumers have them.

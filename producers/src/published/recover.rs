@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::bail;
 use contract::decode;
-use kafka::offsets::ends;
+use kafka::offsets::ranges_of;
 use kafka::publish::{Acknowledged, Route};
 use kafka::reader::Topic;
 use kafka::{Cluster, KafkaError, Message as Published};
@@ -135,7 +135,8 @@ fn look_now(
     is_publishing: bool,
 ) -> anyhow::Result<Found> {
     let topics: Vec<String> = routes.iter().map(|route| route.topic.to_string()).collect();
-    let ends = ends(cluster, &topics)?;
+    let ranges = ranges_of(cluster, &topics)?;
+    let ends: BTreeMap<(String, i32), i64> = ranges.into_iter().map(|(place, (_, end))| (place, end)).collect();
     // A topic that is none of ours belongs to another installation.
     let is_there = |mark: &Mark| ends.get(&(mark.topic.clone(), mark.partition)).is_some_and(|end| *end >= mark.end);
     if !marks.iter().all(is_there) {
