@@ -93,7 +93,7 @@ fn the_value_of_the_latest_version_decides_whatever_the_order_on_the_topic() {
         // Not a record, so it is ignored.
         send(&bench, "ohlcv_bar", &[(None, Some(b"test|IS|1d".to_vec()), Some(b"{}".to_vec()))]);
         let said = delete(&bench, &["--where", "currency=USD"]);
-        assert!(said.contains("1  test|IS|1d") && said.contains("1 records"), "{said}");
+        assert!(said.contains("1  test|IS|1d") && said.contains("1 record of"), "{said}");
         assert!(said.contains("skipped 1 messages that are not valid records"), "{said}");
         let said = delete(&bench, &["--where", "source=test"]);
         assert!(said.contains("2 records") && !said.contains("GONE"), "{said}");
