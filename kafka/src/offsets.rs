@@ -49,13 +49,16 @@ pub fn end_offsets(cluster: &Cluster, topic: &str) -> Result<Vec<(i32, i64, i64)
     Ok(ranges.into_iter().map(|(partition, (low, end))| (partition, low, end)).collect())
 }
 
+/// First offset and end of partitions, by topic and partition.
+pub type Ranges = BTreeMap<(String, i32), (i64, i64)>;
+
 /// First offset and end of the partitions of these topics, asked by one client; a topic that does not exist has none.
 /// Blocks.
 ///
 /// # Errors
 ///
 /// [`KafkaError::Retry`] when Kafka cannot be reached.
-pub fn ranges_of(cluster: &Cluster, topics: &[String]) -> Result<BTreeMap<(String, i32), (i64, i64)>, KafkaError> {
+pub fn ranges_of(cluster: &Cluster, topics: &[String]) -> Result<Ranges, KafkaError> {
     let consumer = consumer(cluster, "offsets")?;
     let mut all = BTreeMap::new();
     for topic in topics {
