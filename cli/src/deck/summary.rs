@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use contract::{Dataset, datasets, topic};
 use kafka::Cluster;
-use kafka::offsets::ranges_of;
+use kafka::offsets::{Ranges, ranges_of};
 use serde::Serialize;
 use service::settings;
 use store::{Database, DeadLetters, Outcome, Store};
@@ -145,13 +145,13 @@ impl Meter {
         Ok(waiting)
     }
 
-    async fn ends(&self) -> anyhow::Result<HashMap<(String, i32), (i64, i64)>> {
+    async fn ends(&self) -> anyhow::Result<Ranges> {
         let cluster = self.cluster.clone();
         tokio::task::spawn_blocking(move || ends(&cluster)).await?
     }
 
     /// Waits until the database has stored everything up to these offsets.
-    async fn stored(&mut self, ends: &HashMap<(String, i32), (i64, i64)>) -> anyhow::Result<()> {
+    async fn stored(&mut self, ends: &Ranges) -> anyhow::Result<()> {
         loop {
             let positions = self.positions().await?;
             let stored = |(partition, (low, end)): (&(String, i32), &(i64, i64))| {
@@ -187,9 +187,9 @@ impl Meter {
 }
 
 /// First and end offset of every partition.
-fn ends(cluster: &Cluster) -> anyhow::Result<HashMap<(String, i32), (i64, i64)>> {
+fn ends(cluster: &Cluster) -> anyhow::Result<Ranges> {
     let topics: Vec<String> = datasets().iter().map(|dataset| topic::topic(cluster.namespace(), dataset)).collect();
-    Ok(ranges_of(cluster, &topics)?.into_iter().collect())
+    Ok(ranges_of(cluster, &topics)?)
 }
 
 impl Summary {
