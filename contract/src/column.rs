@@ -4,7 +4,6 @@ use std::cmp::Ordering;
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
-use xxhash_rust::xxh3::Xxh3;
 
 use crate::field::Kind;
 use crate::json;
@@ -138,13 +137,14 @@ impl Column {
         }
     }
 
-    pub(crate) fn hash(&self, row: usize, state: &mut Xxh3) {
+    /// Appends the bytes by which a value counts in the content hash; equal values append equal bytes.
+    pub(crate) fn append_canonical(&self, row: usize, out: &mut Vec<u8>) {
         let mut tagged = |bytes: Option<&[u8]>| match bytes {
-            None => state.update(&[0]),
+            None => out.push(0),
             Some(bytes) => {
-                state.update(&[1]);
-                state.update(&(bytes.len() as u64).to_le_bytes());
-                state.update(bytes);
+                out.push(1);
+                out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+                out.extend_from_slice(bytes);
             }
         };
         match self {

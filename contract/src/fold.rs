@@ -25,12 +25,7 @@ impl Rows {
 
     /// Order of two rows by natural key.
     pub fn compare_keys(&self, dataset: &Dataset, left: usize, right: usize) -> Ordering {
-        dataset
-            .key
-            .iter()
-            .map(|position| self.column(*position).compare(left, right))
-            .find(|ordering| ordering.is_ne())
-            .unwrap_or(Ordering::Equal)
+        self.compare_at(&dataset.key, left, right)
     }
 
     /// Version of a row: `(known_at, observed_at, content hash)`; both times in microseconds since 1970.
@@ -60,12 +55,23 @@ impl Rows {
     pub fn fold(&self, dataset: &Dataset, without: impl Fn(usize) -> bool) -> Vec<Folded> {
         let rows = (0..self.len()).filter(|row| !without(*row));
         let mut rows: Vec<Folded> = rows.map(|row| Folded { row, version: self.version(dataset, row) }).collect();
-        rows.sort_unstable_by(|left, right| {
-            self.compare_keys(dataset, left.row, right.row)
-                .then_with(|| right.version.cmp(&left.version))
-                .then_with(|| left.row.cmp(&right.row))
-        });
-        rows.dedup_by(|later, first| self.compare_keys(dataset, later.row, first.row).is_eq());
+        // Chunks hold runs of rows in the order of the keys, which the stable sort merges.
+        let varying = self.varying(dataset, &rows);
+        let by_key = |left: &Folded, right: &Folded| self.compare_at(&varying, left.row, right.row);
+        rows.sort_by(|left, right| by_key(left, right).then_with(|| right.version.cmp(&left.version)));
+        rows.dedup_by(|later, first| by_key(later, first).is_eq());
         rows
+    }
+
+    /// The fields of the key in which these rows differ: a chunk often has one source and one interval.
+    fn varying(&self, dataset: &Dataset, rows: &[Folded]) -> Vec<usize> {
+        let Some(first) = rows.first().map(|first| first.row) else { return Vec::new() };
+        let differ = |column: &Column| rows.iter().any(|other| column.compare(first, other.row).is_ne());
+        dataset.key.iter().copied().filter(|position| differ(self.column(*position))).collect()
+    }
+
+    fn compare_at(&self, positions: &[usize], left: usize, right: usize) -> Ordering {
+        let mut orders = positions.iter().map(|position| self.column(*position).compare(left, right));
+        orders.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
     }
 }
