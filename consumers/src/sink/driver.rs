@@ -110,8 +110,33 @@ pub(crate) struct Driver {
     writers: Writers,
     runtime: Handle,
     headers: Vec<u8>,
+    clock: Clock,
     /// The current message, or the last one.
     at: Option<(i32, i64)>,
+}
+
+/// The wall clock, which is read once a second instead of for every message.
+struct Clock {
+    read_at: Instant,
+    micros: i64,
+}
+
+impl Clock {
+    const INTERVAL: Duration = Duration::from_secs(1);
+
+    fn read(now: Instant) -> Clock {
+        Clock { read_at: now, micros: Utc::now().timestamp_micros() }
+    }
+
+    /// Microseconds since 1970.
+    fn micros(&mut self, now: Instant) -> i64 {
+        let mut elapsed = now.saturating_duration_since(self.read_at);
+        if elapsed >= Clock::INTERVAL {
+            *self = Clock::read(now);
+            elapsed = Duration::ZERO;
+        }
+        self.micros + i64::from(elapsed.subsec_micros())
+    }
 }
 
 impl Driver {
@@ -130,6 +155,7 @@ impl Driver {
             writers,
             runtime: runtime.clone(),
             headers: Vec::new(),
+            clock: Clock::read(Instant::now()),
             at: None,
         }
     }
@@ -171,11 +197,10 @@ impl Driver {
             self.state.on_passed(partition, offset, bytes, now);
             return Ok(Admitted::Taken);
         }
-        let refused =
-            match self.admission.admit(&original, &self.runtime, builder.rows(), Utc::now().timestamp_micros()) {
-                Ok(refused) => refused,
-                Err(missing) => return self.hold(partition, offset, missing),
-            };
+        let refused = match self.admission.admit(&original, &self.runtime, builder.rows(), self.clock.micros(now)) {
+            Ok(refused) => refused,
+            Err(missing) => return self.hold(partition, offset, missing),
+        };
         builder.took(&original, refused.clone(), now);
         match (self.state.on_taken(partition, offset, bytes, refused.is_some(), now), refused) {
             (Ok(()), None) => Ok(Admitted::Taken),

@@ -127,8 +127,7 @@ impl<'a> Session<'a> {
     /// The loop.
     fn consume(&mut self, consumer: &GroupConsumer, stop: &CancellationToken) -> Result<(), SinkError> {
         let feed = LiveFeed { consumer, events: &self.sink.events };
-        while !stop.is_cancelled() && !self.driver.state.is_done() {
-            self.sink.meters.beat();
+        while !self.driver.state.is_done() {
             let event = self.next_event(consumer)?;
             let now = Instant::now();
             match event {
@@ -141,7 +140,12 @@ impl<'a> Session<'a> {
                 Event::Kafka(group::Event::Ends(ends)) => self.sink.meters.on_ends(&ends),
                 Event::Nothing => {}
             }
-            self.on_tick(now);
+            if self.is_tick(now) {
+                if stop.is_cancelled() {
+                    break;
+                }
+                self.driver.state.on_tick(now);
+            }
             self.driver.perform(&feed)?;
         }
         self.drain(&feed)
@@ -238,12 +242,14 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Checks the ages of chunks and the waits, though not after every message.
-    fn on_tick(&mut self, now: Instant) {
-        if now.duration_since(self.ticked_at) >= POLL_PATIENCE {
+    /// Whether it is time to look at the ages of chunks, the waits and the stop, which is not done after every message.
+    fn is_tick(&mut self, now: Instant) -> bool {
+        let is_due = now.duration_since(self.ticked_at) >= POLL_PATIENCE;
+        if is_due {
             self.ticked_at = now;
-            self.driver.state.on_tick(now);
+            self.sink.meters.beat();
         }
+        is_due
     }
 
     fn on_panic(&self, panic: &(dyn std::any::Any + Send)) -> SinkError {

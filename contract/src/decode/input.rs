@@ -48,7 +48,19 @@ impl<'a> Input<'a> {
         Ok(taken)
     }
 
+    #[inline]
     fn long(&mut self) -> Result<i64, Fault> {
+        // Most numbers of a record are branches and lengths of one byte.
+        if let Some((&byte, rest)) = self.bytes.split_first()
+            && byte < 0x80
+        {
+            self.bytes = rest;
+            return Ok(i64::from(byte >> 1) ^ -i64::from(byte & 1));
+        }
+        self.long_of_many_bytes()
+    }
+
+    fn long_of_many_bytes(&mut self) -> Result<i64, Fault> {
         let mut value = 0u64;
         for shift in (0..70).step_by(7) {
             let byte = self.take(1)?[0];
@@ -107,6 +119,7 @@ impl<'a> Input<'a> {
         }
     }
 
+    #[inline]
     fn branch<'b>(&mut self, branches: &'b [Avro]) -> Result<&'b Avro, Fault> {
         let index = usize::try_from(self.long()?).ok();
         index.and_then(|index| branches.get(index)).ok_or(Fault::Malformed("a union has no such branch"))
@@ -118,7 +131,7 @@ impl<'a> Input<'a> {
             Avro::Union(branches) => self.branch(branches)?,
             plain => plain,
         };
-        if *avro == Avro::Null {
+        if matches!(avro, Avro::Null) {
             column.push_null();
             return Ok(());
         }
@@ -132,7 +145,7 @@ impl<'a> Input<'a> {
                 values.push(Some(read.ok_or(Fault::Malformed("a decimal has too many digits or none"))?));
             }
             Column::Double(values) => values.push(Some(self.double()?)),
-            Column::Long(values) if *avro == Avro::Int => values.push(Some(self.int()?.into())),
+            Column::Long(values) if matches!(avro, Avro::Int) => values.push(Some(self.int()?.into())),
             Column::Long(values) | Column::Timestamp(values) => values.push(Some(self.long()?)),
             Column::Date(values) => values.push(Some(self.int()?)),
             Column::Bytes(values) => values.push(Some(self.bytes()?.to_vec())),
