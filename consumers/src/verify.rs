@@ -90,7 +90,7 @@ impl Verification {
             partitions.entry(key).or_default().push(row.partition.number);
         }
         let ask = |((sink, topic), numbers): ((String, String), Vec<i32>)| {
-            let reported = group_offsets(&self.cluster, &sink, &topic, numbers)?;
+            let reported = group_offsets(&self.cluster, &sink, &topic, &numbers)?;
             Ok(((sink, topic), reported))
         };
         partitions.into_iter().map(ask).collect()

@@ -23,6 +23,7 @@ pub mod in_flight;
 pub mod message;
 pub mod offsets;
 pub mod publish;
+mod quiet;
 pub mod reader;
 pub mod registry;
 pub mod schemas;

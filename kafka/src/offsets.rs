@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, DefaultConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError as ClientError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::cluster::{Cluster, REQUEST_TIMEOUT};
 use crate::error::{KafkaError, halt, retry};
+use crate::quiet::Quiet;
 
 /// Wait before retrying a request that the brokers cannot answer yet.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
@@ -105,15 +106,15 @@ pub fn group_offsets(
     cluster: &Cluster,
     group: &str,
     topic: &str,
-    partitions: impl IntoIterator<Item = i32>,
+    partitions: &[i32],
 ) -> Result<HashMap<i32, i64>, KafkaError> {
     let mut config = cluster.client_config("group-offsets");
     // The client names the group, but does not join it.
     config.set("group.id", group).set("enable.auto.commit", "false");
-    let consumer: BaseConsumer<DefaultConsumerContext> = config.create().map_err(|error| halt(&error))?;
+    let consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet).map_err(|error| halt(&error))?;
     let mut list = TopicPartitionList::new();
     for partition in partitions {
-        list.add_partition(topic, partition);
+        list.add_partition(topic, *partition);
     }
     let committed = consumer.committed_offsets(list, REQUEST_TIMEOUT);
     let committed = committed.map_err(|error| retry(&format!("cannot read the offsets of group `{group}`"), &error))?;
@@ -124,13 +125,13 @@ pub fn group_offsets(
     Ok(reported.collect())
 }
 
-fn consumer(cluster: &Cluster, role: &str) -> Result<BaseConsumer<DefaultConsumerContext>, KafkaError> {
-    cluster.client_config(role).create().map_err(|error| halt(&error))
+fn consumer(cluster: &Cluster, role: &str) -> Result<BaseConsumer<Quiet>, KafkaError> {
+    cluster.client_config(role).create_with_context(Quiet).map_err(|error| halt(&error))
 }
 
 fn topic_ranges(
     cluster: &Cluster,
-    consumer: &BaseConsumer<DefaultConsumerContext>,
+    consumer: &BaseConsumer<Quiet>,
     topic: &str,
 ) -> Result<BTreeMap<i32, (i64, i64)>, KafkaError> {
     let unreadable = || format!("cannot read the offsets of topic `{topic}` from Kafka at `{}`", cluster.brokers());

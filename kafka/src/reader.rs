@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use contract::LastRecord;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError as ClientError;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
@@ -14,6 +14,7 @@ use crate::cluster::{AtEnd, Cluster, REQUEST_TIMEOUT};
 use crate::error::{KafkaError, halt, retry};
 use crate::message::Message;
 use crate::offsets::end_offsets;
+use crate::quiet::Quiet;
 
 /// How long one poll of [`Topic::each`] waits.
 const POLL_PATIENCE: Duration = Duration::from_millis(200);
@@ -27,7 +28,7 @@ const MAX_SILENCE: Duration = Duration::from_secs(60);
 /// Belongs to one thread at a time, because it blocks.
 #[expect(missing_debug_implementations, reason = "librdkafka's consumer has none")]
 pub struct Reader {
-    consumer: BaseConsumer<DefaultConsumerContext>,
+    consumer: BaseConsumer<Quiet>,
     topic: String,
     /// Partitions that have been read to their end.
     ended: RefCell<HashSet<i32>>,
@@ -43,7 +44,7 @@ impl Reader {
         let mut config = cluster.consumer_config("reader", AtEnd::Report)?;
         // The reader does not join this group, but librdkafka requires a name.
         config.set("group.id", "tapedeck-reader");
-        let consumer: BaseConsumer<DefaultConsumerContext> = config.create().map_err(|error| halt(&error))?;
+        let consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet).map_err(|error| halt(&error))?;
         let mut list = TopicPartitionList::new();
         for (partition, offset) in offsets {
             list.add_partition_offset(topic, *partition, Offset::Offset(*offset)).map_err(|error| halt(&error))?;

@@ -10,6 +10,7 @@ use crate::cluster::Cluster;
 use crate::delivery::is_on_topic;
 use crate::error::{KafkaError, retry};
 use crate::publish::PublishError;
+use crate::quiet::Quiet;
 
 /// How long Kafka may take to acknowledge a message, counted from the call of [`Sender::send`] and retries included.
 ///
@@ -37,7 +38,7 @@ const SETTINGS: &[(&str, &str)] = &[
 /// For many records with one result for all, use [`crate::publish::Publisher`]. Dropping it drops its queue.
 #[expect(missing_debug_implementations, reason = "librdkafka's producer has none")]
 pub struct Sender {
-    producer: FutureProducer,
+    producer: FutureProducer<Quiet>,
     brokers: String,
 }
 
@@ -60,7 +61,7 @@ impl Sender {
         config.set("message.timeout.ms", timeout.as_millis().to_string());
         let brokers = cluster.brokers().to_owned();
         let unprepared = |error| retry(&format!("cannot prepare a producer for Kafka at `{brokers}`"), &error);
-        let producer = config.create().map_err(unprepared)?;
+        let producer = config.create_with_context(Quiet).map_err(unprepared)?;
         Ok(Sender { producer, brokers })
     }
 

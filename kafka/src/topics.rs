@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::types::RDKafkaErrorCode;
 use service::settings::{self, Variable};
 
 use crate::cluster::{Cluster, REQUEST_TIMEOUT};
 use crate::error::{KafkaError, halt, retry};
 use crate::offsets;
+use crate::quiet::Quiet;
 
 /// How long to wait until the queried broker knows a new topic.
 const TOPIC_VISIBLE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -91,15 +91,11 @@ impl Cluster {
         Ok(())
     }
 
-    fn admin(&self) -> Result<AdminClient<DefaultClientContext>, KafkaError> {
-        self.client_config("admin").create().map_err(|error| halt(&error))
+    fn admin(&self) -> Result<AdminClient<Quiet>, KafkaError> {
+        self.client_config("admin").create_with_context(Quiet).map_err(|error| halt(&error))
     }
 
-    fn missing_topics(
-        &self,
-        admin: &AdminClient<DefaultClientContext>,
-        topics: &[String],
-    ) -> Result<Vec<String>, KafkaError> {
+    fn missing_topics(&self, admin: &AdminClient<Quiet>, topics: &[String]) -> Result<Vec<String>, KafkaError> {
         let metadata = admin.inner().fetch_metadata(None, REQUEST_TIMEOUT);
         let what = || format!("cannot reach Kafka at `{}`", self.brokers());
         let metadata = metadata.map_err(|error| retry(&what(), &error))?;
@@ -108,11 +104,7 @@ impl Cluster {
         Ok(topics.iter().filter(|topic| !known.contains(topic.as_str())).cloned().collect())
     }
 
-    async fn await_topics(
-        &self,
-        admin: &AdminClient<DefaultClientContext>,
-        topics: &[String],
-    ) -> Result<(), KafkaError> {
+    async fn await_topics(&self, admin: &AdminClient<Quiet>, topics: &[String]) -> Result<(), KafkaError> {
         let deadline = tokio::time::Instant::now() + TOPIC_VISIBLE_TIMEOUT;
         loop {
             let missing = self.missing_topics(admin, topics)?;

@@ -64,6 +64,8 @@ impl Acknowledgements {
 }
 
 impl ClientContext for Acknowledgements {
+    fn stats_raw(&self, _statistics: &[u8]) {}
+
     // An operator needs the error of `publish` or `flush` alone, once.
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
         debug!(facility, message, "kafka client");
