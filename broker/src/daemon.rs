@@ -13,7 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::api::{Broker, KnownTopics};
 use crate::groups::Groups;
@@ -73,8 +73,9 @@ pub fn main() -> ExitCode {
 
 /// Runs the broker until a signal stops it.
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let filter = EnvFilter::try_from_env("TAPEDECK_BROKER_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false).init();
+    let wanted = std::env::var("TAPEDECK_BROKER_LOG").ok().and_then(|level| level.parse().ok());
+    let level = wanted.unwrap_or(LevelFilter::WARN);
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).log_internal_errors(false).init();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime");
     match runtime.and_then(|runtime| runtime.block_on(serve(arguments))) {
         Ok(()) => ExitCode::SUCCESS,

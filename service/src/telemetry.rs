@@ -2,7 +2,9 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::settings;
 
@@ -11,19 +13,24 @@ use crate::settings;
 const QUIET: &str =
     "hyper=warn,reqwest=warn,rustls=warn,rustls_platform_verifier=off,h2=warn,sqlx=warn,librdkafka=off,rdkafka=off";
 
-/// Starts logging, with the filter in `TAPEDECK_LOG`.
+/// Starts logging, with the filter in `TAPEDECK_LOG`: a level, or levels by target, such as `warn,producers=debug`.
 pub fn init() {
     let wanted = settings::read(&settings::LOG).unwrap_or_default();
-    let filter =
-        EnvFilter::try_new(format!("{wanted},{QUIET}")).unwrap_or_else(|_| EnvFilter::new(format!("info,{QUIET}")));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let format = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::TRACE)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         // Else it panics, for the same reason as in `report`.
-        .log_internal_errors(false)
-        .init();
+        .log_internal_errors(false);
+    format.finish().with(filter(&wanted)).init();
+}
+
+/// The filter; `info` when `wanted` is none.
+fn filter(wanted: &str) -> Targets {
+    let wanted = if wanted.trim().is_empty() { "info" } else { wanted };
+    let targets = format!("{wanted},{QUIET}").parse();
+    targets.unwrap_or_else(|_| format!("info,{QUIET}").parse().expect("these directives are valid"))
 }
 
 /// Prints the error of a command as one line, and returns the exit code.
@@ -49,4 +56,24 @@ pub fn one_line(error: &anyhow::Error) -> String {
         }
     }
     line.replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::filter;
+
+    #[test]
+    fn the_filter_takes_levels_by_target_and_never_lets_a_library_show_its_addresses() {
+        let targets = filter("warn,producers=debug");
+        assert!(targets.would_enable("producers::poll", &Level::DEBUG));
+        assert!(!targets.would_enable("consumers::sink", &Level::INFO));
+        for wanted in ["trace", "", "what=is=this", "trace,"] {
+            let targets = filter(wanted);
+            assert!(targets.would_enable("consumers::sink", &Level::INFO), "{wanted}");
+            assert!(!targets.would_enable("reqwest::connect", &Level::DEBUG), "{wanted}");
+            assert!(!targets.would_enable("librdkafka", &Level::ERROR), "{wanted}");
+        }
+    }
 }
