@@ -44,6 +44,9 @@ pub struct Arguments {
     /// When records are on disk before they are acknowledged
     #[arg(long, env = "TAPEDECK_BROKER_FLUSH", default_value = "interval")]
     flush: FlushArgument,
+    /// Least severe events that are logged: `off`, `error`, `warn`, `info`, `debug` or `trace`
+    #[arg(long, env = "TAPEDECK_BROKER_LOG", default_value = "warn")]
+    log: LevelFilter,
     /// Stop when standard input ends, that is, with the parent process
     #[arg(long)]
     stop_at_eof: bool,
@@ -73,9 +76,11 @@ pub fn main() -> ExitCode {
 
 /// Runs the broker until a signal stops it.
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let wanted = std::env::var("TAPEDECK_BROKER_LOG").ok().and_then(|level| level.parse().ok());
-    let level = wanted.unwrap_or(LevelFilter::WARN);
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).log_internal_errors(false).init();
+    tracing_subscriber::fmt()
+        .with_max_level(arguments.log)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false)
+        .init();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime");
     match runtime.and_then(|runtime| runtime.block_on(serve(arguments))) {
         Ok(()) => ExitCode::SUCCESS,
