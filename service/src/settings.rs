@@ -128,7 +128,7 @@ pub const CA_FILE: Variable = variable(
 pub const LOG: Variable = variable(
     "TAPEDECK_LOG",
     Some("info"),
-    "What to log: `error`, `warn`, `info`, `debug`, or a filter such as `consumers=debug`",
+    "What to log: `error`, `warn`, `info`, `debug`, or levels by crate such as `warn,producers=debug`",
 );
 
 /// Where health and metrics are served.

@@ -10,12 +10,21 @@ use crate::settings;
 
 /// Libraries whose output shows addresses with keys, or repeats many times a second that a broker is down. Our own
 /// clients log such a failure once.
-const QUIET: &str =
-    "hyper=warn,reqwest=warn,rustls=warn,rustls_platform_verifier=off,h2=warn,sqlx=warn,librdkafka=off,rdkafka=off";
+const QUIET: [(&str, LevelFilter); 8] = [
+    ("h2", LevelFilter::WARN),
+    ("hyper", LevelFilter::WARN),
+    ("librdkafka", LevelFilter::OFF),
+    ("rdkafka", LevelFilter::OFF),
+    ("reqwest", LevelFilter::WARN),
+    ("rustls", LevelFilter::WARN),
+    ("rustls_platform_verifier", LevelFilter::OFF),
+    ("sqlx", LevelFilter::WARN),
+];
 
 /// Starts logging, with the filter in `TAPEDECK_LOG`: a level, or levels by target, such as `warn,producers=debug`.
 pub fn init() {
     let wanted = settings::read(&settings::LOG).unwrap_or_default();
+    let (filter, ignored) = filter(&wanted);
     let format = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)
         .with_writer(io::stderr)
@@ -23,14 +32,28 @@ pub fn init() {
         .with_target(false)
         // Else it panics, for the same reason as in `report`.
         .log_internal_errors(false);
-    format.finish().with(filter(&wanted)).init();
+    format.finish().with(filter).init();
+    for directive in ignored {
+        tracing::warn!(directive, "`TAPEDECK_LOG` takes a level, or `crate=level`: ignored");
+    }
 }
 
-/// The filter; `info` when `wanted` is none.
-fn filter(wanted: &str) -> Targets {
-    let wanted = if wanted.trim().is_empty() { "info" } else { wanted };
-    let targets = format!("{wanted},{QUIET}").parse();
-    targets.unwrap_or_else(|_| format!("info,{QUIET}").parse().expect("these directives are valid"))
+/// The filter, and what is ignored because it is no directive. Without a level of its own everything else is `info`.
+fn filter(wanted: &str) -> (Targets, Vec<&str>) {
+    let (mut targets, mut level, mut ignored) = (Targets::new(), LevelFilter::INFO, Vec::new());
+    for directive in wanted.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
+        let (target, wanted) = directive.split_once('=').unwrap_or(("", directive));
+        let library = target.split("::").next();
+        match wanted.parse() {
+            Err(_) => ignored.push(directive),
+            // An empty level would be `error`.
+            Ok(_) if wanted.is_empty() => ignored.push(directive),
+            Ok(wanted) if target.is_empty() => level = wanted,
+            Ok(_) if QUIET.iter().any(|(name, _)| Some(*name) == library) => ignored.push(directive),
+            Ok(wanted) => targets = targets.with_target(target, wanted),
+        }
+    }
+    (targets.with_targets(QUIET).with_default(level), ignored)
 }
 
 /// Prints the error of a command as one line, and returns the exit code.
@@ -65,14 +88,27 @@ mod tests {
     use super::filter;
 
     #[test]
-    fn the_filter_takes_levels_by_target_and_never_lets_a_library_show_its_addresses() {
-        let targets = filter("warn,producers=debug");
+    fn the_filter_takes_levels_by_crate_and_ignores_what_is_no_level() {
+        let (targets, ignored) = filter("warn, producers=debug");
+        assert!(ignored.is_empty());
         assert!(targets.would_enable("producers::poll", &Level::DEBUG));
         assert!(!targets.would_enable("consumers::sink", &Level::INFO));
-        for wanted in ["trace", "", "what=is=this", "trace,"] {
-            let targets = filter(wanted);
+        for (wanted, expected) in
+            [("", vec![]), ("nonsense,", vec!["nonsense"]), ("a=b=c,warn=", vec!["a=b=c", "warn="])]
+        {
+            let (targets, ignored) = filter(wanted);
+            assert_eq!(ignored, expected);
             assert!(targets.would_enable("consumers::sink", &Level::INFO), "{wanted}");
+            assert!(!targets.would_enable("consumers::sink", &Level::DEBUG), "{wanted}");
+        }
+    }
+
+    #[test]
+    fn no_filter_lets_a_library_show_its_addresses() {
+        for wanted in ["trace", "reqwest=trace", "reqwest::connect=trace", "sqlx=debug,trace"] {
+            let (targets, _) = filter(wanted);
             assert!(!targets.would_enable("reqwest::connect", &Level::DEBUG), "{wanted}");
+            assert!(!targets.would_enable("sqlx::query", &Level::DEBUG), "{wanted}");
             assert!(!targets.would_enable("librdkafka", &Level::ERROR), "{wanted}");
         }
     }
