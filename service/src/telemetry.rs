@@ -2,9 +2,11 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use tracing::Subscriber;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer, Registry};
 
 use crate::settings;
 
@@ -25,17 +27,24 @@ const QUIET: [(&str, LevelFilter); 8] = [
 pub fn init() {
     let wanted = settings::read(&settings::LOG).unwrap_or_default();
     let (filter, ignored) = filter(&wanted);
+    subscriber(filter).init();
+    for directive in ignored {
+        tracing::warn!(directive, "`TAPEDECK_LOG` takes a level, or `crate=level`: ignored");
+    }
+}
+
+/// Writes what the filter lets pass to standard error.
+fn subscriber(filter: Targets) -> impl Subscriber + Send + Sync {
     let format = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::TRACE)
+        // The least that does it: rdkafka logs twice per message, which costs a comparison below this level, and above it a
+        // tenth of a consumer's time.
+        .with_max_level(Layer::<Registry>::max_level_hint(&filter).unwrap_or(LevelFilter::TRACE))
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         // Else it panics, for the same reason as in `report`.
         .log_internal_errors(false);
-    format.finish().with(filter).init();
-    for directive in ignored {
-        tracing::warn!(directive, "`TAPEDECK_LOG` takes a level, or `crate=level`: ignored");
-    }
+    format.finish().with(filter)
 }
 
 /// The filter, and what is ignored because it is no directive. Without a level of its own everything else is `info`.
@@ -85,7 +94,7 @@ pub fn one_line(error: &anyhow::Error) -> String {
 mod tests {
     use tracing::Level;
 
-    use super::filter;
+    use super::*;
 
     #[test]
     fn the_filter_takes_levels_by_crate_and_ignores_what_is_no_level() {
@@ -100,6 +109,15 @@ mod tests {
             assert_eq!(ignored, expected);
             assert!(targets.would_enable("consumers::sink", &Level::INFO), "{wanted}");
             assert!(!targets.would_enable("consumers::sink", &Level::DEBUG), "{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_library_that_logs_each_message_is_stopped_by_the_level_alone() {
+        for (wanted, level) in
+            [("", LevelFilter::INFO), ("error", LevelFilter::WARN), ("warn,producers=debug", LevelFilter::DEBUG)]
+        {
+            assert_eq!(subscriber(filter(wanted).0).max_level_hint(), Some(level), "{wanted}");
         }
     }
 
