@@ -81,6 +81,11 @@ impl Assignment<'_> {
         &self.partitions
     }
 
+    /// The id that the cluster gave itself when it was made; None when it does not say.
+    pub fn cluster_id(&self) -> Option<String> {
+        self.consumer.client().fetch_cluster_id(REQUEST_TIMEOUT)
+    }
+
     /// First offset and end of a partition.
     pub fn range(&self, partition: i32) -> Result<(i64, i64), KafkaError> {
         let range = self.consumer.fetch_watermarks(self.topic, partition, REQUEST_TIMEOUT);

@@ -125,7 +125,17 @@ pub fn group_offsets(
     Ok(reported.collect())
 }
 
-fn consumer(cluster: &Cluster, role: &str) -> Result<BaseConsumer<Quiet>, KafkaError> {
+/// The id that the cluster gave itself when it was made; None when it does not say within ten seconds. Blocks.
+///
+/// # Errors
+///
+/// [`KafkaError::Halt`] when a setting is wrong.
+pub fn cluster_id(cluster: &Cluster) -> Result<Option<String>, KafkaError> {
+    Ok(consumer(cluster, "cluster-id")?.client().fetch_cluster_id(REQUEST_TIMEOUT))
+}
+
+/// A client without a group, which only asks.
+pub(crate) fn consumer(cluster: &Cluster, role: &str) -> Result<BaseConsumer<Quiet>, KafkaError> {
     cluster.client_config(role).create_with_context(Quiet).map_err(|error| halt(&error))
 }
 

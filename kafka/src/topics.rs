@@ -1,9 +1,11 @@
 //! Creating and deleting topics.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::types::RDKafkaErrorCode;
 use service::settings::{self, Variable};
 
@@ -23,21 +25,29 @@ const VISIBLE_INTERVAL: Duration = Duration::from_millis(50);
 const TOPIC_SETTINGS: &[(&str, &str)] =
     &[("cleanup.policy", "delete"), ("retention.ms", "-1"), ("message.timestamp.type", "LogAppendTime")];
 
+/// A client that asks for metadata. rdkafka's `AdminClient` would do, but takes up to 100 ms to end.
+type Client = BaseConsumer<Quiet>;
+
 impl Cluster {
     /// Creates the topics that do not exist yet, and returns once the brokers know them all.
     ///
-    /// Idempotent, also for concurrent processes. Requesting metadata blocks the thread for up to
-    /// [`REQUEST_TIMEOUT`]. When the future is dropped, some topics may exist already.
+    /// Idempotent, also for concurrent processes. When the future is dropped, some topics may exist already.
     ///
     /// # Errors
     ///
     /// [`KafkaError::Retry`] when Kafka cannot be reached or refuses a topic.
     pub async fn ensure_topics(&self, topics: &[String]) -> Result<(), KafkaError> {
-        let admin = self.admin()?;
-        let missing = self.missing_topics(&admin, topics)?;
+        let client = Arc::new(offsets::consumer(self, "topics")?);
+        let missing = self.missing_topics(&client, topics).await?;
         if missing.is_empty() {
             return Ok(());
         }
+        self.create(&missing).await?;
+        self.await_topics(&client, topics).await
+    }
+
+    async fn create(&self, missing: &[String]) -> Result<(), KafkaError> {
+        let admin = self.admin()?;
         let partitions = number(&settings::TOPIC_PARTITIONS, 1..=1024)?;
         let replication = number(&settings::TOPIC_REPLICATION, -1..=16)?;
         let new_topic = |topic| {
@@ -46,6 +56,8 @@ impl Cluster {
         };
         let new_topics: Vec<NewTopic<'_>> = missing.iter().map(|topic| new_topic(topic)).collect();
         let created = admin.create_topics(&new_topics, &options()).await;
+        // Its thread ends within 100 ms, and dropping it waits for that.
+        drop(tokio::task::spawn_blocking(move || drop(admin)));
         let what = || format!("cannot create topics on Kafka at `{}`", self.brokers());
         for outcome in created.map_err(|error| retry(&what(), &error))? {
             match outcome {
@@ -57,7 +69,7 @@ impl Cluster {
                 }
             }
         }
-        self.await_topics(&admin, topics).await
+        Ok(())
     }
 
     /// The same for topics that this process will publish to: returns once the leader of every partition serves it.
@@ -70,8 +82,9 @@ impl Cluster {
     /// As [`Cluster::ensure_topics`].
     pub async fn ensure_writable_topics(&self, topics: &[String]) -> Result<(), KafkaError> {
         self.ensure_topics(topics).await?;
-        // Only the leader knows the offsets. Blocks, as requesting metadata does.
-        offsets::ranges_of(self, topics).map(drop)
+        // Only the leader knows the offsets.
+        let (cluster, topics) = (self.clone(), topics.to_vec());
+        blocking(move || offsets::ranges_of(&cluster, &topics)).await.map(drop)
     }
 
     /// Deletes topics with all their records. A topic that does not exist is no error.
@@ -95,19 +108,20 @@ impl Cluster {
         self.client_config("admin").create_with_context(Quiet).map_err(|error| halt(&error))
     }
 
-    fn missing_topics(&self, admin: &AdminClient<Quiet>, topics: &[String]) -> Result<Vec<String>, KafkaError> {
-        let metadata = admin.inner().fetch_metadata(None, REQUEST_TIMEOUT);
-        let what = || format!("cannot reach Kafka at `{}`", self.brokers());
-        let metadata = metadata.map_err(|error| retry(&what(), &error))?;
+    async fn missing_topics(&self, client: &Arc<Client>, topics: &[String]) -> Result<Vec<String>, KafkaError> {
+        let (client, what) = (Arc::clone(client), format!("cannot reach Kafka at `{}`", self.brokers()));
+        let metadata =
+            blocking(move || client.fetch_metadata(None, REQUEST_TIMEOUT).map_err(|error| retry(&what, &error)))
+                .await?;
         let known: HashSet<&str> =
             metadata.topics().iter().filter(|topic| !topic.partitions().is_empty()).map(|topic| topic.name()).collect();
         Ok(topics.iter().filter(|topic| !known.contains(topic.as_str())).cloned().collect())
     }
 
-    async fn await_topics(&self, admin: &AdminClient<Quiet>, topics: &[String]) -> Result<(), KafkaError> {
+    async fn await_topics(&self, client: &Arc<Client>, topics: &[String]) -> Result<(), KafkaError> {
         let deadline = tokio::time::Instant::now() + TOPIC_VISIBLE_TIMEOUT;
         loop {
-            let missing = self.missing_topics(admin, topics)?;
+            let missing = self.missing_topics(client, topics).await?;
             let Some(topic) = missing.first() else { return Ok(()) };
             if tokio::time::Instant::now() > deadline {
                 let brokers = self.brokers();
@@ -117,6 +131,14 @@ impl Cluster {
             tokio::time::sleep(VISIBLE_INTERVAL).await;
         }
     }
+}
+
+/// Runs a request for which the client blocks its thread, on a thread that may.
+async fn blocking<T: Send + 'static>(
+    request: impl FnOnce() -> Result<T, KafkaError> + Send + 'static,
+) -> Result<T, KafkaError> {
+    let outcome = tokio::task::spawn_blocking(request).await;
+    outcome.unwrap_or_else(|error| Err(KafkaError::Retry(format!("a request to Kafka ended: {error}"))))
 }
 
 fn options() -> AdminOptions {
