@@ -22,7 +22,9 @@ use player::{Destination, Player};
 pub use range::{Bound, PartitionRange, Range};
 use store::chunk::{Limits, Target};
 use store::side::{self, Difference};
-use store::{Database, Outcome, Store};
+use store::{Database, Outcome, Store, origin};
+
+use crate::sink::OnGap;
 
 /// Attempts of an exchange while the live sink is ahead.
 const SWAP_ATTEMPTS: usize = 20;
@@ -80,6 +82,9 @@ impl Replay {
     /// Replays the range. Blocks: call it outside of the runtime's threads.
     pub fn run(&self, runtime: &Handle, stop: &CancellationToken, restart: bool) -> anyhow::Result<Report> {
         let mut store = self.database.store("replay");
+        if self.into.is_none() {
+            runtime.block_on(self.check_origin(&mut *store))?;
+        }
         let (sink, resumed) = runtime.block_on(self.begin(&mut *store, restart))?;
         let target = Target {
             dataset: self.dataset,
@@ -146,6 +151,16 @@ impl Replay {
             }
         }
         bail!("`{}` does not catch up with the live sink: try again when fewer records arrive", target.table)
+    }
+
+    /// Refuses to mix the records of another cluster with those in the dataset's table.
+    async fn check_origin(&self, store: &mut dyn Store) -> anyhow::Result<()> {
+        if OnGap::from_settings()? == OnGap::Halt
+            && let Some(cluster) = kafka::offsets::cluster_id(&self.cluster)?
+        {
+            origin::check(store, &cluster).await?;
+        }
+        Ok(())
     }
 
     fn side(&self) -> anyhow::Result<Target> {

@@ -81,7 +81,7 @@ pub const CHUNK_BYTES: Variable =
 pub const CHUNK_AGE_MS: Variable = variable(
     "TAPEDECK_CHUNK_AGE_MS",
     Some("500"),
-    "Milliseconds after which a consumer commits a chunk that is not full",
+    "Milliseconds after which a consumer commits a chunk that is not full; `tapedeck up` uses 200",
 );
 /// Bytes fetched from a partition at once.
 pub const FETCH_BYTES: Variable = variable(
@@ -96,7 +96,8 @@ pub const WRITERS: Variable =
 pub const ON_GAP: Variable = variable(
     "TAPEDECK_ON_GAP",
     Some("halt"),
-    "When records are gone unread (retention, a topic truncated or recreated): `halt`, or `record` them in `sink_gap` and go on",
+    "When records are gone unread (retention, a topic truncated or recreated): `halt`, or `record` them in `sink_gap` and go on; \
+     with `record` another Kafka cluster may go on filling the database",
 );
 /// Share of refused records at which a sink halts.
 pub const BREAKER_PERCENT: Variable = variable(

@@ -27,6 +27,7 @@ mod fault;
 mod isolate;
 mod line;
 mod migrations;
+pub mod origin;
 mod outcome;
 mod overview;
 mod partition;

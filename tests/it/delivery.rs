@@ -7,7 +7,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::{Offset, TopicPartitionList};
 use store::StoreError;
 use store::chunk::{Chunk, ChunkBuilder, SinkPartition, Target};
-use tests::broker::{Bench, benches, block_on, postgres};
+use tests::broker::{Bench, benches, block_on, embedded, postgres};
 use tests::message::{BAR_SCHEMA_ID, Message, bar, encode, send};
 use tests::process::{Heard, command, fail, succeed, until};
 
@@ -165,6 +165,34 @@ fn a_topic_that_was_made_anew_is_noticed_whether_it_is_shorter_or_longer() {
         assert_eq!(positions, [[text("0"), text("10")], [text("1"), text(&more.to_string())]], "{reason}");
         // The consumer recognises the topic from now on.
         consume(&bench);
+    }
+}
+
+#[test]
+fn records_of_another_cluster_are_refused_until_it_takes_the_first_ones_place() {
+    for (name, bench) in benches() {
+        send(&bench, "ohlcv_bar", &[good("AAPL", 0, 1.0, 0)]);
+        consume(&bench);
+        let other = embedded();
+        send(&other, "ohlcv_bar", &[good("OTHER", 0, 1.0, 0)]);
+        // This database has no position in the other cluster's topics that could betray it.
+        let there = [
+            ("TAPEDECK_KAFKA_BROKERS", other.brokers.as_str()),
+            ("TAPEDECK_NAMESPACE", other.namespace.as_str()),
+            ("TAPEDECK_ON_GAP", "halt"),
+        ];
+        let others = || bench.number("select count(*) as n from ohlcv_bar where symbol = 'OTHER'");
+        for command in [&["run", "ohlcv_bar"][..], &["replay", "ohlcv_bar"]] {
+            let said = fail("consumer", command, &bench.with(&there));
+            let refusal = said.lines().filter(|line| line.contains("the database was filled from Kafka cluster"));
+            assert!(refusal.count() >= 1, "on {name}: {said}");
+            assert_eq!(others(), 0, "on {name}");
+        }
+        let adopting = [there[0], there[1], ("TAPEDECK_ON_GAP", "record")];
+        succeed("consumer", &["run", "ohlcv_bar", "--once"], &bench.with(&adopting));
+        assert_eq!(others(), 1, "on {name}");
+        succeed("consumer", &["run", "ohlcv_bar", "--once"], &bench.with(&there));
+        fail("consumer", &["run", "ohlcv_bar"], &bench.environment);
     }
 }
 

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use contract::{Dataset, datasets, topic};
 use kafka::Cluster;
-use kafka::offsets::{Ranges, ranges_of};
+use kafka::offsets::{Ranges, cluster_id, ranges_of};
 use serde::Serialize;
 use service::settings;
-use store::{Database, DeadLetters, Outcome, Store};
+use store::{Database, DeadLetters, Outcome, Store, origin};
 
 /// The dataset of refused records.
 const DEAD_LETTER: &str = "dead_letter";
@@ -63,10 +63,12 @@ impl Meter {
     }
 
     /// Refuses a database that other topics have filled: consumers would take the records up to its positions for stored.
-    pub(crate) async fn check_topics(&self) -> anyhow::Result<()> {
+    pub(crate) async fn check_topics(&mut self) -> anyhow::Result<()> {
         if settings::read(&settings::ON_GAP).is_some_and(|choice| choice == "record") {
             return Ok(());
         }
+        let cluster = self.cluster.clone();
+        let cluster = tokio::task::spawn_blocking(move || cluster_id(&cluster));
         let ends = self.ends().await?;
         for ((topic, partition), position) in &self.positions {
             let end = ends.get(&(topic.clone(), *partition)).map_or(0, |(_, end)| *end);
@@ -78,6 +80,9 @@ impl Meter {
                     self.database.shown()
                 );
             }
+        }
+        if let Some(cluster) = cluster.await?? {
+            origin::check(&mut *self.store, &cluster).await?;
         }
         Ok(())
     }
@@ -207,7 +212,7 @@ impl Summary {
 impl std::fmt::Display for Summary {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let lines = [
-            ("published", self.published, ""),
+            ("published", self.published, "with one record per request, in fetch_log"),
             ("stored", self.stored, "inserted, or values changed"),
             ("unchanged", self.unchanged, "the same values again"),
             ("superseded", self.superseded, "there already, or older than what is stored"),

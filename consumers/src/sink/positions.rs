@@ -6,7 +6,8 @@ use kafka::KafkaError;
 use kafka::group::{Assignment, Positions, Start};
 use service::settings;
 use store::chunk::{LastRecord, SinkPartition};
-use store::{Database, Gap, Position, Store};
+use store::origin::{self, Foreign};
+use store::{Database, Gap, Position, Store, StoreError};
 use tokio::runtime::Handle;
 
 use super::error::SinkError;
@@ -63,7 +64,7 @@ impl DatabasePositions {
     fn find(&self, assignment: &Assignment<'_>) -> Result<Vec<Start>, SinkError> {
         let partitions = assignment.partitions();
         let mut store = self.database.store("positions");
-        let positions = self.runtime.block_on(store.positions(&self.group, &self.topic));
+        let positions = self.runtime.block_on(self.read(&mut *store, assignment.cluster_id()));
         self.meters.answered(&positions);
         let positions = positions?.into_iter().filter(|position| partitions.contains(&position.partition));
         let known: HashMap<i32, Position> = positions.map(|position| (position.partition, position)).collect();
@@ -89,6 +90,17 @@ impl DatabasePositions {
             self.on_gap(&mut *store, position, (low, end), reason)
         };
         partitions.iter().map(start).collect()
+    }
+
+    /// The positions, of which those of another cluster would mean nothing.
+    async fn read(&self, store: &mut dyn Store, cluster: Option<String>) -> Result<Vec<Position>, StoreError> {
+        if let Some(cluster) = cluster {
+            let foreign = if self.on_gap == OnGap::Record { Foreign::Adopt } else { Foreign::Refuse };
+            if let Some(before) = origin::remember(store, &cluster, foreign).await? {
+                tracing::warn!(before, now = cluster, "another Kafka cluster fills the database from now on");
+            }
+        }
+        store.positions(&self.group, &self.topic).await
     }
 
     /// Continuing past the position would silently skip records: halts, or records the gap.

@@ -1,0 +1,7 @@
+-- The Kafka cluster that fills this database. Records of another one would be mixed with them, and their offsets mean
+-- something else.
+create table sink_origin (
+    number integer primary key check (number = 1),
+    cluster_id text not null,
+    noticed_at text not null
+) strict;
