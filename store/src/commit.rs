@@ -48,6 +48,12 @@ impl<D: Dialect> Session<D> {
 
     /// One attempt, in one transaction.
     async fn attempt(&mut self, chunk: &mut Chunk) -> Result<Commit, Fault> {
+        // What needs no database comes first: SQLite has one connection for all sinks.
+        check::versions(chunk)?;
+        let folded = (!self.care.isolate).then(|| chunk.fold());
+        if let Some(folded) = &folded {
+            check::folded(chunk, folded)?;
+        }
         let mut lease = self.lease().await?;
         let (statements, accounted) = (&D::statements().sinks, chunk.target.accounted);
         lease.run(D::syntax().begin).await?;
@@ -60,7 +66,7 @@ impl<D: Dialect> Session<D> {
             let fenced = || StoreError::Fenced { partition: chunk.partition.clone() };
             return Ok(Commit { outcome: outcome.ok_or_else(fenced)?, already: true });
         }
-        let upserted = match self.write_rows(&mut lease, chunk).await {
+        let upserted = match self.write_rows(&mut lease, chunk, folded).await {
             // The next attempt uses the same connection: opening a new one would cost more time than the row.
             Err(Fault::Record(cause)) => {
                 lease.run("ROLLBACK").await?;
@@ -82,15 +88,18 @@ impl<D: Dialect> Session<D> {
         Ok(Commit { outcome, already: false })
     }
 
-    /// Upserts the chunk's rows. In careful attempts, rows that the database refuses become dead letters.
-    async fn write_rows(&mut self, connection: &mut D::Connection, chunk: &mut Chunk) -> Result<Upserted, Fault> {
+    /// Upserts the chunk's rows, folded. In careful attempts, which have not folded them, rows that the database refuses
+    /// become dead letters.
+    async fn write_rows(
+        &mut self,
+        connection: &mut D::Connection,
+        chunk: &mut Chunk,
+        folded: Option<Vec<Folded>>,
+    ) -> Result<Upserted, Fault> {
         if let (true, Some(unpack)) = (self.care.unpack, D::syntax().unpack) {
             connection.run(unpack).await?;
         }
-        check::versions(chunk)?;
-        if !self.care.isolate {
-            let folded = chunk.fold();
-            check::folded(chunk, &folded)?;
+        if let Some(folded) = folded {
             return self.dialect.write_chunk(connection, chunk, folded, self.care).await;
         }
         let (target, mut upserted) = (chunk.target.clone(), Upserted::default());

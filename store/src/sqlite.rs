@@ -1,11 +1,11 @@
 //! SQLite: one file, one writer at a time.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use chrono::Utc;
 use contract::rows::Folded;
-use contract::{Column, Dataset, Rows};
+use contract::{Dataset, Rows};
 use futures::future::{BoxFuture, LocalBoxFuture};
 use futures::{FutureExt as _, TryStreamExt as _};
 use service::secret::Secret;
@@ -29,10 +29,12 @@ use crate::text;
 mod connection;
 mod fault;
 mod migrate;
+mod parameters;
 mod side;
 mod sql;
 
 use fault::fault;
+use parameters::Parameters;
 
 static SYNTAX: Syntax = Syntax {
     // Take the write lock at once: a transaction that starts by reading cannot wait for it later.
@@ -158,14 +160,7 @@ impl Dialect for Sqlite {
         rows: &'a Rows,
         folded: &'a [Folded],
     ) -> BoxFuture<'a, Result<Upserted, Fault>> {
-        async move {
-            let mut upserted = Upserted::default();
-            for part in folded.chunks(ROWS_PER_STATEMENT) {
-                upserted += write_part(connection, table, rows, part).await.map_err(fault)?;
-            }
-            Ok(upserted)
-        }
-        .boxed()
+        write_parts(connection, table, rows, folded).map(|written| written.map_err(fault)).boxed()
     }
 
     fn write_chunk<'a>(
@@ -180,37 +175,98 @@ impl Dialect for Sqlite {
     }
 }
 
-/// Upserts folded rows of a dataset into a table, at most [`ROWS_PER_STATEMENT`].
+/// Upserts folded rows, [`ROWS_PER_STATEMENT`] at a time.
+///
+/// SQLite works on a thread of its own. Meanwhile this one builds the parameters of the next statement.
+async fn write_parts(
+    connection: &mut SqliteConnection,
+    table: Table<'_>,
+    rows: &Rows,
+    folded: &[Folded],
+) -> sqlx::Result<Upserted> {
+    let dataset = table.0;
+    let mut parameters = Parameters::new(rows, dataset.fields.len());
+    let (mut upserted, mut are_new) = (Upserted::default(), true);
+    let mut parts = folded.chunks(ROWS_PER_STATEMENT);
+    let mut next = parts.next().map(|part| (part, keys_and_versions(dataset, &mut parameters, part)));
+    while let Some((part, keys)) = next.take() {
+        // Of a replay nothing is new, and its parameters would be built in vain.
+        let all = async { are_new.then(|| values(dataset, &mut parameters, part.iter())) };
+        let (newer, all) = tokio::join!(newer(connection, table, part, keys?), all);
+        let newer = newer?;
+        are_new = newer.len() == part.len();
+        let values = match all {
+            Some(all) if are_new => Some(all),
+            _ if newer.is_empty() => None,
+            _ => Some(values(dataset, &mut parameters, newer.iter().map(|(row, _)| *row))),
+        };
+        let write = async {
+            match values {
+                Some(values) => write_part(connection, table, &newer, values?).await,
+                None => Ok(Upserted::default()),
+            }
+        };
+        let following = async { parts.next().map(|part| (part, keys_and_versions(dataset, &mut parameters, part))) };
+        let (written, following) = tokio::join!(write, following);
+        upserted += written?;
+        next = following;
+    }
+    Ok(upserted)
+}
+
+/// The parameters of [`sql::newer_rows`].
+fn keys_and_versions(
+    dataset: &Dataset,
+    parameters: &mut Parameters<'_>,
+    part: &[Folded],
+) -> sqlx::Result<SqliteArguments> {
+    let mut arguments = SqliteArguments::default();
+    for (place, row) in part.iter().enumerate() {
+        arguments.add(place as i64).map_err(sqlx::Error::Encode)?;
+        for field in dataset.key.iter().chain(&dataset.version_fields) {
+            parameters.add(&mut arguments, *field, row.row).map_err(sqlx::Error::Encode)?;
+        }
+        arguments.add(row.version.2).map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+/// The parameters of [`sql::upsert`].
+fn values<'a>(
+    dataset: &Dataset,
+    parameters: &mut Parameters<'_>,
+    part: impl Iterator<Item = &'a Folded>,
+) -> sqlx::Result<SqliteArguments> {
+    let now: Arc<str> = text::of_time(Utc::now()).into();
+    let mut arguments = SqliteArguments::default();
+    for row in part {
+        for field in 0..dataset.fields.len() {
+            parameters.add(&mut arguments, field, row.row).map_err(sqlx::Error::Encode)?;
+        }
+        arguments.add(row.version.2).map_err(sqlx::Error::Encode)?;
+        arguments.add(parameters.is_deleted(row.row)).map_err(sqlx::Error::Encode)?;
+        arguments.add(Arc::clone(&now)).map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+/// Upserts rows that are newer than the stored ones, whose hashes come with them.
 async fn write_part(
     connection: &mut SqliteConnection,
     (dataset, table): Table<'_>,
-    rows: &Rows,
-    part: &[Folded],
+    newer: &[(&Folded, Option<i64>)],
+    values: SqliteArguments,
 ) -> sqlx::Result<Upserted> {
-    let now = text::of_time(Utc::now());
     let mut seen = [0; 3];
-    let newer = newer(connection, (dataset, table), rows, part).await?;
-    for (row, stored) in &newer {
+    for (row, stored) in newer {
         seen[match stored {
             None => 0,
             Some(hash) if *hash != row.version.2 => 1,
             Some(_) => 2,
         }] += 1;
     }
-    if newer.is_empty() {
-        return Ok(Upserted::default());
-    }
-    let mut arguments = SqliteArguments::default();
-    for (row, _) in &newer {
-        for position in 0..dataset.fields.len() {
-            add(&mut arguments, rows.column(position), row.row).map_err(sqlx::Error::Encode)?;
-        }
-        arguments.add(row.version.2).map_err(sqlx::Error::Encode)?;
-        arguments.add(rows.deleted()[row.row]).map_err(sqlx::Error::Encode)?;
-        arguments.add(now.as_str()).map_err(sqlx::Error::Encode)?;
-    }
     let statement = AssertSqlSafe(sql::upsert(dataset, table, newer.len()));
-    let written = sqlx::query_with(statement, arguments).execute(&mut *connection).await?.rows_affected();
+    let written = sqlx::query_with(statement, values).execute(connection).await?.rows_affected();
     Ok(Upserted { seen, written })
 }
 
@@ -218,19 +274,11 @@ async fn write_part(
 async fn newer<'a>(
     connection: &mut SqliteConnection,
     (dataset, table): Table<'_>,
-    rows: &Rows,
     part: &'a [Folded],
+    keys_and_versions: SqliteArguments,
 ) -> sqlx::Result<Vec<(&'a Folded, Option<i64>)>> {
-    let mut arguments = SqliteArguments::default();
-    for (place, row) in part.iter().enumerate() {
-        arguments.add(place as i64).map_err(sqlx::Error::Encode)?;
-        for position in dataset.key.iter().chain(&dataset.version_fields) {
-            add(&mut arguments, rows.column(*position), row.row).map_err(sqlx::Error::Encode)?;
-        }
-        arguments.add(row.version.2).map_err(sqlx::Error::Encode)?;
-    }
     let query = AssertSqlSafe(sql::newer_rows(dataset, table, part.len()));
-    let found: Option<String> = sqlx::query_scalar_with(query, arguments).fetch_one(connection).await?;
+    let found: Option<String> = sqlx::query_scalar_with(query, keys_and_versions).fetch_one(connection).await?;
     let read = |pair: &str| {
         let (place, hash) = pair.split_once(':')?;
         let row = part.get(place.parse::<usize>().ok()?)?;
@@ -239,20 +287,4 @@ async fn newer<'a>(
     };
     let pairs = found.iter().flat_map(|pairs| pairs.split(','));
     pairs.map(|pair| read(pair).ok_or_else(|| sqlx::Error::Decode(pair.into()))).collect()
-}
-
-fn add(arguments: &mut SqliteArguments, column: &Column, row: usize) -> Result<(), sqlx::error::BoxDynError> {
-    match column {
-        Column::Text(values) | Column::Json(values) => arguments.add(values[row].as_deref()),
-        Column::Decimal(values) => match values[row].map(|value| (value, text::double_of(value))) {
-            Some((value, None)) => arguments.add(value.normalize().to_string()),
-            number => arguments.add(number.and_then(|(_, double)| double)),
-        },
-        Column::Long(values) => arguments.add(values[row]),
-        Column::Double(values) => arguments.add(values[row]),
-        Column::Bytes(values) => arguments.add(values[row].as_deref()),
-        Column::Date(values) => arguments.add(values[row].map(|days| text::date(days).to_string())),
-        Column::Timestamp(values) => arguments.add(values[row].map(|micros| text::of_time(text::time(micros)))),
-        Column::TextList(values) => arguments.add(text::of_list(&values[row])),
-    }
 }

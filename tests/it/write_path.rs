@@ -1,5 +1,5 @@
 //! The write paths into PostgreSQL: the upsert, `COPY` for new keys, and keys and versions first. The table is the same
-//! by each.
+//! by each. In SQLite it is the same for rows in one statement as for rows one by one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use contract::rows::Value;
 use contract::{Dataset, Decimal, Kind, Original, datasets};
 use store::chunk::{Chunk, ChunkBuilder, SinkPartition, Target};
 use store::{Commit, Database, Outcome, Store};
+use tempfile::TempDir;
 use tests::broker::{Bench, block_on, postgres, timescale};
 use tests::proxy::{Action, Point, Protocol, Proxy, Trap};
 use tests::workload::Random;
@@ -200,6 +201,51 @@ fn rows_of_every_dataset_are_the_same_by_copy_as_by_upsert() {
             bench.execute("delete from sink_position");
         }
     }
+}
+
+#[test]
+fn rows_that_share_values_with_their_neighbours_are_stored_in_sqlite_as_each_alone() {
+    let folder = TempDir::new().unwrap();
+    let database = Database::new(&format!("sqlite:{}", folder.path().join("x.db").display())).unwrap();
+    block_on(database.migrate()).unwrap();
+    let mut random = Random::new(11);
+    for dataset in datasets() {
+        // The random values break the rules of the dataset's own table.
+        let key: Vec<&str> = dataset.key.iter().map(|at| dataset.fields[*at].name.as_str()).collect();
+        for table in ["together", "alone"] {
+            execute(&database, format!("create table {table} as select * from {} where 0", dataset.name));
+            execute(&database, format!("create unique index {table}_key on {table} ({})", key.join(", ")));
+        }
+        let mut rows: Vec<_> = (0..400).map(|number| row(dataset, number, number as i64 % 3, &mut random)).collect();
+        for at in 1..rows.len() {
+            for field in dataset.values() {
+                if random.below(4) > 0 && at % 7 > 1 {
+                    rows[at][field] = rows[at - 1][field].clone();
+                }
+            }
+        }
+        let mut store = database.store("test");
+        let together = commit(&mut *store, dataset, "together", 0, &rows, CHUNK);
+        let alone = commit(&mut *store, dataset, "alone", 0, &rows, 1);
+        assert_eq!((together, together.inserted), (alone, rows.len() as u64), "{}", dataset.name);
+        let names: Vec<&str> = dataset.fields.iter().map(|field| field.name.as_str()).collect();
+        let content = |table: &str| {
+            let (names, key) = (names.join(", "), key.join(", "));
+            block_on(database.query(&format!("select {names}, content_hash, deleted from {table} order by {key}")))
+                .unwrap()
+                .rows
+        };
+        assert!(content("together") == content("alone"), "{}", dataset.name);
+        for table in ["together", "alone"] {
+            execute(&database, format!("drop table {table}"));
+        }
+        execute(&database, "delete from sink_chunk".to_owned());
+        execute(&database, "delete from sink_position".to_owned());
+    }
+}
+
+fn execute(database: &Database, statement: String) {
+    block_on(database.store("test").rows(statement, &[])).unwrap();
 }
 
 #[test]
