@@ -42,6 +42,8 @@ const LOCK: &str = "lock";
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 /// Time between two looks at a lock.
 const LOCK_INTERVAL: Duration = Duration::from_millis(20);
+/// How long a command waits for the settings of a deck that starts.
+const START_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the data comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +101,9 @@ impl Folder {
             );
         }
         let lock = lock(&path)?;
+        let folder = Folder { path: path.clone(), kind };
+        // Those of a deck that was killed.
+        folder.forget_settings();
         match mark(&path)? {
             Some(mark) if mark.kind == kind => {}
             Some(Mark { kind: Kind::Demo, .. }) => bail!(
@@ -115,7 +120,7 @@ impl Folder {
                 fs::write(path.join("folder.json"), format!("{text}\n")).with_context(written)?;
             }
         }
-        Ok((Folder { path, kind }, lock))
+        Ok((folder, lock))
     }
 
     /// Finds the folder for a command beside `up`: the given folder, else the default one in which a deck runs, else a
@@ -195,6 +200,15 @@ impl Folder {
         self.path.join("logs")
     }
 
+    /// Deletes it again if no process of a deck has ever started in it.
+    pub(crate) fn delete_if_new(&self) {
+        let is_used = [self.logs(), self.state(), self.path.join("tapedeck.db")].iter().any(|path| path.exists());
+        if !is_used {
+            // What is left harms nobody.
+            let _ = self.delete();
+        }
+    }
+
     /// Deletes what tapedeck keeps in it, and the folder itself if nothing else is there; returns whether it is gone.
     pub(crate) fn delete(&self) -> std::io::Result<bool> {
         for name in ENTRIES {
@@ -267,10 +281,20 @@ impl Folder {
         let _ = fs::remove_file(self.deck_file());
     }
 
-    /// The settings of the running deck; empty when none runs.
+    /// The settings of the running deck; empty when none runs. Waits for a deck that has just begun to start.
     pub(crate) fn running_settings(&self) -> HashMap<String, String> {
-        let saved = self.is_running().then(|| fs::read_to_string(self.deck_file()).ok()).flatten();
-        saved.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+        let began = Instant::now();
+        while self.is_running() {
+            let saved = fs::read_to_string(self.deck_file()).ok();
+            if let Some(settings) = saved.and_then(|text| serde_json::from_str(&text).ok()) {
+                return settings;
+            }
+            if began.elapsed() > START_PATIENCE {
+                break;
+            }
+            std::thread::sleep(LOCK_INTERVAL);
+        }
+        HashMap::new()
     }
 
     /// The settings that follow from the folder: those of a deck with no others.

@@ -46,7 +46,7 @@ fn a_deletion_is_published_only_with_yes_and_deletes_what_it_names_and_nothing_e
         let between = ["--where", "symbol=AAPL", "--from", "2024-01-02", "--to", "2024-01-04"];
         let said = delete(&bench, &between);
         assert!(said.contains("2 records of `ohlcv_bar` would be deleted") && said.contains("--yes"), "{said}");
-        assert!(said.contains("2  test|AAPL|1d"), "{said}");
+        assert!(said.contains("2  test|AAPL|1d  2024-01-0"), "{said}");
         assert_eq!(published(&bench), 10, "nothing was published on {name}");
         let said = delete(&bench, &[&between[..], &["--yes"]].concat());
         assert!(said.starts_with("2 records of `ohlcv_bar` deleted"), "{said}");

@@ -69,7 +69,7 @@ fn every_command_finds_the_running_deck_and_knows_when_none_runs() {
     assert!(health.contains("a deck runs in it") && health.contains("has our topics"), "{health}");
     assert!(succeed(folder, &["logs"]).contains("producer: "));
     assert!(succeed(folder, &["logs", "-n", "1", "consumer"]).lines().count() == 1);
-    assert!(refused(folder, &["reset", "--yes"]).contains("another tapedeck uses data folder"));
+    assert!(refused(folder, &["reset"]).contains("another tapedeck uses data folder"));
     until("everything is stored", || run(folder, &["verify", "ohlcv_bar", "observation"]).status.success());
     assert!(succeed(folder, &["down"]).contains("stopped"));
     assert!(up.wait(), "`down` did not end `up` with success");
@@ -77,6 +77,7 @@ fn every_command_finds_the_running_deck_and_knows_when_none_runs() {
     assert!(bars(folder) > 1_000);
     assert!(refused(folder, &["verify"]).contains("no deck runs in `.tapedeck-demo`"));
     assert!(succeed(folder, &["down"]).contains("no deck runs"));
+    assert!(succeed(folder, &["doctor"]).contains("the demo needs none"));
     assert!(refused(folder, &["reset"]).contains("add `--yes`"));
     succeed(folder, &["reset", "--yes"]);
     assert!(!folder.join(".tapedeck-demo").exists());
@@ -99,6 +100,11 @@ fn the_demos_data_and_real_data_never_share_a_folder() {
     std::fs::create_dir(folder.join("x")).unwrap();
     std::fs::write(folder.join("x/folder.json"), r#"{"format":1,"kind":"demo"}"#).unwrap();
     assert!(refused(folder, &["up", "--once", "--data-dir", "x"]).contains("the demo's invented data"));
+    // A deck that cannot start leaves no folder behind.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let said = refused(folder, &["up", "--demo", "--once", "--kafka-port", &port]);
+    assert!(said.contains("choose another with --kafka-port") && !folder.join(".tapedeck-demo").exists(), "{said}");
     // A folder of somebody else is not deleted.
     std::fs::create_dir(folder.join("photos")).unwrap();
     assert!(refused(folder, &["reset", "--yes", "--data-dir", "photos"]).contains("is no data folder of tapedeck"));

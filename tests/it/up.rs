@@ -164,7 +164,10 @@ fn without_a_key_fred_is_skipped_and_up_says_why() {
     let arguments = ["up", "--once", "--data-dir", folder.path().to_str().unwrap()];
     let said = fail("tapedeck", &arguments, &environment);
     assert!(said.contains("fred: left out, `FRED_API_KEY` is not set"), "{said}");
-    assert!(said.contains("yahoo: left out, the watchlist has no item for it"), "{said}");
+    assert!(!said.contains("yahoo") && !said.contains("eodhd"), "nobody asked for them: {said}");
+    std::fs::write(&watchlist, "").unwrap();
+    let said = fail("tapedeck", &arguments, &environment);
+    assert!(said.contains("nothing to poll: the watchlist has no items; `tapedeck init` writes one"), "{said}");
 }
 
 #[test]

@@ -23,11 +23,11 @@ pub(super) fn run(Arguments { yes }: &Arguments, folder: &Folder) -> anyhow::Res
         bail!("`{}` is no data folder of tapedeck: nothing was deleted", folder.shown());
     }
     let kind = if folder.kind() == Kind::Demo { "the demo's invented data" } else { "real data" };
+    // Held while deleting, so that no deck starts in between.
+    let (folder, _lock) = Folder::take(Some(folder.path()), folder.kind())?;
     if !*yes {
         bail!("this deletes `{}` with {kind}: add `--yes` to delete it", folder.shown());
     }
-    // Held while deleting, so that no deck starts in between.
-    let (folder, _lock) = Folder::take(Some(folder.path()), folder.kind())?;
     if folder.delete().with_context(|| format!("cannot delete all of `{}`", folder.shown()))? {
         println!("deleted `{}` with {kind}", folder.shown());
     } else {

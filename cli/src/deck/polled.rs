@@ -39,13 +39,18 @@ impl Polled {
                 Some(key) => settings::read_secret(&key)?.is_none().then_some(key),
                 None => None,
             };
-            if let Some(key) = missing {
-                left_out.push(format!("{}: left out, `{}` is not set ({})", source.name, key.name, key.doc));
-            } else if source.endpoints.iter().all(|endpoint| watchlist.items(source, endpoint).is_empty()) {
-                left_out.push(format!("{}: left out, the watchlist has no item for it", source.name));
-            } else {
-                sources.push(source.name);
+            let is_listed = source.endpoints.iter().any(|endpoint| !watchlist.items(source, endpoint).is_empty());
+            match missing {
+                // Nobody asked for it.
+                _ if !is_listed => {}
+                Some(key) => {
+                    left_out.push(format!("{}: left out, `{}` is not set ({})", source.name, key.name, key.doc));
+                }
+                None => sources.push(source.name),
             }
+        }
+        if sources.is_empty() && left_out.is_empty() {
+            bail!("nothing to poll: the watchlist has no items; `tapedeck init` writes one to begin with");
         }
         if sources.is_empty() {
             bail!("nothing to poll: {}", left_out.join("; "));

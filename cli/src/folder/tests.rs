@@ -22,9 +22,27 @@ fn one_deck_at_a_time_runs_in_a_folder_and_others_find_its_process_and_settings(
     assert_eq!((other.is_running(), other.process()), (false, None));
     // The settings of a deck that was killed are not used.
     assert_eq!(other.running_settings(), HashMap::new());
+    assert!(folder.deck_file().exists());
     assert_eq!(other.usual_settings()[settings::DATABASE_URL.name], other.sqlite_address());
     assert!(other.await_end(Duration::ZERO));
-    Folder::take(Some(&path), Kind::Real).unwrap();
+    // Nor does the next deck leave them to a command that comes before it has written its own.
+    let (folder, _lock) = Folder::take(Some(&path), Kind::Real).unwrap();
+    assert!(!folder.deck_file().exists());
+    let asked = std::thread::spawn(move || other.running_settings());
+    folder.save_settings(&[("A".to_owned(), "new".to_owned())]).unwrap();
+    assert_eq!(asked.join().unwrap(), HashMap::from([("A".to_owned(), "new".to_owned())]));
+}
+
+#[test]
+fn a_folder_in_which_no_deck_could_start_is_deleted_again_and_one_with_data_is_not() {
+    let temporary = tempdir().unwrap();
+    for (entry, stays) in [("demo-watchlist.toml", false), ("tapedeck.db", true), ("logs", true)] {
+        let path = temporary.path().join(entry);
+        let (folder, _lock) = Folder::take(Some(&path), Kind::Demo).unwrap();
+        fs::write(path.join(entry), "").unwrap();
+        folder.delete_if_new();
+        assert_eq!(path.exists(), stays, "{entry}");
+    }
 }
 
 #[test]

@@ -170,18 +170,13 @@ impl Deletion {
         if found.keys.is_empty() {
             return self.nothing(found);
         }
-        let mut counts: Vec<(&str, usize)> = Vec::new();
-        for (key, _) in &found.keys {
-            match counts.last_mut() {
-                Some((last, count)) if last == key => *count += 1,
-                _ => counts.push((key, 1)),
-            }
-        }
-        let (keys, name) = (counts.len(), &self.dataset.name);
-        counts.sort_by(|left, right| right.1.cmp(&left.1).then(left.0.cmp(right.0)));
+        let mut of_keys: Vec<&[(String, Option<String>)]> =
+            found.keys.chunk_by(|left, right| left.0 == right.0).collect();
+        let (keys, name) = (of_keys.len(), &self.dataset.name);
+        of_keys.sort_by_key(|of_key| std::cmp::Reverse(of_key.len()));
         let mut text = String::new();
-        for (key, count) in counts.iter().take(MAX_SHOWN) {
-            text += &format!("{count:>9}  {key}\n");
+        for of_key in of_keys.iter().take(MAX_SHOWN) {
+            text += &format!("{:>9}  {}{}\n", of_key.len(), of_key[0].0, shown_times(of_key));
         }
         if keys > MAX_SHOWN {
             text += &format!("           and {} more message keys\n", keys - MAX_SHOWN);
@@ -221,6 +216,15 @@ impl Deletion {
             text += &format!("; skipped {} messages that are not valid records", found.unreadable);
         }
         text
+    }
+}
+
+/// The times of a key's records, which are in order: the first and the last one.
+fn shown_times(of_key: &[(String, Option<String>)]) -> String {
+    match (of_key.first(), of_key.last()) {
+        (Some((_, Some(first))), Some((_, Some(last)))) if first == last => format!("  {first}"),
+        (Some((_, Some(first))), Some((_, Some(last)))) => format!("  {first} to {last}"),
+        _ => String::new(),
     }
 }
 
