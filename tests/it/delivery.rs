@@ -182,7 +182,7 @@ fn records_of_another_cluster_are_refused_until_it_takes_the_first_ones_place() 
             ("TAPEDECK_ON_GAP", "halt"),
         ];
         let others = || bench.number("select count(*) as n from ohlcv_bar where symbol = 'OTHER'");
-        for command in [&["run", "ohlcv_bar"][..], &["replay", "ohlcv_bar"]] {
+        for command in [&["run", "ohlcv_bar", "--once"][..], &["replay", "ohlcv_bar"]] {
             let said = fail("consumer", command, &bench.with(&there));
             let refusal = said.lines().filter(|line| line.contains("the database was filled from Kafka cluster"));
             assert!(refusal.count() >= 1, "on {name}: {said}");
@@ -192,7 +192,7 @@ fn records_of_another_cluster_are_refused_until_it_takes_the_first_ones_place() 
         succeed("consumer", &["run", "ohlcv_bar", "--once"], &bench.with(&adopting));
         assert_eq!(others(), 1, "on {name}");
         succeed("consumer", &["run", "ohlcv_bar", "--once"], &bench.with(&there));
-        fail("consumer", &["run", "ohlcv_bar"], &bench.environment);
+        fail("consumer", &["run", "ohlcv_bar", "--once"], &bench.environment);
     }
 }
 
