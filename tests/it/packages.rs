@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tests::service;
+use tests::{root, service};
 
 /// From the installation to the first answer.
 const FIRST_ANSWER: Duration = Duration::from_secs(60);
@@ -104,4 +104,25 @@ fn the_archive_answers_within_a_minute_and_its_manual_and_completions_name_every
         assert!(installed.join(format!("share/man/man1/tapedeck-{name}.1.gz")).is_file(), "no manual of {name}");
         assert!(completions.contains(&format!("tapedeck,{name})")), "no completion of {name}");
     }
+}
+
+#[test]
+fn the_bill_of_materials_names_every_library_with_version_and_licence_and_no_folder_of_the_builder() {
+    let Some(bill) = package(".cdx.json") else { return };
+    let text = fs::read_to_string(bill).unwrap();
+    let bill: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(bill["bomFormat"], "CycloneDX");
+    let locked = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let components = bill["components"].as_array().unwrap();
+    for component in components {
+        let of = |key: &str| component[key].as_str().unwrap();
+        let locked_as = format!("name = \"{}\"\nversion = \"{}\"\n", of("name"), of("version"));
+        assert!(locked.contains(&locked_as), "not in Cargo.lock: {component}");
+        assert!(component["licenses"].as_array().is_some_and(|licences| !licences.is_empty()), "{component}");
+    }
+    let names: Vec<&str> = components.iter().filter_map(|component| component["name"].as_str()).collect();
+    for needed in ["rdkafka-sys", "libsqlite3-sys", "quick-xml", "store"] {
+        assert!(names.contains(&needed), "{needed} is missing");
+    }
+    assert!(!text.contains(root().to_str().unwrap()), "it names the folder in which it was built");
 }

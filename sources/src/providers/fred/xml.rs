@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use quick_xml::Reader;
+use quick_xml::escape::unescape;
 use quick_xml::events::{BytesStart, Event};
 
 use super::body::{Body, Row};
@@ -26,9 +27,9 @@ pub(super) fn read<'a>(text: &'a str, list: &str) -> Result<Body<'a>, String> {
         return Err(format!("expected JSON or `<{list}>`, received markup"));
     }
     let mut body = Body::default();
-    for (name, value) in attributes(&reader, &root)? {
+    for (name, value) in attributes(&root)? {
         let name = if is_error { format!("error_{name}") } else { name.into_owned() };
-        if !body.keep(name, Cow::Owned(value.into_owned())) {
+        if !body.keep(name, Cow::Owned(value)) {
             return Err(format!("`<{list}>` has too many attributes"));
         }
     }
@@ -42,15 +43,17 @@ fn next<'a>(reader: &mut Reader<&'a [u8]>) -> Result<Event<'a>, String> {
 }
 
 /// Name and value of each attribute.
-type Attributes<'e> = Vec<(Cow<'e, str>, Cow<'e, str>)>;
+type Attributes<'e> = Vec<(Cow<'e, str>, String)>;
 
-fn attributes<'e>(reader: &Reader<&[u8]>, element: &'e BytesStart<'_>) -> Result<Attributes<'e>, String> {
+fn attributes<'e>(element: &'e BytesStart<'_>) -> Result<Attributes<'e>, String> {
     let mut found = Vec::new();
     // The check for duplicate names takes quadratic time; of duplicates the last one counts, as in JSON.
     for attribute in element.attributes().with_checks(false) {
         let attribute = attribute.map_err(|error| error.to_string())?;
         let name = String::from_utf8_lossy(attribute.key.into_inner());
-        let value = attribute.decode_and_unescape_value(reader.decoder()).map_err(|error| error.to_string())?;
+        // XML would turn a line break in a value into a space. FRED sends the notes of a series so, and means the break.
+        let value = String::from_utf8_lossy(&attribute.value);
+        let value = unescape(&value).map_err(|error| error.to_string())?.into_owned();
         found.push((name, value));
     }
     Ok(found)
@@ -64,12 +67,12 @@ fn rows<'a>(reader: &mut Reader<&'a [u8]>, text: &'a str) -> Result<Vec<Row<'a>>
         match next(reader)? {
             Event::Start(_) if rows.len() == MAX_ROWS => return Err(format!("a list of more than {MAX_ROWS} rows")),
             Event::Start(element) => {
-                let attributes = attributes(reader, &element)?;
+                let attributes = attributes(&element)?;
                 let content = content(reader)?;
                 let json = if attributes.is_empty() {
                     Written::text(content.trim())
                 } else {
-                    Written::object(attributes.iter().map(|(name, value)| (name.as_ref(), value.as_ref())))
+                    Written::object(attributes.iter().map(|(name, value)| (name.as_ref(), value.as_str())))
                 };
                 let place = start as usize..reader.buffer_position() as usize;
                 rows.push(Row::Written(Box::new((json, text.get(place).unwrap_or_default()))));
@@ -95,4 +98,26 @@ fn content(reader: &mut Reader<&[u8]>) -> Result<String, String> {
         }
     }
     Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// Looking for duplicates among all names before took time by the square of their number (RUSTSEC-2026-0194).
+    #[test]
+    fn a_start_tag_of_eighty_thousand_attributes_is_read_at_once() {
+        let mut text = "<observations><observation".to_owned();
+        for at in 0..80_000 {
+            write!(text, " a{at}=\"1\"").unwrap();
+        }
+        text.push_str("/></observations>");
+        let began = Instant::now();
+        let body = read(&text, "observations").unwrap();
+        assert_eq!(body.rows.map(|rows| rows.len()), Some(1));
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    }
 }
