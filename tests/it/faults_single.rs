@@ -23,6 +23,8 @@ const SUCCESSION: Duration = Duration::from_secs(15);
 const PARTITIONS: i32 = 4;
 /// Kafka's number of the Produce API.
 const PRODUCE: i16 = 0;
+/// How long a response is held until the connection is half open.
+const HELD: Duration = Duration::from_secs(60);
 
 fn execute(bench: &Bench, sql: &str) {
     block_on(async {
@@ -129,14 +131,14 @@ fn a_record_whose_acknowledgement_was_lost_is_on_the_topic_once() {
 fn a_daemon_that_gave_up_waiting_for_an_acknowledgement_recovers_before_it_publishes_again() {
     let Some(proxied) = Proxied::start() else { return };
     let proxy = &proxied.proxy;
-    proxy.arm(&Arc::new(Trap::new(Point::ProduceAnswered, Action::Hold(Duration::from_secs(5)))));
+    proxy.arm(&Arc::new(Trap::new(Point::ProduceAnswered, Action::Hold(HELD))));
     let mut producer = Heard::start(command("producer", &["run", "cboe"], &proxied.environment));
     until("records are sent", || proxy.requests(PRODUCE) > 0);
     proxy.set(Mode::HalfOpen(Direction::ToClient));
     until("Kafka has them", || proxied.messages("ohlcv_bar") == 20);
     let begin = Instant::now();
     while producer.said("publishing again: ").is_empty() {
-        assert!(begin.elapsed() < 2 * PATIENCE, "the producer waits forever");
+        assert!(begin.elapsed() < 2 * PATIENCE, "the producer waits forever: {:?}", producer.said(""));
         std::thread::sleep(Duration::from_millis(100));
     }
     proxy.set(Mode::Pass);
