@@ -227,7 +227,8 @@ impl Publisher {
         Ok(Publisher { sender, topic, schema_id, decoder, published: 0, failure: None })
     }
 
-    /// Publishes a dead letter; shortens it when it is too large for a message.
+    /// Publishes a dead letter; shortens it when it is too large for a message. What Kafka accepts in no form leaves the
+    /// outbox: it would wait there forever.
     async fn publish(&self, letter: &DeadLetter) -> Result<Sent, PublishError> {
         if letter.dataset == dataset().name {
             // Its message came from this very topic. Publishing it there would loop: the sink would refuse it again.
@@ -239,8 +240,16 @@ impl Publisher {
             tracing::warn!(id, rule, "dead letter not published: it violates a rule of `dead_letter`");
             return Ok(Sent::Kept);
         }
-        match self.send(letter).await {
-            Err(PublishError::Record(_)) => self.send(&cut(letter)).await,
+        let cut = match self.send(letter).await {
+            Err(PublishError::Record(_)) => cut(letter),
+            sent => return sent,
+        };
+        match self.send(&cut).await {
+            Err(PublishError::Record(reason)) => {
+                let id = letter.dead_letter_id.as_str();
+                tracing::warn!(id, reason, "dead letter not published, also not without its value: it is in the table");
+                Ok(Sent::Kept)
+            }
             sent => sent,
         }
     }

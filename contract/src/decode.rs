@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use self::avro::Avro;
 use self::input::Input;
+pub use self::input::MAX_BYTES;
 use crate::dataset::Dataset;
 use crate::encode::MAGIC;
 use crate::field::Kind;

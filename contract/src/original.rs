@@ -1,6 +1,8 @@
 //! Original messages from Kafka, as a dead letter stores them.
 
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+
+use crate::decode::MAX_BYTES;
 
 /// A message as it came: its bytes, offset and timestamp.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +31,22 @@ impl<'a> Original<'a> {
         self.len() == 0
     }
 
+    /// What a dead letter keeps of it: the parts of at most [`MAX_BYTES`].
+    pub fn kept(&self) -> Original<'a> {
+        let kept = |part: Option<&'a [u8]>| part.filter(|part| part.len() <= MAX_BYTES);
+        let value = kept(self.value);
+        // Headers without their value could be taken for those of a deletion.
+        let headers = kept(self.headers).filter(|_| value.is_some() == self.value.is_some());
+        Original { key: kept(self.key), value, headers, ..*self }
+    }
+
+    /// Name and bytes of the parts that are larger than a dead letter holds.
+    pub fn too_large(&self) -> impl Iterator<Item = (&'static str, &'a [u8])> {
+        let parts = [("key", self.key), ("value", self.value), ("headers", self.headers)];
+        let parts = parts.into_iter().filter_map(|(name, part)| Some((name, part?)));
+        parts.filter(|(_, part)| part.len() > MAX_BYTES)
+    }
+
     /// A hash of key, value and timestamp. Two records at the same coordinate with different hashes are from
     /// different incarnations of a topic.
     pub fn hash(&self) -> i64 {
@@ -55,15 +73,20 @@ impl<'a> Original<'a> {
     }
 }
 
+/// A hash by which bytes that are not kept can be recognised: XXH3-128 in hexadecimal.
+pub fn fingerprint(bytes: &[u8]) -> String {
+    format!("{:032x}", xxh3_128(bytes))
+}
+
 /// Encodes headers as [`Original::headers`] holds them and appends them to `bytes`.
-pub fn encode_headers<'a>(headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>, bytes: &mut Vec<u8>) {
+pub fn encode_headers<'a>(headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>, bytes: &mut Vec<u8>) {
     let mut put = |part: Option<&[u8]>| {
         let length = part.map_or(-1, |part| i32::try_from(part.len()).unwrap_or(i32::MAX));
         bytes.extend_from_slice(&length.to_be_bytes());
         bytes.extend_from_slice(part.unwrap_or_default());
     };
     for (name, value) in headers {
-        put(Some(name.as_bytes()));
+        put(Some(name));
         put(value);
     }
 }

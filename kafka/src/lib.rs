@@ -19,6 +19,7 @@ pub mod cluster;
 mod delivery;
 pub mod error;
 pub mod group;
+mod headers;
 pub mod in_flight;
 pub mod message;
 pub mod offsets;

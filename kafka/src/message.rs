@@ -2,7 +2,9 @@
 
 use contract::Original;
 use contract::original::encode_headers;
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::message::{BorrowedMessage, Message as _};
+
+use crate::headers::Headers;
 
 /// A message from a topic. It borrows the client's memory: handle it before the next poll, or copy what you keep.
 #[derive(Debug)]
@@ -40,14 +42,13 @@ impl<'a> Message<'a> {
 
     /// Value of the first header with this name; None when there is none or it is null.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.0.headers()?.iter().find(|header| header.key == name)?.value
+        Headers::of(&self.0).find(|(other, _)| *other == name.as_bytes())?.1
     }
 
     /// The original message, for a dead letter; its headers are encoded into `buffer`.
     pub fn original<'b>(&'b self, buffer: &'b mut Vec<u8>) -> Original<'b> {
         buffer.clear();
-        let headers = self.0.headers().into_iter().flat_map(|headers| headers.iter());
-        encode_headers(headers.map(|header| (header.key, header.value)), buffer);
+        encode_headers(Headers::of(&self.0), buffer);
         Original {
             offset: self.offset(),
             timestamp_ms: self.timestamp_ms(),

@@ -102,6 +102,9 @@ impl Sender {
             Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
                 PublishError::Record(format!("the message has {size} bytes, more than Kafka accepts"))
             }
+            Some(RDKafkaErrorCode::InvalidRecord) => {
+                PublishError::Record("Kafka refuses the message: its topic has rules for records".to_owned())
+            }
             _ => PublishError::Retry(format!("cannot publish to `{topic}` on Kafka at `{}`: {error}", self.brokers)),
         }
     }

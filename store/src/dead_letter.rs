@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
+use contract::original::fingerprint;
 use contract::records::DeadLetter;
 use contract::{Dataset, Decoder, Original, Rows, Text};
 
@@ -49,6 +50,8 @@ pub struct Refusal<'a> {
 }
 
 /// Appends a refused message to rows of dead letters. Its id is the coordinate of the message.
+///
+/// It keeps [`Original::kept`]; of each part that is too large the reason has the length and a hash.
 pub fn append(refusal: Refusal<'_>, rows: &mut Rows) {
     static DECODER: LazyLock<Decoder> =
         LazyLock::new(|| Decoder::new(dataset(), &dataset().schema).expect("a declaration reads itself"));
@@ -59,22 +62,27 @@ pub fn append(refusal: Refusal<'_>, rows: &mut Rows) {
 
 fn record(refusal: Refusal<'_>) -> DeadLetter {
     let Refusal { original, partition, source, dataset, cause, refused_at } = refusal;
+    let mut reason = clean(cause.reason);
+    for (name, part) in original.too_large() {
+        reason += &format!(" (its {name} of {} bytes, XXH3 {}, is left out)", part.len(), fingerprint(part));
+    }
+    let kept = original.kept();
     DeadLetter {
         source: source.into(),
         dead_letter_id: partition.coordinate(original.offset).to_string().into(),
         stage: cause.stage.into(),
         error_class: cause.class.into(),
         sqlstate: cause.sqlstate.map(Text::from),
-        reason: clean(cause.reason).into(),
+        reason: reason.into(),
         dataset: dataset.name.as_str().into(),
         kafka_topic: Some(partition.topic.to_string().into()),
         kafka_incarnation: Some(partition.incarnation.into()),
         kafka_partition: Some(partition.number.into()),
         kafka_offset: Some(original.offset),
         record_timestamp_ms: original.timestamp_ms,
-        record_key: original.key.map(<[u8]>::to_vec),
-        record_value: original.value.map(<[u8]>::to_vec),
-        record_headers: original.headers.map(<[u8]>::to_vec),
+        record_key: kept.key.map(<[u8]>::to_vec),
+        record_value: kept.value.map(<[u8]>::to_vec),
+        record_headers: kept.headers.map(<[u8]>::to_vec),
         known_at: refused_at,
         observed_at: refused_at,
         flags: Vec::new(),

@@ -10,6 +10,7 @@ use store::Database;
 use tests::broker::{Bench, benches, block_on, free_address, postgres};
 use tests::message::{Message, bar, send, send_records};
 use tests::process::{Running, command, fail, run, succeed, until};
+use tests::table::letters;
 
 use steps::*;
 
@@ -31,7 +32,7 @@ fn once_the_cause_is_mended_a_redrive_applies_the_original_record_and_marks_it_r
         send_with(&bench, &key, None, &headers);
         consume(&bench);
         assert_listed(name, &bench);
-        let all = stored(&bench.database);
+        let all = letters(&bench.database);
         assert_shown(name, &bench, &all);
         assert_still_refused(name, &bench);
 
@@ -194,7 +195,7 @@ fn a_dead_letter_that_is_refused_again_stays_open_is_counted_and_makes_no_new_on
         assert_eq!(tables(&bench), before, "on {name}");
         let listed = dead_letters(&bench, &["list"]);
         assert!(listed.starts_with("5 dead letters, open\n"), "on {name}: {listed}");
-        let of_text = stored(&bench.database).into_iter().find(|letter| letter.error_class == "header").unwrap();
+        let of_text = letters(&bench.database).into_iter().find(|letter| letter.error_class == "header").unwrap();
         let shown = dead_letters(&bench, &["show", &of_text.dead_letter_id]);
         assert!(shown.contains("1b 5b 33 31 6d 6e 6f 20 41 76 72 6f") && !shown.contains('\x1b'), "on {name}: {shown}");
         let said = fail("consumer", &["dead-letters", "show", "nothing"], &bench.environment);
@@ -210,7 +211,7 @@ fn the_topic_has_every_dead_letter_of_a_consumer_as_the_table_has_it_and_nothing
         send(&bench, "dead_letter", &[(Some(0), None, Some(b"no dead letter".to_vec()))]);
         consume(&bench);
         assert_eq!(bench.number("select count(*) as n from dead_letter_outbox"), 0, "on {name}");
-        let stored = stored(&bench.database);
+        let stored = letters(&bench.database);
         assert_eq!(stored.len(), 6, "on {name}");
         let received = on_topic(&bench);
         let published: Vec<&Received> = received.iter().filter(|one| one.value != b"no dead letter").collect();
@@ -270,7 +271,7 @@ fn a_dead_letter_too_large_for_a_message_is_published_without_its_value_and_neve
         send_with(&bench, &key, Some(b"small"), &[]);
         consume(&bench);
         consume(&bench);
-        let all = stored(&bench.database);
+        let all = letters(&bench.database);
         assert_eq!(all.len(), 2, "on {name}");
         let whole = all.iter().find(|letter| letter.record_value.as_ref() == Some(&value)).unwrap();
         let received = on_topic(&bench);
@@ -288,7 +289,7 @@ fn a_dead_letter_too_large_for_a_message_is_published_without_its_value_and_neve
         let other = format!("sqlite:{}", bench.folder.path().join("other.db").display());
         let environment = bench.with(&[("TAPEDECK_DATABASE_URL", &other), ("TAPEDECK_SINK", "other")]);
         succeed("consumer", &["run", "dead_letter", "--once"], &environment);
-        assert_eq!(stored(&Database::new(&other).unwrap()).len(), 2, "on {name}");
+        assert_eq!(letters(&Database::new(&other).unwrap()).len(), 2, "on {name}");
         let said = succeed("consumer", &["dead-letters", "redrive", "--class", "header", "--yes"], &environment);
         let expected =
             counts(&[("dead letters tried again", 2), ("still refused: header", 1), ("still refused: tombstone", 1)]);
@@ -334,7 +335,7 @@ fn assert_each_on_topic(bench: &Bench, times: usize, log: &str) {
         *published.entry((one.key, whole)).or_default() += 1;
     }
     let stored: BTreeSet<_> =
-        stored(&bench.database).iter().map(|letter| (letter.message_key(), encoded(letter))).collect();
+        letters(&bench.database).iter().map(|letter| (letter.message_key(), encoded(letter))).collect();
     let published_once: BTreeSet<_> = published.keys().cloned().collect();
     let differing = published_once.symmetric_difference(&stored);
     let differing: Vec<&str> = differing.map(|(key, _)| key.as_str()).collect();

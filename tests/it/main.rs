@@ -31,6 +31,7 @@ mod odd;
 mod oracle;
 mod packages;
 mod pipeline;
+mod poison;
 mod recipes;
 mod replay;
 mod restatements;

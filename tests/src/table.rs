@@ -1,6 +1,10 @@
-//! Tables as a database describes them.
+//! Tables as a database describes them, and the dead letters in theirs.
 
+use contract::records::DeadLetter;
 use sqlx::{Connection as _, PgConnection, Row as _, SqliteConnection};
+use store::{Database, Filter, Name, StoredDeadLetter};
+
+use crate::broker::block_on;
 
 /// A column: name, type, nullability.
 pub type Column = (String, String, bool);
@@ -61,4 +65,21 @@ pub async fn sqlite(address: &str, table: &str) -> Table {
         key: key.into_iter().map(|(_, name)| name).collect(),
         checks,
     }
+}
+
+/// The dead letters in the table, whole, in the order of their names.
+pub fn letters(database: &Database) -> Vec<DeadLetter> {
+    let filter = Filter { all: true, ..Filter::default() };
+    let mut after = Name { source: String::new(), id: String::new() };
+    let mut all: Vec<DeadLetter> = Vec::new();
+    block_on(async {
+        let mut store = database.dead_letters("test");
+        loop {
+            let letters = store.next(&filter, &after).await.unwrap();
+            let Some(StoredDeadLetter { record, .. }) = letters.last() else { return };
+            after = Name { source: record.source.to_string(), id: record.dead_letter_id.to_string() };
+            all.extend(letters.into_iter().map(|letter| letter.record));
+        }
+    });
+    all
 }

@@ -6,7 +6,7 @@ use crate::column::Column;
 use crate::decimal;
 
 /// Longest text or byte string in a message: Kafka's own default bound on a message is 1 MiB.
-const MAX_BYTES: usize = 8 << 20;
+pub const MAX_BYTES: usize = 8 << 20;
 /// Most items in a list.
 const MAX_ITEMS: usize = 10_000;
 

@@ -11,7 +11,6 @@ use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
-use store::{Database, Filter, Name, StoredDeadLetter};
 use tests::broker::{Bench, block_on};
 use tests::message::{BAR_SCHEMA_ID, Message, at, bar, encode};
 use tests::process::{PATIENCE, succeed};
@@ -75,23 +74,6 @@ pub(super) fn tables(bench: &Bench) -> BTreeMap<&'static str, Vec<Vec<Option<Str
         (name, rows)
     };
     names.map(whole).into()
-}
-
-/// The dead letters in the table, whole, in the order of their names.
-pub(super) fn stored(database: &Database) -> Vec<DeadLetter> {
-    let filter = Filter { all: true, ..Filter::default() };
-    let mut after = Name { source: String::new(), id: String::new() };
-    let mut all: Vec<DeadLetter> = Vec::new();
-    block_on(async {
-        let mut store = database.dead_letters("test");
-        loop {
-            let letters = store.next(&filter, &after).await.unwrap();
-            let Some(StoredDeadLetter { record, .. }) = letters.last() else { return };
-            after = Name { source: record.source.to_string(), id: record.dead_letter_id.to_string() };
-            all.extend(letters.into_iter().map(|letter| letter.record));
-        }
-    });
-    all
 }
 
 /// A message as it was read back.

@@ -97,7 +97,8 @@ impl Taken {
             }
             (Some(letter), _) => {
                 letter.found = true;
-                let parts = [original.key, original.value, original.headers];
+                let Original { key, value, headers, .. } = original.kept();
+                let parts = [key, value, headers];
                 let message = fingerprint::of_message(parts, original.timestamp_ms);
                 if letter.message.is_some_and(|kept| kept != message) {
                     let what = || format!("{} has other bytes than its dead letter", place());

@@ -1,0 +1,125 @@
+//! Messages that no publisher of ours sends, and anybody can: each costs at most itself. Its neighbours are stored, also in
+//! a replay, and what is refused is kept.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use contract::Record;
+use contract::original::{decode_headers, fingerprint};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use tests::broker::{Bench, benches, block_on};
+use tests::message::{BAR_SCHEMA_ID, bar, encode, send, send_records};
+use tests::process::{Running, command, succeed, until};
+use tests::service;
+use tests::table::letters;
+
+/// A header's name that is not UTF-8.
+const ODD_NAME: &[u8] = b"\xff\xfe";
+/// Bytes of a value that no dead letter holds, and that compress below the limit of a topic.
+const GIANT: usize = 9_000_000;
+
+fn good(symbol: &str, day: u32) -> Record {
+    Record::from(bar(symbol, day, 1.0, 10, 10))
+}
+
+fn consume(bench: &Bench) {
+    succeed("consumer", &["run", "--once"], &bench.environment);
+}
+
+/// Sends a file as one message, with a header whose name is not UTF-8. Our own client has no way to do that.
+fn send_with_odd_header(kcat: &str, bench: &Bench, key: &str, value: &Path) {
+    let header = [ODD_NAME, b"=1"].concat();
+    let mut command = Command::new(kcat);
+    command.args(["-b", &bench.brokers, "-P", "-t", &bench.topic("ohlcv_bar"), "-p", "0", "-k", key, "-H"]);
+    let output = command.arg(OsStr::from_bytes(&header)).arg(value).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Every command that reads the topic gets past it.
+fn assert_readable(name: &str, bench: &Bench, records: u64) {
+    succeed("consumer", &["verify", "ohlcv_bar", "--deep"], &bench.environment);
+    let said = succeed("consumer", &["replay", "ohlcv_bar", "--dry-run"], &bench.environment);
+    assert!(said.contains(&format!("read {records}")), "on {name}: {said}");
+    succeed("consumer", &["dead-letters", "redrive", "--yes"], &bench.environment);
+}
+
+#[test]
+fn a_header_whose_name_is_not_utf8_costs_nothing_and_is_kept_with_a_refused_message() {
+    let Some(kcat) = service("TAPEDECK_TEST_KCAT") else { return };
+    for (name, bench) in benches() {
+        send_records(&bench, "ohlcv_bar", &[good("BEFORE", 0)]);
+        let file = bench.folder.path().join("message");
+        for (key, value) in [("WITH", encode(BAR_SCHEMA_ID, &good("WITH", 0))), ("BAD", b"no record".to_vec())] {
+            std::fs::write(&file, value).unwrap();
+            send_with_odd_header(&kcat, &bench, key, &file);
+        }
+        send_records(&bench, "ohlcv_bar", &[good("AFTER", 0)]);
+        consume(&bench);
+        let symbols = bench.query("select symbol from ohlcv_bar order by symbol");
+        let symbols: Vec<&str> = symbols.iter().map(|row| row[0].as_deref().unwrap()).collect();
+        assert_eq!(symbols, ["AFTER", "BEFORE", "WITH"], "on {name}");
+        let refused = letters(&bench.database);
+        let [letter] = refused.as_slice() else { panic!("{} dead letters on {name}", refused.len()) };
+        assert_eq!(letter.record_value.as_deref(), Some(b"no record".as_slice()), "on {name}");
+        let headers = decode_headers(letter.record_headers.as_deref().unwrap());
+        assert_eq!(headers, [(ODD_NAME, Some(b"1".as_slice()))], "on {name}");
+        assert_readable(name, &bench, 4);
+    }
+}
+
+#[test]
+fn a_value_larger_than_a_dead_letter_holds_is_refused_alone_and_known_by_its_hash() {
+    for (name, bench) in benches() {
+        send_records(&bench, "ohlcv_bar", &[good("BEFORE", 0)]);
+        let giant = vec![b'a'; GIANT];
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &bench.brokers).set("compression.codec", "zstd");
+        let producer: BaseProducer = config.set("message.max.bytes", "20000000").create().unwrap();
+        let topic = bench.topic("ohlcv_bar");
+        producer.send(BaseRecord::to(&topic).key("giant").payload(&giant)).map_err(|(error, _)| error).unwrap();
+        producer.flush(Duration::from_secs(60)).unwrap();
+        send_records(&bench, "ohlcv_bar", &[good("AFTER", 0)]);
+        consume(&bench);
+        assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), 2, "on {name}");
+        let refused = letters(&bench.database);
+        let [letter] = refused.as_slice() else { panic!("{} dead letters on {name}", refused.len()) };
+        assert_eq!((&letter.record_value, letter.record_key.as_deref()), (&None, Some(b"giant".as_slice())));
+        let left_out = format!("(its value of {GIANT} bytes, XXH3 {}, is left out)", fingerprint(&giant));
+        assert!(letter.reason.ends_with(&left_out), "on {name}: {}", letter.reason);
+        assert_readable(name, &bench, 3);
+        // Without its value it must not be taken for a deletion.
+        assert_eq!(bench.number("select count(*) as n from ohlcv_bar where not deleted"), 2, "on {name}");
+    }
+}
+
+#[test]
+fn a_dead_letter_that_kafka_accepts_in_no_form_leaves_the_outbox_and_stays_in_the_table() {
+    for (name, bench) in benches() {
+        // No dead letter fits into a message of this topic.
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &bench.brokers).create().unwrap();
+        let letters_topic = bench.topic("dead_letter");
+        let topic = NewTopic::new(&letters_topic, 1, TopicReplication::Fixed(1)).set("max.message.bytes", "100");
+        block_on(admin.create_topics(&[topic], &AdminOptions::new())).unwrap()[0].as_ref().unwrap();
+        send(&bench, "ohlcv_bar", &[(Some(0), Some(b"key".to_vec()), Some(b"no record".to_vec()))]);
+        send_records(&bench, "ohlcv_bar", &[good("AFTER", 0)]);
+        let log = bench.folder.path().join("log");
+        let mut consumer = command("consumer", &["run", "ohlcv_bar"], &bench.environment);
+        consumer.stderr(std::fs::File::create(&log).unwrap());
+        let consumer = Running::start(consumer);
+        let said = || std::fs::read_to_string(&log).unwrap().contains("not published, also not without its value");
+        until("the relay gives the dead letter up", said);
+        until("the outbox is empty", || bench.number("select count(*) as n from dead_letter_outbox") == 0);
+        drop(consumer);
+        let refused = letters(&bench.database);
+        assert_eq!(refused.len(), 1, "on {name}");
+        assert_eq!(refused[0].record_value.as_deref(), Some(b"no record".as_slice()), "on {name}");
+        assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), 1, "on {name}");
+    }
+}
