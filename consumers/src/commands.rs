@@ -4,9 +4,9 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, Error};
 use clap::{Parser, Subcommand};
-use contract::{Dataset, datasets};
+use contract::{Dataset, datasets, declarations};
 use service::settings::env_file::{self, Around};
 use service::{settings, telemetry};
 use store::chunk::Limits;
@@ -108,8 +108,7 @@ fn chosen(names: &[String]) -> anyhow::Result<Vec<&'static Dataset>> {
 
 /// The dataset of that name.
 fn one(name: &str) -> anyhow::Result<&'static Dataset> {
-    let known = || datasets().iter().map(|dataset| dataset.name.as_str()).collect::<Vec<_>>().join(", ");
-    contract::dataset(name).with_context(|| format!("there is no dataset `{name}`; there are: {}", known()))
+    declarations::named(name).map_err(Error::msg)
 }
 
 /// When a chunk is committed, as the environment says.

@@ -24,3 +24,13 @@ pub fn datasets() -> &'static [Dataset] {
 pub fn dataset(name: &str) -> Option<&'static Dataset> {
     datasets().iter().find(|dataset| dataset.name == name)
 }
+
+/// The dataset of a name that somebody typed.
+///
+/// # Errors
+///
+/// One line with the names of all datasets, when no declaration has this one.
+pub fn named(name: &str) -> Result<&'static Dataset, String> {
+    let known = || datasets().iter().map(|dataset| dataset.name.as_str()).collect::<Vec<_>>().join(", ");
+    dataset(name).ok_or_else(|| format!("there is no dataset `{name}`; there are: {}", known()))
+}

@@ -2,6 +2,7 @@
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
+pub mod arguments;
 pub mod health;
 pub mod metrics;
 pub mod secret;

@@ -1,7 +1,7 @@
 //! `tapedeck describe`: the columns of a table.
 
-use anyhow::Context as _;
-use contract::{Dataset, datasets};
+use anyhow::Error;
+use contract::{Dataset, declarations};
 use serde_json::json;
 use service::settings;
 use store::Found;
@@ -22,9 +22,7 @@ pub(super) struct Arguments {
 
 /// Prints the columns. Needs no database.
 pub(super) fn run(Arguments { dataset, json }: &Arguments) -> anyhow::Result<()> {
-    let known = || datasets().iter().map(|dataset| dataset.name.as_str()).collect::<Vec<_>>().join(", ");
-    let dataset = contract::dataset(dataset)
-        .with_context(|| format!("there is no dataset `{dataset}`; there are: {}", known()))?;
+    let dataset = declarations::named(dataset).map_err(Error::msg)?;
     let rows = dataset.fields.iter().enumerate().map(|(at, field)| {
         let kind = format!("{:?}", field.kind).to_lowercase();
         (at, field, kind)

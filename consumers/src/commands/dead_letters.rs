@@ -1,7 +1,8 @@
 //! `consumer dead-letters`: arguments in, text out.
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Utc};
 use kafka::registry::Registry;
+use service::arguments::time;
 use store::{Database, Filter};
 
 use super::print;
@@ -69,12 +70,6 @@ pub struct Which {
     /// Only those refused before this time
     #[arg(long, value_parser = time)]
     to: Option<DateTime<Utc>>,
-}
-
-fn time(text: &str) -> Result<DateTime<Utc>, String> {
-    let date = || text.parse::<NaiveDate>().ok().map(|date| date.and_time(NaiveTime::MIN).and_utc());
-    let time = DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());
-    time.or_else(date).ok_or_else(|| "expected a date, or a time with a zone".to_owned())
 }
 
 impl From<Which> for Filter {

@@ -6,6 +6,7 @@ use clap::Args;
 use contract::Dataset;
 use kafka::Cluster;
 use kafka::registry::Registry;
+use service::arguments::time;
 use service::shutdown;
 use store::Database;
 use store::chunk::Limits;
@@ -21,14 +22,14 @@ use crate::replay::{Bound, Range, Replay, Report};
 pub struct Arguments {
     /// Name of the dataset
     dataset: String,
-    /// Start with records that Kafka received at this time or later, RFC 3339
-    #[arg(long, value_name = "TIME", conflicts_with = "from_offset")]
+    /// Start with records that Kafka received at this time or later: `2026-01-31` or `2026-01-31T14:30:00Z`
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "from_offset")]
     from_time: Option<DateTime<Utc>>,
     /// Start at this offset of each partition
     #[arg(long, value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]
     from_offset: Option<i64>,
-    /// End before records that Kafka received at this time or later, RFC 3339
-    #[arg(long, value_name = "TIME", conflicts_with = "to_offset")]
+    /// End before records that Kafka received at this time or later
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "to_offset")]
     to_time: Option<DateTime<Utc>>,
     /// End before this offset of each partition
     #[arg(long, value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use kafka::Cluster;
+use service::arguments::time;
 
 use super::deletion::Deletion;
 use super::{now, print};
@@ -33,7 +34,7 @@ pub struct Arguments {
     #[arg(long, num_args = 2, value_names = ["ENDPOINT", "ITEM"])]
     not_in: Vec<String>,
     /// When the deletion became known; now by default. Later versions of a record stay
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     known_at: Option<DateTime<Utc>>,
     /// Publish the deletions
     #[arg(long)]

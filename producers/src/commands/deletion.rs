@@ -5,16 +5,17 @@
 
 use std::collections::{HashMap, HashSet};
 
-use anyhow::{Context as _, bail};
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use anyhow::{Context as _, Error, anyhow, bail};
+use chrono::{DateTime, NaiveDate, Utc};
 use contract::decode::split_header;
 use contract::rows::DELETED_HASH;
 use contract::validate::validate_last;
-use contract::{Column, Dataset, Decoder, Kind, Rows, datasets, tombstone, topic};
+use contract::{Column, Dataset, Decoder, Kind, Rows, declarations, tombstone, topic};
 use kafka::publish::Publisher;
 use kafka::reader::Topic;
 use kafka::registry::{Registry, RegistryError};
 use kafka::{Cluster, Message};
+use service::arguments;
 use tokio::runtime::Handle;
 
 use super::kept::{self, hash_of_key};
@@ -70,10 +71,7 @@ impl Deletion {
         known_at: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> anyhow::Result<Deletion> {
-        let Some(dataset) = contract::dataset(dataset) else {
-            let known: Vec<&str> = datasets().iter().map(|dataset| dataset.name.as_str()).collect();
-            bail!("there is no dataset `{dataset}`; there are: {}", known.join(", "));
-        };
+        let dataset = declarations::named(dataset).map_err(Error::msg)?;
         if conditions.is_empty() {
             bail!("name at least one field with `--where field=value`");
         }
@@ -287,7 +285,7 @@ fn condition(dataset: &Dataset, text: &str) -> anyhow::Result<(usize, String)> {
         // Null.
         _ if value.is_empty() => String::new(),
         Kind::Double => value.parse::<f64>().with_context(unreadable)?.to_string(),
-        Kind::Timestamp => shown(parse_time(value).with_context(unreadable)?),
+        Kind::Timestamp => shown(arguments::time(value).map_err(Error::msg).with_context(unreadable)?),
         Kind::Date => value.parse::<NaiveDate>().with_context(unreadable)?.to_string(),
         Kind::Long => value.parse::<i64>().with_context(unreadable)?.to_string(),
         Kind::Decimal => contract::decimal::parse(value).with_context(unreadable)?.to_string(),
@@ -302,19 +300,11 @@ fn time(dataset: &Dataset, option: &str, text: Option<&str>) -> anyhow::Result<O
     let Some(position) = dataset.time else {
         bail!("`{option}` does not apply to `{}`: its records have no time", dataset.name);
     };
-    let time = parse_time(text).with_context(|| {
-        format!("invalid `{option}`: `{text}`; expected a date or a time such as `2026-11-20T12:00:00Z`")
-    })?;
+    let time = arguments::time(text).map_err(|error| anyhow!("invalid `{option}`: `{text}`; {error}"))?;
     Ok(Some(match dataset.fields[position].kind {
         Kind::Date => time.date_naive().signed_duration_since(NaiveDate::default()).num_days(),
         _ => time.timestamp_micros(),
     }))
-}
-
-/// RFC 3339, or a date, which means its midnight in UTC.
-fn parse_time(text: &str) -> Option<DateTime<Utc>> {
-    let date = || text.parse::<NaiveDate>().ok().map(|date| date.and_time(NaiveTime::MIN).and_utc());
-    DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc()).or_else(date)
 }
 
 fn shown(time: DateTime<Utc>) -> String {

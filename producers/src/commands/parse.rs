@@ -10,6 +10,7 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 use clap::Args;
 use contract::Record;
 use serde::Serialize;
+use service::arguments::time;
 use service::telemetry;
 use sources::providers::file::part;
 use sources::response::{Parsed, Reject, Request};
@@ -34,7 +35,7 @@ pub struct Arguments {
     #[arg(long)]
     item: String,
     /// When the responses were received, e.g. `2026-11-20T12:00:00Z`; now by default
-    #[arg(long)]
+    #[arg(long, value_parser = time)]
     at: Option<DateTime<Utc>>,
     /// Files with the responses' bodies
     #[arg(required = true)]

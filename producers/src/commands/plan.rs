@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::{Value, json};
+use service::arguments::time;
 use sources::source::Source;
 
 use super::known::{Known, watched};
@@ -25,7 +26,7 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
     /// Time to plan from; now by default
-    #[arg(long)]
+    #[arg(long, value_parser = time)]
     at: Option<DateTime<Utc>>,
 }
 

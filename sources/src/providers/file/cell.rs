@@ -9,13 +9,14 @@ use contract::validate::{MAX_DAY, MIN_DAY};
 use contract::{Decimal, Field, Kind, Text, Value, decimal, json};
 
 use self::clock::clock;
-use super::decimal_sign::{DecimalSign, advice};
+use super::decimal_sign::DecimalSign;
 use crate::parse::body::excerpt;
 use crate::parse::fault::Fault;
 use crate::parse::value::{NOTHING, finite, short, year_month_day};
 use crate::time::start_of_day;
 
 mod clock;
+mod unread;
 
 /// Microseconds of a second.
 const SECOND: i64 = 1_000_000;
@@ -122,9 +123,10 @@ pub(super) fn read(
     let Some(value) = value else {
         let cell = text(&cell);
         let mut reason = format!("`{}`: `{}` is not {what}", field.name, excerpt(cell.as_bytes()));
-        let advice = advice(&cell).filter(|_| class == "number");
+        let advice = unread::advice(class, &cell).filter(|_| *format == Format::Plain);
+        let class = advice.as_ref().map_or(class, |(class, _)| class);
         reason += &advice.map(|(_, words)| format!("; {words}")).unwrap_or_default();
-        return Err(Fault(advice.map_or(class, |(class, _)| class), reason));
+        return Err(Fault(class, reason));
     };
     values.push(value);
     Ok(())

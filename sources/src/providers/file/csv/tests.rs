@@ -112,7 +112,11 @@ fn each_odd_row_is_refused_with_its_line_and_the_rest_goes_on() {
                 "number",
                 "line 5: `close`: `1,012.5` is not a number; if the file separates thousands, add `decimal:=.` to the item"
             ),
-            ("date", "line 6: `trading_date`: `01/05/2024` is not a date"),
+            (
+                "date",
+                "line 6: `trading_date`: `01/05/2024` is not a date; if that is how the file writes it, add `|%m/%d/%Y` or \
+                `|%d/%m/%Y` to its column in the item, whichever the file means"
+            ),
             ("absent", "line 7: has no `symbol`"),
             ("quote", "line 8: has something between the end of a quoted value and the next one"),
             ("encoding", "line 9: is not UTF-8"),
