@@ -105,7 +105,7 @@ fn run(Arguments { data_dir, command }: Arguments) -> anyhow::Result<ExitCode> {
         Command::Man(arguments) => done(man::run(&arguments)),
         Command::Down(arguments) => done(down::run(&arguments, &Folder::find(given)?)),
         Command::Logs(arguments) => done(logs::run(&arguments, &Folder::find(given)?)),
-        Command::Reset(arguments) => done(reset::run(&arguments, &Folder::find(given)?)),
+        Command::Reset(arguments) => done(reset::run(&arguments, &Folder::find_to_delete(given)?)),
         Command::Doctor(arguments) => {
             let folder = begin(given)?;
             block_on(doctor::run(&arguments, &folder))

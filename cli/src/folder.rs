@@ -130,22 +130,40 @@ impl Folder {
     ///
     /// A folder of another format.
     pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<Folder> {
-        let folder = |path: &Path| -> anyhow::Result<Folder> {
-            let kind = mark(path)?.map_or(Kind::Real, |mark| mark.kind);
-            // The path stays as it is, so that messages are short.
-            Ok(Folder { path: path.to_owned(), kind })
-        };
         if let Some(path) = given {
-            return folder(path);
+            return Folder::at(path);
         }
-        let there = [DEFAULT, DEMO].into_iter().map(Path::new).filter(|path| path.is_dir());
-        let there = there.map(folder).collect::<anyhow::Result<Vec<Folder>>>()?;
+        let there = Folder::by_default()?;
         let chosen = there.iter().find(|folder| folder.is_running()).or(there.first());
-        let Some(chosen) = chosen else { return folder(Path::new(DEFAULT)) };
+        let Some(chosen) = chosen else { return Folder::at(Path::new(DEFAULT)) };
         if there.len() > 1 {
             eprintln!("data folder `{}`; choose another with --data-dir", chosen.path.display());
         }
         Ok(chosen.clone())
+    }
+
+    /// Finds the folder for a command that deletes it. Which one [`Folder::find`] chooses depends on what runs, so this
+    /// never chooses.
+    ///
+    /// # Errors
+    ///
+    /// Two default folders and none given; a folder of another format.
+    pub(crate) fn find_to_delete(given: Option<&Path>) -> anyhow::Result<Folder> {
+        if given.is_none() && Folder::by_default()?.len() > 1 {
+            bail!("there are two data folders, `{DEFAULT}` and `{DEMO}`: name the one to delete with --data-dir");
+        }
+        Folder::find(given)
+    }
+
+    /// The default folders that exist.
+    fn by_default() -> anyhow::Result<Vec<Folder>> {
+        [DEFAULT, DEMO].into_iter().map(Path::new).filter(|path| path.is_dir()).map(Folder::at).collect()
+    }
+
+    fn at(path: &Path) -> anyhow::Result<Folder> {
+        let kind = mark(path)?.map_or(Kind::Real, |mark| mark.kind);
+        // The path stays as it is, so that messages are short.
+        Ok(Folder { path: path.to_owned(), kind })
     }
 
     /// Its path.
@@ -158,11 +176,16 @@ impl Folder {
         self.path.display().to_string()
     }
 
-    /// The option that names it, for a command to show to the user; empty when the command finds it by itself.
+    /// The option that names it, for a command to show to the user; empty when the command finds it by itself: it is a
+    /// default folder, and the other one does not exist.
     pub(crate) fn option(&self) -> String {
         let own = std::env::current_dir().unwrap_or_default();
-        let is_found = [DEFAULT, DEMO].iter().any(|name| self.path == own.join(name) || self.path == Path::new(name));
-        if is_found { String::new() } else { format!("--data-dir {} ", self.path.display()) }
+        let is_own = |name: &str| self.path == own.join(name) || self.path == Path::new(name);
+        match [DEFAULT, DEMO].iter().find(|name| is_own(name)) {
+            Some(_) if ![DEFAULT, DEMO].iter().all(|name| own.join(name).is_dir()) => String::new(),
+            Some(name) => format!("--data-dir {name} "),
+            None => format!("--data-dir {} ", self.path.display()),
+        }
     }
 
     /// Where the data comes from.

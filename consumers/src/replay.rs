@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use chrono::Utc;
+use contract::rule::Rule;
 use contract::{Dataset, topic};
 use kafka::Cluster;
 use kafka::registry::Registry;
@@ -85,6 +86,10 @@ impl Replay {
         if self.into.is_none() {
             runtime.block_on(self.check_origin(&mut *store))?;
         }
+        let topic = topic::topic(self.cluster.namespace(), self.dataset);
+        // A mistake in rules or range must leave no side table behind, which the corrected command would find.
+        let rules = self.parsed_rules()?;
+        let mut ranges = self.range.resolve(&self.cluster, &topic)?;
         let (sink, resumed) = runtime.block_on(self.begin(&mut *store, restart))?;
         let target = Target {
             dataset: self.dataset,
@@ -92,15 +97,13 @@ impl Replay {
             dead_letters: None,
             accounted: true,
         };
-        let topic = topic::topic(self.cluster.namespace(), self.dataset);
-        let mut ranges = self.range.resolve(&self.cluster, &topic)?;
         for position in runtime.block_on(store.positions(&sink, &topic))? {
             ranges.iter_mut().filter(|range| range.partition == position.partition).for_each(|range| {
                 range.from = range.from.max(position.next_offset);
             });
         }
         let destination = Destination { sink: sink.clone(), topic, target, store: self.database.store(&sink) };
-        let mut player = Player::new(self, destination, runtime, stop)?;
+        let mut player = Player::new(self, rules, destination, runtime, stop);
         player.play(&ranges)?;
         if self.into.is_none() && !stop.is_cancelled() {
             runtime.block_on(side::finish_run(&mut *store, &sink))?;
@@ -116,7 +119,7 @@ impl Replay {
         let topic = topic::topic(self.cluster.namespace(), self.dataset);
         let ranges = self.range.resolve(&self.cluster, &topic)?;
         let destination = Destination { sink: "trial".into(), topic, target: target.clone(), store };
-        let mut player = Player::new(self, destination, runtime, stop)?;
+        let mut player = Player::new(self, self.parsed_rules()?, destination, runtime, stop);
         player.play(&ranges)?;
         let report = std::mem::take(&mut player.report);
         let mut store = player.into_store()?;
@@ -161,6 +164,11 @@ impl Replay {
             origin::check(store, &cluster).await?;
         }
         Ok(())
+    }
+
+    fn parsed_rules(&self) -> anyhow::Result<Vec<Rule>> {
+        let parse = |rule: &String| Rule::parse(rule, &self.dataset.fields).with_context(|| format!("rule `{rule}`"));
+        self.rules.iter().map(parse).collect()
     }
 
     fn side(&self) -> anyhow::Result<Target> {

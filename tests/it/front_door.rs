@@ -61,6 +61,20 @@ fn every_command_finds_the_running_deck_and_knows_when_none_runs() {
     succeed(folder, &["gaps", "yahoo", "--json"]);
     succeed(folder, &["dead-letters", "list"]);
     assert!(succeed(folder, &["replay", "fetch_log", "--dry-run"]).contains("read "));
+    let wrong = |arguments: &[&str]| {
+        let output = run(folder, arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(wrong(&["replay", "fetch_log", "--from-time", "yesterday"]).contains("such as `2026-01-31`"));
+    let backward = ["replay", "fetch_log", "--from-time", "2026-02-01", "--to-time", "2026-01-01"];
+    assert!(refused(folder, &backward).contains("the range is empty"));
+    // A mistake leaves nothing behind that the corrected command would stumble over.
+    let side = |rule: &'static str| ["replay", "fetch_log", "--into", "side", "--rule", rule];
+    assert!(refused(folder, &side("cals > 0")).contains("`cals` is not a field"));
+    assert!(succeed(folder, &side("calls > 0")).contains("read "));
+    assert!(wrong(&["dead-letters", "list", "--stage", "foo"]).contains("validate"));
+    assert!(wrong(&["dead-letters", "list", "--dataset", "foo"]).contains("there is no dataset `foo`"));
     let backfill = ["backfill", "fmp", "eod_prices", "--item", "SIM", "--from", "2024-01-01", "--to", "2024-02-01"];
     succeed(folder, &[&backfill[..], &["--dry-run"]].concat());
     assert!(succeed(folder, &["tables", "--json"]).contains("\"table\":\"ohlcv_bar\""));
@@ -79,6 +93,11 @@ fn every_command_finds_the_running_deck_and_knows_when_none_runs() {
     assert!(succeed(folder, &["down"]).contains("no deck runs"));
     assert!(succeed(folder, &["doctor"]).contains("the demo needs none"));
     assert!(refused(folder, &["reset"]).contains("add `--yes`"));
+    // Beside another deck, `reset` never chooses.
+    std::fs::create_dir(folder.join(".tapedeck")).unwrap();
+    assert!(refused(folder, &["reset", "--yes"]).contains("name the one to delete with --data-dir"));
+    assert!(folder.join(".tapedeck-demo").exists());
+    std::fs::remove_dir(folder.join(".tapedeck")).unwrap();
     succeed(folder, &["reset", "--yes"]);
     assert!(!folder.join(".tapedeck-demo").exists());
     assert!(refused(folder, &["query", "select 1"]).contains("there is no data folder"));

@@ -53,10 +53,14 @@ fn environment(bench: &Bench, hostile: &Hostile, good: &Pages, state: &Path) -> 
     environment
 }
 
-/// Most memory that a process has used so far.
+/// Most memory that a producer has used so far.
 fn peak_kib(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let value = |name| status.lines().find_map(|line| line.strip_prefix(name));
+    // The kernel lets `spawn` return a moment before the child has memory of its own. Until the child has its own name,
+    // this would be the memory of the tests.
+    value("Name:").filter(|name| name.trim() == "producer")?;
+    let line = value("VmHWM:")?;
     line.trim().trim_end_matches(" kB").parse().ok()
 }
 

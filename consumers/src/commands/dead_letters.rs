@@ -1,6 +1,7 @@
 //! `consumer dead-letters`: arguments in, text out.
 
 use chrono::{DateTime, Utc};
+use contract::declarations;
 use kafka::registry::Registry;
 use service::arguments::time;
 use store::{Database, Filter};
@@ -53,13 +54,13 @@ pub enum Command {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Which {
     /// Only those of this dataset
-    #[arg(long)]
+    #[arg(long, value_parser = known)]
     dataset: Option<String>,
     /// Only those of this class
     #[arg(long)]
     class: Option<String>,
-    /// Only those refused at this stage: `parse`, `decode`, `validate` or `store`
-    #[arg(long)]
+    /// Only those refused at this stage
+    #[arg(long, value_parser = ["parse", "decode", "validate", "store"])]
     stage: Option<String>,
     /// Only those refused by this consumer group or provider
     #[arg(long)]
@@ -70,6 +71,10 @@ pub struct Which {
     /// Only those refused before this time
     #[arg(long, value_parser = time)]
     to: Option<DateTime<Utc>>,
+}
+
+fn known(name: &str) -> Result<String, String> {
+    declarations::named(name).map(|dataset| dataset.name.clone())
 }
 
 impl From<Which> for Filter {

@@ -105,6 +105,11 @@ impl Arguments {
             (None, Some(time)) => Bound::Time(time),
             (None, None) => Bound::Open,
         };
+        let is_backward = self.from_time.zip(self.to_time).is_some_and(|(from, to)| from >= to)
+            || self.from_offset.zip(self.to_offset).is_some_and(|(from, to)| from >= to);
+        if is_backward {
+            bail!("the range is empty: it ends before it begins, or where it begins");
+        }
         if !self.rules.is_empty() && self.into.is_none() && !self.dry_run {
             bail!("a rule that is not declared can only be tried: name a side table with `--into`, or `--dry-run`");
         }
@@ -131,6 +136,9 @@ impl Arguments {
             return Ok(());
         }
         let outcome = &report.outcome;
+        if !report.resumed {
+            explain_nothing(outcome.read, self.key.as_deref());
+        }
         println!(
             "{}read {}: inserted {}, changed {}, unchanged {}, superseded {}, refused {}",
             if report.resumed { "resumed; " } else { "" },
@@ -154,6 +162,7 @@ impl Arguments {
             println!("{all}");
             return Ok(());
         }
+        explain_nothing(report.outcome.read, self.key.as_deref());
         println!(
             "read {}, of {} keys; nothing is written. It would insert {}, change {}, advance the version alone of {}",
             report.outcome.read, report.outcome.inserted, difference.added, difference.changed, difference.version_only
@@ -174,6 +183,19 @@ impl Arguments {
         );
         print_details(difference);
         Ok(())
+    }
+}
+
+/// Says why a replay that read nothing did so, beside its report.
+fn explain_nothing(read: u64, key: Option<&str>) {
+    match key {
+        Some(key) if read == 0 => {
+            eprintln!(
+                "no message in the range has the key `{key}`; a key is compared whole, for example `yahoo|AAPL|1d`"
+            );
+        }
+        None if read == 0 => eprintln!("the range holds no records"),
+        _ => {}
     }
 }
 

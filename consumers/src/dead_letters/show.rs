@@ -26,10 +26,7 @@ pub(crate) async fn shown(database: &Database, registry: Option<Registry>, filte
     let mut store = database.dead_letters("dead-letters");
     let letters = store.next(filter, &Name { source: String::new(), id: String::new() }).await?;
     if letters.is_empty() {
-        bail!(
-            "there is no dead letter `{}`; `consumer dead-letters list --all` lists the newest",
-            filter.ids.join(" ")
-        );
+        bail!("there is no dead letter `{}`; `dead-letters list --all` lists the newest", filter.ids.join(" "));
     }
     // Fetching a schema blocks, so this runs outside of the runtime's threads.
     let runtime = Handle::current();

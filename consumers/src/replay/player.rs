@@ -51,19 +51,18 @@ pub(super) struct Player<'a> {
 impl<'a> Player<'a> {
     pub(super) fn new(
         replay: &'a Replay,
+        rules_today: Vec<Rule>,
         destination: Destination,
         runtime: &Handle,
         stop: &'a CancellationToken,
-    ) -> anyhow::Result<Player<'a>> {
+    ) -> Player<'a> {
         let Destination { sink, topic, target, store } = destination;
         let dataset = replay.dataset;
-        let parse = |rule: &String| Rule::parse(rule, &dataset.fields).with_context(|| format!("rule `{rule}`"));
-        let declared_today = replay.rules.iter().map(parse).collect::<anyhow::Result<Vec<_>>>()?;
-        let admission = Admission::new(dataset, Schemas::new(dataset, replay.registry.clone()), declared_today);
+        let admission = Admission::new(dataset, Schemas::new(dataset, replay.registry.clone()), rules_today);
         let cancelled = CancellationToken::new();
         let writers = Writers::start(vec![store], None, runtime, &cancelled);
         let driver = Driver::new(rules(replay.limits), target, admission, writers, runtime);
-        Ok(Player { replay, sink, topic, driver, stop, cancelled, report: Report::default() })
+        Player { replay, sink, topic, driver, stop, cancelled, report: Report::default() }
     }
 
     /// Plays the ranges to their ends, or until it is stopped. The next run plays uncommitted records again.

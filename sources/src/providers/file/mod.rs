@@ -27,7 +27,7 @@
 //! written, unless a column holds it, and never after the receipt. Of a bar, `trading_date` follows from `ts_start` in
 //! the given zone, or the other way round; name one of them.
 //!
-//! Try an item before you put it on the watchlist: `producer parse file csv prices.csv --item '<item>'` shows its
+//! Try an item before you put it on the watchlist: `tapedeck parse file csv prices.csv --item '<item>'` shows its
 //! records and why rows are refused.
 //!
 //! - **Numbers** have a decimal point and no thousands separators; a row with `1,000` is refused. With `decimal:=` the
@@ -50,7 +50,8 @@
 //! - If all rows of the first window (at least ten) are refused, the whole file is: the mapping is wrong.
 //!
 //! A refused row becomes a dead letter with its original text. Files are read again every day; unchanged rows change
-//! nothing in the tables. To read files once, run `producer run file --once`.
+//! nothing in the tables. To read them now, stop the deck and run `tapedeck up --once`; on
+//! a cluster, `producer run file --once`.
 
 use std::time::Duration;
 
