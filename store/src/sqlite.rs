@@ -190,7 +190,7 @@ async fn write_parts(
     let mut parts = folded.chunks(ROWS_PER_STATEMENT);
     let mut next = parts.next().map(|part| (part, keys_and_versions(dataset, &mut parameters, part)));
     while let Some((part, keys)) = next.take() {
-        // A replay finds nothing new: its parameters would be built in vain.
+        // A replay finds nothing new, so nothing would use its parameters.
         let all = async { are_new.then(|| values(dataset, &mut parameters, part.iter())) };
         let (newer, all) = tokio::join!(newer(connection, table, part, keys?), all);
         let newer = newer?;
