@@ -7,7 +7,7 @@ mod load;
 mod report;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -83,6 +83,8 @@ struct Stage {
     topic: String,
     fleets: Vec<Arc<Fleet>>,
     strikes: Mutex<Vec<Strike>>,
+    /// Lanes whose faults are over.
+    ended_lanes: AtomicUsize,
     is_loaded: AtomicBool,
 }
 
@@ -158,7 +160,15 @@ impl Stage {
             Fleet::new((sink, sink), database, size, &environment, services.folder())
         };
         let fleets = [("postgres", 3), ("timescale", 2)].map(fleet).into();
-        Stage { services, kafka_proxy, topic, fleets, strikes: Mutex::default(), is_loaded: AtomicBool::new(false) }
+        Stage {
+            services,
+            kafka_proxy,
+            topic,
+            fleets,
+            strikes: Mutex::default(),
+            ended_lanes: AtomicUsize::new(0),
+            is_loaded: AtomicBool::new(false),
+        }
     }
 
     /// Sends all messages while faults strike the sinks and Kafka, each at its own pace.
@@ -184,7 +194,9 @@ impl Stage {
                 self.lane("kafka", kafka, struck, || None, strike);
             });
             let messages = Counted { workload: plan.workload(), left: plan.records as usize };
-            let delivered = load::send(&self.kafka_proxy.address(), &self.topic, messages, plan.load);
+            let lanes = self.fleets.len() + 1;
+            let are_over = || self.ended_lanes.load(Ordering::SeqCst) == lanes;
+            let delivered = load::send(&self.kafka_proxy.address(), &self.topic, messages, plan.load, are_over);
             self.is_loaded.store(true, Ordering::SeqCst);
             delivered
         })
@@ -231,6 +243,7 @@ impl Stage {
                 strike_one(fault);
             }
         }
+        self.ended_lanes.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Waits until these sinks have read everything; returns a line for each that has not.

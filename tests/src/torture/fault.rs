@@ -14,8 +14,9 @@ use crate::workload::Random;
 
 /// Longest that a trap waits for its point; the group may have no consumer just now.
 const TRAP_PATIENCE: Duration = Duration::from_secs(30);
-/// Longest that a consumer is stopped. After its session of 10 s, others get its partitions.
-const STOPPED: Duration = Duration::from_secs(25);
+/// Longest that a consumer is stopped. After its session of 10 s, others get its partitions; if Kafka restarts meanwhile,
+/// the session begins anew.
+const STOPPED: Duration = Duration::from_secs(45);
 /// Duration of a network outage.
 const OUTAGE: Duration = Duration::from_secs(4);
 

@@ -11,6 +11,10 @@ use rdkafka::{ClientConfig, ClientContext, Message as _};
 use crate::oracle::{Ack, ID_HEADER};
 use crate::workload::Sent;
 
+/// Share of the messages that is sent slowly while faults are still to strike: a sink without load springs no trap.
+const HELD_BACK: f64 = 0.1;
+/// How many times slower.
+const SLOWER: u32 = 10;
 /// Longest time until a message is acknowledged: longer than any outage of the tests.
 const DELIVERY_PATIENCE: &str = "240000";
 
@@ -50,12 +54,13 @@ pub(super) struct Delivered {
     pub failures: Vec<String>,
 }
 
-/// Sends messages, spread evenly over that time.
+/// Sends messages, spread evenly over that time, the last ones slowly until the faults are over.
 pub(super) fn send(
     brokers: &str,
     topic: &str,
     messages: impl ExactSizeIterator<Item = Sent>,
     time: Duration,
+    are_faults_over: impl Fn() -> bool,
 ) -> Delivered {
     let producer: BaseProducer<Acknowledged> = ClientConfig::new()
         .set("bootstrap.servers", brokers)
@@ -68,9 +73,10 @@ pub(super) fn send(
         .create_with_context(Acknowledged::default())
         .unwrap();
     let pause = time / u32::try_from(messages.len()).unwrap();
-    let begin = Instant::now();
+    let at_pace = (messages.len() as f64 * (1.0 - HELD_BACK)) as u32;
+    let mut due = Instant::now();
     for sent in messages {
-        let due = begin + pause * sent.id;
+        due += if sent.id >= at_pace && !are_faults_over() { pause * SLOWER } else { pause };
         loop {
             producer.poll(Duration::ZERO);
             let left = due.saturating_duration_since(Instant::now());
