@@ -18,7 +18,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::child::{Child, Recipe};
+use self::child::{Child, Event, MAX_ENDS, Recipe, Restart};
 use self::progress::Report;
 use crate::folder::Folder;
 
@@ -160,31 +160,43 @@ impl Deck {
         self.producer.is_none()
     }
 
-    /// Waits until a process ends on its own.
-    pub(crate) async fn ended(&mut self) -> anyhow::Result<(Who, ExitStatus)> {
+    /// Waits until a process ends on its own, or is started again.
+    pub(crate) async fn event(&mut self) -> anyhow::Result<(Who, Event)> {
         tokio::select! {
-            status = end_of(&mut self.broker) => Ok((Who::Broker, status?)),
-            status = end_of(&mut self.consumer) => Ok((Who::Consumer, status?)),
-            status = end_of(&mut self.producer) => Ok((Who::Producer, status?)),
+            event = event_of(&mut self.broker) => Ok((Who::Broker, event?)),
+            event = event_of(&mut self.consumer) => Ok((Who::Consumer, event?)),
+            event = event_of(&mut self.producer) => Ok((Who::Producer, event?)),
         }
     }
 
-    /// Restarts a process that has ended on its own.
-    pub(crate) async fn restart(
-        &mut self,
-        who: Who,
-        status: ExitStatus,
-        reports: &mpsc::Sender<Report>,
-    ) -> anyhow::Result<()> {
+    /// Restarts a process that has ended on its own, after a pause that becomes longer each time; returns a line about it.
+    ///
+    /// # Errors
+    ///
+    /// With `gives_up`, when it has ended too often in a row.
+    pub(crate) fn restart(&mut self, who: Who, status: ExitStatus, gives_up: bool) -> anyhow::Result<String> {
+        let child = self.child_of(who);
+        let Restart { wait, ends } = child.restart();
+        let (name, log, last) = (child.name(), child.log(), child.last_line());
+        if gives_up && ends > MAX_ENDS {
+            bail!("`{name}` keeps ending ({status}): {last}; see {}", log.display());
+        }
+        let wait = wait.as_secs_f64();
+        Ok(format!("`{name}` has ended ({status}), next start in {wait} s: {last}; see {}", log.display()))
+    }
+
+    /// A process was started again: its reports go to `reports`, too.
+    pub(crate) fn restarted(&mut self, who: Who, reports: &mpsc::Sender<Report>) {
+        relay(self.child_of(who), reports);
+    }
+
+    fn child_of(&mut self, who: Who) -> &mut Child {
         let child = match who {
             Who::Broker => self.broker.as_mut(),
             Who::Consumer => self.consumer.as_mut(),
             Who::Producer => self.producer.as_mut(),
         };
-        let child = child.expect("what has ended was there");
-        child.restart(status).await?;
-        relay(child, reports);
-        Ok(())
+        child.expect("what has ended was there")
     }
 
     /// Removes the producer, which has finished; returns the path of its log.
@@ -258,9 +270,9 @@ fn this_executable() -> anyhow::Result<PathBuf> {
     std::env::current_exe().context("cannot find the path of this executable")
 }
 
-async fn end_of(child: &mut Option<Child>) -> anyhow::Result<ExitStatus> {
+async fn event_of(child: &mut Option<Child>) -> anyhow::Result<Event> {
     match child {
-        Some(child) => child.wait().await,
+        Some(child) => child.event().await,
         None => std::future::pending().await,
     }
 }

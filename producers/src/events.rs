@@ -106,12 +106,12 @@ impl Events {
         self.meters.delivered(0);
         let Tally { published, rejected, failed_items } = *tally;
         info!(source = self.source.name, items, published, rejected, failed_items, "round complete");
-        self.progress.tell(&tally.round_done(self.source, items, None));
+        self.progress.tell(&tally.round_done(self.source, items));
     }
 
     /// Nothing is due at the start of a daemon.
     pub(crate) fn nothing_due(&self, tally: &Tally) {
-        self.progress.tell(&tally.round_done(self.source, 0, None));
+        self.progress.tell(&tally.round_done(self.source, 0));
     }
 
     /// So many items of an endpoint fail again and again.
@@ -129,10 +129,18 @@ impl Events {
         info!(source = self.source.name, endpoint, item, "answered again");
     }
 
-    /// The source is no longer polled.
-    pub(crate) fn stopped(&self, reason: &str, tally: &Tally) {
-        error!(source = self.source.name, "stopped: {reason}");
+    /// The source is stopped; a daemon tries it again after that wait.
+    pub(crate) fn stopped(&self, reason: &str, tally: &Tally, wait: Option<Duration>) {
+        match wait {
+            Some(wait) => error!(source = self.source.name, ?wait, "stopped until the next try: {reason}"),
+            None => error!(source = self.source.name, "stopped: {reason}"),
+        }
         self.meters.stopped(reason);
-        self.progress.tell(&tally.round_done(self.source, 0, Some(reason)));
+        self.progress.tell(&tally.stopped(self.source, reason, wait));
+    }
+
+    /// A source that was stopped is polled again.
+    pub(crate) fn resumed(&self) {
+        info!(source = self.source.name, "polled again");
     }
 }

@@ -1,5 +1,6 @@
 //! Requests to the providers. Nothing else knows the HTTP client.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Client, Url};
 use service::secret::Secret;
 use service::settings;
+use service::settings::env_file;
 use sources::response::PageError;
 use sources::source::{Base, Source};
 use tokio::time::Instant;
@@ -117,6 +119,22 @@ pub struct Fetcher {
     bytes: AtomicU64,
     /// The folder of a source that reads files.
     folder: Option<local::Folder>,
+}
+
+/// A hash of a source's settings, its key and addresses, as they are now: another one means that they were changed. Reads
+/// `.env` again.
+pub(crate) fn settings_stamp(source: &Source) -> u64 {
+    env_file::reload();
+    let mut hasher = DefaultHasher::new();
+    let others = source.other_bases();
+    let bases = others.iter().map(|other| other.variable());
+    let addresses = bases.chain([source.base_url_variable()]).map(|variable| settings::read(&variable));
+    addresses.for_each(|address| address.hash(&mut hasher));
+    if let Some(variable) = source.key_variable() {
+        let key = settings::read_secret(&variable).ok().flatten();
+        key.as_ref().map(Secret::expose).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 impl Fetcher {

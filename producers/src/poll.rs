@@ -1,17 +1,18 @@
 //! The poll loops: one task per source, each of which polls its items round after round.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kafka::publish::Publisher;
 use service::telemetry;
 use sources::source::Source;
 use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use crate::deliver::{Delivery, connect};
 use crate::events::Events;
-use crate::fetch::Fetcher;
+use crate::fetch::{self, Fetcher};
 use crate::poll::asker::Asker;
 use crate::poll::rounds::Poller;
 use crate::published::recover::{self, Found, Recovered};
@@ -26,47 +27,99 @@ pub mod backfill;
 pub mod plan;
 mod rounds;
 
+/// First and longest wait before a source that was stopped is tried again.
+const STOPPED_WAITS: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(3600)];
+/// How often a stopped source looks for another key or address, which is tried at once.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Makes the fetcher of a source: at the start, and again whenever a stopped source is tried.
+pub type Open = Box<dyn Fn() -> anyhow::Result<Fetcher> + Send>;
+
 /// Polls sources side by side, each in its own task: a source that is stopped, or whose task panics, does not stop the
 /// others.
 ///
-/// A source whose fetcher is an error, for instance for want of a key, counts as stopped.
-pub async fn run(sources: Vec<(&'static Source, anyhow::Result<Fetcher>)>, run: Run) -> Ending {
+/// A daemon tries a stopped source again, after longer and longer waits, or as soon as its settings change. A source
+/// whose fetcher is an error, for instance for want of a key, counts as stopped.
+pub async fn run(sources: Vec<(&'static Source, Open)>, run: Run) -> Ending {
     let mut tasks = JoinSet::new();
-    let mut events = HashMap::new();
-    for (source, fetcher) in sources {
-        let of_source = Events::of(source, &run);
-        let task = tasks.spawn(poll(source, fetcher, run.clone(), of_source.clone()));
-        events.insert(task.id(), of_source);
+    for (source, open) in sources {
+        tasks.spawn(supervise(source, open, run.clone()));
     }
     let mut ending = Ending::Complete;
-    while let Some(outcome) = tasks.join_next_with_id().await {
-        let of_source = outcome.unwrap_or_else(|error| {
-            let id = error.id();
-            if let Some(events) = events.get(&id) {
-                events.stopped(&telemetry::one_line(&error.into()), &Tally::default());
-            }
-            (id, Ending::Incomplete)
-        });
-        if of_source.1 == Ending::Incomplete {
+    while let Some(outcome) = tasks.join_next().await {
+        if !matches!(outcome, Ok(Ending::Complete)) {
             ending = Ending::Incomplete;
         }
     }
     ending
 }
 
-async fn poll(source: &'static Source, fetcher: anyhow::Result<Fetcher>, run: Run, events: Events) -> Ending {
-    let mut tally = Tally::default();
-    let outcome = run.meters.beating(source, poll_source(source, fetcher, &run, &events, &mut tally)).await;
-    let reason = match outcome {
-        Ok(()) | Err(Stop::Shutdown) => return tally.ending(run.mode),
-        Err(Stop::Source(reason)) => reason,
-        Err(Stop::Kafka(reason)) => {
-            run.shutdown.cancel();
-            reason
+/// Polls a source, in a daemon again after each time that it was stopped.
+async fn supervise(source: &'static Source, open: Open, run: Run) -> Ending {
+    let events = Events::of(source, &run);
+    let (mut wait, mut is_retry) = (STOPPED_WAITS[0], false);
+    loop {
+        let (began, settings) = (run.clock.instant(), fetch::settings_stamp(source));
+        let polling = poll(source, open(), run.clone(), events.clone(), is_retry);
+        // In its own task, so that a panic ends only this try.
+        let polled = AbortOnDropHandle::new(tokio::spawn(polling)).await;
+        let (outcome, tally) =
+            polled.unwrap_or_else(|error| (Err(Stop::Source(telemetry::one_line(&error.into()))), Tally::default()));
+        let reason = match outcome {
+            Ok(()) | Err(Stop::Shutdown) => return tally.ending(run.mode),
+            Err(Stop::Source(reason)) => reason,
+            Err(Stop::Kafka(reason)) => {
+                if run.mode == Mode::Once {
+                    run.shutdown.cancel();
+                }
+                reason
+            }
+        };
+        if run.mode == Mode::Once {
+            events.stopped(&reason, &tally, None);
+            return Ending::Incomplete;
         }
-    };
-    events.stopped(&reason, &tally);
-    Ending::Incomplete
+        if run.clock.instant() - began > STOPPED_WAITS[1] {
+            wait = STOPPED_WAITS[0];
+        }
+        note_stopped(source, &run, &reason, wait).await;
+        events.stopped(&reason, &tally, Some(wait));
+        if await_retry(source, &run, wait, settings).await.is_none() {
+            return Ending::Incomplete;
+        }
+        (wait, is_retry) = ((wait * 2).min(STOPPED_WAITS[1]), true);
+    }
+}
+
+/// Keeps for `status` why a source is stopped.
+async fn note_stopped(source: &'static Source, run: &Run, reason: &str, wait: Duration) {
+    let noted = async { open(source, run).await?.stopped(reason, run.clock.now(), wait).await };
+    if let Err(error) = noted.await {
+        warn!(source = source.name, "cannot note that it is stopped: {}", telemetry::one_line(&error));
+    }
+}
+
+/// Waits until the source is to be tried again: after that time, or when its settings differ. None at the shutdown.
+async fn await_retry(source: &Source, run: &Run, wait: Duration, tried: u64) -> Option<()> {
+    let due = run.clock.instant() + wait;
+    while run.clock.instant() < due && fetch::settings_stamp(source) == tried {
+        let left = due.saturating_duration_since(run.clock.instant()).min(LOOK_INTERVAL);
+        run.shutdown.run_until_cancelled(run.clock.sleep(left)).await?;
+    }
+    Some(())
+}
+
+async fn poll(
+    source: &'static Source,
+    fetcher: anyhow::Result<Fetcher>,
+    run: Run,
+    events: Events,
+    is_retry: bool,
+) -> (Result<(), Stop>, Tally) {
+    let mut tally = Tally::default();
+    let polling = poll_source(source, fetcher, &run, &events, &mut tally, is_retry);
+    let outcome = run.meters.beating(source, polling).await;
+    (outcome, tally)
 }
 
 async fn poll_source(
@@ -75,6 +128,7 @@ async fn poll_source(
     run: &Run,
     events: &Events,
     tally: &mut Tally,
+    is_retry: bool,
 ) -> Result<(), Stop> {
     let stopped = |error: anyhow::Error| Stop::Source(telemetry::one_line(&error));
     let mut fetcher = fetcher.map_err(stopped)?;
@@ -91,7 +145,7 @@ async fn poll_source(
     delivery.alerts.resume(&run.watchlist, &standings).await;
     drop(lock);
     events.connected();
-    let poller = Poller { asker: Asker { source, run, fetcher, events, state: &state }, delivery };
+    let poller = Poller { asker: Asker { source, run, fetcher, events, state: &state }, delivery, is_retry };
     poller.rounds(&standings).await
 }
 

@@ -57,6 +57,8 @@ pub struct RoundDone<'a> {
     pub failed_items: u64,
     /// Why the source was stopped.
     pub error: Option<&'a str>,
+    /// Seconds until a stopped source is tried again; None if it is not.
+    pub next_try_seconds: Option<u64>,
 }
 
 impl Progress {

@@ -22,6 +22,7 @@ mod gaps;
 mod items;
 mod lock;
 mod quota;
+mod stopped;
 mod topics;
 mod validators;
 
@@ -30,6 +31,7 @@ pub use budget::{Budget, Class, Spent};
 pub use gaps::{Gap, GapState};
 pub use items::{Attempt, FAILURES_TO_ALERT, ItemState, Standing, Streak, Update};
 pub use lock::Lock;
+pub use stopped::Stopped;
 pub use topics::Extent;
 pub use validators::Validators;
 
@@ -94,6 +96,12 @@ create table if not exists topic (
 ) without rowid;
 create table if not exists publishing (id integer primary key check (id = 0));
 create table if not exists tail (key integer primary key, dataset text not null, body blob not null);
+create table if not exists stopped (
+  id integer primary key check (id = 0),
+  reason text not null,
+  since integer not null,
+  next_try_at integer not null
+);
 ";
 
 /// Columns that files from earlier versions lack: table, column, and the statement that adds it.

@@ -24,9 +24,15 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn round_done<'a>(&self, source: &'a Source, items: usize, error: Option<&'a str>) -> RoundDone<'a> {
+    pub(crate) fn round_done<'a>(&self, source: &'a Source, items: usize) -> RoundDone<'a> {
         let Tally { published, rejected, failed_items } = *self;
-        RoundDone { source: source.name, done: true, items, published, rejected, failed_items, error }
+        let (error, next_try_seconds) = (None, None);
+        RoundDone { source: source.name, done: true, items, published, rejected, failed_items, error, next_try_seconds }
+    }
+
+    pub(crate) fn stopped<'a>(&self, source: &'a Source, reason: &'a str, wait: Option<Duration>) -> RoundDone<'a> {
+        let next_try_seconds = wait.map(|wait| wait.as_secs());
+        RoundDone { error: Some(reason), next_try_seconds, ..self.round_done(source, 0) }
     }
 
     /// A daemon retries an item that was given up in its next round.

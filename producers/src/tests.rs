@@ -15,6 +15,7 @@ use sources::source;
 use sources::source::Source;
 
 use crate::fetch::{Fetcher, LIMITS};
+use crate::poll::Open;
 use crate::run::{Mode, Run};
 use crate::watchlist::Watchlist;
 
@@ -46,10 +47,10 @@ pub(crate) fn once(mock: &Mock, watchlist: &str) -> Run {
     Run::new(Watchlist::parse(watchlist).unwrap(), cluster, Mode::Once)
 }
 
-pub(crate) fn asking(name: &str, base: &str) -> (&'static Source, anyhow::Result<Fetcher>) {
-    let source = source(name).unwrap();
+pub(crate) fn asking(name: &str, base: &str) -> (&'static Source, Open) {
+    let (source, base) = (source(name).unwrap(), base.to_owned());
     let key = source.key_variable().map(|_| Secret::new(Simulator::key(name).to_owned()));
-    (source, Fetcher::new(source, base, key, LIMITS))
+    (source, Box::new(move || Fetcher::new(source, &base, key.clone(), LIMITS)))
 }
 
 /// These fields of the messages on a dataset's topic, sorted.

@@ -38,6 +38,7 @@ mod restatements;
 mod rules;
 mod samples;
 mod secrets;
+mod supervise;
 mod tidy;
 mod up;
 mod verify;

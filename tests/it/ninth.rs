@@ -128,7 +128,9 @@ fn poll_once(bench: &Bench, address: &str, watchlist: &str) -> Ending {
     block_on(async {
         let cluster = Cluster::new(&bench.brokers, &bench.namespace);
         let run = Run::new(Watchlist::parse_among(BANK, watchlist).unwrap(), cluster, Mode::Once);
-        poll::run(vec![(&BANK[0], Fetcher::new(&BANK[0], address, None, LIMITS))], run).await
+        let address = address.to_owned();
+        let open = move || Fetcher::new(&BANK[0], &address, None, LIMITS);
+        poll::run(vec![(&BANK[0], Box::new(open))], run).await
     })
 }
 

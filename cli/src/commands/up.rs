@@ -10,6 +10,7 @@ use simulator::Simulator;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::deck::child::Event;
 use crate::deck::polled::Polled;
 use crate::deck::progress::{Progress, Report};
 use crate::deck::summary::{Meter, Summary};
@@ -192,15 +193,16 @@ async fn watch(
                     count = tokio::time::interval(LOADED_COUNT_INTERVAL);
                 }
             }
-            ended = deck.ended() => match ended? {
+            event = deck.event() => match event? {
                 // A producer with --once ends with exit code 0 or 1. After a signal the poll is repeated.
-                (Who::Producer, status) if once && status.code().is_some() => {
+                (Who::Producer, Event::Ended(status)) if once && status.code().is_some() => {
                     let log = deck.dismiss_producer().await?;
                     if !status.success() {
                         failed.push(format!("see {}", log.display()));
                     }
                 }
-                (who, status) => deck.restart(who, status, &sender).await?,
+                (who, Event::Ended(status)) => progress.say(&deck.restart(who, status, once)?),
+                (who, Event::Restarted) => deck.restarted(who, &sender),
             },
         }
     }
@@ -219,8 +221,6 @@ async fn store_all(
 ) -> anyhow::Result<Option<Summary>> {
     let began = Instant::now();
     let mut reminder = tokio::time::interval_at((began + REMINDER_INTERVAL).into(), REMINDER_INTERVAL);
-    // The producer has ended, so that no reports come.
-    let (sender, _reports) = mpsc::channel(1);
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(None),
@@ -230,10 +230,10 @@ async fn store_all(
                 Err(_) => tokio::time::sleep(COUNT_INTERVAL).await,
             },
             _ = reminder.tick() => progress.say(&format!("some records are not stored yet; logs: {}", deck.logs())),
-            ended = deck.ended() => {
-                let (who, status) = ended?;
-                deck.restart(who, status, &sender).await?;
-            }
+            event = deck.event() => match event? {
+                (who, Event::Ended(status)) => progress.say(&deck.restart(who, status, true)?),
+                (_, Event::Restarted) => {}
+            },
         }
     }
 }

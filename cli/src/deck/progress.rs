@@ -30,6 +30,9 @@ pub struct Report {
     pub items: u64,
     #[serde(default)]
     pub done: bool,
+    /// Seconds until a stopped source is tried again.
+    #[serde(default)]
+    pub next_try_seconds: Option<u64>,
 }
 
 /// Shows progress on standard error.
@@ -39,6 +42,8 @@ pub(crate) struct Progress {
     stored: Option<ProgressBar>,
     /// By source, why its last failed item failed.
     reasons: HashMap<String, String>,
+    /// By source that is stopped and will be tried again, why.
+    stopped: HashMap<String, String>,
     /// Sources that have finished a round.
     done: BTreeSet<String>,
 }
@@ -60,7 +65,14 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        Progress { bars, sources: HashMap::new(), stored, reasons: HashMap::new(), done: BTreeSet::new() }
+        Progress {
+            bars,
+            sources: HashMap::new(),
+            stored,
+            reasons: HashMap::new(),
+            stopped: HashMap::new(),
+            done: BTreeSet::new(),
+        }
     }
 
     /// Prints a line above the bars.
@@ -75,6 +87,8 @@ impl Progress {
     pub(crate) fn report(&mut self, report: &Report) {
         if let Some(error) = &report.error {
             self.failed(report, error);
+        } else if report.done && self.stopped.remove(&report.source).is_some() {
+            self.say(&format!("{}: polled again", report.source));
         }
         let bars = self.bars.as_ref();
         let shown = self.sources.entry(report.source.clone()).or_insert_with(|| Shown {
@@ -116,15 +130,26 @@ impl Progress {
 
     /// Shows why an item or a source failed, once: an item that stops its source has the reason of both.
     fn failed(&mut self, report: &Report, error: &str) {
-        let Report { source, endpoint, item, .. } = report;
-        if report.done {
-            if self.reasons.get(source).is_none_or(|reason| reason != error) {
-                self.say(&format!("{source}: stopped: {error}"));
-            }
+        let Report { source, endpoint, item, next_try_seconds, .. } = report;
+        // A source that is tried again and again says so only once.
+        if self.stopped.get(source).is_some_and(|reason| reason == error) {
             return;
         }
-        self.say(&format!("{source}: {endpoint} {item}: {error}"));
-        self.reasons.insert(source.clone(), error.to_owned());
+        if !report.done {
+            self.say(&format!("{source}: {endpoint} {item}: {error}"));
+            self.reasons.insert(source.clone(), error.to_owned());
+            return;
+        }
+        let is_said = self.reasons.get(source).is_some_and(|reason| reason == error);
+        let reason = if is_said { String::new() } else { format!(": {error}") };
+        match next_try_seconds {
+            Some(seconds) => {
+                self.say(&format!("{source}: stopped{reason}; the next try is in {seconds} s, and the others go on"));
+                self.stopped.insert(source.clone(), error.to_owned());
+            }
+            None if is_said => {}
+            None => self.say(&format!("{source}: stopped{reason}")),
+        }
     }
 
     /// Shows how much is stored.

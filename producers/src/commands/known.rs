@@ -5,7 +5,7 @@ use sources::source::Source;
 
 use super::folder;
 use crate::fetch::Fetcher;
-use crate::state::{Class, Gap, Standing, State};
+use crate::state::{Class, Gap, Standing, State, Stopped};
 use crate::watchlist::Watchlist;
 
 /// What the state has of a source.
@@ -14,6 +14,8 @@ pub(super) struct Known {
     pub(super) gaps: Vec<Gap>,
     /// Calls that are left today, and the daily quota.
     pub(super) quota: Option<[u32; 2]>,
+    /// Why a daemon has stopped it.
+    pub(super) stopped: Option<Stopped>,
 }
 
 impl Known {
@@ -24,11 +26,12 @@ impl Known {
         let budget = budget.as_ref().and_then(Fetcher::budget);
         let Some(state) = state else {
             let quota = budget.map(|budget| [budget.calls, budget.calls]);
-            return Ok(Known { standings: Vec::new(), gaps: Vec::new(), quota });
+            return Ok(Known { standings: Vec::new(), gaps: Vec::new(), quota, stopped: None });
         };
         let spent = state.spent(now).await?;
         let quota = budget.map(|budget| [budget.left(Class::Live, spent), budget.calls]);
-        Ok(Known { standings: state.standings().await?, gaps: state.gaps(None).await?, quota })
+        let (standings, gaps) = (state.standings().await?, state.gaps(None).await?);
+        Ok(Known { standings, gaps, quota, stopped: state.is_stopped().await? })
     }
 }
 

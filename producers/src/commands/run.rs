@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use clap::Args;
 use service::health::Health;
 use service::telemetry;
+use sources::source::Source;
 
 use super::{exit_code, folder, named, run_of};
 use crate::fetch::Fetcher;
-use crate::poll;
+use crate::poll::{self, Open};
 use crate::run::Mode;
 use crate::state::State;
 use crate::watchlist::Watchlist;
@@ -48,7 +49,11 @@ pub(super) fn run(Arguments { sources, once, afresh, progress }: &Arguments) -> 
         for source in sources.iter().filter(|_| *afresh) {
             State::open(&folder(), source.name).await?.forget().await?;
         }
-        let sources = sources.into_iter().map(|source| (source, Fetcher::from_settings(source))).collect();
+        let sources = sources.into_iter().map(|source| (source, opener(source))).collect();
         Ok(exit_code(poll::run(sources, run).await))
     })
+}
+
+fn opener(source: &'static Source) -> Open {
+    Box::new(move || Fetcher::from_settings(source))
 }

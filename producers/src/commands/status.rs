@@ -12,6 +12,7 @@ use sources::source::Source;
 use super::freshness::{Freshness, freshness};
 use super::known::{Known, watched};
 use super::{block_on, chosen, minute, now, print};
+use crate::state::Stopped;
 use crate::watchlist::Watchlist;
 
 /// Show how fresh everything on the watchlist is; fail if something is older than its SLA allows
@@ -58,7 +59,11 @@ async fn status(sources: Vec<&'static Source>, as_json: bool, now: DateTime<Utc>
             if let Some(error) = error {
                 writeln!(notes, "{}.{endpoint}: {error}", source.name)?;
             }
-            all.push(freshness_json(source, &freshness, known.quota));
+            all.push(freshness_json(source, &freshness, &known));
+        }
+        if let Some(Stopped { reason, since, next_try_at }) = &known.stopped {
+            let [since, next] = [*since, *next_try_at].map(|at| at.format("%Y-%m-%d %H:%M:%S"));
+            writeln!(notes, "{}: stopped since {since}, next try at {next}: {reason}", source.name)?;
         }
         if let Some([left, granted]) = known.quota {
             writeln!(notes, "{}: {left} of {granted} calls of today are left", source.name)?;
@@ -71,7 +76,11 @@ async fn status(sources: Vec<&'static Source>, as_json: bool, now: DateTime<Utc>
     Ok(if late > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn freshness_json(source: &Source, freshness: &Freshness, quota: Option<[u32; 2]>) -> Value {
+fn freshness_json(source: &Source, freshness: &Freshness, known: &Known) -> Value {
+    let stopped = known.stopped.as_ref().map(|stopped| {
+        let Stopped { reason, since, next_try_at } = stopped;
+        json!({ "reason": reason, "since": since, "next_try_at": next_try_at })
+    });
     json!({
         "source": source.name,
         "endpoint": freshness.endpoint,
@@ -83,6 +92,7 @@ fn freshness_json(source: &Source, freshness: &Freshness, quota: Option<[u32; 2]
         "sla_seconds": freshness.sla.as_secs(),
         "open_gaps": freshness.gaps,
         "error": freshness.error,
-        "calls_left_today": quota.map(|[left, _]| left),
+        "calls_left_today": known.quota.map(|[left, _]| left),
+        "stopped": stopped,
     })
 }

@@ -63,6 +63,11 @@ impl<'a> Agenda<'a> {
         Agenda { entries }
     }
 
+    /// What has failed is due now: the source was stopped, and is tried again.
+    pub fn retry(&mut self, now: DateTime<Utc>) {
+        self.entries.iter_mut().filter(|entry| entry.failures > 0).for_each(|entry| entry.due = now);
+    }
+
     /// All entries, due or not.
     pub fn all(&self) -> Vec<Entry<'a>> {
         self.entries.clone()

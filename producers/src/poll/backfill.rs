@@ -143,7 +143,7 @@ impl Backfill {
         let recovered = state.recovered().await?;
         let delivery = Delivery::new(self.source, run, publisher, &events, &mut tally, &state, recovered);
         let asker = Asker { source: self.source, run, fetcher, events: &events, state: &state };
-        let mut poller = Poller { asker, delivery };
+        let mut poller = Poller { asker, delivery, is_retry: false };
         let began = run.clock.instant();
         let mut done = 0;
         for round in asked.chunks(WINDOWS_PER_ROUND) {

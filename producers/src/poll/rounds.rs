@@ -20,6 +20,8 @@ const LONGEST_SLEEP: TimeDelta = TimeDelta::hours(1);
 pub(super) struct Poller<'a> {
     pub(super) asker: Asker<'a>,
     pub(super) delivery: Delivery<'a>,
+    /// Whether the source was stopped before: what failed then is tried at once.
+    pub(super) is_retry: bool,
 }
 
 impl Poller<'_> {
@@ -27,6 +29,9 @@ impl Poller<'_> {
     pub(super) async fn rounds(mut self, standings: &[Standing]) -> Result<(), Stop> {
         let Asker { source, run, .. } = self.asker;
         let mut agenda = Agenda::new(source, &run.watchlist, standings, run.clock.now());
+        if self.is_retry {
+            agenda.retry(run.clock.now());
+        }
         if run.mode == Mode::Once {
             return self.locked_round(agenda.all().into_iter().map(Asked::live).collect()).await;
         }
@@ -47,6 +52,9 @@ impl Poller<'_> {
                 self.locked_round(due.into_iter().map(Asked::live).collect()).await?;
                 let ended = std::mem::take(&mut self.delivery.ended);
                 agenda.ended(&ended, run.clock.now(), self.asker.fetcher.no_use_for(Class::Live));
+                if ended.iter().any(|ended| ended.answered) {
+                    self.note_answered().await;
+                }
             }
             is_first = false;
             let is_of_use = self.asker.fetcher.no_use_for(Class::Repair).is_zero();
@@ -58,6 +66,16 @@ impl Poller<'_> {
             let next = agenda.next().map_or(longest, |next| next.min(longest));
             let wait = (next - run.clock.now()).to_std().unwrap_or_default();
             run.shutdown.run_until_cancelled(run.clock.sleep(wait)).await.ok_or(Stop::Shutdown)?;
+        }
+    }
+
+    /// The source has answered: it is not stopped any more, also if an earlier process noted so.
+    async fn note_answered(&mut self) {
+        let Asker { source, state, events, .. } = self.asker;
+        match state.resumed().await {
+            Ok(true) => events.resumed(),
+            Ok(false) => {}
+            Err(error) => warn!(source = source.name, "cannot note that it is polled again: {error:#}"),
         }
     }
 

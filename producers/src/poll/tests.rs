@@ -1,3 +1,5 @@
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use kafka::Cluster;
@@ -42,7 +44,7 @@ async fn all_records_are_published_and_bad_rows_become_dead_letters() {
 async fn a_source_without_its_key_does_not_stop_the_others() {
     let mock = kafka();
     let fred = source("fred").unwrap();
-    let keyless = (fred, Fetcher::new(fred, fred.base_url, None, LIMITS));
+    let keyless = (fred, Box::new(move || Fetcher::new(fred, fred.base_url, None, LIMITS)) as Open);
     let stub = Stub::answering(&[response("200 OK", &[], b"DATE,SKEW\n01/02/1990,126.09\n")]).await;
     let run_once = once(&mock, "[cboe]\nindex_history = [\"SKEW\"]\n[fred]\nseries = [\"GDP\"]");
     assert_eq!(run(vec![keyless, asking("cboe", &stub.base)], run_once).await, Ending::Incomplete);
@@ -56,7 +58,8 @@ async fn a_source_whose_task_panics_is_stopped_with_one_line_and_does_not_stop_t
     let (cboe, yahoo) = (asking("cboe", &stub.base), source("yahoo").unwrap());
     let chart = Endpoint { parse: |_, _| panic!("the parser\nis wrong"), ..*yahoo.endpoint("chart").unwrap() };
     let yahoo: &Source = Box::leak(Box::new(Source { endpoints: Box::leak(Box::new([chart])), ..*yahoo }));
-    let wrong = (yahoo, Fetcher::new(yahoo, &stub.base, None, LIMITS));
+    let base = stub.base.clone();
+    let wrong = (yahoo, Box::new(move || Fetcher::new(yahoo, &base, None, LIMITS)) as Open);
     let run_once = once(&mock, "[cboe]\nindex_history = [\"SKEW\"]\n[yahoo]\nchart = [\"AAPL\"]");
     assert_eq!(run(vec![wrong, cboe], run_once).await, Ending::Incomplete);
     assert_eq!(messages(&mock, "ohlcv_bar"), 1);
@@ -276,12 +279,16 @@ async fn the_daily_quota_is_kept_however_often_a_producer_starts() {
     let stub = Stub::answering(&[oops.clone(), good.clone(), oops.clone(), good.clone(), oops, good]).await;
     let mut endings = Vec::new();
     for _ in 0..4 {
-        let (source, fetcher) = asking("cboe", &stub.base);
-        let mut fetcher = fetcher;
-        fetcher.as_mut().unwrap().grant(5);
+        let (source, open) = asking("cboe", &stub.base);
+        let open = Box::new(move || {
+            open().map(|mut fetcher| {
+                fetcher.grant(5);
+                fetcher
+            })
+        });
         let run_once = once(&mock, "[cboe]\nindex_history = [\"SKEW\"]");
         let run_once = Run { state_dir: Some(folder.path().to_owned()), ..run_once };
-        endings.push(run(vec![(source, fetcher)], run_once).await);
+        endings.push(run(vec![(source, open)], run_once).await);
     }
     assert_eq!(stub.requests().len(), 5);
     assert_eq!(endings, [Ending::Complete, Ending::Complete, Ending::Incomplete, Ending::Incomplete]);
@@ -352,6 +359,75 @@ async fn a_daemon_ends_at_the_shutdown() {
     assert!(!running.is_finished());
     shutdown.cancel();
     assert_eq!(running.await.unwrap(), Ending::Complete);
+}
+
+/// Runs a daemon on a clock whose waits take no time until a source that was stopped is polled again; returns what it
+/// logged.
+async fn daemon_until_resumed(sources: Vec<(&'static Source, Open)>, run_daemon: Run) -> Vec<String> {
+    let (log, _guard) = Log::begin();
+    let shutdown = run_daemon.shutdown.clone();
+    let resumed = async {
+        while !log.shown().iter().any(|line| line.contains("polled again")) {
+            sleep(Duration::from_millis(20)).await;
+        }
+        shutdown.cancel();
+    };
+    let (ending, ()) = tokio::join!(run(sources, run_daemon), resumed);
+    assert_eq!(ending, Ending::Complete);
+    log.take()
+}
+
+#[tokio::test]
+async fn a_daemon_tries_a_stopped_source_again_and_then_polls_all_its_items_at_once() {
+    let (mock, folder) = (kafka(), tempfile::TempDir::new().unwrap());
+    let refusals = AtomicUsize::new(2);
+    let answer = move |request: &str| match refusals.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) {
+        Ok(_) => response("403 Forbidden", &[], b"DATE,SKEW\n"),
+        Err(_) if request.contains("SKEW") => response("200 OK", &[], b"DATE,SKEW\n01/02/1990,126.09\n"),
+        Err(_) => response("200 OK", &[], b"DATE,VVIX\n01/02/2007,87.63\n"),
+    };
+    let stub = Stub::saying(answer).await;
+    let state_dir = Some(folder.path().to_owned());
+    let clock = Clock::by_hand("2026-11-10T15:00:00Z".parse().unwrap());
+    let watchlist = "[cboe]\nindex_history = [\"SKEW\", \"VVIX\"]";
+    let daemon = Run { mode: Mode::Daemon, state_dir, clock: clock.clone(), ..once(&mock, watchlist) };
+    let said = daemon_until_resumed(vec![asking("cboe", &stub.base)], daemon).await;
+    assert_eq!(messages(&mock, "ohlcv_bar"), 2);
+    let stops: Vec<&String> = said.iter().filter(|line| line.contains("stopped until the next try")).collect();
+    assert_eq!(stops.len(), 2, "{said:?}");
+    assert!(stops[0].contains("wait=10s") && stops[1].contains("wait=20s") && stops[1].contains("403"), "{stops:?}");
+    // Each try asks for the item that was refused, then for the others.
+    let items: Vec<bool> = stub.requests()[..4].iter().map(|request| request.contains("SKEW")).collect();
+    assert_eq!(items, [true, true, true, false]);
+    let state = State::open(folder.path(), "cboe").await.unwrap();
+    assert_eq!(state.is_stopped().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_daemon_whose_source_panics_polls_the_source_again() {
+    static PANICS: AtomicUsize = AtomicUsize::new(1);
+    let mock = kafka();
+    let stub = Stub::answering(&[response("200 OK", &[], b"DATE,SKEW\n01/02/1990,126.09\n")]).await;
+    let cboe = source("cboe").unwrap();
+    let history = Endpoint {
+        parse: |request, body| {
+            assert!(PANICS.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_err(), "the parser is wrong");
+            (source("cboe").unwrap().endpoint("index_history").unwrap().parse)(request, body)
+        },
+        ..*cboe.endpoint("index_history").unwrap()
+    };
+    let cboe: &Source = Box::leak(Box::new(Source { endpoints: Box::leak(Box::new([history])), ..*cboe }));
+    let folder = tempfile::TempDir::new().unwrap();
+    let clock = Clock::by_hand("2026-11-10T15:00:00Z".parse().unwrap());
+    let state_dir = Some(folder.path().to_owned());
+    let once = once(&mock, "[cboe]\nindex_history = [\"SKEW\"]");
+    let daemon = Run { mode: Mode::Daemon, clock, state_dir, ..once };
+    let base = stub.base.clone();
+    let open = Box::new(move || Fetcher::new(cboe, &base, None, LIMITS)) as Open;
+    let said = daemon_until_resumed(vec![(cboe, open)], daemon).await;
+    assert_eq!(messages(&mock, "ohlcv_bar"), 1);
+    let stops: Vec<&String> = said.iter().filter(|line| line.contains("stopped until the next try")).collect();
+    assert!(matches!(stops[..], [stop] if stop.contains("the parser is wrong")), "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

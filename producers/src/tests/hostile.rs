@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::answer::Page;
 use crate::fetch::{Authorities, Fetcher, Limits};
 use crate::poll::ask::{Patience, Question, page};
-use crate::poll::run;
+use crate::poll::{Open, run};
 use crate::run::{Ending, Mode, Run};
 use crate::state::{Class, Validators};
 use crate::tests::{kafka, published};
@@ -87,13 +87,17 @@ async fn ask(fetcher: &Fetcher, source: &'static Source) -> Result<Page, PageErr
     page(fetcher, question, &Validators::default(), HASTY).await
 }
 
-/// A fetcher for it, which trusts its authority, if it has one.
-fn trusting(source: &Source, hostile: &Hostile) -> Fetcher {
-    let authorities = match hostile.ca_pem() {
+/// Its authority, if it has one.
+fn authorities_of(hostile: &Hostile) -> Authorities {
+    match hostile.ca_pem() {
         "" => Authorities::default(),
         pem => Authorities::of(pem.as_bytes()).unwrap(),
-    };
-    Fetcher::trusting(source, &hostile.url(), None, SHORT, &authorities).unwrap()
+    }
+}
+
+/// A fetcher for it, which trusts its authority.
+fn trusting(source: &Source, hostile: &Hostile) -> Fetcher {
+    Fetcher::trusting(source, &hostile.url(), None, SHORT, &authorities_of(hostile)).unwrap()
 }
 
 /// A source with another address of its own.
@@ -212,8 +216,11 @@ async fn a_harmful_provider_is_recorded_once_and_does_not_stop_the_others() {
     let watchlist: String = sources.iter().map(|one| format!("[{}]\nchart = [\"{SYMBOL}\"]\n", one.name)).collect();
     let watchlist = Watchlist::parse_among(sources, &watchlist).unwrap();
     let run_once = Run::new(watchlist, Cluster::new(&mock.bootstrap_servers(), "test"), Mode::Once);
-    let fetchers = hosts.iter().map(|host| Ok(trusting(&sources[0], host)));
-    assert_eq!(run(sources.iter().zip(fetchers).collect(), run_once).await, Ending::Incomplete);
+    let openers = hosts.iter().map(|host| -> Open {
+        let (url, authorities) = (host.url(), authorities_of(host));
+        Box::new(move || Fetcher::trusting(&sources[0], &url, None, SHORT, &authorities))
+    });
+    assert_eq!(run(sources.iter().zip(openers).collect(), run_once).await, Ending::Incomplete);
     // Only the last provider sent a good page.
     assert_eq!(published(&mock, "ohlcv_bar", &["source", "close"]), [["yahoo", "11"]]);
     let logs = published(&mock, "fetch_log", &["source", "outcome", "records", "error"]);

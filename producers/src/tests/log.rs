@@ -20,7 +20,14 @@ impl Log {
 
     /// The lines since the last call.
     pub(crate) fn take(&self) -> Vec<String> {
-        let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
+        let lines = self.shown();
+        self.0.lock().unwrap().clear();
+        lines
+    }
+
+    /// The lines so far.
+    pub(crate) fn shown(&self) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         text.lines().map(str::to_owned).collect()
     }
 }

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{PoisonError, RwLock};
 
 use thiserror::Error;
 
 use super::{ENV_FILE, files, given};
 
-/// The values, by name of the variable.
-static VALUES: OnceLock<HashMap<String, String>> = OnceLock::new();
+/// The values, by name of the variable, and those around the file; None before [`load`].
+static VALUES: RwLock<Option<(HashMap<String, String>, Around)>> = RwLock::new(None);
 
 /// A file of variables that cannot be used.
 #[derive(Debug, Error)]
@@ -33,7 +33,7 @@ pub enum EnvFileError {
 }
 
 /// Values around those of the file, by name of the variable.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Around {
     /// Take precedence over the file, e.g. the addresses of a running deck.
     pub before: HashMap<String, String>,
@@ -50,21 +50,46 @@ pub struct Around {
 ///
 /// A named file that cannot be read, or a line that is not `NAME=value`.
 pub fn load(around: Around) -> Result<Option<PathBuf>, EnvFileError> {
+    let (path, read) = read()?;
+    let has_values = !read.is_empty();
+    let mut values = VALUES.write().unwrap_or_else(PoisonError::into_inner);
+    if values.is_none() {
+        *values = Some((all(&around, read), around));
+    }
+    Ok(Some(path).filter(|_| has_values))
+}
+
+/// Reads the file again, for a daemon that waits for another key. Before [`load`] it does nothing; a file that cannot be
+/// used changes nothing.
+pub fn reload() {
+    // Before the lock is taken, because it asks for a variable.
+    let read = read();
+    let mut values = VALUES.write().unwrap_or_else(PoisonError::into_inner);
+    if let (Some((values, around)), Ok((_, read))) = (&mut *values, read) {
+        *values = all(around, read);
+    }
+}
+
+/// The file and its values; none if no file is named and there is no `.env`.
+fn read() -> Result<(PathBuf, HashMap<String, String>), EnvFileError> {
     let named = given(ENV_FILE.name);
     let usual = || files::find(ENV_FILE.default.unwrap_or_default());
     let path = named.as_deref().map_or_else(usual, PathBuf::from);
     let text = match std::fs::read_to_string(&path) {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => None,
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => String::new(),
         Err(error) => return Err(EnvFileError::Read { path, error }),
     };
-    let read = text.as_deref().map_or(Ok(HashMap::new()), |text| parse(text, &path))?;
-    let has_values = !read.is_empty();
-    let Around { before, after: mut values } = around;
+    let values = parse(&text, &path)?;
+    Ok((path, values))
+}
+
+fn all(around: &Around, read: HashMap<String, String>) -> HashMap<String, String> {
+    let Around { before, after } = around.clone();
+    let mut values = after;
     values.extend(read);
     values.extend(before);
-    let _ = VALUES.set(values);
-    Ok(Some(path).filter(|_| has_values))
+    values
 }
 
 /// The same, for the start of an executable: says on standard error which file was read.
@@ -81,7 +106,8 @@ pub fn begin(around: Around) -> anyhow::Result<()> {
 
 /// The value of a variable that the environment does not set.
 pub(super) fn value(name: &str) -> Option<String> {
-    VALUES.get()?.get(name).filter(|value| !value.is_empty()).cloned()
+    let values = VALUES.read().unwrap_or_else(PoisonError::into_inner);
+    values.as_ref()?.0.get(name).filter(|value| !value.is_empty()).cloned()
 }
 
 fn parse(text: &str, path: &Path) -> Result<HashMap<String, String>, EnvFileError> {
@@ -100,7 +126,7 @@ fn parse(text: &str, path: &Path) -> Result<HashMap<String, String>, EnvFileErro
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<(String, String)>, String> {
+    fn read_text(text: &str) -> Result<Vec<(String, String)>, String> {
         let mut values: Vec<_> =
             parse(text, Path::new(".env")).map_err(|error| error.to_string())?.into_iter().collect();
         values.sort();
@@ -112,12 +138,12 @@ mod tests {
         let text = "# a comment\n\nFRED_API_KEY=abc # mine\nexport TAPEDECK_LOG='warn'\r\nA=\"b c\"\nEMPTY=\n";
         let pairs = [("A", "b c"), ("EMPTY", ""), ("FRED_API_KEY", "abc"), ("TAPEDECK_LOG", "warn")];
         let expected: Vec<_> = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        assert_eq!(read(text), Ok(expected));
+        assert_eq!(read_text(text), Ok(expected));
     }
 
     #[test]
     fn a_bad_line_is_named_by_its_number_and_not_shown() {
-        let error = read("A=b\nFRED_API_KEY hunter2\n").unwrap_err();
+        let error = read_text("A=b\nFRED_API_KEY hunter2\n").unwrap_err();
         assert!(error.starts_with("line 2 of `.env` is not `NAME=value`"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
     }

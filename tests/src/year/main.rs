@@ -29,6 +29,6 @@ fn main() {
             ..Run::new(Watchlist::load().unwrap(), Cluster::from_settings(), Mode::Daemon)
         };
         let source = year::source();
-        poll::run(vec![(source, Fetcher::from_settings(source))], run).await;
+        poll::run(vec![(source, Box::new(move || Fetcher::from_settings(source)))], run).await;
     });
 }

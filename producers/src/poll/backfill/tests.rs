@@ -84,7 +84,7 @@ async fn a_backfill_resumes_at_the_failed_window_or_starts_over() {
     let backfill = backfill(Some(1), "2024-01-02", "2024-01-04").unwrap();
     let run = async |resume| {
         let run = Run { state_dir: Some(folder.path().to_owned()), ..once(&mock, "") };
-        backfill.run(asking("fmp", &stub.base).1.unwrap(), &run, resume).await.unwrap()
+        backfill.run(asking("fmp", &stub.base).1().unwrap(), &run, resume).await.unwrap()
     };
     assert_eq!((run(false).await, asked(&stub).len()), (Ending::Complete, 3));
     assert_eq!(run(false).await, Ending::Incomplete);
@@ -108,7 +108,7 @@ async fn windows_after_a_failed_one_are_fetched_again_with_it() {
     let run = async |resume| {
         let clock = Clock::by_hand(at("2026-11-20T12:00:00Z"));
         let run = Run { state_dir: Some(folder.path().to_owned()), clock, ..once(&mock, "") };
-        backfill.run(asking("fmp", &stub.base).1.unwrap(), &run, resume).await.unwrap()
+        backfill.run(asking("fmp", &stub.base).1().unwrap(), &run, resume).await.unwrap()
     };
     assert_eq!(run(false).await, Ending::Incomplete);
     assert_eq!(asked(&stub).last().unwrap(), "2024-01-04");
@@ -126,7 +126,7 @@ async fn a_stopped_backfill_resumes_and_leaves_live_polls_alone() {
     let whole = Range { first: date("2025-01-01"), last: date("2025-12-31") };
     let items = ["ACME", "BOLT"].map(str::to_owned).to_vec();
     let backfill = Backfill::new(fmp, fmp.endpoint("eod_prices").unwrap(), items, whole, Some(1)).unwrap();
-    let fetcher = || asking("fmp", &simulator.url("fmp")).1.unwrap();
+    let fetcher = || asking("fmp", &simulator.url("fmp")).1().unwrap();
     let fresh = || Run { state_dir: Some(folder.path().to_owned()), ..once(&mock, "[fmp]\neod_prices = [\"ACME\"]") };
     let started = fresh();
     let (stop, running) = (started.shutdown.clone(), backfill.clone());

@@ -8,11 +8,9 @@ async fn poll(mock: &Mock, folder: &Path, closes: [&str; 3]) -> i64 {
     let [one, two, three] = closes;
     let body = format!("DATE,SKEW\n01/02/1990,{one}\n01/03/1990,{two}\n01/04/1990,{three}\n");
     let stub = Stub::answering(&[response("200 OK", &[], body.as_bytes())]).await;
-    let cboe = source("cboe").unwrap();
-    let fetcher = Fetcher::new(cboe, &stub.base, None, LIMITS);
     let mut skew = once(mock, "[cboe]\nindex_history = [\"SKEW\"]");
     skew.state_dir = Some(folder.to_owned());
-    assert_eq!(run(vec![(cboe, fetcher)], skew).await, Ending::Complete);
+    assert_eq!(run(vec![asking("cboe", &stub.base)], skew).await, Ending::Complete);
     messages(mock, "ohlcv_bar") - before
 }
 
