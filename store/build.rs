@@ -14,10 +14,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let folder = Path::new("../migrations").join(database).canonicalize()?;
         let mut paths = fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
         paths.sort();
-        writeln!(code, "pub(crate) const {}: &[File] = &[", database.to_uppercase())?;
+        writeln!(code, "pub(crate) const {}: &[(&str, &str)] = &[", database.to_uppercase())?;
         for path in paths {
             let name = path.file_name().and_then(|name| name.to_str()).ok_or("a migration's name is not Unicode")?;
-            writeln!(code, "    File {{ name: {name:?}, sql: include_str!({path:?}) }},")?;
+            writeln!(code, "    ({name:?}, include_str!({path:?})),")?;
         }
         writeln!(code, "];")?;
     }

@@ -468,6 +468,7 @@ build_registry() {
 # ---- PostgreSQL and TimescaleDB ---------------------------------------------------------------------------------
 
 start_postgres() {
+  installed sqlite3 sqlite3 # runs the scripts of `migrate sql`, as psql does
   local bin=/usr/lib/postgresql/$postgres_version/bin
   [ -x "$bin/postgres" ] || install_postgres
   start_database "$1" postgres "$bin"

@@ -129,7 +129,7 @@ fn run(Arguments { data_dir, command }: Arguments) -> anyhow::Result<ExitCode> {
             operation.run()
         }
         Command::Consume(operation) => {
-            let folder = with_database(given)?;
+            let folder = if operation.needs_database() { with_database(given)? } else { begin(given)? };
             if operation.needs_kafka() {
                 need_kafka(&folder)?;
             }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use kafka::Cluster;
 use service::settings;
-use store::Database;
+use store::{Database, Progress};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -78,7 +78,12 @@ impl Deck {
         let given = settings::read_secret(&settings::DATABASE_URL)?;
         let address = given.map_or_else(|| folder.sqlite_address(), |address| address.expose().to_owned());
         let database = Database::new(&address)?;
-        database.migrate().await?;
+        let slow = |progress: &Progress| {
+            if let Progress::Slow(line) = progress {
+                eprintln!("{line}");
+            }
+        };
+        database.migrate_to(None, &slow).await?;
         let mut environment = vec![
             (settings::KAFKA_BROKERS.name.to_owned(), brokers.clone()),
             (settings::DATABASE_URL.name.to_owned(), address),

@@ -54,7 +54,7 @@ pub enum Operation {
     Replay(replay::Arguments),
     /// Verify that the database holds what the topics say; fail and name the differences when it does not
     Verify(verify::Arguments),
-    /// Migrate the database's tables forward or back
+    /// Migrate the database's tables: forward (also without a word), back, or as a script
     Migrate(migrate::Arguments),
     /// List refused records and why, and try them again once the cause is fixed
     #[command(subcommand)]
@@ -76,6 +76,15 @@ impl Operation {
                 Operation::DeadLetters(command) => dead_letters::run(command).await,
             }
         })
+    }
+
+    /// Whether it works on a database.
+    #[must_use]
+    pub fn needs_database(&self) -> bool {
+        match self {
+            Operation::Migrate(arguments) => arguments.needs_database(),
+            _ => true,
+        }
     }
 
     /// Whether it reads or writes topics.

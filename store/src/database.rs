@@ -1,6 +1,7 @@
 //! One interface for every database.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use contract::Dataset;
 use futures::FutureExt as _;
@@ -9,6 +10,8 @@ use futures::future::{BoxFuture, LocalBoxFuture};
 use crate::audit::Audit;
 use crate::dead_letters::DeadLetters;
 use crate::dialect::Dialect;
+use crate::history::{self, Applied};
+use crate::migrations::{self, Migration, Report};
 use crate::outcome::StoreError;
 use crate::query::Found;
 use crate::session::{Session, Slot};
@@ -37,9 +40,27 @@ pub(crate) trait Backend: Debug + Send + Sync {
 
     fn query<'a>(&'a self, query: &'a str, limit: usize) -> BoxFuture<'a, Result<Found, StoreError>>;
 
-    fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>>;
+    /// The migrations of this executable.
+    fn migrations(&self) -> Arc<Vec<Migration>>;
 
-    fn migrate_down(&self, to: i64) -> LocalBoxFuture<'_, Result<(), StoreError>>;
+    fn migrate<'a>(
+        &'a self,
+        migrations: &'a [Migration],
+        to: Option<i64>,
+        report: Report<'a>,
+    ) -> LocalBoxFuture<'a, Result<(), StoreError>>;
+
+    fn migrate_down<'a>(
+        &'a self,
+        migrations: &'a [Migration],
+        to: i64,
+        report: Report<'a>,
+    ) -> LocalBoxFuture<'a, Result<(), StoreError>>;
+
+    fn migration_script(&self, migrations: &[Migration], from: i64, to: i64) -> String;
+
+    /// The migrations that the database has.
+    fn history(&self) -> BoxFuture<'_, Result<Vec<Applied>, StoreError>>;
 }
 
 /// A database of one dialect.
@@ -103,11 +124,37 @@ impl<D: Dialect> Backend for Backed<D> {
         self.dialect.query(query, limit)
     }
 
-    fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
-        async move { self.dialect.with_role("migrate").migrate().await }.boxed_local()
+    fn migrations(&self) -> Arc<Vec<Migration>> {
+        Arc::new(migrations::of_files(D::MIGRATIONS.iter().copied()))
     }
 
-    fn migrate_down(&self, to: i64) -> LocalBoxFuture<'_, Result<(), StoreError>> {
-        async move { self.dialect.with_role("migrate").migrate_down(to).await }.boxed_local()
+    fn migrate<'a>(
+        &'a self,
+        migrations: &'a [Migration],
+        to: Option<i64>,
+        report: Report<'a>,
+    ) -> LocalBoxFuture<'a, Result<(), StoreError>> {
+        async move { self.dialect.with_role("migrate").migrate(migrations, to, report).await }.boxed_local()
+    }
+
+    fn migrate_down<'a>(
+        &'a self,
+        migrations: &'a [Migration],
+        to: i64,
+        report: Report<'a>,
+    ) -> LocalBoxFuture<'a, Result<(), StoreError>> {
+        async move { self.dialect.with_role("migrate").migrate_down(migrations, to, report).await }.boxed_local()
+    }
+
+    fn migration_script(&self, migrations: &[Migration], from: i64, to: i64) -> String {
+        D::migration_script(migrations, from, to)
+    }
+
+    fn history(&self) -> BoxFuture<'_, Result<Vec<Applied>, StoreError>> {
+        async move {
+            let mut connection = self.dialect.with_role("migrate").snapshot().await?;
+            history::read(&mut connection, D::syntax()).await
+        }
+        .boxed()
     }
 }

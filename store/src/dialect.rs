@@ -14,6 +14,7 @@ use futures::{FutureExt as _, TryStreamExt as _};
 use crate::chunk::Chunk;
 use crate::fault::Fault;
 use crate::line::Line;
+use crate::migrations::{Migration, Report};
 use crate::outcome::{StoreError, Upserted};
 use crate::query::Found;
 use crate::sql::ColumnDeclaration;
@@ -85,6 +86,8 @@ pub(crate) trait Dialect: Clone + Send + Sync + 'static {
 
     /// The last part of a consumer group's name, unless a setting says otherwise.
     const NAME: &'static str;
+    /// The files of its migrations: names and texts.
+    const MIGRATIONS: &'static [(&'static str, &'static str)];
     /// How many concurrent writers the database can use.
     const MAX_WRITERS: usize;
     /// Whether all sinks of a process share one connection.
@@ -118,11 +121,24 @@ pub(crate) trait Dialect: Clone + Send + Sync + 'static {
     /// Runs a user's read-only query.
     fn query<'a>(&'a self, query: &'a str, limit: usize) -> BoxFuture<'a, Result<Found, StoreError>>;
 
-    /// Brings the tables up to date.
-    fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>>;
+    /// Applies the missing migrations up to `to`, or all.
+    fn migrate<'a>(
+        &'a self,
+        migrations: &'a [Migration],
+        to: Option<i64>,
+        report: Report<'a>,
+    ) -> LocalBoxFuture<'a, Result<(), StoreError>>;
 
-    /// Reverts the tables to that migration.
-    fn migrate_down(&self, to: i64) -> LocalBoxFuture<'_, Result<(), StoreError>>;
+    /// Reverts the migrations after `to`.
+    fn migrate_down<'a>(
+        &'a self,
+        migrations: &'a [Migration],
+        to: i64,
+        report: Report<'a>,
+    ) -> LocalBoxFuture<'a, Result<(), StoreError>>;
+
+    /// The same as a script for the database's own client: up when `from` is below `to`, otherwise down.
+    fn migration_script(migrations: &[Migration], from: i64, to: i64) -> String;
 
     /// Upserts folded rows.
     fn write<'a>(

@@ -24,8 +24,10 @@ pub mod dead_letter;
 mod dead_letters;
 mod dialect;
 mod fault;
+mod history;
 mod isolate;
 mod line;
+mod migrate;
 mod migrations;
 pub mod origin;
 mod outcome;
@@ -49,18 +51,22 @@ pub use dead_letters::{
     StoredDeadLetter,
 };
 pub use line::Line;
+pub use migrate::{MigrationStatus, Reversion};
+pub use migrations::{Loss, Progress, Report};
 pub use outcome::{Commit, Gap, Outcome, Position, RetryClass, StoreError, Total};
 pub use partition::{LastRecord, SinkPartition};
 pub use query::Found;
 pub use store::{Store, Texts};
 
 use database::{Backed, Backend};
+use migrations::Migration;
 
 /// A database, chosen by its address. Cheap to clone; SQLite's clones share one connection.
 #[derive(Debug, Clone)]
 pub struct Database {
     address: Secret,
     backend: Arc<dyn Backend>,
+    migrations: Arc<Vec<Migration>>,
 }
 
 impl Database {
@@ -87,7 +93,8 @@ impl Database {
                 without_credentials(address)
             ),
         };
-        Ok(Database { address: secret, backend })
+        let migrations = backend.migrations();
+        Ok(Database { address: secret, backend, migrations })
     }
 
     /// The address, for a child process.
@@ -148,18 +155,5 @@ impl Database {
     /// As [`Database::query`].
     pub async fn query_some(&self, query: &str, limit: usize) -> Result<Found, StoreError> {
         self.backend.query(query::statement(query)?, limit).await
-    }
-
-    /// Brings the tables up to date: applies the missing migrations, each in a transaction.
-    ///
-    /// Safe for concurrent processes: one applies the migrations, the others wait. Changes nothing when the tables are
-    /// up to date. With PostgreSQL it also writes the declarations' texts as comments.
-    pub async fn migrate(&self) -> Result<(), StoreError> {
-        self.backend.migrate().await
-    }
-
-    /// Reverts the tables to that migration; 0 drops them all, with their data.
-    pub async fn migrate_down(&self, to: i64) -> Result<(), StoreError> {
-        self.backend.migrate_down(to).await
     }
 }

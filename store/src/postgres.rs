@@ -14,6 +14,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use crate::chunk::{Chunk, Target};
 use crate::dialect::{Care, Connection as _, Dialect, Table};
 use crate::fault::Fault;
+use crate::migrations::{self, Migration, Report};
 use crate::outcome::{StoreError, Upserted};
 use crate::query::Found;
 use crate::sql::{ColumnDeclaration, columns};
@@ -173,6 +174,7 @@ impl Dialect for Postgres {
     type Connection = PgConnection;
 
     const NAME: &'static str = "postgres";
+    const MIGRATIONS: &'static [(&'static str, &'static str)] = migrations::POSTGRES;
     const MAX_WRITERS: usize = usize::MAX;
     const SHARES_CONNECTION: bool = false;
     /// Longer than the server's own statement timeout.
@@ -212,12 +214,26 @@ impl Dialect for Postgres {
         self.find(query, limit).boxed()
     }
 
-    fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
-        self.migrate_up().boxed_local()
+    fn migrate<'a>(
+        &'a self,
+        migrations: &'a [Migration],
+        to: Option<i64>,
+        report: Report<'a>,
+    ) -> LocalBoxFuture<'a, Result<(), StoreError>> {
+        self.migrate_up(migrations, to, report).boxed_local()
     }
 
-    fn migrate_down(&self, to: i64) -> LocalBoxFuture<'_, Result<(), StoreError>> {
-        self.undo(to).boxed_local()
+    fn migrate_down<'a>(
+        &'a self,
+        migrations: &'a [Migration],
+        to: i64,
+        report: Report<'a>,
+    ) -> LocalBoxFuture<'a, Result<(), StoreError>> {
+        self.undo(migrations, to, report).boxed_local()
+    }
+
+    fn migration_script(migrations: &[Migration], from: i64, to: i64) -> String {
+        migrate::script(migrations, from, to)
     }
 
     fn write<'a>(

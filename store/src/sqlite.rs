@@ -18,6 +18,7 @@ use sqlx::{
 use crate::chunk::Chunk;
 use crate::dialect::{Care, Dialect, Table};
 use crate::fault::Fault;
+use crate::migrations::{self, Migration, Report};
 use crate::outcome::{StoreError, Upserted};
 use crate::query::Found;
 use crate::sql::{ColumnDeclaration, columns};
@@ -108,6 +109,7 @@ impl Dialect for Sqlite {
     type Connection = SqliteConnection;
 
     const NAME: &'static str = "sqlite";
+    const MIGRATIONS: &'static [(&'static str, &'static str)] = migrations::SQLITE;
     const MAX_WRITERS: usize = 1;
     const SHARES_CONNECTION: bool = true;
     const ATTEMPT_TIMEOUT: Option<Duration> = None;
@@ -145,12 +147,26 @@ impl Dialect for Sqlite {
         self.find(query, limit).boxed()
     }
 
-    fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
-        self.migrate_up().boxed_local()
+    fn migrate<'a>(
+        &'a self,
+        migrations: &'a [Migration],
+        to: Option<i64>,
+        report: Report<'a>,
+    ) -> LocalBoxFuture<'a, Result<(), StoreError>> {
+        self.migrate_up(migrations, to, report).boxed_local()
     }
 
-    fn migrate_down(&self, to: i64) -> LocalBoxFuture<'_, Result<(), StoreError>> {
-        self.undo(to).boxed_local()
+    fn migrate_down<'a>(
+        &'a self,
+        migrations: &'a [Migration],
+        to: i64,
+        report: Report<'a>,
+    ) -> LocalBoxFuture<'a, Result<(), StoreError>> {
+        self.undo(migrations, to, report).boxed_local()
+    }
+
+    fn migration_script(migrations: &[Migration], from: i64, to: i64) -> String {
+        migrate::script(migrations, from, to)
     }
 
     fn write<'a>(

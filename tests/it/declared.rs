@@ -138,7 +138,7 @@ fn migrations_go_all_the_way_back_and_up_again() {
     for database in databases.iter().map(|(_, scratch)| &scratch.database).chain([&sqlite]) {
         block_on(async {
             database.migrate().await.unwrap();
-            database.migrate_down(0).await.unwrap();
+            database.migrate_down(0, &|_| {}).await.unwrap();
             assert!(database.query("select 1 from ohlcv_bar").await.is_err(), "the table is still there");
             database.migrate().await.unwrap();
             // A second migration changes nothing.

@@ -26,6 +26,7 @@ mod health;
 mod hostile;
 mod interop;
 mod memory;
+mod migrate;
 mod ninth;
 mod odd;
 mod oracle;

@@ -76,7 +76,7 @@ impl Meter {
                 bail!(
                     "`{}` was filled from other topics: it has stored {topic}[{partition}] up to offset {position}, and the \
                      topic here ends at {end}; use the broker or data folder that filled it, or another database, or empty \
-                     this one with `tapedeck migrate --down-to 0`",
+                     this one with `tapedeck migrate down --to 0 --yes`",
                     self.database.shown()
                 );
             }

@@ -14,7 +14,7 @@ use store::side::Difference;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::{limits, one};
+use super::{limits, migrate, one};
 use crate::replay::{Bound, Range, Replay, Report};
 
 /// What to replay, and where to.
@@ -66,7 +66,7 @@ pub struct Arguments {
 /// Replays into the database that the environment names.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let (dataset, limits, stop) = (one(&arguments.dataset)?, limits()?, shutdown::token()?);
-    Database::from_settings()?.migrate().await?;
+    Database::from_settings()?.migrate_to(None, &migrate::log).await?;
     tokio::task::spawn_blocking(move || arguments.replay_and_print(dataset, limits, &Handle::current(), &stop)).await?
 }
 

@@ -12,7 +12,7 @@ use store::dead_letter;
 use store::{Database, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use super::{chosen, limits};
+use super::{chosen, limits, migrate};
 use crate::events::EventMetrics;
 use crate::relay::Relay;
 use crate::sink::meters::SinkMetrics;
@@ -43,7 +43,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         health.start()?;
     }
     tokio::select! {
-        migrated = migrate(&database, once) => migrated?,
+        migrated = bring_up_to_date(&database, once) => migrated?,
         () = stop.cancelled() => return Ok(()),
     }
     let relay = Relay { cluster: Cluster::from_settings(), registry: Registry::from_settings()?, database };
@@ -89,9 +89,9 @@ async fn run_with_relay(relay: Relay, sinks: Vec<Sink>, stop: &CancellationToken
 }
 
 /// Brings the tables up to date; a daemon waits for a database that is away.
-async fn migrate(database: &Database, once: bool) -> anyhow::Result<()> {
+async fn bring_up_to_date(database: &Database, once: bool) -> anyhow::Result<()> {
     let waits = ExponentialBuilder::default().with_jitter().with_max_delay(Duration::from_secs(15)).without_max_times();
-    let attempt = || database.migrate();
+    let attempt = || database.migrate_to(None, &migrate::log);
     attempt
         .retry(waits)
         .when(|error| !once && matches!(error, StoreError::Retry { .. }))

@@ -1,7 +1,5 @@
 //! What PostgreSQL's errors mean, by SQLSTATE.
 
-use sqlx::migrate::MigrateError;
-
 use crate::fault::{Fault, refused};
 use crate::isolate;
 use crate::outcome::{RetryClass, StoreError};
@@ -69,13 +67,5 @@ pub(super) fn classify(error: sqlx::Error) -> StoreError {
             StoreError::Retry { class: RetryClass::of_sqlstate(&code), reason: message }
         }
         _ => refused(&message),
-    }
-}
-
-/// Classifies a failed migration: retry or halt.
-pub(super) fn migration_failed(error: MigrateError) -> StoreError {
-    match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => classify(error),
-        other => StoreError::Halt(format!("cannot migrate the database: {other}")),
     }
 }

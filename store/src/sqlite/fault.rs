@@ -1,7 +1,6 @@
 //! What SQLite's errors mean, by result code.
 
 use sqlx::error::DatabaseError;
-use sqlx::migrate::MigrateError;
 
 use crate::dead_letter::Cause;
 use crate::fault::{Fault, refused};
@@ -54,13 +53,5 @@ pub(super) fn classify(error: sqlx::Error) -> StoreError {
         // Busy, locked, out of memory, read-only, input/output, full, cannot open.
         5 | 6 | 7 | 8 | 10 | 13 | 14 => StoreError::Retry { class: RetryClass::Sqlite, reason },
         _ => refused(&reason),
-    }
-}
-
-/// Classifies a failed migration: retry or halt.
-pub(super) fn migration_failed(error: MigrateError) -> StoreError {
-    match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => classify(error),
-        other => StoreError::Halt(format!("cannot migrate the database: {other}")),
     }
 }

@@ -1,0 +1,67 @@
+//! The migrations as a script for `psql`.
+
+use std::fmt::Write as _;
+
+use contract::datasets;
+
+use super::{CREATE_TABLE, LOCK_TIMEOUT, checksum, comments};
+use crate::migrations::{Migration, Script, TABLE, index_of, split};
+use crate::sql;
+
+/// Stops at the first error: the script can be run again, and continues after what was done.
+const HEAD: &str = "-- For psql. It skips what is done: after an error, such as a lock that is held, run it again.\n\
+    \\set ON_ERROR_STOP on\n\
+    set client_min_messages = warning;\n\
+    set statement_timeout = 0;\n";
+
+/// The script that applies the migrations above `from` up to `to`, or reverts those above `to`.
+pub(in super::super) fn script(migrations: &[Migration], from: i64, to: i64) -> String {
+    let mut text = format!("{HEAD}set lock_timeout = {};\n{CREATE_TABLE};\n", LOCK_TIMEOUT.as_millis());
+    for migration in migrations.iter().filter(|one| one.version > from && one.version <= to) {
+        part(&mut text, migration, "not exists", &migration.up, &[], &migration.record(checksum));
+    }
+    for migration in migrations.iter().rev().filter(|one| one.version > to && one.version <= from) {
+        if let Some(down) = &migration.down {
+            text += &migration.warning();
+            part(&mut text, migration, "exists", down, &migration.forget(), &migration.unrecord());
+        }
+    }
+    let is_complete = migrations.last().is_some_and(|last| last.version == to) && to > from;
+    for dataset in datasets().iter().filter(|_| is_complete) {
+        for (column, comment) in sql::comments(dataset) {
+            text += &format!("{};\n", comments::statement(dataset, column, &comment));
+        }
+    }
+    text
+}
+
+/// One direction of a migration, unless it is done.
+fn part(text: &mut String, migration: &Migration, when: &str, script: &Script, before: &[String], record: &str) {
+    // Not `shown`: psql runs what stands in backticks.
+    let name = format!("migration {}: {}", migration.version, migration.description);
+    let condition = format!("{when} (select from {TABLE} where version = {})", migration.version);
+    write!(text, "\n\\echo {name}\nselect {condition} as due \\gset\n\\if :due\n").expect("a string takes everything");
+    let before: String = before.iter().map(|statement| format!("{statement};\n")).collect();
+    if script.in_transaction {
+        *text += &format!("begin;\n{before}{}\n{record};\ncommit;\n\\endif\n", ended(&script.sql));
+        return;
+    }
+    *text += &before;
+    for statement in split(&script.sql) {
+        if let Some(index) = index_of(statement) {
+            let invalid =
+                format!("exists (select from pg_index where indexrelid = to_regclass('{index}') and not indisvalid)");
+            *text += &format!(
+                "select {invalid} as interrupted \\gset\n\\if :interrupted\ndrop index concurrently {index};\n\\endif\n"
+            );
+        }
+        *text += &format!("{statement};\n");
+    }
+    *text += &format!("{record};\n\\endif\n");
+}
+
+/// The last statement of a file may lack its semicolon, and a comment may follow it.
+fn ended(sql: &str) -> String {
+    let is_ended = sql.trim_end().ends_with(';');
+    format!("{}{}", sql.trim_end(), if is_ended { "" } else { "\n;" })
+}
