@@ -11,6 +11,8 @@ use sqlx::migrate::{Migration as File, MigrationType};
 
 mod losses;
 mod progress;
+#[cfg(test)]
+mod rules;
 mod statements;
 
 pub use losses::Loss;
