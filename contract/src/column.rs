@@ -123,6 +123,11 @@ impl Column {
         }
     }
 
+    /// Whether two rows have the same value.
+    pub(crate) fn is_same(&self, left: usize, right: usize) -> bool {
+        each!(self, values => values[left] == values[right])
+    }
+
     pub(crate) fn compare(&self, left: usize, right: usize) -> Ordering {
         match self {
             Column::Text(values) | Column::Json(values) => values[left].cmp(&values[right]),

@@ -6,6 +6,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::decimal;
+use crate::field::default_value;
 pub use crate::field::{Field, Kind};
 use crate::rule::{Rule, RuleError};
 
@@ -62,6 +63,12 @@ pub enum DeclarationError {
     /// A type that tapedeck does not use.
     #[error("field `{0}` has a type that is not supported")]
     Type(String),
+    /// A default that is not a value of its field. A nullable field has null.
+    #[error("field `{0}` has a default that is not its value")]
+    Default(String),
+    /// An alias that is the name or alias of another field too.
+    #[error("alias `{0}` belongs to two fields")]
+    Alias(String),
     /// A key, time or version names no field.
     #[error("`{0}` is not a field")]
     NoField(String),
@@ -85,6 +92,7 @@ impl Dataset {
     pub fn parse(text: &str) -> Result<Dataset, DeclarationError> {
         let json: Value = serde_json::from_str(text).map_err(|error| DeclarationError::Json(error.to_string()))?;
         let fields = list(&json, "fields")?.iter().map(field).collect::<Result<Vec<_>, _>>()?;
+        check_aliases(&fields)?;
         let position = |name: &str| {
             fields.iter().position(|field| field.name == name).ok_or_else(|| DeclarationError::NoField(name.to_owned()))
         };
@@ -130,6 +138,16 @@ impl Dataset {
     }
 }
 
+/// Each of a writer's fields is one field of the dataset.
+fn check_aliases(fields: &[Field]) -> Result<(), DeclarationError> {
+    let names = || fields.iter().flat_map(|field| std::iter::once(&field.name).chain(&field.aliases));
+    let twice = |alias: &&String| names().filter(|name| name == alias).count() > 1;
+    match fields.iter().flat_map(|field| &field.aliases).find(twice) {
+        Some(alias) => Err(DeclarationError::Alias(alias.clone())),
+        None => Ok(()),
+    }
+}
+
 fn field(json: &Value) -> Result<Field, DeclarationError> {
     let name = text_of(json, "name")?;
     let avro = json.get("type").ok_or_else(|| DeclarationError::Type(name.clone()))?;
@@ -141,12 +159,15 @@ fn field(json: &Value) -> Result<Field, DeclarationError> {
         plain => (kind(plain), false),
     };
     let kind = kind.filter(|kind| !(nullable && *kind == Kind::TextList));
-    Ok(Field {
-        kind: kind.ok_or_else(|| DeclarationError::Type(name.clone()))?,
-        nullable,
-        doc: text_of(json, "doc")?,
-        name,
-    })
+    let kind = kind.ok_or_else(|| DeclarationError::Type(name.clone()))?;
+    let default = match json.get("default") {
+        None => None,
+        Some(default) => {
+            Some(default_value(default, kind, nullable).ok_or_else(|| DeclarationError::Default(name.clone()))?)
+        }
+    };
+    let aliases = if json.get("aliases").is_some() { texts(json, "aliases")? } else { Vec::new() };
+    Ok(Field { kind, nullable, doc: text_of(json, "doc")?, aliases, default, name })
 }
 
 fn kind(avro: &Value) -> Option<Kind> {

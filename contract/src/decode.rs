@@ -5,16 +5,15 @@
 
 mod avro;
 mod input;
+mod plan;
+mod skip;
 
-use serde_json::Value;
 use thiserror::Error;
 
-use self::avro::Avro;
-use self::input::Input;
 pub use self::input::MAX_BYTES;
+use self::plan::Plan;
 use crate::dataset::Dataset;
 use crate::encode::MAGIC;
-use crate::field::Kind;
 use crate::rows::Rows;
 
 /// Magic byte and schema id.
@@ -49,6 +48,9 @@ pub enum DecodeError {
         /// What is wrong.
         what: &'static str,
     },
+    /// Several schemas have the id, and the bytes are a different record by each of two of them.
+    #[error("two schemas have its id, and its bytes are a different record by each")]
+    Ambiguous,
 }
 
 impl DecodeError {
@@ -60,6 +62,7 @@ impl DecodeError {
             DecodeError::Truncated { .. } => "truncated",
             DecodeError::Trailing { .. } => "trailing_bytes",
             DecodeError::Malformed { .. } => "malformed",
+            DecodeError::Ambiguous => "ambiguous",
         }
     }
 }
@@ -97,21 +100,15 @@ pub fn split_header(message: &[u8]) -> Result<(u32, &[u8]), DecodeError> {
 
 /// Decodes Avro bodies that were written with one schema into rows of one dataset.
 ///
-/// Fields are matched by name. The decoder skips fields that the dataset does not have. A field that the writer does
-/// not have becomes null, or an empty list. Types must be the same, but for int as long and any scale of a decimal.
-#[derive(Debug)]
+/// Fields are matched by name, or by an alias that the declaration has. The decoder skips fields that the dataset does
+/// not have. A field that the writer does not have gets its default, else null or an empty list. Types are promoted as
+/// Avro specifies: int to long, both and float to double, text to bytes and back. Times and decimals are units, so the
+/// writer's logical type must be the field's; a decimal can have any scale.
+#[derive(Debug, PartialEq)]
 pub struct Decoder {
-    steps: Vec<Step>,
-    absent: Vec<usize>,
-}
-
-/// What to do with the writer's next field.
-#[derive(Debug)]
-struct Step {
-    name: String,
-    avro: Avro,
-    /// Position in the dataset; None when the dataset does not have the field.
-    target: Option<usize>,
+    plan: Plan,
+    /// For other schemas under the same id.
+    others: Vec<Plan>,
 }
 
 impl Decoder {
@@ -121,40 +118,32 @@ impl Decoder {
     ///
     /// See [`SchemaError`]: no record of this schema can be read, so a consumer refuses all of them.
     pub fn new(dataset: &Dataset, writer_schema: &str) -> Result<Decoder, SchemaError> {
-        let json: Value =
-            serde_json::from_str(writer_schema).map_err(|error| SchemaError::Unreadable(error.to_string()))?;
-        let unreadable = || SchemaError::Unreadable("it is not a record with named fields".to_owned());
-        let fields = json.get("fields").and_then(Value::as_array).ok_or_else(unreadable)?;
-        let mut steps = Vec::with_capacity(fields.len());
-        for field in fields {
-            let name = field.get("name").and_then(Value::as_str).ok_or_else(unreadable)?.to_owned();
-            let avro = field.get("type").and_then(|avro| Avro::parse(avro, 0)).ok_or_else(|| {
-                SchemaError::Unreadable(format!("field `{name}` has a type that tapedeck does not read"))
-            })?;
-            steps.push(Step { target: dataset.position(&name), name, avro });
-        }
-        let incompatible = |position: usize, what| SchemaError::Incompatible {
-            dataset: dataset.name.clone(),
-            field: dataset.fields[position].name.clone(),
-            what,
-        };
-        for step in &steps {
-            if let Some(position) = step.target
-                && !step.avro.fits(dataset.fields[position].kind, dataset.fields[position].nullable)
-            {
-                return Err(incompatible(position, "is of another type"));
+        Ok(Decoder { plan: Plan::new(dataset, writer_schema)?, others: Vec::new() })
+    }
+
+    /// The same where one of several schemas was the writer's, because all of them had the same id.
+    ///
+    /// The bytes decide: the writer's schema reads all of them, with none left. If another schema does so too and finds
+    /// another record, the message is refused as [`DecodeError::Ambiguous`]. So no record is read by a wrong schema.
+    ///
+    /// # Errors
+    ///
+    /// The first [`SchemaError`] if none of the schemas fits.
+    pub fn of_any<'a>(
+        dataset: &Dataset,
+        writer_schemas: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Decoder, SchemaError> {
+        let (mut plans, mut error) = (Vec::new(), None);
+        for schema in writer_schemas {
+            match Plan::new(dataset, schema) {
+                Ok(plan) if plans.contains(&plan) => {}
+                Ok(plan) => plans.push(plan),
+                Err(reason) => error = error.or(Some(reason)),
             }
         }
-        let absent: Vec<usize> = (0..dataset.fields.len())
-            .filter(|position| !steps.iter().any(|step| step.target == Some(*position)))
-            .collect();
-        for position in &absent {
-            let field = &dataset.fields[*position];
-            if !field.nullable && field.kind != Kind::TextList {
-                return Err(incompatible(*position, "is absent"));
-            }
-        }
-        Ok(Decoder { steps, absent })
+        let mut plans = plans.into_iter();
+        let none = || error.unwrap_or_else(|| SchemaError::Unreadable("there is no schema".to_owned()));
+        Ok(Decoder { plan: plans.next().ok_or_else(none)?, others: plans.collect() })
     }
 
     /// Appends the record as one row, which is not validated yet.
@@ -163,31 +152,26 @@ impl Decoder {
     ///
     /// See [`DecodeError`]; the rows are then as before.
     pub fn decode(&self, body: &[u8], rows: &mut Rows) -> Result<(), DecodeError> {
-        let len = rows.len();
-        let outcome = self.append(body, rows);
-        if outcome.is_err() {
-            rows.truncate(len);
-        }
-        outcome
+        if self.others.is_empty() { self.plan.decode(body, rows) } else { self.decode_any(body, rows) }
     }
 
-    fn append(&self, body: &[u8], rows: &mut Rows) -> Result<(), DecodeError> {
-        let mut input = Input::new(body);
-        let columns = rows.columns_mut();
-        for step in &self.steps {
-            let read = match step.target {
-                Some(position) => input.read(&step.avro, &mut columns[position]),
-                None => input.skip(&step.avro),
-            };
-            read.map_err(|fault| fault.in_field(&step.name))?;
+    #[cold]
+    fn decode_any(&self, body: &[u8], rows: &mut Rows) -> Result<(), DecodeError> {
+        let len = rows.len();
+        let mut outcome = self.plan.decode(body, rows);
+        for plan in &self.others {
+            let end = rows.len();
+            let other = plan.decode(body, rows);
+            if outcome.is_err() && other.is_ok() {
+                outcome = Ok(());
+            } else if other.is_ok() {
+                let is_same = rows.is_same(len, end);
+                rows.truncate(if is_same { end } else { len });
+                if !is_same {
+                    return Err(DecodeError::Ambiguous);
+                }
+            }
         }
-        for position in &self.absent {
-            columns[*position].push_null();
-        }
-        if input.remaining() > 0 {
-            return Err(DecodeError::Trailing { count: input.remaining() });
-        }
-        rows.finish_row(false);
-        Ok(())
+        outcome
     }
 }

@@ -82,6 +82,11 @@ impl Rows {
         self.deleted.truncate(len);
     }
 
+    /// Whether two rows have the same values.
+    pub(crate) fn is_same(&self, left: usize, right: usize) -> bool {
+        self.columns.iter().all(|column| column.is_same(left, right))
+    }
+
     /// Sets the flags of a row.
     pub(crate) fn set_flags(&mut self, flags: usize, row: usize, names: Vec<String>) {
         if let Column::TextList(values) = &mut self.columns[flags] {

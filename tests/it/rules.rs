@@ -114,7 +114,14 @@ fn a_rule_holds_for_the_consumer_exactly_when_it_holds_for_postgres() {
 #[test]
 fn an_invalid_rule_is_refused_with_the_reason() {
     let fields: Vec<Field> = [("name", Kind::Text), ("count", Kind::Long), ("day", Kind::Date), ("raw", Kind::Bytes)]
-        .map(|(name, kind)| Field { name: name.to_owned(), kind, nullable: true, doc: String::new() })
+        .map(|(name, kind)| Field {
+            name: name.to_owned(),
+            kind,
+            nullable: true,
+            doc: String::new(),
+            aliases: Vec::new(),
+            default: None,
+        })
         .into();
     let refused = |text: &str| Rule::parse(text, &fields).unwrap_err();
     assert_eq!(refused("count"), RuleError::Shape);

@@ -1,5 +1,7 @@
 //! Reading values from an Avro body.
 
+use rust_decimal::Decimal;
+
 use super::DecodeError;
 use super::avro::Avro;
 use crate::column::Column;
@@ -9,6 +11,8 @@ use crate::decimal;
 pub const MAX_BYTES: usize = 8 << 20;
 /// Most items in a list.
 const MAX_ITEMS: usize = 10_000;
+/// A value of a union whose branch does not fit the field.
+pub(super) const MISFIT: &str = "a value is of a type that the dataset does not have";
 
 /// A decoding error without its field.
 pub(super) enum Fault {
@@ -42,14 +46,14 @@ impl<'a> Input<'a> {
         self.bytes.len()
     }
 
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Fault> {
+    pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Fault> {
         let (taken, rest) = self.bytes.split_at_checked(count).ok_or(Fault::Truncated)?;
         self.bytes = rest;
         Ok(taken)
     }
 
     #[inline]
-    fn long(&mut self) -> Result<i64, Fault> {
+    pub(super) fn long(&mut self) -> Result<i64, Fault> {
         // Most numbers of a record are branches and lengths of one byte.
         if let Some((&byte, rest)) = self.bytes.split_first()
             && byte < 0x80
@@ -75,7 +79,7 @@ impl<'a> Input<'a> {
         Err(Fault::Malformed("a number has more than 64 bits"))
     }
 
-    fn int(&mut self) -> Result<i32, Fault> {
+    pub(super) fn int(&mut self) -> Result<i32, Fault> {
         i32::try_from(self.long()?).map_err(|_| Fault::Malformed("an int has more than 32 bits"))
     }
 
@@ -84,7 +88,7 @@ impl<'a> Input<'a> {
         Ok(f64::from_le_bytes(bytes))
     }
 
-    fn bytes(&mut self) -> Result<&'a [u8], Fault> {
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8], Fault> {
         let length = usize::try_from(self.long()?).map_err(|_| Fault::Malformed("a length is negative"))?;
         if length > MAX_BYTES {
             return Err(Fault::Malformed("a length is over 8 MiB"));
@@ -92,12 +96,16 @@ impl<'a> Input<'a> {
         self.take(length)
     }
 
-    fn text(&mut self) -> Result<&'a str, Fault> {
+    pub(super) fn text(&mut self) -> Result<&'a str, Fault> {
         std::str::from_utf8(self.bytes()?).map_err(|_| Fault::Malformed("a text is not UTF-8"))
     }
 
-    /// Reads the blocks of an array or a map, item by item.
-    fn blocks(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
+    /// Reads the blocks of an array or a map of at most `limit` items, item by item.
+    pub(super) fn blocks(
+        &mut self,
+        limit: usize,
+        mut item: impl FnMut(&mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         let mut total = 0usize;
         loop {
             let count = self.long()?;
@@ -110,7 +118,7 @@ impl<'a> Input<'a> {
             }
             let count = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
             total = total.saturating_add(count);
-            if total > MAX_ITEMS {
+            if total > limit {
                 return Err(Fault::Malformed("a list has more than 10,000 items"));
             }
             for _ in 0..count {
@@ -120,7 +128,7 @@ impl<'a> Input<'a> {
     }
 
     #[inline]
-    fn branch<'b>(&mut self, branches: &'b [Avro]) -> Result<&'b Avro, Fault> {
+    pub(super) fn branch<'b>(&mut self, branches: &'b [Avro]) -> Result<&'b Avro, Fault> {
         let index = usize::try_from(self.long()?).ok();
         index.and_then(|index| branches.get(index)).ok_or(Fault::Malformed("a union has no such branch"))
     }
@@ -135,23 +143,23 @@ impl<'a> Input<'a> {
             column.push_null();
             return Ok(());
         }
+        if let Avro::Misfit | Avro::Promoted(_) = avro {
+            return self.read_promoted(avro, column);
+        }
+        // What is left has the column's own type.
         match column {
             Column::Text(values) | Column::Json(values) => values.push(Some(self.text()?.to_owned())),
             Column::Decimal(values) => {
-                let Avro::Decimal(scale) = avro else {
-                    return Err(Fault::Malformed("a decimal is of another type"));
-                };
-                let read = decimal::read(self.bytes()?, *scale);
-                values.push(Some(read.ok_or(Fault::Malformed("a decimal has too many digits or none"))?));
+                let Avro::Decimal(scale) = avro else { return Err(Fault::Malformed(MISFIT)) };
+                values.push(Some(decimal_of(self.bytes()?, *scale)?));
             }
             Column::Double(values) => values.push(Some(self.double()?)),
-            Column::Long(values) if matches!(avro, Avro::Int) => values.push(Some(self.int()?.into())),
             Column::Long(values) | Column::Timestamp(values) => values.push(Some(self.long()?)),
             Column::Date(values) => values.push(Some(self.int()?)),
             Column::Bytes(values) => values.push(Some(self.bytes()?.to_vec())),
             Column::TextList(values) => {
                 let mut texts = Vec::new();
-                self.blocks(|input| {
+                self.blocks(MAX_ITEMS, |input| {
                     texts.push(input.text()?.to_owned());
                     Ok(())
                 })?;
@@ -161,31 +169,48 @@ impl<'a> Input<'a> {
         Ok(())
     }
 
-    /// Passes over a value of that type.
-    pub(super) fn skip(&mut self, avro: &Avro) -> Result<(), Fault> {
-        match avro {
-            Avro::Null => Ok(()),
-            Avro::Boolean => match self.take(1)?[0] {
-                0 | 1 => Ok(()),
-                _ => Err(Fault::Malformed("a boolean is neither 0 nor 1")),
-            },
-            Avro::Int | Avro::Date | Avro::Enum => self.int().map(drop),
-            Avro::Long | Avro::TimestampMicros => self.long().map(drop),
-            Avro::Float => self.take(4).map(drop),
-            Avro::Double => self.double().map(drop),
-            Avro::Bytes | Avro::Decimal(_) => self.bytes().map(drop),
-            Avro::Text => self.text().map(drop),
-            Avro::Fixed(size) => self.take(*size).map(drop),
-            Avro::Array(items) => self.blocks(|input| input.skip(items)),
-            Avro::Map(values) => self.blocks(|input| {
-                input.text()?;
-                input.skip(values)
-            }),
-            Avro::Record(fields) => fields.iter().try_for_each(|field| self.skip(field)),
-            Avro::Union(branches) => {
-                let branch = self.branch(branches)?;
-                self.skip(branch)
+    /// Reads a value of another type than the column's into it, if it fits.
+    #[cold]
+    fn read_promoted(&mut self, avro: &Avro, column: &mut Column) -> Result<(), Fault> {
+        let Avro::Promoted(avro) = avro else { return Err(Fault::Malformed(MISFIT)) };
+        match (column, &**avro) {
+            (Column::Text(values) | Column::Json(values), Avro::Bytes) => values.push(Some(self.text()?.to_owned())),
+            (Column::Bytes(values), Avro::Text) => values.push(Some(self.text()?.as_bytes().to_vec())),
+            (Column::Long(values), Avro::Int) => values.push(Some(self.int()?.into())),
+            (Column::Double(values), Avro::Int) => values.push(Some(self.int()?.into())),
+            // Avro allows it, and rounds above 2^53.
+            (Column::Double(values), Avro::Long) => values.push(Some(self.long()? as f64)),
+            (Column::Double(values), Avro::Float) => {
+                let bytes = self.take(4)?.try_into().expect("four bytes were taken");
+                values.push(Some(f32::from_le_bytes(bytes).into()));
             }
+            (Column::Decimal(values), Avro::FixedDecimal(scale, size)) => {
+                values.push(Some(decimal_of(self.take(*size)?, *scale)?));
+            }
+            (Column::TextList(values), Avro::Array(items)) => values.push(self.texts(items)?),
+            _ => return Err(Fault::Malformed(MISFIT)),
         }
+        Ok(())
     }
+
+    /// Reads a list of texts.
+    fn texts(&mut self, items: &Avro) -> Result<Vec<String>, Fault> {
+        let mut texts = Vec::new();
+        self.blocks(MAX_ITEMS, |input| {
+            let item = match items {
+                Avro::Union(branches) => input.branch(branches)?,
+                plain => plain,
+            };
+            if matches!(item, Avro::Null | Avro::Misfit) {
+                return Err(Fault::Malformed(MISFIT));
+            }
+            texts.push(input.text()?.to_owned());
+            Ok(())
+        })?;
+        Ok(texts)
+    }
+}
+
+fn decimal_of(bytes: &[u8], scale: u32) -> Result<Decimal, Fault> {
+    decimal::read(bytes, scale).ok_or(Fault::Malformed("a decimal has too many digits or none"))
 }

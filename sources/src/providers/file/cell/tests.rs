@@ -3,7 +3,7 @@ use chrono_tz::America::New_York;
 use super::*;
 
 fn field(kind: Kind) -> Field {
-    Field { name: "f".to_owned(), kind, nullable: true, doc: String::new() }
+    Field { name: "f".to_owned(), kind, nullable: true, doc: String::new(), aliases: Vec::new(), default: None }
 }
 
 fn value(kind: Kind, format: &str, zone: Tz, cell: Cell<'_>) -> Result<Value, Fault> {
