@@ -48,6 +48,33 @@ pub(crate) const DECLARATIONS: &[&str] = &[
     include_str!("../../schemas/xbrl_fact.avsc"),
 ];
 
+/// Their earlier versions, as in `schemas/past/`.
+pub(crate) const PAST: &[&str] = &[
+    include_str!("../../schemas/past/analyst_rating.14.avsc"),
+    include_str!("../../schemas/past/company.12.avsc"),
+    include_str!("../../schemas/past/corporate_action.5.avsc"),
+    include_str!("../../schemas/past/dead_letter.4.avsc"),
+    include_str!("../../schemas/past/etf_flow.7.avsc"),
+    include_str!("../../schemas/past/exchange.13.avsc"),
+    include_str!("../../schemas/past/fetch_log.21.avsc"),
+    include_str!("../../schemas/past/fetch_log.21.first.avsc"),
+    include_str!("../../schemas/past/filing.16.avsc"),
+    include_str!("../../schemas/past/financial_ratio.11.avsc"),
+    include_str!("../../schemas/past/financial_statement.10.avsc"),
+    include_str!("../../schemas/past/insider_transaction.15.avsc"),
+    include_str!("../../schemas/past/model_performance.20.avsc"),
+    include_str!("../../schemas/past/news_article.9.avsc"),
+    include_str!("../../schemas/past/observation.2.avsc"),
+    include_str!("../../schemas/past/observation_vintage.6.avsc"),
+    include_str!("../../schemas/past/ohlcv_bar.1.avsc"),
+    include_str!("../../schemas/past/option_quote.8.avsc"),
+    include_str!("../../schemas/past/prediction.19.avsc"),
+    include_str!("../../schemas/past/series.3.avsc"),
+    include_str!("../../schemas/past/series_vintage.22.avsc"),
+    include_str!("../../schemas/past/technical_indicator.18.avsc"),
+    include_str!("../../schemas/past/xbrl_fact.17.avsc"),
+];
+
 /// A record of any dataset; boxed, because otherwise each would be as wide as the widest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]

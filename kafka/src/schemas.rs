@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use contract::{Dataset, Decoder, datasets};
+use contract::{Dataset, Decoder, declarations};
+use service::settings;
 use thiserror::Error;
 use tokio::runtime::Handle;
 
@@ -27,15 +28,25 @@ pub enum Missing {
 
 /// The decoders of one dataset, by the schema id in a message.
 ///
-/// Each schema is fetched once. A missing schema is requested every [`RETRY_INTERVAL`], however many messages need it.
+/// A declared id never asks the registry. Any other id is the registry's, or of before declared ids had a range of their
+/// own. Each schema is fetched once. A missing schema is requested every [`RETRY_INTERVAL`], however many messages need
+/// it.
 #[derive(Debug)]
 pub struct Schemas {
     dataset: &'static Dataset,
     registry: Option<Registry>,
-    /// An error is the reason why the schema does not fit the dataset.
-    known: HashMap<u32, Result<Decoder, String>>,
+    known: HashMap<u32, Known>,
     /// Ids that were missing at the last request; None stands for all ids while the registry is unavailable.
     missing: HashMap<Option<u32>, (Instant, Missing)>,
+}
+
+/// What is known of a schema id.
+#[derive(Debug)]
+struct Known {
+    /// An error is the reason why the schema does not fit the dataset.
+    decoder: Result<Decoder, String>,
+    /// When to ask the registry again: it does not know the id, but an old declaration does.
+    until: Option<Instant>,
 }
 
 impl Schemas {
@@ -53,29 +64,36 @@ impl Schemas {
     ///
     /// [`Missing`]: retry later.
     pub fn decoder(&mut self, id: u32, runtime: &Handle) -> Result<Result<&Decoder, &str>, Missing> {
-        if !self.known.contains_key(&id) {
-            let resolved = match &self.registry {
-                None => self.declared(id),
-                Some(registry) => {
-                    let registry = registry.clone();
-                    self.fetched(id, &registry, runtime)?
-                }
-            };
+        let is_current = |known: &Known| known.until.is_none_or(|until| Instant::now() < until);
+        if !self.known.get(&id).is_some_and(is_current) {
+            let known = self.resolve(id, runtime)?;
             if self.known.len() >= MAX_SCHEMAS {
                 self.known.clear();
             }
-            self.known.insert(id, resolved);
+            self.known.insert(id, known);
         }
-        Ok(self.known[&id].as_ref().map_err(String::as_str))
+        Ok(self.known[&id].decoder.as_ref().map_err(String::as_str))
     }
 
-    fn fetched(&mut self, id: u32, registry: &Registry, runtime: &Handle) -> Result<Result<Decoder, String>, Missing> {
+    fn resolve(&mut self, id: u32, runtime: &Handle) -> Result<Known, Missing> {
+        let registry = self.registry.as_ref().filter(|_| id < declarations::FIRST_SCHEMA_ID).cloned();
+        let Some(registry) = registry else { return Ok(Known { decoder: self.declared(id), until: None }) };
+        match self.fetched(id, &registry, runtime) {
+            Ok(schema) => Ok(Known { decoder: self.either(&schema, id), until: None }),
+            Err(Missing::Unknown(_)) if !declarations::writers(self.dataset, id).is_empty() => {
+                Ok(Known { decoder: self.declared(id), until: Some(Instant::now() + RETRY_INTERVAL) })
+            }
+            Err(missing) => Err(missing),
+        }
+    }
+
+    fn fetched(&mut self, id: u32, registry: &Registry, runtime: &Handle) -> Result<String, Missing> {
         self.missing.retain(|_, (since, _)| since.elapsed() < RETRY_INTERVAL);
         if let Some((_, missing)) = self.missing.get(&None).or_else(|| self.missing.get(&Some(id))) {
             return Err(missing.clone());
         }
         let (about, missing) = match runtime.block_on(registry.schema(id)) {
-            Ok(schema) => return Ok(Decoder::new(self.dataset, &schema).map_err(|error| error.to_string())),
+            Ok(schema) => return Ok(schema),
             Err(error @ RegistryError::UnknownId { .. }) => (Some(id), Missing::Unknown(error.to_string())),
             Err(error) => (None, Missing::Away(error.to_string())),
         };
@@ -83,13 +101,28 @@ impl Schemas {
         Err(missing)
     }
 
+    /// For the registry's schema, and for the old declaration that had the same id: the bytes say which one it was.
+    fn either(&self, schema: &str, id: u32) -> Result<Decoder, String> {
+        let declared = declarations::writers(self.dataset, id);
+        let decoder = Decoder::of_any(self.dataset, std::iter::once(schema).chain(declared));
+        decoder.map_err(|error| error.to_string())
+    }
+
     fn declared(&self, id: u32) -> Result<Decoder, String> {
-        let Some(writer) = datasets().iter().find(|dataset| dataset.schema_id == id) else {
-            return Err(format!("schema id {id} is not declared, and no schema registry is configured"));
-        };
-        if writer.name != self.dataset.name {
-            return Err(format!("schema id {id} is `{}`, not `{}`", writer.name, self.dataset.name));
+        let writers = declarations::writers(self.dataset, id);
+        if !writers.is_empty() {
+            return Decoder::of_any(self.dataset, writers).map_err(|error| error.to_string());
         }
-        Decoder::new(self.dataset, &writer.schema).map_err(|error| error.to_string())
+        Err(match declarations::of_schema_id(id) {
+            Some(other) => format!("schema id {id} is `{other}`, not `{}`", self.dataset.name),
+            None if id < declarations::FIRST_SCHEMA_ID => format!(
+                "schema id {id} is a registry's, and no schema registry is configured: set {} and redrive",
+                settings::SCHEMA_REGISTRY_URL.name
+            ),
+            None => format!("schema id {id} is not declared in this version: upgrade tapedeck and redrive"),
+        })
     }
 }
+
+#[cfg(test)]
+mod tests;

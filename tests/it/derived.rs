@@ -7,19 +7,24 @@ use contract::{Dataset, Kind};
 use sources::source::{Endpoint, Source};
 use tests::{generate, root};
 
-fn declarations() -> Vec<(String, Dataset)> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(root().join("schemas"))
+/// The declarations in a folder, in the order of their names.
+fn files(folder: &str) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(root().join(folder))
         .expect("schemas")
         .map(|entry| entry.expect("entry").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "avsc"))
         .collect();
     files.sort();
+    files
+}
+
+fn declarations() -> Vec<(String, Dataset)> {
     let read = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).expect("declaration");
         let dataset = Dataset::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         (path.file_name().expect("name").to_string_lossy().into_owned(), dataset)
     };
-    files.into_iter().map(read).collect()
+    files("schemas").into_iter().map(read).collect()
 }
 
 /// Compares a committed file with its derived content; with `UPDATE=1` writes it.
@@ -35,7 +40,9 @@ fn assert_derived(path: &str, expected: &str) {
 
 #[test]
 fn the_record_types_are_derived_from_the_declarations() {
-    assert_derived("contract/src/records.rs", &generate::formatted(&generate::records(&declarations())));
+    let name = |path: &PathBuf| path.file_name().expect("name").to_string_lossy().into_owned();
+    let past: Vec<String> = files("schemas/past").iter().map(name).collect();
+    assert_derived("contract/src/records.rs", &generate::formatted(&generate::records(&declarations(), &past)));
 }
 
 /// The datasets of an endpoint's records.

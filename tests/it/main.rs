@@ -15,6 +15,7 @@ mod declared;
 mod delete;
 mod delivery;
 mod derived;
+mod evolution;
 mod faults;
 mod faults_single;
 mod files;

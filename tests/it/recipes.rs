@@ -97,7 +97,7 @@ fn recipe() -> (Dataset, Vec<String>) {
 fn the_recipe_of_a_dataset_derives_its_record_type_and_its_names() {
     let (dataset, _) = recipe();
     assert_eq!(topic::topic("tapedeck", &dataset), format!("tapedeck.{}.v1", dataset.name));
-    let records = generate::records(&[(format!("{}.avsc", dataset.name), dataset)]);
+    let records = generate::records(&[(format!("{}.avsc", dataset.name), dataset)], &[]);
     assert!(records.contains("pub struct CurrencyFixing {") && records.contains("pub rate: Option<f64>,"), "{records}");
 }
 

@@ -4,12 +4,18 @@ use std::fmt::Write as _;
 
 use contract::{Dataset, Field, Kind};
 
-/// Rust source of the record types of these datasets; `files` names their declarations.
-pub fn records(datasets: &[(String, Dataset)]) -> String {
+/// Rust source of the record types of these datasets. With each dataset stands the name of its declaration; `past` names
+/// the declarations of earlier versions.
+pub fn records(datasets: &[(String, Dataset)], past: &[String]) -> String {
     let mut out = String::from(HEAD);
     out.push_str("/// The declarations, as in `schemas/`.\npub(crate) const DECLARATIONS: &[&str] = &[\n");
     for (file, _) in datasets {
         writeln!(out, "    include_str!(\"../../schemas/{file}\"),").expect("string");
+    }
+    out.push_str("];\n\n");
+    out.push_str("/// Their earlier versions, as in `schemas/past/`.\npub(crate) const PAST: &[&str] = &[\n");
+    for file in past {
+        writeln!(out, "    include_str!(\"../../schemas/past/{file}\"),").expect("string");
     }
     out.push_str("];\n\n");
     enumeration(datasets, &mut out);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use contract::records::OhlcvBar;
-use contract::{Record, encode};
+use contract::{Record, declarations, encode};
 use kafka::Cluster;
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -13,7 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use crate::broker::{Bench, block_on};
 
 /// Schema id of `ohlcv_bar` where there is no registry.
-pub const BAR_SCHEMA_ID: u32 = 1;
+pub const BAR_SCHEMA_ID: u32 = declarations::FIRST_SCHEMA_ID + 1;
 
 /// A daily bar that breaks no rule; its close identifies it.
 pub fn bar(symbol: &str, day: u32, close: f64, known_at: i64, observed_at: i64) -> OhlcvBar {

@@ -10,10 +10,11 @@ use chrono::{DateTime, NaiveDate, Utc};
 use contract::decode::split_header;
 use contract::rows::DELETED_HASH;
 use contract::validate::validate_last;
-use contract::{Column, Dataset, Decoder, Kind, Rows, declarations, tombstone, topic};
+use contract::{Column, Dataset, Kind, Rows, declarations, tombstone, topic};
 use kafka::publish::Publisher;
 use kafka::reader::Topic;
-use kafka::registry::{Registry, RegistryError};
+use kafka::registry::Registry;
+use kafka::schemas::{Missing, Schemas};
 use kafka::{Cluster, Message};
 use service::arguments;
 use tokio::runtime::Handle;
@@ -92,13 +93,14 @@ impl Deletion {
     /// Reads the topic and finds the records to delete. Blocks, so it must not run on a thread of the runtime.
     pub(super) fn find(&self, cluster: &Cluster, runtime: &Handle) -> anyhow::Result<Found> {
         let topic = Topic::open(cluster, &topic::topic(cluster.namespace(), self.dataset))?;
-        let mut decoders = Decoders::new(self.dataset, Registry::from_settings()?);
+        let schemas = Schemas::new(self.dataset, Registry::from_settings()?);
+        let mut reading = Reading { dataset: self.dataset, schemas };
         let mut candidates: HashMap<u128, Candidate> = HashMap::new();
-        let unreadable = self.pass(&topic, (&mut decoders, runtime), &mut candidates, true)?;
+        let unreadable = self.pass(&topic, (&mut reading, runtime), &mut candidates, true)?;
         // A field outside the key can change from version to version. The first pass found the keys; the second one
         // reads all their versions, including versions that do not meet the conditions.
         if self.conditions.iter().any(|(field, _)| !self.dataset.key.contains(field)) {
-            self.pass(&topic, (&mut decoders, runtime), &mut candidates, false)?;
+            self.pass(&topic, (&mut reading, runtime), &mut candidates, false)?;
         }
         let deletion = (self.known_at.timestamp_micros(), self.now.timestamp_micros(), DELETED_HASH);
         candidates.retain(|_, candidate| candidate.matches);
@@ -113,14 +115,14 @@ impl Deletion {
     fn pass(
         &self,
         topic: &Topic,
-        (decoders, runtime): (&mut Decoders, &Handle),
+        (reading, runtime): (&mut Reading, &Handle),
         candidates: &mut HashMap<u128, Candidate>,
         first: bool,
     ) -> anyhow::Result<u64> {
         let (mut rows, mut unreadable) = (Rows::new(self.dataset), 0);
         topic.each(|message| {
             rows.truncate(0);
-            if !decoders.decode(message, runtime, &mut rows)?
+            if !reading.decode(message, runtime, &mut rows)?
                 || validate_last(self.dataset, &mut rows, self.now.timestamp_micros()).is_err()
             {
                 unreadable += 1;
@@ -230,42 +232,24 @@ fn records(count: usize) -> String {
     if count == 1 { "1 record".to_owned() } else { format!("{count} records") }
 }
 
-/// Decoders by the schema id in a message, as the consumers have them.
-struct Decoders {
+/// Reads messages as the consumers do.
+struct Reading {
     dataset: &'static Dataset,
-    registry: Option<Registry>,
-    /// None for a schema of something else.
-    known: HashMap<u32, Option<Decoder>>,
+    schemas: Schemas,
 }
 
-impl Decoders {
-    fn new(dataset: &'static Dataset, registry: Option<Registry>) -> Decoders {
-        Decoders { dataset, registry, known: HashMap::new() }
-    }
-
+impl Reading {
     /// Appends the message's record to the rows; false if it is not a record of the dataset.
     fn decode(&mut self, message: &Message<'_>, runtime: &Handle, rows: &mut Rows) -> anyhow::Result<bool> {
         let Some(value) = message.value() else {
             return Ok(tombstone::decode(self.dataset, message.key(), |name| message.header(name), rows).is_ok());
         };
         let Ok((id, body)) = split_header(value) else { return Ok(false) };
-        if !self.known.contains_key(&id) {
-            let decoder = self.decoder(id, runtime)?;
-            self.known.insert(id, decoder);
+        match self.schemas.decoder(id, runtime) {
+            Ok(decoder) => Ok(decoder.is_ok_and(|decoder| decoder.decode(body, rows).is_ok())),
+            Err(Missing::Unknown(_)) => Ok(false),
+            Err(Missing::Away(reason)) => bail!(reason),
         }
-        Ok(self.known[&id].as_ref().is_some_and(|decoder| decoder.decode(body, rows).is_ok()))
-    }
-
-    fn decoder(&self, id: u32, runtime: &Handle) -> anyhow::Result<Option<Decoder>> {
-        let schema = match &self.registry {
-            None => (self.dataset.schema_id == id).then(|| self.dataset.schema.clone()),
-            Some(registry) => match runtime.block_on(registry.schema(id)) {
-                Ok(schema) => Some(schema),
-                Err(RegistryError::UnknownId { .. }) => None,
-                Err(error) => return Err(error.into()),
-            },
-        };
-        Ok(schema.and_then(|schema| Decoder::new(self.dataset, &schema).ok()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use contract::{Column, Dataset, Decoder, Record, Rows, dataset};
+use contract::{Column, Dataset, Decoder, Record, Rows, dataset, declarations};
 use sources::source::Tolerance;
 
 /// A record in 32 bytes.
@@ -46,6 +46,8 @@ pub struct Fingerprints {
 #[derive(Debug)]
 struct OfDataset {
     dataset: &'static Dataset,
+    /// Tells its keys from those of other datasets. It never changes, because the state keeps fingerprints.
+    number: i64,
     decoder: Decoder,
     rows: Rows,
     values: Vec<usize>,
@@ -88,6 +90,7 @@ impl OfDataset {
         let loose = loose.and_then(|tolerance| dataset.position(tolerance.field));
         Some(OfDataset {
             dataset,
+            number: declarations::first_schema_id(dataset).into(),
             // A declaration reads what was written with it.
             decoder: Decoder::new(dataset, &dataset.schema).ok()?,
             rows: Rows::new(dataset),
@@ -98,11 +101,11 @@ impl OfDataset {
 
     /// The fingerprint of the only row. The hashes are the consumers': canonical JSON and decimals, `-0.0` as `0.0`.
     fn fingerprint(&self) -> Fingerprint {
-        let OfDataset { dataset, rows, values, .. } = self;
+        let OfDataset { dataset, number, rows, values, .. } = self;
         let time = dataset.time.filter(|position| dataset.key.contains(position));
         Fingerprint {
             // The same key in two datasets is two keys.
-            key: rows.hash(dataset.key.iter().copied(), 0).wrapping_add(i64::from(dataset.schema_id)),
+            key: rows.hash(dataset.key.iter().copied(), 0).wrapping_add(*number),
             content: rows.hash(values.iter().copied(), 0),
             time: time.and_then(|position| micros(rows.column(position))).unwrap_or(NO_TIME),
             loose: self.loose.and_then(|position| rows.column(position).number(0)).unwrap_or(f64::NAN),

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::bail;
-use contract::decode;
+use contract::{Decoder, declarations, decode};
 use kafka::offsets::ranges_of;
 use kafka::publish::{Acknowledged, Route};
 use kafka::reader::Topic;
@@ -171,11 +171,20 @@ fn message(published: &Published<'_>, route: &Route, keys: &[u8], prints: &mut F
         return None;
     }
     let (schema_id, body) = decode::split_header(published.value()?).ok()?;
-    if schema_id != route.schema_id {
+    if schema_id != route.schema_id && !is_written_alike(route.dataset, schema_id) {
         return None;
     }
     let print = prints.of_body(route.dataset, body)?;
     Some((print.key, Message { dataset: route.dataset.to_owned(), body: body.to_vec() }))
+}
+
+/// Whether an earlier version of the declaration has the id, and writes records as the current one does.
+fn is_written_alike(dataset: &str, schema_id: u32) -> bool {
+    let Some(dataset) = contract::dataset(dataset) else { return false };
+    let writers = declarations::writers(dataset, schema_id);
+    let [schema] = writers.as_slice() else { return false };
+    let decoders = (Decoder::new(dataset, schema), Decoder::new(dataset, &dataset.schema));
+    matches!(decoders, (Ok(theirs), Ok(ours)) if theirs == ours)
 }
 
 #[cfg(test)]

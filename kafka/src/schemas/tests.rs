@@ -1,0 +1,150 @@
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use contract::declarations::{self, FIRST_SCHEMA_ID};
+use contract::records::Observation;
+use contract::{DecodeError, Record, Rows};
+use tokio::runtime::Runtime;
+
+use super::*;
+
+/// A registry that knows these schemas, and the number of its answers.
+fn registry(schemas: &[(u32, &str)]) -> (Registry, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let schemas: Vec<(String, String)> = schemas
+        .iter()
+        .map(|(id, schema)| (format!("GET /schemas/ids/{id} "), serde_json::json!({ "schema": schema }).to_string()))
+        .collect();
+    let answers = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&answers);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut request) = (stream.unwrap(), Vec::new());
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                if stream.read(&mut byte).unwrap_or(0) == 0 {
+                    break;
+                }
+                request.push(byte[0]);
+            }
+            counter.fetch_add(1, Ordering::SeqCst);
+            let found = schemas.iter().find(|(line, _)| request.starts_with(line.as_bytes()));
+            let (status, body) = found.map_or(("404 Not Found", "{}"), |(_, body)| ("200 OK", body.as_str()));
+            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            stream.write_all((head + body).as_bytes()).unwrap();
+        }
+    });
+    (Registry::new(&address).unwrap(), answers)
+}
+
+fn observation() -> &'static Dataset {
+    contract::dataset("observation").unwrap()
+}
+
+fn body() -> Vec<u8> {
+    let time = chrono::DateTime::from_timestamp(1_704_067_200, 0).unwrap();
+    let record = Record::from(Observation {
+        source: "fred".into(),
+        series_id: "GDP".into(),
+        observation_date: time.date_naive(),
+        value: Some(2.5),
+        known_at: time,
+        observed_at: time,
+        flags: Vec::new(),
+    });
+    let mut body = Vec::new();
+    record.encode(&mut body);
+    body
+}
+
+/// The value of the record, or why it is refused or missing.
+fn read(schemas: &mut Schemas, id: u32, body: &[u8], runtime: &Runtime) -> Result<Option<f64>, String> {
+    let mut rows = Rows::new(observation());
+    let decoder = schemas.decoder(id, runtime.handle()).map_err(|missing| format!("missing: {missing}"))?;
+    decoder.map_err(str::to_owned)?.decode(body, &mut rows).map_err(|error| error.class().to_owned())?;
+    Ok(rows.column(observation().position("value").unwrap()).number(0))
+}
+
+#[test]
+fn a_declared_id_never_asks_the_registry_and_is_read_with_and_without_one() {
+    let runtime = Runtime::new().unwrap();
+    let (registry, answers) = registry(&[]);
+    for registry in [None, Some(registry)] {
+        let mut schemas = Schemas::new(observation(), registry);
+        assert_eq!(read(&mut schemas, observation().schema_id, &body(), &runtime), Ok(Some(2.5)));
+        let other = contract::dataset("ohlcv_bar").unwrap().schema_id;
+        let refused = read(&mut schemas, other, &body(), &runtime).unwrap_err();
+        assert_eq!(refused, format!("schema id {other} is `ohlcv_bar`, not `observation`"));
+        let later = read(&mut schemas, u32::MAX, &body(), &runtime).unwrap_err();
+        assert!(later.ends_with("is not declared in this version: upgrade tapedeck and redrive"), "{later}");
+    }
+    assert_eq!(answers.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn an_id_of_before_the_range_is_read_without_a_registry_and_beside_one_that_uses_it_for_something_else() {
+    let runtime = Runtime::new().unwrap();
+    let bars = contract::dataset("ohlcv_bar").unwrap();
+    let unrelated = r#"{"type":"record","name":"x","fields":[{"name":"a","type":"long"}]}"#;
+    for schema in [bars.schema.as_str(), observation().schema.as_str(), unrelated] {
+        let (registry, answers) = registry(&[(2, schema)]);
+        let mut schemas = Schemas::new(observation(), Some(registry));
+        assert_eq!(read(&mut schemas, 2, &body(), &runtime), Ok(Some(2.5)));
+        assert_eq!(read(&mut schemas, 2, &body(), &runtime), Ok(Some(2.5)));
+        assert_eq!(answers.load(Ordering::SeqCst), 1);
+    }
+    assert_eq!(read(&mut Schemas::new(observation(), None), 2, &body(), &runtime), Ok(Some(2.5)));
+    let (registry, _) = registry(&[]);
+    assert_eq!(read(&mut Schemas::new(observation(), Some(registry)), 2, &body(), &runtime), Ok(Some(2.5)));
+}
+
+#[test]
+fn a_record_that_the_registrys_schema_and_an_old_declaration_read_differently_is_refused_and_never_misread() {
+    let runtime = Runtime::new().unwrap();
+    // Each record is one of the declaration too, with source and series exchanged.
+    let exchanged = observation().schema.replace("\"source\"", "\"?\"").replace("\"series_id\"", "\"source\"");
+    let (registry, _) = registry(&[(2, &exchanged.replace("\"?\"", "\"series_id\"")), (3, &exchanged)]);
+    let mut schemas = Schemas::new(observation(), Some(registry));
+    assert_eq!(read(&mut schemas, 2, &body(), &runtime), Err(DecodeError::Ambiguous.class().to_owned()));
+}
+
+#[test]
+fn a_registrys_id_is_read_with_its_schema_and_without_a_registry_the_reason_says_what_to_set() {
+    let runtime = Runtime::new().unwrap();
+    let (registry, _) = registry(&[(57, observation().schema.as_str())]);
+    let mut schemas = Schemas::new(observation(), Some(registry));
+    assert_eq!(read(&mut schemas, 57, &body(), &runtime), Ok(Some(2.5)));
+    let missing = read(&mut schemas, 58, &body(), &runtime).unwrap_err();
+    assert!(missing.starts_with("missing: ") && missing.ends_with("knows no schema of id 58"), "{missing}");
+    let refused = read(&mut Schemas::new(observation(), None), 57, &body(), &runtime).unwrap_err();
+    assert_eq!(
+        refused,
+        "schema id 57 is a registry's, and no schema registry is configured: set TAPEDECK_SCHEMA_REGISTRY_URL and redrive"
+    );
+}
+
+#[test]
+fn an_old_id_that_the_registry_learns_later_is_asked_for_again() {
+    let runtime = Runtime::new().unwrap();
+    let (registry, answers) = registry(&[]);
+    let mut schemas = Schemas::new(observation(), Some(registry));
+    read(&mut schemas, 2, &body(), &runtime).unwrap();
+    read(&mut schemas, 2, &body(), &runtime).unwrap();
+    assert_eq!(answers.load(Ordering::SeqCst), 1);
+    schemas.known.get_mut(&2).unwrap().until = Some(Instant::now());
+    schemas.missing.clear();
+    read(&mut schemas, 2, &body(), &runtime).unwrap();
+    assert_eq!(answers.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn every_declared_id_is_above_every_id_that_a_registry_gives() {
+    let highest = u32::try_from(i32::MAX).unwrap();
+    assert!(highest < FIRST_SCHEMA_ID);
+    assert!(contract::datasets().iter().all(|dataset| dataset.schema_id > highest));
+    assert!(declarations::past().iter().all(|version| version.schema_id > highest || version.schema_id <= 22));
+}
