@@ -96,6 +96,43 @@ fn an_id_that_the_registry_does_not_know_holds_its_partition_until_the_sink_halt
 }
 
 #[test]
+fn a_registry_can_be_switched_on_and_off_and_no_record_becomes_unreadable_or_is_read_wrong() {
+    let (Some(bench), Some(registry)) = (postgres(), service("TAPEDECK_TEST_REGISTRY")) else { return };
+    let dataset = contract::dataset("ohlcv_bar").unwrap();
+    let (on, off) = (bench.with(&[("TAPEDECK_SCHEMA_REGISTRY_URL", &registry)]), &bench.environment);
+    let subject = format!("{}-value", bench.topic("ohlcv_bar"));
+    let client = kafka::Registry::new(&registry).unwrap();
+    // A registry that is not new: its id is none of the old declarations'.
+    let register = |number: u32| {
+        let schema = dataset.schema.replacen("Open,", &format!("{number}. Open,"), 1);
+        tests::broker::block_on(client.register(&subject, &schema)).unwrap()
+    };
+    let id = (0..).map(register).find(|id| *id > 22).unwrap();
+    let value = |id: u32, symbol: &str| {
+        let record = Record::from(bar(symbol, 0, 1.0, 10, 10));
+        (Some(0), Some(record.message_key().into_bytes()), Some(encode(id, &record)))
+    };
+    let stored = || bench.number("select count(*) as n from ohlcv_bar where close = 1");
+    // 1 is the id of before declared ids had a range of their own. The registry has a schema of this id.
+    send(&bench, "ohlcv_bar", &[value(dataset.schema_id, "A"), value(1, "B")]);
+    succeed("consumer", &["run", "ohlcv_bar", "--once"], off);
+    assert_eq!(stored(), 2);
+    send(&bench, "ohlcv_bar", &[value(dataset.schema_id, "C"), value(1, "D"), value(id, "E")]);
+    succeed("consumer", &["run", "ohlcv_bar", "--once"], &on);
+    assert_eq!(stored(), 5);
+    send(&bench, "ohlcv_bar", &[value(dataset.schema_id, "F"), value(id, "G")]);
+    succeed("consumer", &["run", "ohlcv_bar", "--once"], off);
+    assert_eq!(stored(), 6);
+    let refused = tests::table::letters(&bench.database);
+    let [letter] = refused.as_slice() else { panic!("{} dead letters", refused.len()) };
+    assert!(letter.reason.contains("set TAPEDECK_SCHEMA_REGISTRY_URL and redrive"), "{}", letter.reason);
+    succeed("consumer", &["dead-letters", "redrive", "--yes"], &on);
+    succeed("consumer", &["verify", "ohlcv_bar", "--deep"], &on);
+    succeed("consumer", &["run", "ohlcv_bar", "--once"], &on);
+    assert_eq!(stored(), 7);
+}
+
+#[test]
 fn while_the_registry_is_unavailable_no_record_is_lost_or_becomes_a_dead_letter() {
     let (Some(bench), Some(registry)) = (postgres(), service("TAPEDECK_TEST_REGISTRY")) else { return };
     let dataset = contract::dataset("ohlcv_bar").unwrap();
