@@ -142,36 +142,82 @@ impl Column {
         }
     }
 
-    /// Appends the bytes by which a value counts in the content hash; equal values append equal bytes.
-    pub(crate) fn append_canonical(&self, row: usize, out: &mut Vec<u8>) {
-        let mut tagged = |bytes: Option<&[u8]>| match bytes {
-            None => out.push(0),
-            Some(bytes) => {
-                out.push(1);
-                out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-                out.extend_from_slice(bytes);
-            }
+    /// Appends a value under the hash of its field's name; equal values append equal bytes.
+    ///
+    /// The name, the kind and the lengths make it unambiguous where a value ends and to which field it belongs. Null
+    /// and an empty list append nothing, so that a field that is added later changes no hash.
+    pub(crate) fn append_named(&self, name: u64, row: usize, out: &mut Vec<u8>) {
+        let head = |number: usize, out: &mut Vec<u8>| {
+            out.extend_from_slice(&name.to_le_bytes());
+            out.push(self.tag());
+            out.extend_from_slice(&(number as u64).to_le_bytes());
         };
         match self {
-            Column::Text(values) => tagged(values[row].as_deref().map(str::as_bytes)),
-            Column::Bytes(values) => tagged(values[row].as_deref()),
-            Column::Json(values) => {
-                // What is not JSON has been refused.
-                let canonical = values[row].as_deref().map(|text| json::canonical(text).unwrap_or(text.to_owned()));
-                tagged(canonical.as_deref().map(str::as_bytes));
+            Column::TextList(values) if values[row].is_empty() => {}
+            Column::TextList(values) => {
+                head(values[row].len(), out);
+                for text in &values[row] {
+                    out.extend_from_slice(&(text.len() as u64).to_le_bytes());
+                    out.extend_from_slice(text.as_bytes());
+                }
             }
+            _ => self.canonical(row, |bytes| {
+                head(bytes.len(), out);
+                out.extend_from_slice(bytes);
+            }),
+        }
+    }
+
+    /// Appends a value without a name: its place tells its field. The items of a list follow each other, so that two
+    /// lists side by side are ambiguous.
+    pub(crate) fn append_by_place(&self, row: usize, out: &mut Vec<u8>) {
+        let before = out.len();
+        self.canonical(row, |bytes| {
+            out.push(1);
+            out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+            out.extend_from_slice(bytes);
+        });
+        if out.len() == before && !matches!(self, Column::TextList(_)) {
+            out.push(0);
+        }
+    }
+
+    /// What stands for the column's kind in the content hash.
+    fn tag(&self) -> u8 {
+        match self {
+            Column::Text(_) => b't',
+            Column::Long(_) => b'l',
+            Column::Double(_) => b'd',
+            Column::Date(_) => b'y',
+            Column::Timestamp(_) => b's',
+            Column::Decimal(_) => b'n',
+            Column::Json(_) => b'j',
+            Column::Bytes(_) => b'b',
+            Column::TextList(_) => b'a',
+        }
+    }
+
+    /// Passes on the bytes of a value, of a list those of each text; equal values have equal bytes. Null has none.
+    #[inline]
+    fn canonical(&self, row: usize, mut each: impl FnMut(&[u8])) {
+        match self {
+            Column::Text(values) => values[row].iter().for_each(|text| each(text.as_bytes())),
+            Column::Bytes(values) => values[row].iter().for_each(|bytes| each(bytes)),
+            // What is not JSON has been refused.
+            Column::Json(values) => values[row].iter().for_each(|text| match json::canonical(text) {
+                Some(canonical) => each(canonical.as_bytes()),
+                None => each(text.as_bytes()),
+            }),
             Column::Decimal(values) => {
-                tagged(values[row].map(|value| value.normalize().to_string()).as_deref().map(str::as_bytes));
+                values[row].iter().for_each(|value| each(value.normalize().to_string().as_bytes()));
             }
             Column::Long(values) | Column::Timestamp(values) => {
-                tagged(values[row].map(i64::to_le_bytes).as_ref().map(<[u8; 8]>::as_slice));
+                values[row].iter().for_each(|value| each(&value.to_le_bytes()));
             }
-            Column::Date(values) => tagged(values[row].map(i32::to_le_bytes).as_ref().map(<[u8; 4]>::as_slice)),
+            Column::Date(values) => values[row].iter().for_each(|value| each(&value.to_le_bytes())),
             // Adding zero turns -0.0, which databases hold equal to 0.0, into 0.0.
-            Column::Double(values) => {
-                tagged(values[row].map(|value| (value + 0.0).to_le_bytes()).as_ref().map(<[u8; 8]>::as_slice));
-            }
-            Column::TextList(values) => values[row].iter().for_each(|text| tagged(Some(text.as_bytes()))),
+            Column::Double(values) => values[row].iter().for_each(|value| each(&(value + 0.0).to_le_bytes())),
+            Column::TextList(values) => values[row].iter().for_each(|text| each(text.as_bytes())),
         }
     }
 }

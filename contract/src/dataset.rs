@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 use thiserror::Error;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::decimal;
 use crate::field::default_value;
@@ -49,6 +50,8 @@ pub struct Dataset {
     pub version_fields: [usize; 2],
     /// Position of `flags`.
     pub flags: usize,
+    /// The values as the content hash takes them, whatever their order in the declaration: hash of the name, position.
+    pub(crate) hashed: Vec<(u64, usize)>,
 }
 
 /// Why a text is not a declaration.
@@ -102,7 +105,7 @@ impl Dataset {
                 .map(|rule| Rule::parse(&rule, &fields).map_err(|error| DeclarationError::Rule { rule, error }))
                 .collect()
         };
-        Ok(Dataset {
+        let mut dataset = Dataset {
             name: text_of(&json, "name")?,
             doc: text_of(&json, "doc")?,
             version: number(&json, "version")?,
@@ -117,8 +120,13 @@ impl Dataset {
             schema: text.to_owned(),
             version_fields: [position(KNOWN_AT)?, position(OBSERVED_AT)?],
             flags: position(FLAGS)?,
+            hashed: Vec::new(),
             fields,
-        })
+        };
+        let named = |at: usize| (xxh3_64(dataset.fields[at].name.as_bytes()), at);
+        dataset.hashed = dataset.values().map(named).collect();
+        dataset.hashed.sort_unstable();
+        Ok(dataset)
     }
 
     /// Position of the field of that name; None when the dataset has no such field.

@@ -2,9 +2,11 @@
 
 use std::cmp::Ordering;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::column::Column;
 use crate::dataset::Dataset;
-use crate::rows::{DELETED_HASH, Folded, Rows};
+use crate::rows::{DELETED_HASH, Folded, Rows, USUAL_ROW_BYTES};
 
 impl Rows {
     /// Empty rows of that dataset.
@@ -15,12 +17,25 @@ impl Rows {
     /// Hash over the values of a row, without key, version and flags.
     ///
     /// Equal values have equal hashes: `0.0` and `-0.0`, decimals with or without trailing zeros, JSON that differs
-    /// only in spaces or order. A deletion has [`DELETED_HASH`].
+    /// only in spaces or order. A new optional field changes no hash. A deletion has [`DELETED_HASH`].
     pub fn content_hash(&self, dataset: &Dataset, row: usize) -> i64 {
         if self.deleted()[row] {
             return DELETED_HASH;
         }
-        self.hash(dataset.values(), row).min(DELETED_HASH - 1)
+        self.hash_of_values(dataset, None, row).min(DELETED_HASH - 1)
+    }
+
+    /// Hash over the values of a row, each with its field's name, but for the field at `except`.
+    ///
+    /// Neither the order of the fields nor a field that is null counts, nor a list that is empty.
+    pub fn hash_of_values(&self, dataset: &Dataset, except: Option<usize>, row: usize) -> i64 {
+        let mut bytes = Vec::with_capacity(USUAL_ROW_BYTES);
+        for (name, position) in &dataset.hashed {
+            if Some(*position) != except {
+                self.column(*position).append_named(*name, row, &mut bytes);
+            }
+        }
+        xxh3_64(&bytes).cast_signed()
     }
 
     /// Order of two rows by natural key.

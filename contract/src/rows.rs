@@ -21,7 +21,7 @@ pub struct Rows {
 pub const DELETED_HASH: i64 = i64::MAX;
 
 /// Room for the values of a row that are hashed.
-const USUAL_ROW_BYTES: usize = 256;
+pub(crate) const USUAL_ROW_BYTES: usize = 256;
 
 impl Rows {
     /// No rows, with columns of these kinds.
@@ -94,11 +94,12 @@ impl Rows {
         }
     }
 
-    /// Hash over the fields of a row at those positions.
+    /// Hash over the fields of a row at those positions, in their order and without their names: for keys, whose fields
+    /// never change.
     pub fn hash(&self, positions: impl Iterator<Item = usize>, row: usize) -> i64 {
         let mut bytes = Vec::with_capacity(USUAL_ROW_BYTES);
         for position in positions {
-            self.columns[position].append_canonical(row, &mut bytes);
+            self.columns[position].append_by_place(row, &mut bytes);
         }
         xxh3_64(&bytes).cast_signed()
     }

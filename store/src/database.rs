@@ -134,7 +134,12 @@ impl<D: Dialect> Backend for Backed<D> {
         to: Option<i64>,
         report: Report<'a>,
     ) -> LocalBoxFuture<'a, Result<(), StoreError>> {
-        async move { self.dialect.with_role("migrate").migrate(migrations, to, report).await }.boxed_local()
+        async move {
+            self.dialect.with_role("migrate").migrate(migrations, to, report).await?;
+            // The tables of an earlier state may lack what this needs.
+            if to.is_none() { self.session("migrate").rehash().await } else { Ok(()) }
+        }
+        .boxed_local()
     }
 
     fn migrate_down<'a>(

@@ -35,6 +35,7 @@ mod overview;
 mod partition;
 mod postgres;
 mod query;
+mod rehash;
 mod session;
 pub mod side;
 pub mod sql;

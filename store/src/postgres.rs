@@ -50,6 +50,12 @@ static SYNTAX: Syntax = Syntax {
     judge_at_once: Some("set constraints all immediate"),
     // A setting of TimescaleDB; only an error of TimescaleDB leads here.
     unpack: Some("set local timescaledb.max_tuples_decompressed_per_dml_transaction = 0"),
+    // The number is any that no other program uses.
+    rehash_alone: &[
+        "set statement_timeout = 0",
+        "set lock_timeout = 0",
+        "select pg_advisory_lock(8386094132303619947)",
+    ],
     no_time_limit: Some("set statement_timeout = 0"),
     table_exists: "select 1::text where to_regclass($1) is not null",
 };

@@ -36,7 +36,7 @@ pub fn check_name(table: &str) -> Result<(), StoreError> {
     let shaped = characters.next().is_some_and(|first| first.is_ascii_lowercase())
         && characters.all(|rest| rest.is_ascii_lowercase() || rest.is_ascii_digit() || rest == '_')
         && table.len() <= MAX_NAME_BYTES;
-    let ours = ["sink_", "dead_letter_", "replay_run", "_sqlx"];
+    let ours = ["sink_", "dead_letter_", "replay_run", "content_hash_", "_sqlx"];
     if !shaped
         || datasets().iter().any(|dataset| dataset.name == table)
         || ours.iter().any(|ours| table.starts_with(ours))

@@ -29,6 +29,8 @@ pub struct Syntax {
     pub(crate) judge_at_once: Option<&'static str>,
     /// Lets a transaction decompress as many rows as it needs.
     pub(crate) unpack: Option<&'static str>,
+    /// Waits until no other connection hashes rows again, however long, and keeps others waiting until this one is closed.
+    pub(crate) rehash_alone: &'static [&'static str],
     /// Removes the time limit of the session's statements.
     pub(crate) no_time_limit: Option<&'static str>,
     /// Returns a row when the table named by the first parameter exists.

@@ -71,8 +71,8 @@ pub fn send(bench: &Bench, dataset: &str, messages: &[Message]) {
 
 /// Sends records, keyed as a producer of ours keys them.
 pub fn send_records(bench: &Bench, dataset: &str, records: &[Record]) {
-    let message =
-        |record: &Record| (None, Some(record.message_key().into_bytes()), Some(encode(BAR_SCHEMA_ID, record)));
+    let schema_id = contract::dataset(dataset).unwrap().schema_id;
+    let message = |record: &Record| (None, Some(record.message_key().into_bytes()), Some(encode(schema_id, record)));
     send(bench, dataset, &records.iter().map(message).collect::<Vec<_>>());
 }
 

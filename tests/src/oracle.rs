@@ -161,26 +161,25 @@ fn deleted(bar: &Bar) -> Row {
     }
 }
 
-/// The documented rule: XXH3 over the values in the order of the declaration, each a zero byte for null, else a one
-/// byte, its length in 8 bytes, and its bytes, all little-endian; `-0.0` counts as `0.0`.
+/// The documented rule: XXH3 over the values that are not null, in the order of the XXH3 of their fields' names. Each is
+/// that hash of the name, a letter for its kind, its length in 8 bytes, and its bytes, all little-endian; `-0.0` counts
+/// as `0.0`.
 fn content_hash(trading_date: i32, numbers: &[Option<f64>; 6], currency: Option<&str>) -> i64 {
-    let mut bytes = Vec::new();
-    let mut put = |value: Option<&[u8]>| match value {
-        None => bytes.push(0),
-        Some(value) => {
-            bytes.push(1);
-            bytes.extend((value.len() as u64).to_le_bytes());
-            bytes.extend(value);
-        }
-    };
-    put(Some(&trading_date.to_le_bytes()));
-    for number in numbers {
-        put(number
-            .map(|number| if number == 0.0 { 0.0f64 } else { number }.to_le_bytes())
-            .as_ref()
-            .map(<[u8; 8]>::as_slice));
+    let mut values = vec![("trading_date", b'y', trading_date.to_le_bytes().to_vec())];
+    let names = ["open", "high", "low", "close", "volume", "adjusted_close"];
+    for (name, number) in names.into_iter().zip(numbers) {
+        let plain = number.map(|number| if number == 0.0 { 0.0f64 } else { number });
+        values.extend(plain.map(|number| (name, b'd', number.to_le_bytes().to_vec())));
     }
-    put(currency.map(str::as_bytes));
+    values.extend(currency.map(|currency| ("currency", b't', currency.as_bytes().to_vec())));
+    values.sort_by_key(|(name, ..)| xxh3_64(name.as_bytes()));
+    let mut bytes = Vec::new();
+    for (name, kind, value) in values {
+        bytes.extend(xxh3_64(name.as_bytes()).to_le_bytes());
+        bytes.push(kind);
+        bytes.extend((value.len() as u64).to_le_bytes());
+        bytes.extend(value);
+    }
     xxh3_64(&bytes).cast_signed()
 }
 

@@ -5,13 +5,16 @@ use std::collections::HashMap;
 use contract::{Column, Dataset, Decoder, Record, Rows, dataset, declarations};
 use sources::source::Tolerance;
 
-/// A record in 32 bytes.
+/// A record in 40 bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fingerprint {
     /// Hash of its dataset and natural key.
     pub key: i64,
     /// Hash of its values as every consumer computes it, but without a value that may differ by a tolerance.
     pub content: i64,
+    /// The same as versions before 0.2 computed it: without the fields' names. Indexes that they saved are compared by
+    /// it, so that an upgrade publishes nothing again.
+    pub by_place: i64,
     /// Its time, where that is a part of the key, in microseconds since 1970; else [`NO_TIME`].
     pub time: i64,
     /// The value that may differ by a tolerance; NaN where there is none.
@@ -50,7 +53,6 @@ struct OfDataset {
     number: i64,
     decoder: Decoder,
     rows: Rows,
-    values: Vec<usize>,
     loose: Option<usize>,
 }
 
@@ -94,21 +96,21 @@ impl OfDataset {
             // A declaration reads what was written with it.
             decoder: Decoder::new(dataset, &dataset.schema).ok()?,
             rows: Rows::new(dataset),
-            values: dataset.values().filter(|position| Some(*position) != loose).collect(),
             loose,
         })
     }
 
     /// The fingerprint of the only row. The hashes are the consumers': canonical JSON and decimals, `-0.0` as `0.0`.
     fn fingerprint(&self) -> Fingerprint {
-        let OfDataset { dataset, number, rows, values, .. } = self;
+        let OfDataset { dataset, number, rows, loose, .. } = self;
         let time = dataset.time.filter(|position| dataset.key.contains(position));
         Fingerprint {
             // The same key in two datasets is two keys.
             key: rows.hash(dataset.key.iter().copied(), 0).wrapping_add(*number),
-            content: rows.hash(values.iter().copied(), 0),
+            content: rows.hash_of_values(dataset, *loose, 0),
+            by_place: rows.hash(dataset.values().filter(|position| Some(*position) != *loose), 0),
             time: time.and_then(|position| micros(rows.column(position))).unwrap_or(NO_TIME),
-            loose: self.loose.and_then(|position| rows.column(position).number(0)).unwrap_or(f64::NAN),
+            loose: loose.and_then(|position| rows.column(position).number(0)).unwrap_or(f64::NAN),
         }
     }
 }

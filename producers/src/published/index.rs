@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use crate::published::fingerprint::{Fingerprint, NO_TIME};
 
 /// First byte of a saved index; one with another format reads as empty.
-const FORMAT: u8 = 1;
-/// Bytes of a saved entry.
-const ENTRY_BYTES: usize = 32;
-/// Most entries of an index: 16 MB.
+const FORMAT: u8 = 2;
+/// The format of versions before 0.2, whose contents are [`Fingerprint::by_place`].
+const FORMAT_BY_PLACE: u8 = 1;
+/// Bytes of the numbers of a saved entry. A byte follows: 1 if the content is still [`Fingerprint::by_place`].
+const NUMBERS_BYTES: usize = 32;
+/// Most entries of an index: 16.5 MB.
 const MAX_ENTRIES: usize = 500_000;
 /// Least number of records that must be gone from a history before a warning.
 const SHRUNK_RECORDS: usize = 10;
@@ -45,6 +47,8 @@ struct Entry {
     content: i64,
     time: i64,
     loose: f64,
+    /// Whether the content is [`Fingerprint::by_place`].
+    is_by_place: bool,
     /// Whether the current response contains the record.
     is_current: bool,
 }
@@ -74,31 +78,37 @@ pub struct Reading {
 impl Index {
     /// Reads a saved index; one with an unknown format is empty.
     pub fn read(bytes: &[u8], horizon: Option<i64>) -> Index {
-        let entries = match bytes.split_first() {
-            Some((&FORMAT, entries)) if entries.len().is_multiple_of(ENTRY_BYTES) => entries,
+        let (entries, entry_bytes) = match bytes.split_first() {
+            Some((&FORMAT, entries)) => (entries, NUMBERS_BYTES + 1),
+            Some((&FORMAT_BY_PLACE, entries)) => (entries, NUMBERS_BYTES),
             _ => return Index::default(),
         };
+        if !entries.len().is_multiple_of(entry_bytes) {
+            return Index::default();
+        }
         let entry = |bytes: &[u8]| {
-            let mut fields = bytes
+            let (numbers, flag) = bytes.split_at(NUMBERS_BYTES);
+            let mut fields = numbers
                 .chunks_exact(8)
                 .map(|field| i64::from_le_bytes(field.try_into().expect("a chunk of eight bytes")));
             let mut next = || fields.next().unwrap_or_default();
             let (key, content, time) = (next(), next(), next());
             let loose = f64::from_bits(next().cast_unsigned());
-            (key, Entry { content, time, loose, is_current: false })
+            (key, Entry { content, time, loose, is_by_place: flag != [0], is_current: false })
         };
-        let entries = entries.chunks_exact(ENTRY_BYTES).map(entry).collect();
+        let entries = entries.chunks_exact(entry_bytes).map(entry).collect();
         Index { entries, horizon, ..Index::default() }
     }
 
     /// Writes the index to be saved.
     pub fn write(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(1 + self.entries.len() * ENTRY_BYTES);
+        let mut bytes = Vec::with_capacity(1 + self.entries.len() * (NUMBERS_BYTES + 1));
         bytes.push(FORMAT);
-        for (key, Entry { content, time, loose, .. }) in &self.entries {
+        for (key, Entry { content, time, loose, is_by_place, .. }) in &self.entries {
             for field in [*key, *content, *time, loose.to_bits().cast_signed()] {
                 bytes.extend_from_slice(&field.to_le_bytes());
             }
+            bytes.push(u8::from(*is_by_place));
         }
         bytes
     }
@@ -136,7 +146,7 @@ impl Index {
         let is_full = self.entries.len() >= MAX_ENTRIES;
         let known = self.entries.get_mut(&key);
         let change = match &known {
-            Some(entry) if print.is_same(entry.content, entry.loose, tolerance) => Change::Unchanged,
+            Some(entry) if entry.is_of(print, tolerance) => Change::Unchanged,
             Some(_) => Change::Correction,
             // It was published, but its entry has expired.
             None if self.horizon.is_some_and(|horizon| time < horizon) => Change::Correction,
@@ -144,7 +154,10 @@ impl Index {
         };
         match (change, known) {
             // The indexed value stays: otherwise a value could drift in small steps.
-            (Change::Unchanged, Some(entry)) => entry.is_current = true,
+            (Change::Unchanged, Some(entry)) => {
+                self.changed |= entry.is_by_place;
+                *entry = Entry { content: print.content, is_by_place: false, is_current: true, ..*entry };
+            }
             // Records beyond the limit are published each time.
             (_, None) if is_full => {}
             _ => {
@@ -199,7 +212,13 @@ impl Index {
 impl Entry {
     fn of(print: &Fingerprint, is_current: bool) -> Entry {
         let Fingerprint { content, time, loose, .. } = *print;
-        Entry { content, time, loose, is_current }
+        Entry { content, time, loose, is_by_place: false, is_current }
+    }
+
+    /// Whether it is the entry of this record.
+    fn is_of(&self, print: &Fingerprint, tolerance: f64) -> bool {
+        let content = if self.is_by_place { print.by_place } else { print.content };
+        Fingerprint { content, ..*print }.is_same(self.content, self.loose, tolerance)
     }
 }
 

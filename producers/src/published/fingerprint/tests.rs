@@ -1,5 +1,5 @@
 use contract::Text;
-use contract::records::{Company, FinancialRatio, OhlcvBar};
+use contract::records::{Company, FinancialRatio, NewsArticle, OhlcvBar};
 use sources::fixture;
 use sources::source;
 
@@ -66,4 +66,23 @@ fn zero_says_the_same_however_it_is_written() {
     let zero = ratio("{", "{\"zero\":0,");
     assert_eq!(ratio("{", "{ \"zero\":0.0,").content, zero.content);
     assert_ne!(ratio("{", "{\"zero\":0.5,").content, zero.content);
+}
+
+#[test]
+fn the_content_by_place_is_what_earlier_builds_saved() {
+    let print = of(bar());
+    assert_eq!((print.by_place, print.by_place == print.content), (-95_852_480_407_462_484, false));
+}
+
+#[test]
+fn a_text_that_moves_from_one_list_to_the_other_is_a_correction() {
+    let parsed = fixture::parse(source("eodhd").unwrap(), "news", "AAPL.US.json").unwrap();
+    let article = |symbols: &[&str], tags: &[&str]| {
+        let Record::NewsArticle(article) = &parsed.records[0] else { panic!("no article") };
+        let [symbols, tags] = [symbols, tags].map(|texts| texts.iter().map(|text| (*text).to_owned()).collect());
+        of(NewsArticle { symbols, tags, ..(**article).clone() })
+    };
+    let (both, one_each) = (article(&["A", "B"], &[]), article(&["A"], &["B"]));
+    assert!(both.key == one_each.key && both.content != one_each.content);
+    assert_eq!(both.by_place, one_each.by_place);
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn print(key: i64, content: i64, time: i64) -> Fingerprint {
-    Fingerprint { key, content, time, loose: f64::NAN }
+    Fingerprint { key, content, time, by_place: content, loose: f64::NAN }
 }
 
 /// Compares the same content on each of some days.
@@ -192,7 +192,7 @@ fn an_untimed_record_stays_while_responses_contain_it() {
 
 #[test]
 fn a_saved_index_of_another_format_is_empty() {
-    for bytes in [&b""[..], b"\x02", b"\x01abc", &[0; 33]] {
+    for bytes in [&b""[..], b"\x03", b"\x01abc", b"\x02abc", &[0; 33]] {
         assert_eq!(Index::read(bytes, Some(5)), Index::default());
     }
 }
@@ -230,4 +230,30 @@ proptest! {
         let index = Index::read(&bytes, None);
         prop_assert_eq!(Index::read(&index.write(), None), index);
     }
+}
+
+/// An index as it was saved before content hashes had names: a format byte, then four numbers for each record.
+fn saved_by_place(records: &[[i64; 3]]) -> Vec<u8> {
+    let numbers =
+        records.iter().flat_map(|[key, by_place, time]| [*key, *by_place, *time, f64::NAN.to_bits().cast_signed()]);
+    std::iter::once(1).chain(numbers.flat_map(i64::to_le_bytes)).collect()
+}
+
+#[test]
+fn an_index_of_an_earlier_build_publishes_nothing_again_and_swallows_no_correction() {
+    let now = |key, by_place| Fingerprint { by_place, ..print(key, by_place + 100, key) };
+    let mut index = Index::read(&saved_by_place(&[[1, 10, 1], [2, 20, 2], [3, 30, 3]]), None);
+    index.begin();
+    assert_eq!(index.compare(&now(1, 10), 0.0), Change::Unchanged);
+    assert_eq!(index.compare(&now(2, 21), 0.0), Change::Correction);
+    assert_eq!(index.compare(&now(4, 40), 0.0), Change::Insert);
+    assert!(index.take_changed());
+    // The record that was not compared keeps its old content; the others are compared by the new one.
+    let mut index = Index::read(&index.write(), None);
+    index.begin();
+    let compared = [now(1, 10), now(2, 21), now(3, 30), now(4, 40)].map(|print| index.compare(&print, 0.0));
+    assert_eq!(compared, [Change::Unchanged; 4]);
+    assert!(index.take_changed());
+    let other = [now(1, 10), now(2, 21), now(3, 30)].map(|print| Fingerprint { content: 7, ..print });
+    assert_eq!(other.map(|print| index.compare(&print, 0.0)), [Change::Correction; 3]);
 }

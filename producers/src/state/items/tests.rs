@@ -14,7 +14,7 @@ async fn saved_items_are_known_to_the_next_process() {
     let folder = tempfile::TempDir::new().unwrap();
     let state = State::open(folder.path(), "cboe").await.unwrap();
     assert_eq!(state.item("index_history", "VIX").await.unwrap().known.latest, None);
-    let print = Fingerprint { key: 1, content: 2, time: 3, loose: 4.5 };
+    let print = Fingerprint { key: 1, content: 2, by_place: 2, time: 3, loose: 4.5 };
     let mut index = Index::default();
     index.compare(&print, 0.0);
     let validators = Validators::new([Some("\"1\"".to_owned()), None]);

@@ -1,0 +1,1 @@
+drop table content_hash_version;

@@ -1,0 +1,8 @@
+-- The version of the content hash in each dataset's table. `consumer migrate` hashes the rows of a table with an earlier
+-- version, or with none, again.
+create table content_hash_version (
+    dataset text primary key,
+    version integer not null,
+    since text not null,
+    checked_at text not null
+) strict, without rowid;
