@@ -123,7 +123,9 @@ impl Dataset {
             hashed: Vec::new(),
             fields,
         };
-        let named = |at: usize| (xxh3_64(dataset.fields[at].name.as_bytes()), at);
+        // A renamed field counts under its first name, so that no hash changes.
+        let first_name = |field: &Field| field.aliases.first().unwrap_or(&field.name).clone();
+        let named = |at: usize| (xxh3_64(first_name(&dataset.fields[at]).as_bytes()), at);
         dataset.hashed = dataset.values().map(named).collect();
         dataset.hashed.sort_unstable();
         Ok(dataset)

@@ -5,9 +5,6 @@ use serde_json::Value as Json;
 use crate::decimal;
 use crate::value::Value;
 
-/// Separates the items of a list where a database receives the list as one text. No declaration contains it.
-pub const LIST_SEPARATOR: char = '\u{1f}';
-
 /// What a field holds. Whether null is allowed belongs to the [`Field`], not to the kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

@@ -87,6 +87,17 @@ impl Rows {
         self.columns.iter().all(|column| column.is_same(left, right))
     }
 
+    /// Turns every -0.0 of a row into 0.0.
+    pub(crate) fn drop_zero_signs(&mut self, row: usize) {
+        for column in &mut self.columns {
+            if let Column::Double(values) = column
+                && let Some(value) = &mut values[row]
+            {
+                *value += 0.0;
+            }
+        }
+    }
+
     /// Sets the flags of a row.
     pub(crate) fn set_flags(&mut self, flags: usize, row: usize, names: Vec<String>) {
         if let Column::TextList(values) = &mut self.columns[flags] {

@@ -11,7 +11,7 @@ use regex::Regex;
 use thiserror::Error;
 
 use crate::column::Column;
-use crate::field::{Field, Kind, LIST_SEPARATOR};
+use crate::field::{Field, Kind};
 use crate::rows::Rows;
 
 /// A condition on one record: `low <= high`, `series_id ~ '^[A-Z0-9_]{1,40}$'`.
@@ -63,9 +63,6 @@ pub enum RuleError {
     /// The pattern does not compile.
     #[error("the pattern does not compile")]
     Pattern,
-    /// The text holds [`LIST_SEPARATOR`], which separates flags.
-    #[error("a rule must not hold the unit separator")]
-    Separator,
 }
 
 impl Rule {
@@ -75,9 +72,6 @@ impl Rule {
     ///
     /// See [`RuleError`]; the text is part of a declaration, so an error is a mistake in `schemas/`.
     pub fn parse(text: &str, fields: &[Field]) -> Result<Rule, RuleError> {
-        if text.contains(LIST_SEPARATOR) {
-            return Err(RuleError::Separator);
-        }
         let mut parts = text.splitn(3, ' ');
         let (Some(left), Some(operator), Some(right)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(RuleError::Shape);

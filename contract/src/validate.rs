@@ -10,6 +10,9 @@ use crate::rows::{Column, Rows};
 
 /// Longest text in a field of the key, in bytes: databases limit the size of an index entry.
 pub const MAX_KEY_BYTES: usize = 512;
+/// Longest texts of a key together, in bytes: an index entry of PostgreSQL has at most 2,704 bytes, with up to 8 more for
+/// each text.
+pub const MAX_WHOLE_KEY_BYTES: usize = 2560;
 /// Longest text in any other field, in bytes: the largest message that Kafka accepts by default.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
 /// First day that may be stored, 1677-09-22, in days since 1970: many readers hold times as nanoseconds in 64 bits.
@@ -34,10 +37,10 @@ pub enum Refusal {
     /// A double is NaN or infinite.
     #[error("`{0}` is not a finite number")]
     NotFinite(String),
-    /// A text holds a NUL character, which PostgreSQL cannot store.
+    /// A text, or one in a list, holds a NUL character, which PostgreSQL cannot store.
     #[error("`{0}` holds a NUL character")]
     Nul(String),
-    /// A text is not JSON, or holds a NUL character; see [`json::canonical`].
+    /// A text is not JSON, or holds a NUL character or a number that is too long; see [`json::canonical`].
     #[error("`{0}` is not JSON that a database can hold")]
     NotJson(String),
     /// A text is longer than its limit in bytes.
@@ -68,6 +71,8 @@ impl Refusal {
 
 /// Checks the last row against the declaration and the clock, and sets its flags.
 ///
+/// A double that is -0.0 becomes 0.0, because SQLite stores no other zero.
+///
 /// `now_micros` is the consumer's clock in microseconds since 1970. Flags that the producer sent are replaced.
 ///
 /// # Errors
@@ -79,9 +84,14 @@ impl Refusal {
 /// When there is no row.
 pub fn validate_last(dataset: &Dataset, rows: &mut Rows, now_micros: i64) -> Result<(), Refusal> {
     let row = rows.len() - 1;
+    rows.drop_zero_signs(row);
     for (position, field) in dataset.fields.iter().enumerate() {
         let limit = if dataset.key.contains(&position) { MAX_KEY_BYTES } else { MAX_TEXT_BYTES };
         bounds(rows.column(position), row, &field.name, limit)?;
+    }
+    let key_bytes = |at: &usize| rows.column(*at).text(row).map_or(0, str::len);
+    if dataset.key.iter().map(key_bytes).sum::<usize>() > MAX_WHOLE_KEY_BYTES {
+        return Err(Refusal::TooLong("key".to_owned(), MAX_WHOLE_KEY_BYTES));
     }
     versions(dataset, rows, row, now_micros)?;
     if let Some(rule) = dataset.rules.iter().find(|rule| rule.is_broken(rows, row)) {
@@ -104,6 +114,9 @@ fn bounds(column: &Column, row: usize, name: &str, limit: usize) -> Result<(), R
             Some(text) if text.as_bytes().contains(&0) => Err(Refusal::Nul(name())),
             _ => Ok(()),
         },
+        Column::TextList(values) if values[row].iter().any(|text| text.as_bytes().contains(&0)) => {
+            Err(Refusal::Nul(name()))
+        }
         Column::Json(values) => match &values[row] {
             Some(text) if text.len() > limit => Err(Refusal::TooLong(name(), limit)),
             Some(text) if json::canonical(text).is_none() => Err(Refusal::NotJson(name())),

@@ -45,6 +45,7 @@ mod secrets;
 mod supervise;
 mod tidy;
 mod up;
+mod values;
 mod verify;
 mod write_path;
 mod year;
