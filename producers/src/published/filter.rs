@@ -130,7 +130,7 @@ impl Filter {
             market: (endpoint.history.sessions)(item),
             want,
             range,
-            fingerprints: Fingerprints::new(endpoint.history.tolerance),
+            fingerprints: Fingerprints::new(endpoint.history.tolerance).with_by_place(index.is_by_place()),
             index,
             recovered: Vec::new(),
             days: Days::default(),

@@ -41,6 +41,8 @@ pub const MICROS_PER_DAY: i64 = 86_400_000_000;
 #[derive(Debug)]
 pub struct Fingerprints {
     tolerance: Option<Tolerance>,
+    /// Whether to compute [`Fingerprint::by_place`]; otherwise it is 0.
+    by_place: bool,
     datasets: HashMap<&'static str, OfDataset>,
     message: Vec<u8>,
 }
@@ -59,7 +61,12 @@ struct OfDataset {
 impl Fingerprints {
     /// For records with one value that may differ a little.
     pub fn new(tolerance: Option<Tolerance>) -> Fingerprints {
-        Fingerprints { tolerance, datasets: HashMap::new(), message: Vec::new() }
+        Fingerprints { tolerance, by_place: true, datasets: HashMap::new(), message: Vec::new() }
+    }
+
+    /// Computes [`Fingerprint::by_place`] only if it is needed: it costs as much as the content.
+    pub fn with_by_place(self, by_place: bool) -> Fingerprints {
+        Fingerprints { by_place, ..self }
     }
 
     /// The fingerprint of a record; None if it belongs to no dataset.
@@ -81,7 +88,7 @@ impl Fingerprints {
         let of_dataset = self.datasets.get_mut(name)?;
         of_dataset.rows.truncate(0);
         of_dataset.decoder.decode(body, &mut of_dataset.rows).ok()?;
-        Some(of_dataset.fingerprint())
+        Some(of_dataset.fingerprint(self.by_place))
     }
 }
 
@@ -101,14 +108,15 @@ impl OfDataset {
     }
 
     /// The fingerprint of the only row. The hashes are the consumers': canonical JSON and decimals, `-0.0` as `0.0`.
-    fn fingerprint(&self) -> Fingerprint {
+    fn fingerprint(&self, by_place: bool) -> Fingerprint {
         let OfDataset { dataset, number, rows, loose, .. } = self;
+        let is_strict = |position: &usize| Some(*position) != *loose;
         let time = dataset.time.filter(|position| dataset.key.contains(position));
         Fingerprint {
             // The same key in two datasets is two keys.
             key: rows.hash(dataset.key.iter().copied(), 0).wrapping_add(*number),
             content: rows.hash_of_values(dataset, *loose, 0),
-            by_place: rows.hash(dataset.values().filter(|position| Some(*position) != *loose), 0),
+            by_place: if by_place { rows.hash(dataset.values().filter(is_strict), 0) } else { 0 },
             time: time.and_then(|position| micros(rows.column(position))).unwrap_or(NO_TIME),
             loose: loose.and_then(|position| rows.column(position).number(0)).unwrap_or(f64::NAN),
         }

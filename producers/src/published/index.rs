@@ -123,6 +123,11 @@ impl Index {
         std::mem::take(&mut self.changed)
     }
 
+    /// Whether an entry still has the hash of an earlier version.
+    pub fn is_by_place(&self) -> bool {
+        self.entries.values().any(|entry| entry.is_by_place)
+    }
+
     /// Begins a new response.
     pub fn begin(&mut self) {
         self.entries.values_mut().for_each(|entry| entry.is_current = false);
