@@ -19,23 +19,32 @@ impl Rows {
     /// Equal values have equal hashes: `0.0` and `-0.0`, decimals with or without trailing zeros, JSON that differs
     /// only in spaces or order. A new optional field changes no hash. A deletion has [`DELETED_HASH`].
     pub fn content_hash(&self, dataset: &Dataset, row: usize) -> i64 {
+        self.content_hash_in(dataset, row, &mut Vec::with_capacity(USUAL_ROW_BYTES))
+    }
+
+    /// The same, with room for the bytes that are hashed.
+    fn content_hash_in(&self, dataset: &Dataset, row: usize, room: &mut Vec<u8>) -> i64 {
         if self.deleted()[row] {
             return DELETED_HASH;
         }
-        self.hash_of_values(dataset, None, row).min(DELETED_HASH - 1)
+        self.hash_values_in(dataset, None, row, room).min(DELETED_HASH - 1)
     }
 
     /// Hash over the values of a row, each with its field's name, but for the field at `except`.
     ///
     /// Neither the order of the fields nor a field that is null counts, nor a list that is empty.
     pub fn hash_of_values(&self, dataset: &Dataset, except: Option<usize>, row: usize) -> i64 {
-        let mut bytes = Vec::with_capacity(USUAL_ROW_BYTES);
+        self.hash_values_in(dataset, except, row, &mut Vec::with_capacity(USUAL_ROW_BYTES))
+    }
+
+    fn hash_values_in(&self, dataset: &Dataset, except: Option<usize>, row: usize, room: &mut Vec<u8>) -> i64 {
+        room.clear();
         for (name, position) in &dataset.hashed {
             if Some(*position) != except {
-                self.column(*position).append_named(*name, row, &mut bytes);
+                self.column(*position).append_named(*name, row, room);
             }
         }
-        xxh3_64(&bytes).cast_signed()
+        xxh3_64(room).cast_signed()
     }
 
     /// Order of two rows by natural key.
@@ -51,12 +60,16 @@ impl Rows {
     ///
     /// When a part is null, which [`validate_last`](crate::validate::validate_last) refuses.
     pub fn version(&self, dataset: &Dataset, row: usize) -> (i64, i64, i64) {
+        self.version_in(dataset, row, &mut Vec::with_capacity(USUAL_ROW_BYTES))
+    }
+
+    fn version_in(&self, dataset: &Dataset, row: usize, room: &mut Vec<u8>) -> (i64, i64, i64) {
         let micros = |position: usize| match self.column(position) {
             Column::Timestamp(values) => values[row].expect("validation refuses a record without a version"),
             _ => unreachable!("the version's fields are timestamps"),
         };
         let [known_at, observed_at] = dataset.version_fields;
-        (micros(known_at), micros(observed_at), self.content_hash(dataset, row))
+        (micros(known_at), micros(observed_at), self.content_hash_in(dataset, row, room))
     }
 
     /// The fold of a chunk: for each key the row with the highest version, in the order of the keys.
@@ -69,7 +82,9 @@ impl Rows {
     /// When a row was not validated: see [`Rows::version`].
     pub fn fold(&self, dataset: &Dataset, without: impl Fn(usize) -> bool) -> Vec<Folded> {
         let rows = (0..self.len()).filter(|row| !without(*row));
-        let mut rows: Vec<Folded> = rows.map(|row| Folded { row, version: self.version(dataset, row) }).collect();
+        let mut room = Vec::with_capacity(USUAL_ROW_BYTES);
+        let folded = |row| Folded { row, version: self.version_in(dataset, row, &mut room) };
+        let mut rows: Vec<Folded> = rows.map(folded).collect();
         // Chunks hold runs of rows in the order of the keys, which the stable sort merges.
         let varying = self.varying(dataset, &rows);
         let by_key = |left: &Folded, right: &Folded| self.compare_at(&varying, left.row, right.row);
