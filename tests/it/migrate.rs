@@ -68,6 +68,12 @@ impl Client {
     }
 }
 
+/// The migrations that a database lacks.
+fn missing(database: &Database) -> Vec<i64> {
+    let status = block_on(database.migration_status()).unwrap();
+    status.iter().filter(|one| one.applied_at.is_none()).map(|one| one.version).collect()
+}
+
 /// Runs a statement again and again, for that long; returns the longest time that one took.
 fn slowest(database: &Database, sql: &'static str, time: Duration) -> Duration {
     let (mut client, start, mut slowest) = (Client::new(database), Instant::now(), Duration::ZERO);
@@ -93,7 +99,7 @@ fn a_lock_held_for_longer_than_a_session_may_wait_delays_a_consumers_start_and_n
         assert!(consumer.running.wait(), "{:?}", consumer.said(""));
         let said = consumer.said("migration 4 `polling` waits for a lock: process");
         assert!(said.iter().any(|line| line.contains("on `fetch_log`")), "{:?}", consumer.said(""));
-        assert_eq!(bench.number("select count(*) as n from _sqlx_migrations"), 5);
+        assert_eq!(missing(&bench.database), [0; 0]);
     }
 }
 
@@ -208,7 +214,7 @@ fn a_migration_that_is_killed_is_completed_by_the_next_start() {
         drop(migrating);
         holder.run("commit");
         succeed("consumer", &["migrate", "up"], &bench.environment);
-        assert_eq!(bench.number("select count(*) as n from _sqlx_migrations"), 5);
+        assert_eq!(missing(&bench.database), [0; 0]);
         assert!(succeed("consumer", &["migrate", "status"], &bench.environment).ends_with("up to date\n"));
     }
 }
