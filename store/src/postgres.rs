@@ -55,6 +55,8 @@ static SYNTAX: Syntax = Syntax {
         "set statement_timeout = 0",
         "set lock_timeout = 0",
         "select pg_advisory_lock(8386094132303619947)",
+        // Every query that comes later waits behind a lock that is waited for.
+        "set lock_timeout = '1s'",
     ],
     no_time_limit: Some("set statement_timeout = 0"),
     table_exists: "select 1::text where to_regclass($1) is not null",

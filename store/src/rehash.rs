@@ -1,6 +1,7 @@
 //! Hashes stored rows again after the content hash has changed, so that a replay finds them unchanged.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use contract::{Dataset, Kind, Rows, Value, datasets};
@@ -8,7 +9,7 @@ use contract::{Dataset, Kind, Rows, Value, datasets};
 use crate::dialect::{Connection, Dialect};
 use crate::fault::Fault;
 use crate::line::Line;
-use crate::outcome::StoreError;
+use crate::outcome::{RetryClass, StoreError};
 use crate::session::Session;
 use crate::sql::{CONTENT_HASH, DELETED, UPDATED_AT, joined, key};
 use crate::statement::Statement;
@@ -22,6 +23,8 @@ const VERSION: i64 = 2;
 const ROLLOUT: TimeDelta = TimeDelta::hours(24);
 /// How much earlier than the last check the next one begins: for clocks that differ and transactions that were open.
 const OVERLAP: TimeDelta = TimeDelta::minutes(10);
+/// Time between two attempts at a locked table.
+const LOCK_PAUSE: Duration = Duration::from_secs(2);
 /// Rows that are read and updated at once.
 const PAGE_ROWS: usize = 2000;
 /// The same for a dataset with bytes, of which a dead letter can hold megabytes.
@@ -43,14 +46,24 @@ impl Record {
 
 impl<D: Dialect> Session<D> {
     /// Hashes the rows of all tables again that an earlier build has written. It can be interrupted at any time.
+    ///
+    /// It waits for a locked table, but not to check again what was done before: the next start does that.
     pub(crate) async fn rehash(&mut self) -> Result<(), StoreError> {
+        while !self.rehash_unlocked().await? {
+            tokio::time::sleep(LOCK_PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// The same until a lock is in the way; returns whether that is all for now.
+    async fn rehash_unlocked(&mut self) -> Result<bool, StoreError> {
         let mut lease = self.lease().await?;
         let now = Utc::now();
         let records = read_records::<D>(&mut *lease).await?;
         let is_settled = |dataset: &Dataset| records.get(&dataset.name).is_some_and(|record| record.is_settled(now));
         if datasets().iter().all(is_settled) {
             lease.give_back();
-            return Ok(());
+            return Ok(true);
         }
         for statement in D::syntax().rehash_alone {
             lease.run(statement).await?;
@@ -63,18 +76,27 @@ impl<D: Dialect> Session<D> {
                 continue;
             }
             let written_since = record.map(|record| record.checked_at - OVERLAP);
-            rehash_table::<D>(&mut *lease, dataset, &dataset.name, written_since).await?;
+            let mut tables = vec![dataset.name.clone()];
             if record.is_none() {
-                for side in side_tables::<D>(&mut *lease, dataset).await? {
-                    rehash_table::<D>(&mut *lease, dataset, &side, None).await?;
+                tables.extend(side_tables::<D>(&mut *lease, dataset).await?);
+            }
+            for table in tables {
+                match rehash_table::<D>(&mut *lease, dataset, &table, written_since).await {
+                    Err(fault) if is_locked(&fault) => return Ok(record.is_some()),
+                    done => done?,
                 }
             }
             let since = record.map_or(now, |record| record.since);
             lease.execute(save::<D>(dataset, since)).await?;
         }
         // Not given back: closing the connection ends its lock and its settings.
-        Ok(())
+        Ok(true)
     }
+}
+
+/// Whether another session holds a lock that was waited for.
+fn is_locked(fault: &Fault) -> bool {
+    matches!(fault, Fault::Store(StoreError::Retry { class: RetryClass::Sqlstate(class), .. }) if class == b"55")
 }
 
 async fn read_records<D: Dialect>(connection: &mut D::Connection) -> Result<HashMap<String, Record>, Fault> {
