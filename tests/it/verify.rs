@@ -80,7 +80,7 @@ fn load_others(bench: &Bench) {
     };
     let observations = [("1776-07-04", Some(5e-324)), ("1969-12-31", None), ("2262-04-10", Some(0.1 + 0.2))];
     let records: Vec<Record> = observations.map(|(day, value)| observation(day, value).into()).to_vec();
-    send_with(bench, "observation", 2, &records);
+    send_records(bench, "observation", &records);
     let series = Series {
         source: "test".into(),
         series_id: "GDP".into(),
@@ -96,7 +96,7 @@ fn load_others(bench: &Bench) {
         observed_at: at(0),
         flags: Vec::new(),
     };
-    send_with(bench, "series", 3, &[series.into()]);
+    send_records(bench, "series", &[series.into()]);
     // A producer's dead letter, which arrives by its topic.
     let letter = DeadLetter {
         source: "test".into(),
@@ -118,14 +118,7 @@ fn load_others(bench: &Bench) {
         observed_at: at(0),
         flags: Vec::new(),
     };
-    let schema_id = contract::dataset("dead_letter").unwrap().schema_id;
-    send_with(bench, "dead_letter", schema_id, &[letter.into()]);
-}
-
-fn send_with(bench: &Bench, dataset: &str, schema_id: u32, records: &[Record]) {
-    assert_eq!(contract::dataset(dataset).unwrap().schema_id, schema_id);
-    let message = |record: &Record| (None, Some(record.message_key().into_bytes()), Some(encode(schema_id, record)));
-    send(bench, dataset, &records.iter().map(message).collect::<Vec<_>>());
+    send_records(bench, "dead_letter", &[letter.into()]);
 }
 
 #[test]
