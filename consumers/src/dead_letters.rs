@@ -2,6 +2,7 @@
 
 pub(crate) mod list;
 pub(crate) mod redrive;
+pub(crate) mod release;
 pub(crate) mod show;
 
 /// A text on one line without control characters, which could steer a terminal.

@@ -7,6 +7,7 @@ use kafka::schemas::Missing;
 use service::metrics::{CounterHandle, Counters, Metrics};
 use store::chunk::SinkPartition;
 use store::dead_letter::Cause;
+use store::quarantine::{MAX_DEAD_LETTERS, Trip};
 
 /// The counters of all sinks of a process.
 #[derive(Debug, Clone)]
@@ -40,7 +41,7 @@ impl EventMetrics {
             fenced: event("fenced"),
             recognised: event("commit_recognised"),
             gaps: event("gap"),
-            trips: event("breaker_trip"),
+            quarantines: event("quarantine"),
             restarts: event("session_failed"),
             panics: event("panic"),
             metrics: self.clone(),
@@ -59,7 +60,7 @@ struct Counted {
     fenced: CounterHandle,
     recognised: CounterHandle,
     gaps: CounterHandle,
-    trips: CounterHandle,
+    quarantines: CounterHandle,
     restarts: CounterHandle,
     panics: CounterHandle,
     metrics: EventMetrics,
@@ -99,9 +100,17 @@ impl Events {
         tracing::debug!(dataset, partition, offset, reason = cause.reason, "dead letter");
     }
 
-    /// Too many of the last records were refused. The sink halts, and its error says why.
-    pub(crate) fn tripped(&self) {
-        self.0.trips.add(1);
+    /// The quarantine of a publisher has begun: too many of its records were refused.
+    pub(crate) fn quarantined(&self, trip: &Trip) {
+        self.0.quarantines.add(1);
+        let dataset = &*self.0.dataset;
+        let Trip { publisher, refused, seen, reason } = trip;
+        tracing::error!(
+            dataset,
+            publisher = publisher.as_str(),
+            "quarantined: {refused} of its last {seen} records are refused, the last one because: {reason}; after \
+             {MAX_DEAD_LETTERS} more dead letters only their coordinates are kept, until `dead-letters release`"
+        );
     }
 
     /// The next message of a partition cannot be read yet.

@@ -99,11 +99,12 @@ pub const ON_GAP: Variable = variable(
     "When records are gone unread (retention, a topic truncated or recreated): `halt`, or `record` them in `sink_gap` and go on; \
      with `record` another Kafka cluster may go on filling the database",
 );
-/// Share of refused records at which a sink halts.
+/// Share of refused records at which a publisher is quarantined.
 pub const BREAKER_PERCENT: Variable = variable(
     "TAPEDECK_BREAKER_PERCENT",
     Some("5"),
-    "A sink halts when more than this share of a partition's last 2,000 records, and at least 50, are refused; 100: never",
+    "A sink quarantines a publisher when more than this share of its last 2,000 records in a partition, and at least 50, are \
+     refused; 100: never",
 );
 /// How long to wait for a schema that the registry does not know.
 pub const SCHEMA_PATIENCE: Variable = variable(

@@ -108,6 +108,7 @@ pub mod market;
 pub mod parse;
 pub mod providers;
 pub mod response;
+mod rules;
 pub mod schedule;
 pub mod sentiment;
 pub mod source;

@@ -11,7 +11,7 @@ use contract::settings::Variable;
 use crate::market::Market;
 use crate::response::{PageError, Parsed, Request};
 use crate::schedule::Schedule;
-use crate::sentiment;
+use crate::{rules, sentiment};
 
 /// Scheme of a [`Source::base_url`] that names a folder on this machine.
 pub const SCHEME: &str = "file:";
@@ -243,12 +243,14 @@ impl Endpoint {
         Ok(path)
     }
 
-    /// Reads a response with [`Endpoint::parse`], then scores the articles that the provider did not score.
+    /// Reads a response with [`Endpoint::parse`], scores the articles that the provider did not score, and rejects the
+    /// records that break a rule of their dataset.
     ///
     /// Keeps the guarantees of `parse`: scoring is deterministic, too, and takes longer than reading.
     pub fn read(&self, request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
         let mut parsed = (self.parse)(request, body)?;
         parsed.records.iter_mut().for_each(sentiment::score_article);
+        rules::apply(&mut parsed, request.received_at);
         Ok(parsed)
     }
 }

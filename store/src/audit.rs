@@ -9,6 +9,7 @@ use crate::fault::Fault;
 use crate::line::Line;
 use crate::outcome::{Outcome, StoreError};
 use crate::partition::{LastRecord, SinkPartition};
+use crate::quarantine::{self, Parked};
 use crate::sql;
 use crate::statement::Statement;
 use crate::syntax::Syntax;
@@ -172,6 +173,19 @@ impl Audit {
         };
         let rows = self.all(&format!("select count(*) from dead_letter where source = $1{between}"), binds).await?;
         Ok(rows.first().map_or(0, |line| line.int(0)))
+    }
+
+    /// Refused records of a sink without dead letters.
+    pub async fn parked(&mut self, sink: &str) -> Result<Vec<Parked>, StoreError> {
+        let query = "select sink, kafka_topic, cast(kafka_incarnation as bigint), cast(kafka_partition as bigint), \
+             from_offset, offsets, publisher from parked_record where sink = $1";
+        let parked = |line: &Line| Parked {
+            partition: line.partition(),
+            publisher: line.text(6),
+            from_offset: line.int(4),
+            offsets: quarantine::offsets(&line.text(5)).unwrap_or_default(),
+        };
+        Ok(self.all(query, &[sink]).await?.iter().map(parked).collect())
     }
 
     /// Reads each dead letter of a source: id, timestamp, key, value, headers, whether deleted, whether redriven.

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use contract::rows::Folded;
-use contract::{Dataset, Original, Rows};
+use contract::{Column, Dataset, Original, Rows, Text};
 
-use crate::dead_letter::{self, Cause, Refusal};
+use crate::dead_letter::{self, Cause, Refusal, Refused};
 pub use crate::partition::{LastRecord, SinkPartition};
+use crate::quarantine::{Trip, publisher};
 
 mod originals;
 
@@ -55,6 +56,10 @@ pub struct Chunk {
     pub rows: Rows,
     /// Refused records, as rows of `dead_letter`.
     pub dead_letters: Rows,
+    /// The publisher of each refused record.
+    pub publishers: Vec<Text>,
+    /// The publishers of whose records too many are refused.
+    pub trips: Vec<Trip>,
     /// The original messages of the rows, for dead letters of rows that the database refuses.
     originals: Originals,
     refused: HashSet<usize>,
@@ -71,6 +76,8 @@ impl Chunk {
             last: None,
             rows,
             dead_letters,
+            publishers: Vec::new(),
+            trips: Vec::new(),
             originals: Originals::default(),
             refused: HashSet::new(),
         }
@@ -91,6 +98,17 @@ impl Chunk {
         if self.refused.insert(row) {
             let original = self.originals.get(row);
             append(&original, &self.partition, &self.target, (cause, now), &mut self.dead_letters);
+            let source = self.target.dataset.position("source");
+            self.publishers.push(publisher(source.and_then(|at| self.rows.column(at).text(row))));
+        }
+    }
+
+    /// The offset of a refused record.
+    pub(crate) fn offset_of_dead_letter(&self, row: usize) -> i64 {
+        let position = dead_letter::dataset().position("kafka_offset");
+        match position.map(|at| self.dead_letters.column(at)) {
+            Some(Column::Long(offsets)) => offsets[row].unwrap_or_default(),
+            _ => 0,
         }
     }
 }
@@ -152,17 +170,23 @@ impl ChunkBuilder {
     }
 
     /// Completes a record, which was appended to the rows, or refused for a cause and becomes a dead letter.
-    pub fn took(&mut self, original: &Original<'_>, refused: Option<Cause>, now: Instant) {
+    pub fn took(&mut self, original: &Original<'_>, refused: Option<Refused>, now: Instant) {
         let chunk = &mut self.chunk;
         match refused {
             None => chunk.originals.push(original),
-            Some(cause) => {
+            Some(Refused { cause, publisher }) => {
                 let (partition, target) = (&chunk.partition, &chunk.target);
                 append(original, partition, target, (cause, Utc::now()), &mut chunk.dead_letters);
+                chunk.publishers.push(publisher);
             }
         }
         chunk.last = Some(LastRecord::of(original));
         self.passed(original.offset, original.len(), now);
+    }
+
+    /// Too many of a publisher's records are refused.
+    pub fn tripped(&mut self, trip: Trip) {
+        self.chunk.trips.push(trip);
     }
 
     /// Skips a record that is not for this sink, such as another key in a replay.

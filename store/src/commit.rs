@@ -1,6 +1,7 @@
 //! The commit path: a chunk's rows, dead letters, position and ledger in one transaction.
 
 use chrono::Utc;
+use contract::Rows;
 use contract::rows::Folded;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -13,7 +14,9 @@ use crate::fault::{Fault, refused};
 use crate::isolate::Isolation;
 use crate::line::Line;
 use crate::outcome::{Commit, Gap, Outcome, Position, StoreError, Total, Upserted};
+use crate::park;
 use crate::partition::{LastRecord, SinkPartition};
+use crate::quarantine::Trip;
 use crate::session::{Session, bounded};
 use crate::statement::Statement;
 use crate::store::{Store, Tables, Texts};
@@ -64,7 +67,7 @@ impl<D: Dialect> Session<D> {
             lease.give_back();
             let outcome = committed.first().map(|line| outcome(line, 0));
             let fenced = || StoreError::Fenced { partition: chunk.partition.clone() };
-            return Ok(Commit { outcome: outcome.ok_or_else(fenced)?, already: true });
+            return Ok(Commit { outcome: outcome.ok_or_else(fenced)?, already: true, quarantined: Vec::new() });
         }
         let upserted = match self.write_rows(&mut lease, chunk, folded).await {
             // The next attempt uses the same connection: opening a new one would cost more time than the row.
@@ -75,7 +78,7 @@ impl<D: Dialect> Session<D> {
             }
             written => written?,
         };
-        let dead_letters = self.write_dead_letters(&mut lease, chunk).await?;
+        let (dead_letters, quarantined) = self.write_dead_letters(&mut lease, chunk).await?;
         let outcome = Outcome::of_upsert(chunk.records() as u64, chunk.dead_letters.len() as u64, upserted);
         check::outcome(chunk, &outcome, dead_letters)?;
         // The ledger is last before COMMIT: PostgreSQL answers the COMMIT of a failed transaction without an error, but
@@ -85,7 +88,7 @@ impl<D: Dialect> Session<D> {
         }
         lease.run("COMMIT").await?;
         lease.give_back();
-        Ok(Commit { outcome, already: false })
+        Ok(Commit { outcome, already: false, quarantined })
     }
 
     /// Upserts the chunk's rows, folded. In careful attempts, which have not folded them, rows that the database refuses
@@ -121,17 +124,41 @@ impl<D: Dialect> Session<D> {
         Ok(upserted)
     }
 
-    /// Upserts the chunk's dead letters and puts their ids into the outbox; returns their number.
-    async fn write_dead_letters(&mut self, connection: &mut D::Connection, chunk: &Chunk) -> Result<usize, Fault> {
+    /// Stores the chunk's refused records as dead letters or, in quarantine, as parked; returns their number and the
+    /// quarantines that begin.
+    async fn write_dead_letters(
+        &mut self,
+        connection: &mut D::Connection,
+        chunk: &Chunk,
+    ) -> Result<(usize, Vec<Trip>), Fault> {
         // Without a name to store them under, they are only counted.
-        let Some(source) = chunk.target.dead_letters.clone() else { return Ok(chunk.dead_letters.len()) };
+        let refused = chunk.dead_letters.len();
+        let Some(source) = chunk.target.dead_letters.clone().filter(|_| refused > 0) else {
+            return Ok((refused, Vec::new()));
+        };
+        let sorted = park::sort::<D>(connection, chunk, &source).await?;
+        let written =
+            self.write_letters(connection, (&source, &chunk.dead_letters), |row| sorted.is_parked(row)).await?;
+        Ok((written + sorted.parked(), sorted.begun))
+    }
+
+    /// Upserts a sink's dead letters and puts their ids into the outbox; returns their number.
+    pub(crate) async fn write_letters(
+        &mut self,
+        connection: &mut D::Connection,
+        (source, letters): (&str, &Rows),
+        is_left_out: impl Fn(usize) -> bool,
+    ) -> Result<usize, Fault> {
         let dataset = dead_letter::dataset();
-        let folded: Vec<Folded> = chunk.dead_letters.fold(dataset, |_| false);
-        self.dialect.write(connection, (dataset, &dataset.name), &chunk.dead_letters, &folded).await?;
-        if let Some(ids) = dead_letter_ids(chunk) {
-            let outbox = Statement::new(&D::statements().sinks.outbox).bind(&*source).bind(ids);
-            connection.execute(outbox).await?;
+        let folded: Vec<Folded> = letters.fold(dataset, is_left_out);
+        if folded.is_empty() {
+            return Ok(0);
         }
+        self.dialect.write(connection, (dataset, &dataset.name), letters, &folded).await?;
+        let position = dataset.position("dead_letter_id").expect("it is declared");
+        let ids: Vec<&str> = folded.iter().filter_map(|row| letters.column(position).text(row.row)).collect();
+        let outbox = Statement::new(&D::statements().sinks.outbox).bind(source);
+        connection.execute(outbox.bind(serde_json::Value::from(ids).to_string())).await?;
         Ok(folded.len())
     }
 
@@ -258,12 +285,4 @@ pub(crate) fn outcome(line: &Line, first: usize) -> Outcome {
 fn position(line: &Line) -> Position {
     let last = line.optional_int(3).zip(line.optional_int(4)).map(|(offset, hash)| LastRecord { offset, hash });
     Position { incarnation: line.int(0) as i32, partition: line.int(1) as i32, next_offset: line.int(2), last }
-}
-
-/// The ids of the chunk's dead letters as a JSON list; None when there are none.
-fn dead_letter_ids(chunk: &Chunk) -> Option<String> {
-    let position = dead_letter::dataset().position("dead_letter_id").expect("it is declared");
-    let ids = chunk.dead_letters.column(position);
-    let ids: Vec<&str> = (0..chunk.dead_letters.len()).filter_map(|row| ids.text(row)).collect();
-    (!ids.is_empty()).then(|| serde_json::Value::from(ids).to_string())
 }

@@ -25,6 +25,15 @@ pub struct Cause {
     pub reason: String,
 }
 
+/// Why a message is refused, and whose it is.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// Why.
+    pub cause: Cause,
+    /// The publisher, see [`crate::quarantine::publisher`].
+    pub publisher: Text,
+}
+
 /// The dataset of dead letters.
 pub fn dataset() -> &'static Dataset {
     static DATASET: LazyLock<&'static Dataset> =

@@ -8,10 +8,12 @@ use futures::future::BoxFuture;
 use crate::chunk::Target;
 use crate::dead_letter::Cause;
 use crate::outcome::StoreError;
+use crate::quarantine::{Parked, Quarantine};
 
 mod read;
 mod redrive;
 mod relay;
+mod release;
 
 /// Most dead letters that one call reads.
 pub const MAX_DEAD_LETTERS: usize = 500;
@@ -166,4 +168,22 @@ pub trait DeadLetters: Send {
     /// process has removed them, or its connection ends. If that happens first, the removal fails there with an error,
     /// and another process forwards them again. Whoever reads the topic finds the same version and writes nothing.
     fn relay<'a>(&'a mut self, forward: &'a mut dyn Forward) -> BoxFuture<'a, Result<Relayed, StoreError>>;
+
+    /// All quarantines, and publishers that have parked records although their quarantine was released.
+    fn quarantines(&mut self) -> BoxFuture<'_, Result<Vec<Quarantine>, StoreError>>;
+
+    /// Ends a quarantine: refused records become dead letters again. False when there is none.
+    fn end_quarantine<'a>(&'a mut self, sink: &'a str, publisher: &'a str) -> BoxFuture<'a, Result<bool, StoreError>>;
+
+    /// The first parked records of a publisher: those of at most `limit` chunks.
+    fn parked<'a>(
+        &'a mut self,
+        sink: &'a str,
+        publisher: &'a str,
+        limit: i64,
+    ) -> BoxFuture<'a, Result<Vec<Parked>, StoreError>>;
+
+    /// Stores parked records of a chunk as dead letters, given as rows of `dead_letter`, and parks them no more. False,
+    /// and nothing is stored, when another process has done so.
+    fn unpark<'a>(&'a mut self, parked: &'a Parked, letters: &'a Rows) -> BoxFuture<'a, Result<bool, StoreError>>;
 }

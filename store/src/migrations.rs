@@ -47,6 +47,8 @@ pub(crate) struct Migration {
     pub(crate) description: String,
     pub(crate) up: Script,
     pub(crate) down: Option<Script>,
+    /// Tables that it and earlier migrations create.
+    tables: Vec<String>,
 }
 
 impl Migration {
@@ -84,7 +86,7 @@ impl Migration {
 
     /// The statements that forget what was read into the tables that going below this migration drops.
     pub(crate) fn forget(&self) -> Vec<String> {
-        losses::forget(&self.losses())
+        losses::forget(&self.losses(), &self.tables)
     }
 }
 
@@ -105,11 +107,16 @@ pub(crate) fn of_files<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) 
         .filter_map(|(name, sql)| file(name, sql))
         .partition(|file| file.migration_type.is_down_migration());
     ups.sort_by_key(|file| file.version);
-    let migration = |up: File| Migration {
-        version: up.version,
-        description: up.description.to_string(),
-        down: downs.iter().find(|down| down.version == up.version).map(script),
-        up: script(&up),
+    let mut tables = Vec::new();
+    let migration = |up: File| {
+        tables.extend(losses::created(up.sql.as_str()));
+        Migration {
+            version: up.version,
+            description: up.description.to_string(),
+            down: downs.iter().find(|down| down.version == up.version).map(script),
+            up: script(&up),
+            tables: tables.clone(),
+        }
     };
     ups.into_iter().map(migration).collect()
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::partition::{LastRecord, SinkPartition};
+use crate::quarantine::Trip;
 
 /// Why a request to a store failed, named by the caller's next action.
 #[derive(Debug, Error)]
@@ -91,7 +92,7 @@ pub struct Outcome {
     pub unchanged: u64,
     /// Records older than the table's row, or than another record of the same chunk.
     pub superseded: u64,
-    /// Refused records.
+    /// Refused records: dead letters, and those that a quarantine parks.
     pub dead_lettered: u64,
 }
 
@@ -138,12 +139,14 @@ impl std::ops::AddAssign for Upserted {
 }
 
 /// A committed chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
     /// The outcome of its records.
     pub outcome: Outcome,
     /// Whether an earlier attempt committed the chunk, but its answer was lost.
     pub already: bool,
+    /// The quarantines that began with it.
+    pub quarantined: Vec<Trip>,
 }
 
 /// Records that Kafka removed before a sink could read them.

@@ -43,6 +43,7 @@ static SYNTAX: Syntax = Syntax {
     texts: |parameter| format!("json_array_elements_text(cast({parameter} as json)) as name(value)"),
     items: |parameter| format!("json_array_elements(cast({parameter} as json)) as name(value)"),
     lock_outbox: " for update of waiting skip locked",
+    lock_quarantines: " for update",
     // Longer than the patience with Kafka: a relay whose locks end before it knows the results publishes beside
     // another. Not for ever: a relay that hangs would keep its dead letters from all others.
     hold_outbox: Some("set local idle_in_transaction_session_timeout = '40s'"),

@@ -46,6 +46,7 @@ static SYNTAX: Syntax = Syntax {
     texts: |parameter| format!("json_each({parameter}) as name"),
     items: |parameter| format!("json_each({parameter}) as name"),
     lock_outbox: "",
+    lock_quarantines: "",
     hold_outbox: None,
     mixed: |offset| format!("((({offset}) % 2147483647) * (({offset}) % 2147483629) % 1099511627689)"),
     judge_at_once: None,

@@ -3,6 +3,7 @@
 use crate::syntax::Syntax;
 
 mod dead_letters;
+mod quarantines;
 mod sinks;
 
 /// The statements of one database.
@@ -12,10 +13,16 @@ pub(crate) struct Statements {
     pub(crate) sinks: sinks::Statements,
     /// For dead letters and their outbox.
     pub(crate) dead_letters: dead_letters::Statements,
+    /// For quarantines and parked records.
+    pub(crate) quarantines: quarantines::Statements,
 }
 
 impl Statements {
     pub(crate) fn new(syntax: &Syntax) -> Statements {
-        Statements { sinks: sinks::Statements::new(syntax), dead_letters: dead_letters::Statements::new(syntax) }
+        Statements {
+            sinks: sinks::Statements::new(syntax),
+            dead_letters: dead_letters::Statements::new(syntax),
+            quarantines: quarantines::Statements::new(syntax),
+        }
     }
 }

@@ -21,6 +21,8 @@ pub struct Syntax {
     pub(crate) items: fn(&str) -> String,
     /// Locks rows of the outbox against other consumers, appended to the statement that reads them; empty: no lock.
     pub(crate) lock_outbox: &'static str,
+    /// Locks rows of quarantines until the end of the transaction, appended as above.
+    pub(crate) lock_quarantines: &'static str,
     /// Lets a transaction be idle for longer than [`crate::FORWARD_PATIENCE`], while Kafka acknowledges dead letters.
     pub(crate) hold_outbox: Option<&'static str>,
     /// An offset mixed into a number of 40 bits, see [`crate::Audit::ledger`].

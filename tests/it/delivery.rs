@@ -75,24 +75,6 @@ fn refuse_thirteen(bench: &Bench) {
 }
 
 #[test]
-fn a_sink_whose_records_mostly_fail_halts_and_floods_nothing() {
-    for (name, bench) in benches() {
-        let mut messages: Vec<Message> = (0..1000).map(|day| good("FINE", day, 1.0, 0)).collect();
-        messages.extend((0..500).map(|_| (Some(0), None, Some(b"nonsense".to_vec()))));
-        send(&bench, "ohlcv_bar", &messages);
-        let said = fail("consumer", &["run", "ohlcv_bar"], &bench.environment);
-        let last = said.lines().last().unwrap();
-        assert!(last.contains("of the last") && last.contains("are refused, the last one at offset"), "{said}");
-        assert!(bench.number("select count(*) as n from dead_letter") < 60, "on {name}");
-        // An operator can choose to get all of them as dead letters.
-        let environment = bench.with(&[("TAPEDECK_BREAKER_PERCENT", "100")]);
-        succeed("consumer", &["run", "ohlcv_bar", "--once"], &environment);
-        assert_eq!(bench.number("select count(*) as n from dead_letter"), 500, "on {name}");
-        assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), 1000, "on {name}");
-    }
-}
-
-#[test]
 fn a_database_that_refuses_most_rows_halts_the_sink() {
     for (name, bench) in benches() {
         succeed("consumer", &["migrate"], &bench.environment);

@@ -35,6 +35,7 @@ mod oracle;
 mod packages;
 mod pipeline;
 mod poison;
+mod quarantine;
 mod recipes;
 mod rehash;
 mod replay;

@@ -137,7 +137,7 @@ fn commit(
     let mut total = Outcome::default();
     for (at, part) in rows.chunks(size).enumerate() {
         let mut chunk = chunk(dataset, table, from + (at * size) as i64, part.iter().cloned());
-        let Commit { outcome, already } = block_on_commit(store, &mut chunk);
+        let Commit { outcome, already, .. } = block_on_commit(store, &mut chunk);
         assert!(!already);
         total += outcome;
     }

@@ -2,11 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use contract::declarations;
+use kafka::Cluster;
 use kafka::registry::Registry;
 use service::arguments::time;
 use store::{Database, Filter};
+use tokio::runtime::Handle;
 
 use super::print;
+use crate::dead_letters::release::{self, Release, Report};
 use crate::dead_letters::{list, redrive, show};
 
 /// What to do with dead letters.
@@ -47,6 +50,23 @@ pub enum Command {
         /// Write to the database
         #[arg(long, conflicts_with = "dry_run")]
         yes: bool,
+    },
+    /// End a publisher's quarantine; its parked records become dead letters, read from Kafka again
+    Release {
+        /// Publisher, as `list` shows it
+        publisher: String,
+        /// Only in this dataset
+        #[arg(long, value_parser = known)]
+        dataset: Option<String>,
+        /// Write nothing; report what would be released
+        #[arg(long)]
+        dry_run: bool,
+        /// Write to the database
+        #[arg(long, conflicts_with = "dry_run")]
+        yes: bool,
+        /// Print one line of JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -93,7 +113,12 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
             let mut store = database.dead_letters("dead-letters");
             let counts = store.counts(&filter).await?;
             let letters = store.newest(&filter, limit).await?;
-            print(&if json { list::listed_json(&counts, &letters) } else { list::listed(&counts, &letters, all) })
+            let mut quarantines = store.quarantines().await?;
+            quarantines.retain(|one| release::is_of(&one.sink, filter.dataset.as_deref()));
+            print(&match json {
+                true => list::listed_json(&counts, &letters, &quarantines),
+                false => list::listed(&counts, &letters, &quarantines, all),
+            })
         }
         Command::Show { id, source } => {
             let filter = Filter { source, ids: vec![id], all: true, ..Filter::default() };
@@ -108,5 +133,42 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
             anyhow::ensure!(yes || dry_run || report.read == 0, "nothing was written: add `--yes` to write");
             Ok(())
         }
+        Command::Release { publisher, dataset, dry_run, yes, json } => {
+            release(database, (&publisher, dataset.as_deref()), [dry_run, yes, json]).await
+        }
     }
+}
+
+/// Releases the quarantines of a publisher.
+async fn release(
+    database: Database,
+    (publisher, dataset): (&str, Option<&str>),
+    [dry_run, yes, json]: [bool; 3],
+) -> anyhow::Result<()> {
+    let quarantines = release::quarantines_of(&mut *database.dead_letters("release"), publisher, dataset).await?;
+    anyhow::ensure!(
+        !quarantines.is_empty(),
+        "`{publisher}` has no quarantine and no parked records; `dead-letters list` shows both"
+    );
+    if !yes {
+        let parked: i64 = quarantines.iter().map(|one| one.parked).sum();
+        print(&match json {
+            true => format!("{}\n", serde_json::json!({ "quarantines": quarantines.len(), "parked": parked })),
+            false => format!("{parked} parked records would become dead letters\n"),
+        })?;
+        anyhow::ensure!(dry_run, "nothing was written: add `--yes` to write");
+        return Ok(());
+    }
+    let release = Release { database, cluster: Cluster::from_settings(), registry: Registry::from_settings()? };
+    let runtime = Handle::current();
+    // Reading Kafka blocks, so this runs outside of the runtime's threads.
+    let run = move || {
+        let mut total = Report::default();
+        for quarantine in &quarantines {
+            total += release.run(quarantine, &runtime)?;
+        }
+        anyhow::Ok(total)
+    };
+    let report = tokio::task::spawn_blocking(run).await??;
+    print(&if json { format!("{}\n", serde_json::to_string(&report)?) } else { report.to_string() })
 }

@@ -4,15 +4,17 @@ use std::fmt::Write as _;
 
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
+use store::quarantine::{Quarantine, Trip};
 use store::{Count, StoredDeadLetter};
 
 use super::plain;
+use super::release::dataset_of;
 
 /// Longest reason in a list, in characters; `show` prints all of it.
 const MAX_LISTED_REASON: usize = 100;
 
 /// The list as text.
-pub(crate) fn listed(counts: &[Count], letters: &[StoredDeadLetter], all: bool) -> String {
+pub(crate) fn listed(counts: &[Count], letters: &[StoredDeadLetter], quarantines: &[Quarantine], all: bool) -> String {
     let mut out = String::new();
     let total: i64 = counts.iter().map(|count| count.count).sum();
     let noun = if total == 1 { "dead letter" } else { "dead letters" };
@@ -32,11 +34,30 @@ pub(crate) fn listed(counts: &[Count], letters: &[StoredDeadLetter], all: bool) 
         let reason: String = plain(&record.reason).chars().take(MAX_LISTED_REASON).collect();
         let _ = writeln!(out, "{}  {when}  {class}  {resolution}{reason}", plain(&record.dead_letter_id));
     }
+    for quarantine in quarantines {
+        let _ = writeln!(out, "{}", quarantined(quarantine));
+    }
     out
 }
 
+/// A quarantine, and how to release it.
+fn quarantined(Quarantine { sink, publisher, trip, dead_letters, parked }: &Quarantine) -> String {
+    let dataset = dataset_of(sink).map_or(sink.as_str(), |dataset| &dataset.name);
+    let release = format!("`dead-letters release '{publisher}' --dataset {dataset} --yes`");
+    match trip {
+        Some((since, Trip { refused, seen, reason, .. })) => {
+            let reason: String = plain(reason).chars().take(MAX_LISTED_REASON).collect();
+            format!(
+                "quarantine of `{publisher}` in {dataset} since {since}: {refused} of {seen} records refused, the last \
+                 one because: {reason}; since then {dead_letters} dead letters and {parked} parked records; {release}"
+            )
+        }
+        None => format!("`{publisher}` in {dataset}: {parked} parked records of a released quarantine; {release}"),
+    }
+}
+
 /// The list as JSON.
-pub(crate) fn listed_json(counts: &[Count], letters: &[StoredDeadLetter]) -> String {
+pub(crate) fn listed_json(counts: &[Count], letters: &[StoredDeadLetter], quarantines: &[Quarantine]) -> String {
     let count = |count: &Count| {
         let Count { dataset, stage, class, sqlstate, count, oldest, newest } = count;
         json!({ "dataset": dataset, "stage": stage, "class": class, "sqlstate": sqlstate, "count": count,
@@ -50,5 +71,12 @@ pub(crate) fn listed_json(counts: &[Count], letters: &[StoredDeadLetter]) -> Str
     };
     let causes: Vec<Value> = counts.iter().map(count).collect();
     let letters: Vec<Value> = letters.iter().map(letter).collect();
-    format!("{}\n", json!({ "causes": causes, "letters": letters }))
+    let quarantine = |Quarantine { sink, publisher, trip, dead_letters, parked }: &Quarantine| {
+        let (since, trip) = (trip.as_ref().map(|(since, _)| since), trip.as_ref().map(|(_, trip)| trip));
+        json!({ "sink": sink, "publisher": publisher, "since": since, "refused": trip.map(|trip| trip.refused),
+            "seen": trip.map(|trip| trip.seen), "reason": trip.map(|trip| &trip.reason), "dead_letters": dead_letters,
+            "parked": parked })
+    };
+    let quarantines: Vec<Value> = quarantines.iter().map(quarantine).collect();
+    format!("{}\n", json!({ "causes": causes, "letters": letters, "quarantines": quarantines }))
 }

@@ -16,6 +16,7 @@ use crate::sink::admit::Admission;
 use crate::sink::writer::backoff;
 use kafka::schemas::{Missing, Schemas};
 use store::chunk::Target;
+use store::dead_letter::Refused;
 use store::{Batch, Database, DeadLetters, Fate, Filter, Name, StoreError, StoredDeadLetter};
 
 /// Attempts per batch while the database is unavailable, before the command fails.
@@ -104,7 +105,7 @@ fn admit(
         let (_, rows, names) = &mut admitted[at];
         match admission.admit(&original(&letter.record), runtime, rows, Utc::now().timestamp_micros()) {
             Ok(None) => names.push(name(letter)),
-            Ok(Some(cause)) => refused.push(cause.class.to_owned()),
+            Ok(Some(Refused { cause, .. })) => refused.push(cause.class.to_owned()),
             Err(Missing::Unknown(_)) => refused.push("unknown_schema".to_owned()),
             Err(Missing::Away(reason)) => bail!("{reason}; run the command again for the open dead letters"),
         }

@@ -129,7 +129,7 @@ impl<'a> Player<'a> {
             let is_other = replay.key.as_ref().is_some_and(|key| message.key() != Some(key.as_bytes()));
             !is_other && replay.range.includes(message.timestamp_ms())
         };
-        let admitted = self.driver.on_message(message, is_wanted, now).map_err(|stopped| stopped.error)?;
+        let admitted = self.driver.on_message(message, is_wanted, now)?;
         if let Admitted::Refused(cause) = admitted {
             *self.report.refused_by_class.entry(cause.class.to_owned()).or_default() += 1;
         }

@@ -7,13 +7,16 @@ use contract::{Dataset, Original, Rows, tombstone};
 use tokio::runtime::Handle;
 
 use kafka::schemas::{Missing, Schemas};
-use store::dead_letter::Cause;
+use store::dead_letter::{Cause, Refused};
+use store::quarantine::publisher;
 
 /// Decodes and validates messages of one dataset.
 #[derive(Debug)]
 pub struct Admission {
     dataset: &'static Dataset,
     schemas: Schemas,
+    /// Position of the field `source`.
+    source: Option<usize>,
     /// Rules on top of the declared ones, for trials with a replay.
     rules: Vec<Rule>,
 }
@@ -21,20 +24,25 @@ pub struct Admission {
 impl Admission {
     /// Creates one for a dataset; `rules` apply on top of the declared ones.
     pub fn new(dataset: &'static Dataset, schemas: Schemas, rules: Vec<Rule>) -> Admission {
-        Admission { dataset, schemas, rules }
+        Admission { dataset, schemas, source: dataset.position("source"), rules }
     }
 
-    /// Appends the message's record to the rows, or returns why it is refused. The outer error means: retry later.
+    /// The dataset.
+    pub fn dataset(&self) -> &'static Dataset {
+        self.dataset
+    }
+
+    /// Appends the message's record to the rows, or returns why it is refused, and whose it is. The outer error means: retry later.
     pub fn admit(
         &mut self,
         original: &Original<'_>,
         runtime: &Handle,
         rows: &mut Rows,
         now_micros: i64,
-    ) -> Result<Option<Cause>, Missing> {
+    ) -> Result<Option<Refused>, Missing> {
         let len = rows.len();
         if let Some(cause) = self.decode(original, runtime, rows)? {
-            return Ok(Some(cause));
+            return Ok(Some(Refused { cause, publisher: publisher(None) }));
         }
         let refusal = match validate_last(self.dataset, rows, now_micros) {
             Err(refusal) => Some(refusal),
@@ -44,9 +52,15 @@ impl Admission {
             }
         };
         Ok(refusal.map(|refusal| {
+            let publisher = publisher(self.source(rows));
             rows.truncate(len);
-            cause("validate", refusal.class(), refusal.to_string())
+            Refused { cause: cause("validate", refusal.class(), refusal.to_string()), publisher }
         }))
+    }
+
+    /// The last row's field `source`.
+    pub fn source<'a>(&self, rows: &'a Rows) -> Option<&'a str> {
+        rows.column(self.source?).text(rows.len().checked_sub(1)?)
     }
 
     /// Appends the message's record to the rows without validating it.

@@ -1,27 +1,34 @@
-//! Halts a sink that refuses too many records, instead of flooding the dead letters. Pure.
+//! Trips when a sink refuses too many records of one publisher, so that its quarantine begins. Pure.
 
+use contract::Text;
 use store::chunk::MIN_REFUSED;
+use store::quarantine::OTHERS;
 
-/// How many of a partition's last records are counted.
+/// How many of a publisher's last records in a partition are counted.
 pub const WINDOW: usize = 2000;
+/// Most publishers that are told apart in a partition; further ones are counted as one.
+pub const MAX_PUBLISHERS: usize = 64;
 
-/// Counts the refused among the last [`WINDOW`] records of a partition.
-#[derive(Debug, Clone)]
-pub struct Breaker {
+/// Counts the refused among the last [`WINDOW`] records of a publisher in a partition.
+#[derive(Debug, Clone, Default)]
+struct Breaker {
+    /// Whether each of the last records was refused; empty until the first is.
     window: Vec<bool>,
+    /// Accepted records before the first refused one, at most [`WINDOW`].
+    accepted: usize,
     next: usize,
     refused: usize,
-    percent: usize,
 }
 
 impl Breaker {
-    /// Trips when more than `percent` of the records are refused, and at least [`MIN_REFUSED`].
-    pub fn new(percent: usize) -> Breaker {
-        Breaker { window: Vec::new(), next: 0, refused: 0, percent }
-    }
-
-    /// Counts a record.
-    pub fn note(&mut self, refused: bool) {
+    fn note(&mut self, refused: bool) {
+        if self.window.is_empty() {
+            if !refused {
+                self.accepted = (self.accepted + 1).min(WINDOW);
+                return;
+            }
+            self.window = vec![false; self.accepted];
+        }
         if self.window.len() < WINDOW {
             self.window.push(refused);
         } else {
@@ -30,12 +37,64 @@ impl Breaker {
         }
         self.refused += usize::from(refused);
     }
+}
 
-    /// (refused, counted) when too many records are refused.
-    pub fn tripped(&self) -> Option<(usize, usize)> {
-        let seen = self.window.len();
-        let tripped = self.refused >= MIN_REFUSED && self.refused * 100 > seen * self.percent;
-        tripped.then_some((self.refused, seen))
+/// The breakers of a partition, one for each publisher.
+#[derive(Debug, Clone)]
+pub struct Breakers {
+    percent: usize,
+    publishers: Vec<(Text, Breaker)>,
+    /// The publisher of the last record.
+    last: usize,
+}
+
+impl Breakers {
+    /// Each trips when more than `percent` of a publisher's records are refused, and at least [`MIN_REFUSED`].
+    pub fn new(percent: usize) -> Breakers {
+        Breakers { percent, publishers: Vec::new(), last: 0 }
+    }
+
+    /// Counts an accepted record.
+    pub fn accept(&mut self, publisher: &str) {
+        let at = self.find(publisher);
+        self.publishers[at].1.note(false);
+    }
+
+    /// Counts a refused record. Returns the name under which its publisher is counted, and (refused, counted) when too
+    /// many of its records are refused; then the count starts again.
+    pub fn refuse(&mut self, publisher: &str) -> (Text, Option<(usize, usize)>) {
+        let at = self.find(publisher);
+        let (name, breaker) = &mut self.publishers[at];
+        breaker.note(true);
+        let (count, seen) = (breaker.refused, breaker.window.len());
+        let is_tripped = count >= MIN_REFUSED && count * 100 > seen * self.percent;
+        let tripped = is_tripped.then(|| {
+            *breaker = Breaker::default();
+            (count, seen)
+        });
+        (name.clone(), tripped)
+    }
+
+    /// The place of a publisher. Neighbouring records are mostly of the same.
+    fn find(&mut self, publisher: &str) -> usize {
+        let is = |(name, _): &(Text, Breaker), wanted: &str| *name == *wanted;
+        if self.publishers.get(self.last).is_some_and(|one| is(one, publisher)) {
+            return self.last;
+        }
+        let name = match self.publishers.iter().position(|one| is(one, publisher)) {
+            Some(at) => {
+                self.last = at;
+                return at;
+            }
+            None if self.publishers.len() < MAX_PUBLISHERS => publisher,
+            None => OTHERS,
+        };
+        let found = self.publishers.iter().position(|one| is(one, name));
+        self.last = found.unwrap_or_else(|| {
+            self.publishers.push((name.into(), Breaker::default()));
+            self.publishers.len() - 1
+        });
+        self.last
     }
 }
 
@@ -43,10 +102,20 @@ impl Breaker {
 mod tests {
     use super::*;
 
+    fn note(breakers: &mut Breakers, publisher: &str, refused: bool) -> Option<(usize, usize)> {
+        match refused {
+            true => breakers.refuse(publisher).1,
+            false => {
+                breakers.accept(publisher);
+                None
+            }
+        }
+    }
+
+    /// What trips the breaker of one publisher first.
     fn after(percent: usize, records: impl IntoIterator<Item = bool>) -> Option<(usize, usize)> {
-        let mut breaker = Breaker::new(percent);
-        records.into_iter().for_each(|refused| breaker.note(refused));
-        breaker.tripped()
+        let mut breakers = Breakers::new(percent);
+        records.into_iter().find_map(|refused| note(&mut breakers, "one", refused))
     }
 
     #[test]
@@ -62,5 +131,24 @@ mod tests {
     fn it_forgets_what_was_refused_longer_ago() {
         let records = std::iter::repeat_n(true, 49).chain(std::iter::repeat_n(false, WINDOW));
         assert_eq!(after(1, records.chain(std::iter::repeat_n(true, 49))), None);
+        let late = std::iter::repeat_n(false, 10 * WINDOW).chain(std::iter::repeat_n(true, 101));
+        assert_eq!(after(5, late), Some((101, WINDOW)), "what was accepted longer ago counts only once");
+    }
+
+    #[test]
+    fn records_of_one_publisher_count_for_no_other() {
+        let mut breakers = Breakers::new(5);
+        let bad = (0..100).filter_map(|at| note(&mut breakers, ["bad", "good"][at % 2], at % 2 == 0));
+        assert_eq!(bad.collect::<Vec<_>>(), [(50, 50)]);
+        assert_eq!((0..49).find_map(|_| note(&mut breakers, "bad", true)), None, "the count has started again");
+        assert_eq!((0..49).find_map(|_| note(&mut breakers, "good", true)), None);
+    }
+
+    #[test]
+    fn publishers_without_number_are_counted_as_one() {
+        let mut breakers = Breakers::new(5);
+        let tripped = (0..10_000).map(|at| breakers.refuse(&format!("{at}"))).find(|(_, tripped)| tripped.is_some());
+        assert_eq!(tripped, Some((OTHERS.into(), Some((MIN_REFUSED, MIN_REFUSED)))));
+        assert_eq!(breakers.publishers.len(), MAX_PUBLISHERS + 1);
     }
 }

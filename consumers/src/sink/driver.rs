@@ -12,9 +12,9 @@ use chrono::Utc;
 use kafka::in_flight::InFlight;
 use kafka::schemas::Missing;
 use kafka::{KafkaError, Message};
-use service::settings;
 use store::chunk::{ChunkBuilder, SinkPartition, Target};
-use store::dead_letter::Cause;
+use store::dead_letter::{Cause, Refused};
+use store::quarantine::{Trip, UNREADABLE};
 use store::{Commit, Store};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -91,14 +91,6 @@ pub(crate) enum Admitted {
     Refused(Cause),
     /// Its schema is missing: the message is fetched again later. `is_new`: its partition did not wait before.
     Held { missing: Missing, is_new: bool },
-}
-
-/// The sink halts at a message.
-#[derive(Debug)]
-pub(crate) struct Stopped {
-    /// Why the message was refused, when it is the one that tripped the breaker.
-    pub(crate) refused: Option<Cause>,
-    pub(crate) error: SinkError,
 }
 
 /// The state machine with the data that it only counts: the chunks, the writers, the decoders.
@@ -183,7 +175,7 @@ impl Driver {
         message: &Message<'_>,
         is_wanted: impl FnOnce(&Message<'_>) -> bool,
         now: Instant,
-    ) -> Result<Admitted, Stopped> {
+    ) -> Result<Admitted, SinkError> {
         let (partition, offset) = (message.partition(), message.offset());
         self.at = Some((partition, offset));
         if !self.state.expects(partition, offset) {
@@ -201,20 +193,30 @@ impl Driver {
             Ok(refused) => refused,
             Err(missing) => return self.hold(partition, offset, missing),
         };
-        builder.took(&original, refused.clone(), now);
-        match (self.state.on_taken(partition, offset, bytes, refused.is_some(), now), refused) {
-            (Ok(()), None) => Ok(Admitted::Taken),
-            (Ok(()), Some(cause)) => Ok(Admitted::Refused(cause)),
-            (Err(halt), refused) => {
-                let reason = refused.as_ref().map_or("", |cause| &cause.reason);
-                let error = halted(halt, builder.partition(), offset, reason);
-                Err(Stopped { refused, error })
+        let breakers = self.state.breakers(partition);
+        let admitted = match refused {
+            None => {
+                let publisher = self.admission.source(builder.rows()).unwrap_or(UNREADABLE);
+                breakers.into_iter().for_each(|breakers| breakers.accept(publisher));
+                builder.took(&original, None, now);
+                Admitted::Taken
             }
-        }
+            Some(Refused { cause, publisher }) => {
+                let counted = breakers.map(|breakers| breakers.refuse(&publisher));
+                let (publisher, tripped) = counted.unwrap_or((publisher, None));
+                builder.took(&original, Some(Refused { cause: cause.clone(), publisher: publisher.clone() }), now);
+                if let Some((refused, seen)) = tripped {
+                    builder.tripped(Trip { publisher, refused, seen, reason: cause.reason.clone() });
+                }
+                Admitted::Refused(cause)
+            }
+        };
+        self.state.on_taken(partition, offset, bytes, now);
+        Ok(admitted)
     }
 
     /// The message's schema is missing: its partition waits.
-    fn hold(&mut self, number: i32, offset: i64, missing: Missing) -> Result<Admitted, Stopped> {
+    fn hold(&mut self, number: i32, offset: i64, missing: Missing) -> Result<Admitted, SinkError> {
         // Asking the registry took time. It is asked again an interval after its answer, so the wait starts here.
         let now = Instant::now();
         let lack = match &missing {
@@ -225,7 +227,7 @@ impl Driver {
             Ok(is_new) => Ok(Admitted::Held { missing, is_new }),
             Err(halt) => {
                 let partition = self.builders[&number].partition();
-                Err(Stopped { refused: None, error: halted(halt, partition, offset, &missing.to_string()) })
+                Err(halted(halt, partition, offset, &missing.to_string()))
             }
         }
     }
@@ -326,11 +328,6 @@ impl Driver {
 
 fn halted(halt: Halt, partition: &SinkPartition, offset: i64, reason: &str) -> SinkError {
     SinkError::Halt(match halt {
-        Halt::Breaker { refused, seen } => format!(
-            "{refused} of the last {seen} records of {partition} are refused, the last one at offset {offset}: {reason}; \
-             fix the cause, or raise `{}` to let them become dead letters",
-            settings::BREAKER_PERCENT.name
-        ),
         Halt::Schema { lack: Lack::Unknown, waited } => format!(
             "{partition} at offset {offset}: {reason}, for {} s; register it, and the sink goes on from there",
             waited.as_secs()

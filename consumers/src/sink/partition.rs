@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use store::chunk::Limits;
 
-use super::breaker::Breaker;
+use super::breaker::Breakers;
 use super::state::ChunkId;
 
 /// Whether a partition accepts messages, and if not, why.
@@ -48,7 +48,7 @@ pub(super) struct Partition {
     /// Offset of the next record to read: a lower one was already read.
     pub(super) next_offset: i64,
     pub(super) intake: Intake,
-    pub(super) breaker: Breaker,
+    pub(super) breakers: Breakers,
     /// First offset of the chunk being built.
     from: i64,
     /// None: the chunk is empty.
@@ -58,8 +58,8 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    pub(super) fn new(offset: i64, breaker: Breaker) -> Partition {
-        Partition { next_offset: offset, intake: Intake::Reading, breaker, from: offset, built: None, written: None }
+    pub(super) fn new(offset: i64, breakers: Breakers) -> Partition {
+        Partition { next_offset: offset, intake: Intake::Reading, breakers, from: offset, built: None, written: None }
     }
 
     /// Number of records in the chunk being built.

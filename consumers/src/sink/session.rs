@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::admit::Admission;
-use super::driver::{Admitted, Driver, Feed, Stopped, Writers};
+use super::driver::{Admitted, Driver, Feed, Writers};
 use super::error::{SinkError, panic_text};
 use super::meters::PartitionMeter;
 use super::positions::DatabasePositions;
@@ -198,20 +198,13 @@ impl<'a> Session<'a> {
     fn on_message(&mut self, message: &Message<'_>, now: Instant) -> Result<(), SinkError> {
         let (partition, offset) = (message.partition(), message.offset());
         self.measure(message);
-        match self.driver.on_message(message, |_| true, now) {
-            Ok(Admitted::Taken | Admitted::Skipped) => {}
-            Ok(Admitted::Refused(cause)) => self.sink.events.refused(partition, offset, &cause),
-            Ok(Admitted::Held { missing, is_new: true }) => {
+        match self.driver.on_message(message, |_| true, now)? {
+            Admitted::Taken | Admitted::Skipped => {}
+            Admitted::Refused(cause) => self.sink.events.refused(partition, offset, &cause),
+            Admitted::Held { missing, is_new: true } => {
                 self.sink.events.waits_for_schema(partition, offset, &missing);
             }
-            Ok(Admitted::Held { is_new: false, .. }) => {}
-            Err(Stopped { refused, error }) => {
-                if let Some(cause) = refused {
-                    self.sink.events.refused(partition, offset, &cause);
-                    self.sink.events.tripped();
-                }
-                return Err(error);
-            }
+            Admitted::Held { is_new: false, .. } => {}
         }
         Ok(())
     }
@@ -236,6 +229,9 @@ impl<'a> Session<'a> {
         })?;
         if commit.already {
             self.sink.events.recognised(partition);
+        }
+        for trip in &commit.quarantined {
+            self.sink.events.quarantined(trip);
         }
         tracing::debug!(partition, ?elapsed, outcome = ?commit.outcome, "committed");
         *self.total += commit.outcome;

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use store::chunk::Limits;
 
-use super::breaker::Breaker;
+use super::breaker::Breakers;
 use super::partition::{Intake, Parked, Partition};
 
 /// The settings of a machine; the same for all its partitions.
@@ -31,7 +31,7 @@ pub(crate) struct Rules {
     pub(crate) writers: usize,
     /// How long full partitions may hold up the others before they are paused; None: they are never paused.
     pub(crate) pause_after: Option<Duration>,
-    /// Share of refused records at which the machine halts, in percent.
+    /// Share of a publisher's refused records at which its quarantine begins, in percent.
     pub(crate) breaker_percent: usize,
     /// How long a partition waits before it tries a missing schema again.
     pub(crate) schema_interval: Duration,
@@ -82,8 +82,6 @@ pub(crate) enum Lack {
 /// Why the machine cannot go on: an operator is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Halt {
-    /// Too many of the last records are refused.
-    Breaker { refused: usize, seen: usize },
     /// The schema of the next message has been missing for too long.
     Schema { waited: Duration, lack: Lack },
 }
@@ -183,8 +181,8 @@ impl State {
         let share = self.rules.max_records_held / (2 * starts.len().max(1));
         self.limits.rows = self.rules.limits.rows.min(share.max(1));
         self.forget_partitions();
-        let breaker = Breaker::new(self.rules.breaker_percent);
-        self.partitions = starts.map(|(number, offset)| (number, Partition::new(offset, breaker.clone()))).collect();
+        let breakers = Breakers::new(self.rules.breaker_percent);
+        self.partitions = starts.map(|(number, offset)| (number, Partition::new(offset, breakers.clone()))).collect();
         if self.phase == Phase::Joining {
             self.phase = Phase::Running;
         }
@@ -203,23 +201,17 @@ impl State {
         (self.full, self.blocked_since) = (0, None);
     }
 
+    /// Counts records of the expected message's partition by publisher.
+    pub(crate) fn breakers(&mut self, number: i32) -> Option<&mut Breakers> {
+        Some(&mut self.partitions.get_mut(&number)?.breakers)
+    }
+
     /// The expected message is in its partition's chunk now, as a row or, refused, as a dead letter.
-    pub(crate) fn on_taken(
-        &mut self,
-        number: i32,
-        offset: i64,
-        bytes: usize,
-        is_refused: bool,
-        now: Instant,
-    ) -> Result<(), Halt> {
-        let Some(partition) = self.partitions.get_mut(&number) else { return Ok(()) };
-        partition.breaker.note(is_refused);
-        if is_refused && let Some((refused, seen)) = partition.breaker.tripped() {
-            return Err(Halt::Breaker { refused, seen });
+    pub(crate) fn on_taken(&mut self, number: i32, offset: i64, bytes: usize, now: Instant) {
+        if let Some(partition) = self.partitions.get_mut(&number) {
+            partition.take(offset, bytes, 1, now);
+            self.fill(number, now);
         }
-        partition.take(offset, bytes, 1, now);
-        self.fill(number, now);
-        Ok(())
     }
 
     /// The expected message is skipped, because a replay filters it out.

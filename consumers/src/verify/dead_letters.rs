@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use contract::Coordinate;
+use store::quarantine::Parked;
 use store::{Audit, PositionRow};
 use tokio::runtime::Handle;
 
@@ -20,7 +21,7 @@ pub(super) fn is_passed(at: &Coordinate<'_>, sink: &str, positions: &[PositionRo
 /// A dead letter of a sink.
 #[derive(Debug)]
 pub(super) struct DeadLetter {
-    /// Fingerprint of the original message; None when the dead letter was deleted.
+    /// Fingerprint of the original message; None when the dead letter was deleted, or is parked.
     pub(super) message: Option<u64>,
     /// Whether a redrive has stored its record.
     pub(super) resolved: bool,
@@ -57,5 +58,13 @@ pub(super) fn load(
         Ok(())
     });
     runtime.block_on(each)?;
+    let parked = runtime.block_on(audit.parked(sink))?;
+    for Parked { partition, offsets, .. } in parked.into_iter().filter(|parked| *parked.partition.topic == *topic) {
+        let letter = |offset| {
+            let letter = DeadLetter { message: None, resolved: false, found: false };
+            ((partition.incarnation, partition.number, offset), letter)
+        };
+        letters.extend(offsets.into_iter().map(letter));
+    }
     Ok(letters)
 }

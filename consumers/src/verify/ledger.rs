@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use contract::{Dataset, topic};
 use kafka::reader::records_at;
 use store::chunk::{LastRecord, SinkPartition};
+use store::quarantine::Parked;
 use store::{Audit, GapRow, LedgerSums, PositionRow};
 use tokio::runtime::Handle;
 
@@ -32,6 +33,8 @@ struct Check<'a> {
     held: &'a Held,
     /// Whether it is the latest incarnation.
     latest: bool,
+    /// Refused records without dead letters.
+    parked: i64,
     findings: &'a mut Findings,
 }
 
@@ -57,6 +60,7 @@ impl Verification {
         }
         all.retain(|(sink, ..), _| self.dataset_of(sink).is_some());
         let (mut lines, mut letters) = (Vec::new(), HashMap::<String, i64>::new());
+        let mut parked = HashMap::<String, Vec<Parked>>::new();
         for (at, held) in &all {
             let Some(dataset) = self.dataset_of(&at.0) else { continue };
             let latest = !all.contains_key(&(at.0.clone(), at.1.clone(), at.2, at.3 + 1));
@@ -66,7 +70,12 @@ impl Verification {
                 incarnation: at.3,
                 number: at.2,
             };
-            let mut check = Check { dataset, partition, held, latest, findings };
+            if !parked.contains_key(&at.0) {
+                parked.insert(at.0.clone(), runtime.block_on(audit.parked(&at.0))?);
+            }
+            let parked = parked[&at.0].iter().filter(|parked| parked.partition == partition);
+            let parked = parked.map(|parked| parked.offsets.len() as i64).sum();
+            let mut check = Check { dataset, partition, held, latest, parked, findings };
             check.contiguous(audit, runtime)?;
             check.position();
             check.kafka(facts);
@@ -264,8 +273,10 @@ impl Check<'_> {
         let names = [format!("{topic}/{incarnation}/{number}/"), format!("{topic}/{incarnation}/{number}0")];
         let stored = runtime.block_on(audit.dead_letters(&sink, Some((&names[0], &names[1]))))?;
         let counted = self.held.sums.as_ref().map_or(0, |sums| sums.outcome.dead_lettered.cast_signed());
-        if stored != counted {
-            self.add("dead_letters", format!("has {stored} dead letters, but its ledger counts {counted}"));
+        let parked = self.parked;
+        if stored + parked != counted {
+            let and_parked = if parked > 0 { format!(" and {parked} parked records") } else { String::new() };
+            self.add("dead_letters", format!("has {stored} dead letters{and_parked}, but its ledger counts {counted}"));
         }
         Ok(stored)
     }

@@ -1,7 +1,7 @@
 //! Reads dead letters, the same way in both databases.
 
-use contract::Text;
 use contract::records::DeadLetter;
+use contract::{Rows, Text};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
@@ -11,6 +11,7 @@ use super::{
 use crate::dialect::{Connection, Dialect};
 use crate::line::Line;
 use crate::outcome::StoreError;
+use crate::quarantine::{Parked, Quarantine};
 use crate::session::Session;
 use crate::statement::Statement;
 use crate::text;
@@ -58,6 +59,27 @@ impl<D: Dialect> DeadLetters for Session<D> {
 
     fn relay<'a>(&'a mut self, forward: &'a mut dyn Forward) -> BoxFuture<'a, Result<Relayed, StoreError>> {
         self.relay_some(forward).boxed()
+    }
+
+    fn quarantines(&mut self) -> BoxFuture<'_, Result<Vec<Quarantine>, StoreError>> {
+        self.all_quarantines().boxed()
+    }
+
+    fn end_quarantine<'a>(&'a mut self, sink: &'a str, publisher: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
+        self.end_one(sink, publisher).boxed()
+    }
+
+    fn parked<'a>(
+        &'a mut self,
+        sink: &'a str,
+        publisher: &'a str,
+        limit: i64,
+    ) -> BoxFuture<'a, Result<Vec<Parked>, StoreError>> {
+        self.first_parked(sink, publisher, limit).boxed()
+    }
+
+    fn unpark<'a>(&'a mut self, parked: &'a Parked, letters: &'a Rows) -> BoxFuture<'a, Result<bool, StoreError>> {
+        self.unpark_one(parked, letters).boxed()
     }
 }
 

@@ -57,11 +57,21 @@ pub(super) fn of(sql: &str) -> Vec<Loss> {
     losses
 }
 
+/// The tables that an up script creates.
+pub(super) fn created(sql: &str) -> Vec<String> {
+    let table = |statement| match words(statement).as_slice() {
+        [create, table, name, ..] if create == "create" && table == "table" => Some(name.clone()),
+        _ => None,
+    };
+    split(sql).into_iter().filter_map(table).collect()
+}
+
 /// What the database knows of the topics of a dropped table. Without it the consumer reads them again from the start.
+/// `tables` are those that the database has.
 ///
 /// `!` escapes the underscore, which matches any character.
-pub(super) fn forget(losses: &[Loss]) -> Vec<String> {
-    let tables: Vec<&str> = losses
+pub(super) fn forget(losses: &[Loss], tables: &[String]) -> Vec<String> {
+    let dropped: Vec<&str> = losses
         .iter()
         .filter_map(|loss| match loss {
             Loss::Table(table) => Some(table.as_str()),
@@ -70,26 +80,33 @@ pub(super) fn forget(losses: &[Loss]) -> Vec<String> {
         .collect();
     // The positions go with their own table, and nothing is left to forget.
     let is_dataset = |table: &&str| contract::dataset(table).is_some();
-    if tables.contains(&"sink_position") || !tables.iter().any(is_dataset) {
+    if dropped.contains(&"sink_position") || !dropped.iter().any(is_dataset) {
         return Vec::new();
     }
-    let datasets: Vec<&str> = tables.into_iter().filter(is_dataset).collect();
+    let datasets: Vec<&str> = dropped.into_iter().filter(is_dataset).collect();
     let topic = |table: &&str| format!("kafka_topic like '%.{}.v%' escape '!'", table.replace('_', "!_"));
     let topics = datasets.iter().map(topic).collect::<Vec<_>>().join(" or ");
     let names = datasets.iter().map(|table| format!("'{table}'")).collect::<Vec<_>>().join(", ");
-    vec![
+    let of_sinks = format!("sink in (select sink from sink_position where {topics})");
+    let statements = [
         // A replay that has finished would not run again.
-        format!("delete from replay_run where sink in (select sink from sink_position where {topics})"),
+        ("replay_run", of_sinks.clone()),
+        ("quarantine", of_sinks),
+        ("parked_record", topics.clone()),
         // A dead letter that was redriven into the dropped table is open again.
-        format!(
-            "delete from dead_letter_resolution where exists (select 1 from dead_letter as letter \
-             where letter.source = dead_letter_resolution.source \
-             and letter.dead_letter_id = dead_letter_resolution.dead_letter_id and letter.dataset in ({names}))"
+        (
+            "dead_letter_resolution",
+            format!(
+                "exists (select 1 from dead_letter as letter where letter.source = dead_letter_resolution.source \
+                 and letter.dead_letter_id = dead_letter_resolution.dead_letter_id and letter.dataset in ({names}))"
+            ),
         ),
-        format!("delete from sink_chunk where {topics}"),
-        format!("delete from sink_gap where {topics}"),
-        format!("delete from sink_position where {topics}"),
-    ]
+        ("sink_chunk", topics.clone()),
+        ("sink_gap", topics.clone()),
+        ("sink_position", topics),
+    ];
+    let there = statements.into_iter().filter(|(table, _)| tables.iter().any(|known| known == table));
+    there.map(|(table, condition)| format!("delete from {table} where {condition}")).collect()
 }
 
 #[cfg(test)]
@@ -119,9 +136,11 @@ mod tests {
     #[test]
     fn nothing_is_forgotten_of_tables_that_stay_nor_when_the_positions_go_too() {
         let table = |name: &str| Loss::Table(name.to_owned());
-        assert_eq!(forget(&[Loss::Rows("filing".to_owned()), table("sink_origin")]), [""; 0]);
-        assert_eq!(forget(&[table("filing"), table("sink_position")]), [""; 0]);
-        let forgotten = forget(&[table("option_quote"), table("sink_origin")]);
+        let known = created("create table sink_position (x integer); create table sink_gap (x integer) strict");
+        assert_eq!(forget(&[Loss::Rows("filing".to_owned()), table("sink_origin")], &known), [""; 0]);
+        assert_eq!(forget(&[table("filing"), table("sink_position")], &known), [""; 0]);
+        let forgotten = forget(&[table("option_quote"), table("sink_origin")], &known);
+        assert_eq!(forgotten.len(), 2, "nothing is deleted from a table that is not there: {forgotten:?}");
         let positions = "delete from sink_position where kafka_topic like '%.option!_quote.v%' escape '!'";
         assert_eq!(forgotten.last().map(String::as_str), Some(positions));
     }

@@ -14,7 +14,7 @@ fn meters(health: &Health) -> Meters {
 }
 
 fn committed(meters: &Meters, to_offset: i64, result: Result<Outcome, StoreError>) {
-    let result = result.map(|outcome| Commit { outcome, already: false });
+    let result = result.map(|outcome| Commit { outcome, already: false, quarantined: Vec::new() });
     meters.attempted(0, to_offset, &result, Duration::from_millis(5));
 }
 

@@ -35,7 +35,8 @@ fn machine(rules: Rules, partitions: i32) -> (State, Instant) {
 fn take(state: &mut State, partition: i32, offsets: std::ops::Range<i64>, now: Instant) {
     for offset in offsets {
         assert!(state.expects(partition, offset), "{partition}/{offset}");
-        state.on_taken(partition, offset, 10, false, now).unwrap();
+        state.breakers(partition).unwrap().accept("good");
+        state.on_taken(partition, offset, 10, now);
     }
 }
 
@@ -141,11 +142,14 @@ fn a_command_does_not_wait_for_ever_for_a_registry() {
 }
 
 #[test]
-fn refused_records_trip_the_breaker_of_their_partition() {
+fn refused_records_trip_the_breaker_of_their_publisher_in_their_partition() {
     let (mut state, now) = machine(Rules { limits: Limits { rows: 1000, ..rules().limits }, ..rules() }, 2);
-    take(&mut state, 1, 0..100, now);
-    let tripped = (0..50).find_map(|offset| state.on_taken(0, offset, 1, true, now).err());
-    assert_eq!(tripped, Some(Halt::Breaker { refused: 50, seen: 50 }));
+    take(&mut state, 0, 0..100, now);
+    let mut refuse = |partition| state.breakers(partition).unwrap().refuse("bad").1;
+    let tripped: Vec<_> = (0..50).map(|_| refuse(0)).collect();
+    assert_eq!(tripped[49], Some((50, 50)), "the 100 good records are of another");
+    assert_eq!(tripped[..49], [None; 49]);
+    assert_eq!((0..49).find_map(|_| refuse(1)), None);
 }
 
 #[test]

@@ -21,7 +21,7 @@ impl Commits for Scripted {
         let act = if self.0.is_empty() { Act::Commit } else { self.0.remove(0) };
         Box::pin(async move {
             match act {
-                Act::Commit => Ok(Commit { outcome: Outcome::default(), already: false }),
+                Act::Commit => Ok(Commit { outcome: Outcome::default(), already: false, quarantined: Vec::new() }),
                 Act::Fail => Err(StoreError::Retry { class: RetryClass::Connection, reason: "away".to_owned() }),
                 Act::Panic => panic!("no such\nrow"),
             }

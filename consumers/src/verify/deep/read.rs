@@ -88,7 +88,7 @@ fn admit(
     let deadline = Instant::now() + SCHEMA_PATIENCE;
     loop {
         match admission.admit(original, runtime, rows, Utc::now().timestamp_micros()) {
-            Ok(refused) => return Ok(refused.map(|cause| cause.reason)),
+            Ok(refused) => return Ok(refused.map(|refused| refused.cause.reason)),
             Err(missing) if Instant::now() > deadline => return Err(missing.into()),
             Err(_) => std::thread::sleep(RETRY_INTERVAL),
         }

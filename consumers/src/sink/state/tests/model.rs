@@ -37,7 +37,6 @@ impl Random {
 struct Record {
     offset: i64,
     bytes: usize,
-    is_refused: bool,
     /// When its schema is registered.
     readable_at: Instant,
 }
@@ -153,7 +152,6 @@ impl World {
             let record = Record {
                 offset: self.end_of(partition) + hole,
                 bytes: self.random.below(200) as usize,
-                is_refused: self.random.chance(5),
                 readable_at: self.now + Duration::from_millis(late),
             };
             self.topic[partition as usize].push(record);
@@ -225,7 +223,7 @@ impl World {
         }
         fetched.parked = None;
         fetched.taken.push(record.offset);
-        self.state.on_taken(partition, record.offset, record.bytes, record.is_refused, self.now).unwrap();
+        self.state.on_taken(partition, record.offset, record.bytes, self.now);
     }
 
     /// One of the writers commits its chunk.

@@ -1,0 +1,2 @@
+drop table parked_record;
+drop table quarantine;
