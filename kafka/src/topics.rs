@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::types::RDKafkaErrorCode;
 use service::settings::{self, Variable};
@@ -102,6 +102,21 @@ impl Cluster {
             }
         }
         Ok(())
+    }
+
+    /// The setting `cleanup.policy` of a topic; empty when the brokers do not name it.
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError::Retry`] when Kafka cannot be reached or refuses to describe the topic.
+    pub async fn cleanup_policy(&self, topic: &str) -> Result<String, KafkaError> {
+        let what = || format!("cannot read the settings of topic `{topic}` on Kafka at `{}`", self.brokers());
+        let described = self.admin()?.describe_configs(&[ResourceSpecifier::Topic(topic)], &options()).await;
+        let Some(described) = described.map_err(|error| retry(&what(), &error))?.into_iter().next() else {
+            return Ok(String::new());
+        };
+        let described = described.map_err(|code| KafkaError::Retry(format!("{}: {code}", what())))?;
+        Ok(described.get("cleanup.policy").and_then(|entry| entry.value.clone()).unwrap_or_default())
     }
 
     fn admin(&self) -> Result<AdminClient<Quiet>, KafkaError> {
