@@ -11,19 +11,22 @@ use chrono::Utc;
 use contract::rule::Rule;
 use contract::{Dataset, topic};
 use kafka::Cluster;
+use kafka::offsets::end_offsets;
 use kafka::registry::Registry;
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+mod complete;
 mod player;
 pub mod range;
 
+use complete::Evidence;
 use player::{Destination, Player};
 pub use range::{Bound, PartitionRange, Range};
 use store::chunk::{Limits, Target};
-use store::side::{self, Difference};
-use store::{Database, Outcome, Store, origin};
+use store::side::{self, Difference, Exchanged};
+use store::{Database, Outcome, Store, StoreError, origin};
 
 use crate::sink::OnGap;
 
@@ -86,7 +89,7 @@ impl Replay {
         if self.into.is_none() {
             runtime.block_on(self.check_origin(&mut *store))?;
         }
-        let topic = topic::topic(self.cluster.namespace(), self.dataset);
+        let topic = self.topic();
         // A mistake in rules or range must leave no side table behind, which the corrected command would find.
         let rules = self.parsed_rules()?;
         let mut ranges = self.range.resolve(&self.cluster, &topic)?;
@@ -98,9 +101,17 @@ impl Replay {
             accounted: true,
         };
         for position in runtime.block_on(store.positions(&sink, &topic))? {
-            ranges.iter_mut().filter(|range| range.partition == position.partition).for_each(|range| {
-                range.from = range.from.max(position.next_offset);
-            });
+            let Some(range) = ranges.iter_mut().find(|range| range.partition == position.partition) else { continue };
+            if position.next_offset < range.from {
+                bail!(
+                    "the topic no longer has offsets {} to {} of partition {}, which this replay has not read: \
+                     `--restart` replays what the topic still has",
+                    position.next_offset,
+                    range.from - 1,
+                    range.partition
+                );
+            }
+            range.from = position.next_offset;
         }
         let destination = Destination { sink: sink.clone(), topic, target, store: self.database.store(&sink) };
         let mut player = Player::new(self, rules, destination, runtime, stop);
@@ -116,7 +127,7 @@ impl Replay {
         let mut store = self.database.store("replay");
         runtime.block_on(side::create(&mut *store, self.dataset, TRIAL_TABLE, true))?;
         let target = Target { dataset: self.dataset, table: TRIAL_TABLE.into(), dead_letters: None, accounted: false };
-        let topic = topic::topic(self.cluster.namespace(), self.dataset);
+        let topic = self.topic();
         let ranges = self.range.resolve(&self.cluster, &topic)?;
         let destination = Destination { sink: "trial".into(), topic, target: target.clone(), store };
         let mut player = Player::new(self, self.parsed_rules()?, destination, runtime, stop);
@@ -134,19 +145,16 @@ impl Replay {
         Ok(side::compare(&mut *store, &self.side()?, false).await?)
     }
 
-    /// Exchanges the side table for the dataset's own, catching up with the live sinks first.
-    pub fn swap(&self, runtime: &Handle, stop: &CancellationToken) -> anyhow::Result<()> {
-        let target = self.side()?;
-        if !self.range.is_whole() || self.key.is_some() {
-            bail!("only a replay of the whole topic can take the table's place: this one is for a part of it");
-        }
-        let topic = topic::topic(self.cluster.namespace(), self.dataset);
+    /// Exchanges the rows of the side table and the dataset's own, catching up with the live sinks first.
+    pub fn swap(&self, runtime: &Handle, stop: &CancellationToken) -> anyhow::Result<Exchanged> {
+        let (target, topic) = (self.side()?, self.topic());
         let mut store = self.database.store("replay");
         for _ in 0..SWAP_ATTEMPTS {
             let (sink, _) = runtime.block_on(self.begin(&mut *store, false))?;
-            let behind = runtime.block_on(side::swap(&mut *store, &target, &topic, &sink))?;
-            if behind.is_empty() {
-                return Ok(());
+            self.check_complete(runtime)?;
+            let exchanged = runtime.block_on(side::exchange(&mut *store, &target, &topic, &sink, true))?;
+            if exchanged.behind.is_empty() {
+                return Ok(exchanged);
             }
             self.run(runtime, stop, false)?;
             if stop.is_cancelled() {
@@ -154,6 +162,57 @@ impl Replay {
             }
         }
         bail!("`{}` does not catch up with the live sink: try again when fewer records arrive", target.table)
+    }
+
+    /// Returns what [`Replay::swap`] would do. Writes nothing.
+    pub fn rehearse_swap(&self, runtime: &Handle) -> anyhow::Result<Exchanged> {
+        let target = self.side()?;
+        let mut store = self.database.store("replay");
+        let Some(sink) = runtime.block_on(side::unfinished_run(&mut *store, &self.parameters()?))? else {
+            bail!("no replay has filled `{}` with these options: run the command without `--dry-run`", target.table);
+        };
+        self.check_complete(runtime)?;
+        Ok(runtime.block_on(side::exchange(&mut *store, &target, &self.topic(), &sink, false))?)
+    }
+
+    /// Refuses an exchange in which rows would vanish because Kafka no longer has their records.
+    pub fn check_complete(&self, runtime: &Handle) -> anyhow::Result<()> {
+        let (name, topic) = (&self.dataset.name, self.topic());
+        if !self.range.is_whole() || self.key.is_some() {
+            bail!("only a replay of the whole topic can take the table's place: this one is for a part of it");
+        }
+        let mut store = self.database.store("replay");
+        runtime.block_on(self.check_origin(&mut *store))?;
+        let replay = runtime.block_on(side::unfinished_run(&mut *store, &self.parameters()?))?;
+        let rows = runtime.block_on(store.rows(format!("select '1' from {name} limit 1"), &[]))?;
+        let (ledger, positions) = runtime.block_on(async {
+            let mut audit = self.database.audit().await?;
+            Ok::<_, StoreError>((audit.ledger().await?, audit.positions().await?))
+        })?;
+        let ranges = end_offsets(&self.cluster, &topic)?;
+        let lacks = Evidence {
+            dataset: self.dataset,
+            topic: &topic,
+            replay: replay.as_deref(),
+            ledger: &ledger,
+            positions: &positions,
+            ranges: &ranges.into_iter().map(|(partition, low, end)| (partition, (low, end))).collect(),
+            cleanup_policy: &runtime.block_on(self.cluster.cleanup_policy(&topic))?,
+            has_rows: !rows.is_empty(),
+        }
+        .lacks();
+        if lacks.is_empty() {
+            return Ok(());
+        }
+        bail!(
+            "`{name}` is not exchanged, nothing is changed: topic `{topic}` does not have every record of the table: {}; \
+             `replay {name}` without `--into` keeps such rows",
+            lacks.join("; ")
+        )
+    }
+
+    fn topic(&self) -> String {
+        topic::topic(self.cluster.namespace(), self.dataset)
     }
 
     /// Refuses to mix the records of another cluster with those in the dataset's table.
@@ -176,16 +235,20 @@ impl Replay {
         Ok(Target { dataset: self.dataset, table: table.into(), dead_letters: None, accounted: true })
     }
 
-    /// The sink of this replay: that of an interrupted replay with the same parameters or side table, or a new one.
-    async fn begin(&self, store: &mut dyn Store, restart: bool) -> anyhow::Result<(Arc<str>, bool)> {
-        let parameters = serde_json::to_string(&Parameters {
+    fn parameters(&self) -> anyhow::Result<String> {
+        Ok(serde_json::to_string(&Parameters {
             dataset: &self.dataset.name,
             namespace: self.cluster.namespace(),
             range: &self.range,
             key: self.key.as_deref(),
             into: self.into.as_deref(),
             rules: &self.rules,
-        })?;
+        })?)
+    }
+
+    /// The sink of this replay: that of an interrupted replay with the same parameters or side table, or a new one.
+    async fn begin(&self, store: &mut dyn Store, restart: bool) -> anyhow::Result<(Arc<str>, bool)> {
+        let parameters = self.parameters()?;
         let found = side::unfinished_run(store, &parameters).await?;
         if let Some(sink) = &found
             && restart

@@ -219,6 +219,16 @@ impl<D: Dialect> Store for Session<D> {
         async move { Ok(self.read(statement).await?.into_iter().map(Line::into_texts).collect()) }.boxed()
     }
 
+    fn execute(&mut self, statement: String) -> BoxFuture<'_, Result<u64, StoreError>> {
+        async move {
+            let mut lease = self.lease().await?;
+            let written = lease.execute(Statement::once(statement)).await?;
+            lease.give_back();
+            Ok(written)
+        }
+        .boxed()
+    }
+
     fn totals(&mut self) -> BoxFuture<'_, Result<Vec<Total>, StoreError>> {
         let statement = Statement::new(&D::statements().sinks.totals);
         let total = |line: &Line| Total { sink: line.text(0), outcome: outcome(line, 1) };

@@ -103,7 +103,7 @@ pub(crate) trait Dialect: Clone + Send + Sync + 'static {
     /// The statements built from them.
     fn statements() -> &'static Statements;
 
-    /// How side tables are created and exchanged.
+    /// How side tables are created.
     fn tables() -> &'static dyn Tables;
 
     /// The columns of a dataset's table.

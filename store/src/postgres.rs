@@ -61,6 +61,7 @@ static SYNTAX: Syntax = Syntax {
     ],
     no_time_limit: Some("set statement_timeout = 0"),
     table_exists: "select 1::text where to_regclass($1) is not null",
+    exchange: side::EXCHANGE,
 };
 
 static STATEMENTS: LazyLock<Statements> = LazyLock::new(|| Statements::new(&SYNTAX));

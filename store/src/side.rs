@@ -1,5 +1,5 @@
 //! Side tables: tables with the columns of a dataset's own table. A replay fills them, compares them with the live
-//! table and exchanges them for it.
+//! table and exchanges their rows.
 
 use contract::{Dataset, datasets};
 
@@ -7,6 +7,10 @@ use crate::chunk::Target;
 use crate::outcome::StoreError;
 use crate::sql::{CONTENT_HASH, DELETED};
 use crate::store::Store;
+
+mod exchange;
+
+pub use exchange::{Exchanged, exchange};
 
 /// Longest name of a side table: PostgreSQL truncates names to 63 bytes, and the names of its indexes are longer.
 const MAX_NAME_BYTES: usize = 48;
@@ -90,9 +94,8 @@ pub async fn compare(store: &mut dyn Store, target: &Target, newer: bool) -> Res
     }
     let columns: Vec<&str> = dataset.values().map(|at| dataset.fields[at].name.as_str()).chain([DELETED]).collect();
     let sql = Comparison::new(dataset, &target.table, newer);
-    let differs = |name: &str| format!("side.{name} is distinct from live.{name}");
-    let any = columns.iter().map(|name| differs(name)).collect::<Vec<_>>().join(" or ");
     let count = |condition: String| format!("cast(count(case when {condition} then 1 end) as text)");
+    let any = columns.iter().map(|name| differs(name)).collect::<Vec<_>>().join(" or ");
     let both = &sql.both;
     let counts = [
         count(sql.added.clone()),
@@ -117,6 +120,11 @@ pub async fn compare(store: &mut dyn Store, target: &Target, newer: bool) -> Res
         difference.examples.extend(found.into_iter().flatten().flatten().map(|key| (what.to_owned(), key)));
     }
     Ok(difference)
+}
+
+/// The condition that a column differs.
+fn differs(name: &str) -> String {
+    format!("side.{name} is distinct from live.{name}")
 }
 
 /// Parts of the statements that compare.
@@ -150,38 +158,6 @@ impl Comparison {
             key: names.iter().map(part).collect::<Vec<_>>().join(" || '|' || "),
         }
     }
-}
-
-/// Exchanges a side table for the live table in one transaction, if the replay has caught up with every live sink.
-///
-/// Otherwise it exchanges nothing and returns the partitions in which the replay is behind: (partition, position of the
-/// live sink).
-pub async fn swap(
-    store: &mut dyn Store,
-    target: &Target,
-    topic: &str,
-    replay: &str,
-) -> Result<Vec<(i32, i64)>, StoreError> {
-    let (side, live) = (&*target.table, target.dataset.name.as_str());
-    store.tables().check_exchange(store, live).await?;
-    store.tables().begin_exchange(store, topic, [live, side]).await?;
-    let behind = "select cast(ours.kafka_partition as text), cast(ours.next_offset as text) from sink_position as ours \
-        where ours.kafka_topic = $1 and ours.sink not like '%.replay.%' \
-        and ours.kafka_incarnation = (select max(kafka_incarnation) from sink_position \
-            where kafka_topic = ours.kafka_topic and sink = ours.sink and kafka_partition = ours.kafka_partition) \
-        and not exists (select 1 from sink_position as theirs where theirs.sink = $2 \
-            and theirs.kafka_topic = ours.kafka_topic and theirs.kafka_partition = ours.kafka_partition \
-            and theirs.next_offset >= ours.next_offset)";
-    let behind = store.rows(behind.to_owned(), &[topic, replay]).await?;
-    if !behind.is_empty() {
-        store.rows("rollback".to_owned(), &[]).await?;
-        let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
-        return Ok(behind.iter().map(|row| (number(&row[0]) as i32, number(&row[1]))).collect());
-    }
-    store.tables().exchange(store, live, side).await?;
-    remove_run(store, replay).await?;
-    store.rows("commit".to_owned(), &[]).await?;
-    Ok(Vec::new())
 }
 
 /// The sink of an unfinished replay with these parameters.

@@ -55,6 +55,7 @@ static SYNTAX: Syntax = Syntax {
     rehash_alone: &[],
     no_time_limit: None,
     table_exists: "select '1' from sqlite_schema where type = 'table' and name = $1",
+    exchange: side::EXCHANGE,
 };
 
 static STATEMENTS: LazyLock<Statements> = LazyLock::new(|| Statements::new(&SYNTAX));

@@ -52,6 +52,9 @@ pub trait Store: Send {
     fn rows<'a>(&'a mut self, statement: String, parameters: &'a [&'a str])
     -> BoxFuture<'a, Result<Texts, StoreError>>;
 
+    /// Runs one statement without parameters; returns the number of rows that it wrote. Otherwise as [`Store::rows`].
+    fn execute(&mut self, statement: String) -> BoxFuture<'_, Result<u64, StoreError>>;
+
     /// The sums of the ledger by sink.
     fn totals(&mut self) -> BoxFuture<'_, Result<Vec<Total>, StoreError>>;
 
@@ -59,12 +62,12 @@ pub trait Store: Send {
     #[doc(hidden)]
     fn syntax(&self) -> &'static Syntax;
 
-    /// How side tables are created and exchanged.
+    /// How side tables are created.
     #[doc(hidden)]
     fn tables(&self) -> &'static dyn Tables;
 }
 
-/// How a database creates side tables and exchanges them for a dataset's own table.
+/// How a database creates side tables.
 pub trait Tables: Sync {
     /// Creates an empty table like the dataset's own; `kind` is `table` or `temporary table`.
     fn create<'a>(
@@ -73,24 +76,5 @@ pub trait Tables: Sync {
         dataset: &'a Dataset,
         table: &'a str,
         kind: &'static str,
-    ) -> BoxFuture<'a, Result<(), StoreError>>;
-
-    /// Halts when an object depends on the live table and would not follow the exchange.
-    fn check_exchange<'a>(&self, store: &'a mut dyn Store, live: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
-
-    /// Begins the transaction of an exchange, with the positions of the topic and both tables locked.
-    fn begin_exchange<'a>(
-        &self,
-        store: &'a mut dyn Store,
-        topic: &'a str,
-        tables: [&'a str; 2],
-    ) -> BoxFuture<'a, Result<(), StoreError>>;
-
-    /// Exchanges the names of the live and the side table in the open transaction.
-    fn exchange<'a>(
-        &self,
-        store: &'a mut dyn Store,
-        live: &'a str,
-        side: &'a str,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 }

@@ -37,4 +37,27 @@ pub struct Syntax {
     pub(crate) no_time_limit: Option<&'static str>,
     /// Returns a row when the table named by the first parameter exists.
     pub(crate) table_exists: &'static str,
+    /// How the rows of a side table are exchanged.
+    pub(crate) exchange: Exchange,
+}
+
+/// What an exchange needs to know from its database. `$1` is the live table, `$2` the side table.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    /// Statements that begin the transaction.
+    pub(crate) begin: &'static [&'static str],
+    /// Locks the positions of the topic in `$1`; None: the transaction has locked them.
+    pub(crate) lock_positions: Option<&'static str>,
+    /// Lets others read both tables, but not write them; None: the transaction does.
+    pub(crate) lock_tables: Option<fn(&str, &str) -> String>,
+    /// Columns that both tables have and that accept values.
+    pub(crate) columns: &'static str,
+    /// What hides rows from this role, so that nothing can be compared.
+    pub(crate) hidden: Option<&'static str>,
+    /// What else prevents an exchange, and how to proceed: one text each.
+    pub(crate) obstacles: &'static [&'static str],
+    /// Foreign keys to the live table: name, table, and the condition that joins its rows `theirs` with `live`.
+    pub(crate) references: &'static str,
+    /// Triggers of the live table that can leave rows out.
+    pub(crate) triggers: &'static str,
 }

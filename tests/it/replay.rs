@@ -1,9 +1,12 @@
-//! Replays: any range, into the table or beside it, without reverting newer rows.
+//! Replays: any range, into the table or beside it, without reverting newer rows. `replay/`: exchanges.
 
 use contract::Record;
 use tests::broker::{Bench, benches};
 use tests::message::{BAR_SCHEMA_ID, bar, encode, send, send_records};
 use tests::process::{Running, command, fail, succeed, until};
+
+mod complete;
+mod exchange;
 
 fn consume(bench: &Bench) {
     succeed("consumer", &["run", "ohlcv_bar", "--once"], &bench.environment);

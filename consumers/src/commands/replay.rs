@@ -10,7 +10,7 @@ use service::arguments::time;
 use service::shutdown;
 use store::Database;
 use store::chunk::Limits;
-use store::side::Difference;
+use store::side::{Difference, Exchanged};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -46,13 +46,13 @@ pub struct Arguments {
     /// Apply a rule on top of the declared ones, e.g. `volume > 0`; records that break it are left out
     #[arg(long = "rule", value_name = "RULE")]
     rules: Vec<String>,
-    /// Write nothing; report what would change in the dataset's table
-    #[arg(long, conflicts_with_all = ["into", "restart"])]
+    /// Write nothing; report what would change in the dataset's table, with `--swap` by the exchange
+    #[arg(long, conflicts_with = "restart")]
     dry_run: bool,
     /// Compare the side table with the dataset's own afterwards
     #[arg(long, requires = "into")]
     diff: bool,
-    /// Exchange the side table for the dataset's own afterwards
+    /// Exchange the rows of the side table and the dataset's own afterwards
     #[arg(long, requires = "into")]
     swap: bool,
     /// Start over instead of continuing the same replay after an interruption
@@ -79,10 +79,18 @@ impl Arguments {
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
         let replay = self.replay(dataset, limits)?;
+        if self.dry_run && self.swap {
+            let exchanged = replay.rehearse_swap(runtime)?;
+            return self.print_rehearsal(&exchanged, &dataset.name);
+        }
         if self.dry_run {
             let (report, difference) = replay.trial(runtime, stop)?;
             self.print_trial(&report, &difference)?;
             return stopped(stop);
+        }
+        if self.swap && !self.restart {
+            // Before a replay of hours.
+            replay.check_complete(runtime)?;
         }
         let report = replay.run(runtime, stop, self.restart)?;
         self.print(&report)?;
@@ -92,9 +100,13 @@ impl Arguments {
             self.print_difference(&difference)?;
         }
         if self.swap {
-            replay.swap(runtime, stop)?;
+            let Exchanged { added, vanished, changed, .. } = replay.swap(runtime, stop)?;
             let table = self.into.as_deref().unwrap_or_default();
-            println!("exchanged: `{}` has the rows of the replay, `{table}` those from before", dataset.name);
+            println!(
+                "exchanged: `{}` has the rows of the replay, `{table}` those from before; added {added}, changed \
+                 {changed}, vanished {vanished}",
+                dataset.name
+            );
         }
         Ok(())
     }
@@ -109,6 +121,9 @@ impl Arguments {
             || self.from_offset.zip(self.to_offset).is_some_and(|(from, to)| from >= to);
         if is_backward {
             bail!("the range is empty: it ends before it begins, or where it begins");
+        }
+        if self.dry_run && self.into.is_some() && !self.swap {
+            bail!("a dry run fills no side table: leave `--into` out, or see with `--swap` what the exchange would do");
         }
         if !self.rules.is_empty() && self.into.is_none() && !self.dry_run {
             bail!("a rule that is not declared can only be tried: name a side table with `--into`, or `--dry-run`");
@@ -169,6 +184,28 @@ impl Arguments {
         );
         print_details(difference);
         print_refused(report);
+        Ok(())
+    }
+
+    fn print_rehearsal(&self, exchanged: &Exchanged, dataset: &str) -> anyhow::Result<()> {
+        let Exchanged { behind, added, vanished, changed } = exchanged;
+        if self.json {
+            let all = serde_json::json!({
+                "behind": behind, "added": added, "vanished": vanished, "changed": changed
+            });
+            println!("{all}");
+        } else if behind.is_empty() {
+            println!(
+                "nothing is written. The exchange would add {added}, change {changed} and remove {vanished} rows of \
+                 `{dataset}`; all that is attached to the table stays"
+            );
+        } else {
+            let partitions: Vec<String> = behind.iter().map(|(partition, _)| partition.to_string()).collect();
+            println!(
+                "nothing is written. Without `--dry-run` the replay would first catch up in partitions {}",
+                partitions.join(", ")
+            );
+        }
         Ok(())
     }
 

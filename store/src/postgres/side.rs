@@ -6,6 +6,51 @@ use futures::future::BoxFuture;
 
 use crate::outcome::StoreError;
 use crate::store::{Store, Tables};
+use crate::syntax::Exchange;
+
+pub(super) const EXCHANGE: Exchange = Exchange {
+    begin: &[
+        "begin",
+        "set local statement_timeout = 0",
+        // A policy of a table that refers to the live one must not hide rows: an error is better.
+        "set local row_security = off",
+        // A setting of TimescaleDB, which PostgreSQL alone does not have.
+        "select set_config(name, '0', true) from pg_settings \
+         where name = 'timescaledb.max_tuples_decompressed_per_dml_transaction'",
+    ],
+    lock_positions: Some(
+        "select sink from sink_position where kafka_topic = $1 order by sink, kafka_partition for update",
+    ),
+    lock_tables: Some(|live, side| format!("lock table {live}, {side} in share row exclusive mode")),
+    columns: "select attname::text from pg_attribute as live join pg_attribute as side using (attname) \
+        where live.attrelid = $1::regclass and side.attrelid = $2::regclass and live.attnum > 0 and side.attnum > 0 \
+        and not live.attisdropped and not side.attisdropped and live.attgenerated = '' and side.attgenerated = '' \
+        and side.attidentity <> 'a'",
+    hidden: Some(
+        "select format('row security binds this role (policies: %s): exchange as a role with BYPASSRLS', \
+         coalesce(string_agg(polname, ', ' order by polname), 'none')) from pg_policy \
+         where polrelid = $1::regclass having row_security_active($1::regclass)",
+    ),
+    obstacles: &[
+        "select format('rule `%s` rewrites statements: drop it, and create it again after the exchange', rulename) \
+         from pg_rewrite where ev_class = $1::regclass order by rulename",
+        "select format('table `%s` inherits from it: end that with `alter table .. no inherit`', inhrelid::regclass) \
+         from pg_inherits join pg_class as child on child.oid = inhrelid \
+         join pg_class as parent on parent.oid = inhparent where inhparent = $1::regclass and parent.relkind = 'r' \
+         and child.relnamespace::regnamespace::text not like '\\_timescaledb%' order by inhrelid::regclass::text",
+    ],
+    references: "select conname::text, conrelid::regclass::text, \
+        string_agg(format('theirs.%I = live.%I', ours.attname, live.attname), ' and ') \
+        from pg_constraint, unnest(conkey, confkey) as pair(ours, live_column) \
+        join pg_attribute as ours on ours.attnum = pair.ours \
+        join pg_attribute as live on live.attnum = pair.live_column \
+        where contype = 'f' and confrelid = $1::regclass and conrelid <> confrelid and conparentid = 0 \
+        and ours.attrelid = conrelid and live.attrelid = confrelid group by pg_constraint.oid, conname, conrelid \
+        order by conname",
+    // Before each row; every hypertable has one of that name.
+    triggers: "select tgname::text from pg_trigger where tgrelid = $1::regclass and not tgisinternal \
+        and tgtype & 3 = 3 and tgenabled in ('O', 'A') and tgname <> 'ts_insert_blocker' order by tgname",
+};
 
 /// PostgreSQL's side tables.
 pub(super) struct SideTables;
@@ -23,46 +68,6 @@ impl Tables for SideTables {
             // A temporary table cannot be a hypertable.
             if kind == "table" {
                 hypertable(store, dataset, table).await?;
-            }
-            Ok(())
-        }
-        .boxed()
-    }
-
-    /// A view would keep reading the old table, whatever its new name.
-    fn check_exchange<'a>(&self, store: &'a mut dyn Store, live: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
-        refuse_views(store, live).boxed()
-    }
-
-    /// Locks in the same order as a chunk's commit: positions, then the table.
-    fn begin_exchange<'a>(
-        &self,
-        store: &'a mut dyn Store,
-        topic: &'a str,
-        [live, side]: [&'a str; 2],
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        async move {
-            store.rows("begin".to_owned(), &[]).await?;
-            let lock =
-                "select sink from sink_position where kafka_topic = $1 order by sink, kafka_partition for update";
-            store.rows(lock.to_owned(), &[topic]).await?;
-            store.rows(format!("lock table {live}, {side} in access exclusive mode"), &[]).await.map(drop)
-        }
-        .boxed()
-    }
-
-    fn exchange<'a>(
-        &self,
-        store: &'a mut dyn Store,
-        live: &'a str,
-        side: &'a str,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        async move {
-            copy_grants(store, live, side).await?;
-            let aside = format!("{side}_aside");
-            for (from, to) in [(live, aside.as_str()), (side, live), (aside.as_str(), side)] {
-                store.rows(format!("alter table {from} rename to {to}"), &[]).await?;
-                rename_parts(store, to, from, to).await?;
             }
             Ok(())
         }
@@ -86,51 +91,6 @@ async fn hypertable(store: &mut dyn Store, dataset: &Dataset, table: &str) -> Re
             dataset.fields[time].name
         );
         store.rows(statement, &[&interval]).await?;
-    }
-    Ok(())
-}
-
-/// A view would keep reading the old table, whatever its new name.
-async fn refuse_views(store: &mut dyn Store, live: &str) -> Result<(), StoreError> {
-    let query = "select distinct rewritten.ev_class::regclass::text from pg_depend \
-        join pg_rewrite as rewritten on rewritten.oid = pg_depend.objid \
-        where pg_depend.refobjid = $1::regclass and rewritten.ev_class <> $1::regclass";
-    let views: Vec<String> = store.rows(query.to_owned(), &[live]).await?.into_iter().flatten().flatten().collect();
-    if views.is_empty() {
-        return Ok(());
-    }
-    Err(StoreError::Halt(format!(
-        "cannot exchange `{live}`: {} would go on reading the old rows; drop and create again after the exchange",
-        views.join(", ")
-    )))
-}
-
-/// Grants the live table's privileges on the side table.
-async fn copy_grants(store: &mut dyn Store, live: &str, side: &str) -> Result<(), StoreError> {
-    let query = "select case grantee when 0 then 'public' else grantee::regrole::text end, privilege_type, \
-        is_grantable::text from pg_class, aclexplode(relacl) where oid = $1::regclass";
-    for grant in store.rows(query.to_owned(), &[live]).await? {
-        let [Some(grantee), Some(privilege), Some(grantable)] = grant.as_slice() else { continue };
-        let option = if grantable == "true" { " with grant option" } else { "" };
-        store.rows(format!("grant {privilege} on {side} to {grantee}{option}"), &[]).await?;
-    }
-    Ok(())
-}
-
-/// Renames a table's constraints and indexes after its new name, so that migrations find them.
-async fn rename_parts(store: &mut dyn Store, table: &str, from: &str, to: &str) -> Result<(), StoreError> {
-    let constraints = "select conname::text from pg_constraint where conrelid = $1::regclass";
-    let indexes = "select indexrelid::regclass::text from pg_index where indrelid = $1::regclass \
-        and not exists (select from pg_constraint where conindid = indexrelid)";
-    for (query, is_constraint) in [(constraints, true), (indexes, false)] {
-        for name in store.rows(query.to_owned(), &[table]).await?.into_iter().flatten().flatten() {
-            let Some(rest) = name.strip_prefix(from).filter(|rest| rest.starts_with('_')) else { continue };
-            let statement = match is_constraint {
-                true => format!("alter table {table} rename constraint {name} to {to}{rest}"),
-                false => format!("alter index {name} rename to {to}{rest}"),
-            };
-            store.rows(statement, &[]).await?;
-        }
     }
     Ok(())
 }

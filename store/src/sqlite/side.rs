@@ -6,6 +6,26 @@ use futures::future::BoxFuture;
 
 use crate::outcome::StoreError;
 use crate::store::{Store, Tables};
+use crate::syntax::Exchange;
+
+pub(super) const EXCHANGE: Exchange = Exchange {
+    // SQLite allows one writer: a write transaction locks everything.
+    begin: &["begin immediate"],
+    lock_positions: None,
+    lock_tables: None,
+    columns: "select live.name from pragma_table_xinfo($1) as live join pragma_table_xinfo($2) as side using (name) \
+        where live.hidden = 0 and side.hidden = 0",
+    hidden: None,
+    obstacles: &[],
+    references: "select 'of ' || name, '\"' || replace(name, '\"', '\"\"') || '\"', \
+        group_concat('theirs.\"' || replace(ours, '\"', '\"\"') || '\" = live.\"' || theirs || '\"', ' and ') \
+        from (select tables.name, keys.id, keys.\"from\" as ours, \
+            coalesce(keys.\"to\", (select name from pragma_table_info($1) where pk = keys.seq + 1)) as theirs \
+            from sqlite_schema as tables, pragma_foreign_key_list(tables.name) as keys \
+            where tables.type = 'table' and lower(keys.\"table\") = lower($1) and tables.name <> $1) \
+        group by name, id order by name, id",
+    triggers: "select name from sqlite_schema where type = 'trigger' and tbl_name = $1 order by name",
+};
 
 /// SQLite's side tables.
 pub(super) struct SideTables;
@@ -24,37 +44,6 @@ impl Tables for SideTables {
             let definition = found.into_iter().flatten().next().flatten().unwrap_or_default();
             let columns = definition.split_once('(').map_or("", |(_, columns)| columns);
             store.rows(format!("create {kind} {table} ({columns}"), &[]).await.map(drop)
-        }
-        .boxed()
-    }
-
-    /// SQLite's views are not checked.
-    fn check_exchange<'a>(&self, _: &'a mut dyn Store, _: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
-        async { Ok(()) }.boxed()
-    }
-
-    /// SQLite allows one writer: a write transaction locks everything.
-    fn begin_exchange<'a>(
-        &self,
-        store: &'a mut dyn Store,
-        _: &'a str,
-        _: [&'a str; 2],
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        async move { store.rows("begin immediate".to_owned(), &[]).await.map(drop) }.boxed()
-    }
-
-    fn exchange<'a>(
-        &self,
-        store: &'a mut dyn Store,
-        live: &'a str,
-        side: &'a str,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        async move {
-            let aside = format!("{side}_aside");
-            for (from, to) in [(live, aside.as_str()), (side, live), (aside.as_str(), side)] {
-                store.rows(format!("alter table {from} rename to {to}"), &[]).await?;
-            }
-            Ok(())
         }
         .boxed()
     }
