@@ -6,7 +6,7 @@ COPY . .
 # Cargo's downloads and the compiled crates stay in the builder's caches, which are not part of a layer: hence the copy.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target \
-    cargo build --release --locked -p producers -p consumers -p cli \
+    cargo build --release --locked --features tls -p producers -p consumers -p cli \
     && mkdir /executables \
     && cp target/release/producer target/release/consumer target/release/tapedeck /executables/
 

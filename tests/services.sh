@@ -378,14 +378,18 @@ build_kafka() {
 # One process is both broker and controller (KRaft). The group and transaction topics get few partitions, because
 # creating the default fifty takes longer than most tests. After a crash the broker waits until the session of its
 # predecessor ends (broker.session.timeout.ms): long enough for a busy machine, shorter than the default nine seconds.
+#
+# A test can add listeners (`,SASL_SSL://localhost:PORT` in the file DIR/kafka/listeners), settings (.../settings) and
+# arguments for the formatting of the data folder (.../format, one a line), e.g. users.
 write_kafka_config() {
-  local home=$1 port=$2 controller_port=$3 proxied=$4
+  local home=$1 port=$2 controller_port=$3 proxied=$4 more
+  more=$(cat "$home/listeners" 2>/dev/null || true)
   cat >"$home/server.properties" <<EOF
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://127.0.0.1:$port,PROXIED://127.0.0.1:${proxied#*:},CONTROLLER://127.0.0.1:$controller_port
-advertised.listeners=PLAINTEXT://127.0.0.1:$port,PROXIED://127.0.0.1:${proxied%:*}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:$port,PROXIED://127.0.0.1:${proxied#*:},CONTROLLER://127.0.0.1:$controller_port$more
+advertised.listeners=PLAINTEXT://127.0.0.1:$port,PROXIED://127.0.0.1:${proxied%:*}$more
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 controller.quorum.bootstrap.servers=127.0.0.1:$controller_port
@@ -406,6 +410,7 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 log.cleaner.dedupe.buffer.size=4194304
 EOF
+  if [ -e "$home/settings" ]; then cat "$home/settings" >>"$home/server.properties"; fi
   cat >"$home/log4j2.properties" <<'EOF'
 rootLogger.level=WARN
 rootLogger.appenderRef.standard.ref=standard
@@ -420,12 +425,13 @@ EOF
 
 # Every run gets its own cluster id, like every real cluster.
 format_kafka() {
-  local home=$1 cluster_id
+  local home=$1 cluster_id more=()
   rm -rf "$home/data"
+  if [ -e "$home/format" ]; then mapfile -t more <"$home/format"; fi
   cluster_id=$(head -c 16 /dev/urandom | base64 | tr '+/' 'ab' | cut -c 1-22)
   java -Xmx128m "${java_options[@]}" "-Dlog4j2.configurationFile=$home/log4j2.properties" \
     -cp "$cache/$kafka_jars/*" kafka.tools.StorageTool format --standalone -t "$cluster_id" -c "$home/server.properties" \
-    >"$home/format.log" 2>&1 || die "cannot format the data folder: $(tail -n 3 "$home/format.log")"
+    "${more[@]}" >"$home/format.log" 2>&1 || die "cannot format the data folder: $(tail -n 3 "$home/format.log")"
 }
 
 # ---- schema registry --------------------------------------------------------------------------------------------

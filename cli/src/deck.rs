@@ -39,6 +39,8 @@ const FOR_ONE_MACHINE: [(&str, &str); 4] = [
 
 /// Kafka's usual port, so that Kafka tools find the embedded broker.
 pub(crate) const USUAL_PORT: u16 = 9092;
+/// Neither encrypted nor authenticated.
+const PLAINTEXT: &str = "PLAINTEXT";
 /// How long the embedded broker may take until it answers.
 const BROKER_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -48,7 +50,7 @@ pub(crate) struct Deck {
     broker: Option<Child>,
     consumer: Option<Child>,
     producer: Option<Child>,
-    brokers: String,
+    cluster: Cluster,
     database: Database,
     environment: Vec<(String, String)>,
 }
@@ -68,11 +70,13 @@ impl Deck {
     /// Starts the embedded broker unless the environment names one, and prepares the database. Without a given port, the
     /// broker takes the usual one, or a free one if that is taken.
     pub(crate) async fn start(folder: &Folder, port: Option<u16>, stop: &CancellationToken) -> anyhow::Result<Deck> {
-        let (brokers, broker) = match settings::given(settings::KAFKA_BROKERS.name) {
-            Some(brokers) => (brokers, None),
+        let (cluster, broker) = match settings::given(settings::KAFKA_BROKERS.name) {
+            Some(_) => (Cluster::from_settings().inspect_err(|_| folder.delete_if_new())?, None),
             None => {
+                need_no_security().inspect_err(|_| folder.delete_if_new())?;
                 let address = free_address(port).inspect_err(|_| folder.delete_if_new())?;
-                (address.to_string(), Some(start_broker(folder.path(), address)?))
+                let namespace = settings::read(&settings::NAMESPACE).unwrap_or_default();
+                (Cluster::new(&address.to_string(), &namespace), Some(start_broker(folder.path(), address)?))
             }
         };
         let given = settings::read_secret(&settings::DATABASE_URL)?;
@@ -85,15 +89,16 @@ impl Deck {
         };
         database.migrate_to(None, &slow).await?;
         let mut environment = vec![
-            (settings::KAFKA_BROKERS.name.to_owned(), brokers.clone()),
+            (settings::KAFKA_BROKERS.name.to_owned(), cluster.brokers().to_owned()),
             (settings::DATABASE_URL.name.to_owned(), address),
         ];
+        environment.extend(security(broker.is_some())?);
         let state = settings::given(settings::STATE_DIR.name).unwrap_or_else(|| folder.state().display().to_string());
         environment.push((settings::STATE_DIR.name.to_owned(), state));
         let unset = FOR_ONE_MACHINE.iter().filter(|(name, _)| settings::given(name).is_none());
         environment.extend(unset.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let (consumer, producer, folder) = (None, None, folder.clone());
-        let mut deck = Deck { folder, broker, consumer, producer, brokers, database, environment };
+        let mut deck = Deck { folder, broker, consumer, producer, cluster, database, environment };
         let ready = deck.await_broker(stop).await;
         if let Err(error) = ready {
             deck.stop().await?;
@@ -113,8 +118,8 @@ impl Deck {
     }
 
     /// The Kafka cluster in use.
-    pub(crate) fn cluster(&self) -> Cluster {
-        Cluster::new(&self.brokers, &settings::read(&settings::NAMESPACE).unwrap_or_default())
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
     }
 
     /// The database in use.
@@ -135,7 +140,7 @@ impl Deck {
     /// The way of the records, to show to the user: `embedded broker at 127.0.0.1:9092 -> sqlite:..`.
     pub(crate) fn shown(&self) -> String {
         let kafka = if self.broker.is_some() { "embedded broker" } else { "Kafka" };
-        format!("{kafka} at {} -> {}", self.brokers, self.database.shown())
+        format!("{kafka} at {} -> {}", self.cluster.brokers(), self.database.shown())
     }
 
     /// Starts the consumers of all datasets.
@@ -227,7 +232,7 @@ impl Deck {
             return self.ensure_topics().await;
         };
         let log = broker.log();
-        let address: SocketAddr = self.brokers.parse()?;
+        let address: SocketAddr = self.cluster.brokers().parse()?;
         while tokio::net::TcpStream::connect(address).await.is_err() {
             tokio::select! {
                 status = broker.wait() => bail!("the embedded broker ended ({}); see {}", status?, log.display()),
@@ -298,6 +303,34 @@ fn relay(child: &mut Child, reports: &mpsc::Sender<Report>) {
             }
         }
     });
+}
+
+/// The embedded broker has neither TLS nor users: whoever sets some means another Kafka.
+fn need_no_security() -> anyhow::Result<()> {
+    let protocol = settings::given(settings::KAFKA_SECURITY_PROTOCOL.name).unwrap_or_default();
+    if protocol.is_empty() || protocol.eq_ignore_ascii_case(PLAINTEXT) {
+        return Ok(());
+    }
+    let [name, brokers] = [settings::KAFKA_SECURITY_PROTOCOL.name, settings::KAFKA_BROKERS.name];
+    bail!("`{name}` is `{protocol}`, which the embedded broker lacks: name Kafka's brokers with `{brokers}`")
+}
+
+/// How every process of the deck, and every command beside it, connects to its Kafka.
+fn security(is_embedded: bool) -> anyhow::Result<Vec<(String, String)>> {
+    if is_embedded {
+        // Says it, because a process of the deck also reads `.env`.
+        return Ok(vec![(settings::KAFKA_SECURITY_PROTOCOL.name.to_owned(), PLAINTEXT.to_owned())]);
+    }
+    let mut environment = Vec::new();
+    for variable in settings::KAFKA_SECURITY {
+        let value = if variable.secret {
+            settings::read_secret(variable)?.map(|secret| secret.expose().to_owned())
+        } else {
+            settings::given(variable.name)
+        };
+        environment.extend(value.map(|value| (variable.name.to_owned(), value)));
+    }
+    Ok(environment)
 }
 
 fn start_broker(folder: &Path, address: SocketAddr) -> anyhow::Result<Child> {

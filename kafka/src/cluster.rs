@@ -6,12 +6,17 @@ use rdkafka::ClientConfig;
 use service::settings;
 
 use crate::error::KafkaError;
+use crate::security::Security;
 
 /// How long a request for metadata, offsets or a new topic may take.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Largest message that Kafka accepts by default, with its frame.
 const MAX_MESSAGE_BYTES: i64 = 1_048_588;
+/// The same as `max.message.bytes` of a new topic, whatever the broker's default is.
+pub(crate) const TOPIC_MESSAGE_BYTES: &str = "1048588";
+/// Largest message of our producers, and largest batch before compression. A topic must allow it, with a batch's frame.
+pub(crate) const SENT_MESSAGE_BYTES: &str = "1000000";
 
 /// Most that librdkafka fetches at once.
 const MAX_FETCH_BYTES: i64 = 2_147_483_135;
@@ -58,18 +63,24 @@ pub enum AtEnd {
 pub struct Cluster {
     brokers: String,
     namespace: String,
+    security: Security,
 }
 
 impl Cluster {
     /// The cluster that the environment names.
-    pub fn from_settings() -> Cluster {
+    ///
+    /// # Errors
+    ///
+    /// [`KafkaError::Halt`] when a setting of TLS or SASL is wrong, or needs another build.
+    pub fn from_settings() -> Result<Cluster, KafkaError> {
         let read = |variable| settings::read(variable).unwrap_or_default();
-        Cluster::new(&read(&settings::KAFKA_BROKERS), &read(&settings::NAMESPACE))
+        let security = Security::from_settings()?;
+        Ok(Cluster { security, ..Cluster::new(&read(&settings::KAFKA_BROKERS), &read(&settings::NAMESPACE)) })
     }
 
-    /// The cluster with these brokers; `namespace` is the first part of our names on it.
+    /// The cluster with these brokers, without TLS or login; `namespace` is the first part of our names on it.
     pub fn new(brokers: &str, namespace: &str) -> Cluster {
-        Cluster { brokers: brokers.to_owned(), namespace: namespace.to_owned() }
+        Cluster { brokers: brokers.to_owned(), namespace: namespace.to_owned(), security: Security::default() }
     }
 
     /// First part of the names of topics and consumer groups.
@@ -94,6 +105,7 @@ impl Cluster {
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "2000")
             .set("log_level", "3");
+        self.security.apply(&mut config);
         config
     }
 

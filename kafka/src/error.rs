@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::refusal;
+
 /// Why a request to Kafka failed. The text is one line for a person; no code parses it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum KafkaError {
@@ -13,9 +15,12 @@ pub enum KafkaError {
     Halt(String),
 }
 
-/// A failure of Kafka's client library that a retry can cure.
+/// A failure of Kafka's client library that a retry can cure, unless the user lacks a right.
 pub(crate) fn retry(what: &str, error: &rdkafka::error::KafkaError) -> KafkaError {
-    KafkaError::Retry(format!("{what}: {error}"))
+    match error.rdkafka_error_code().and_then(refusal::lacks_right) {
+        Some(advice) => KafkaError::Halt(format!("{what}: {error}: {advice}")),
+        None => KafkaError::Retry(format!("{what}: {error}")),
+    }
 }
 
 /// A failure of Kafka's client library that our use of it causes.

@@ -16,6 +16,7 @@ use crate::error::{KafkaError, halt, retry};
 use crate::in_flight::InFlight;
 use crate::message::Message;
 use crate::reader::records_at;
+use crate::refusal::Refusal;
 use crate::statistics;
 
 /// How long a revocation waits for the chunks being written. A later commit of ours would fence the next owner, which
@@ -121,6 +122,7 @@ struct Context {
     topic: String,
     positions: Box<dyn Positions>,
     in_flight: Arc<InFlight>,
+    refusal: Refusal,
     /// Events of callbacks that `poll` has not returned yet.
     pending: Mutex<VecDeque<Event<'static>>>,
 }
@@ -156,6 +158,7 @@ impl GroupConsumer {
             topic: topic.to_owned(),
             positions,
             in_flight,
+            refusal: Refusal::default(),
             pending: Mutex::default(),
         };
         let consumer: BaseConsumer<Context> = config.create_with_context(context).map_err(|error| halt(&error))?;
@@ -180,14 +183,25 @@ impl GroupConsumer {
             None => Ok(self.consumer.context().pending().pop_front()),
             Some(Ok(message)) => Ok(Some(Event::Message(Message::new(message)))),
             Some(Err(ClientError::PartitionEOF(partition))) => Ok(Some(Event::End(partition))),
-            Some(Err(error)) => match error.rdkafka_error_code() {
-                // librdkafka reconnects by itself.
-                Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown) => {
-                    self.log_away();
-                    Ok(None)
-                }
-                _ => Err(retry(&format!("cannot read topic `{}`", self.topic), &error)),
-            },
+            Some(Err(error)) => self.failed(&error),
+        }
+    }
+
+    fn failed(&self, error: &ClientError) -> Result<Option<Event<'static>>, KafkaError> {
+        use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, GroupAuthorizationFailed};
+        let context = self.consumer.context();
+        let what = format!("cannot read topic `{}`", self.topic);
+        match (context.refusal.take(), error.rdkafka_error_code()) {
+            (Some(refusal), _) => Err(KafkaError::Halt(format!("{what}: {refusal}"))),
+            // librdkafka reconnects by itself.
+            (None, Some(BrokerTransportFailure | AllBrokersDown)) => {
+                self.log_away();
+                Ok(None)
+            }
+            (None, Some(GroupAuthorizationFailed)) => {
+                Err(retry(&format!("cannot join consumer group `{}`", context.group), error))
+            }
+            (None, _) => Err(retry(&what, error)),
         }
     }
 
@@ -240,6 +254,10 @@ impl ClientContext for Context {
     fn stats_raw(&self, statistics: &[u8]) {
         let ends = statistics::ends(&self.topic, statistics);
         self.pending().push_back(Event::Ends(ends));
+    }
+
+    fn error(&self, error: ClientError, reason: &str) {
+        self.refusal.note(&error, reason);
     }
 }
 

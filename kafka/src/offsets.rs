@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError as ClientError, KafkaResult};
+use rdkafka::metadata::Metadata;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::cluster::{Cluster, REQUEST_TIMEOUT};
-use crate::error::{KafkaError, halt, retry};
-use crate::quiet::Quiet;
+use crate::error::{KafkaError, halt};
+use crate::quiet::{Quiet, failed, metadata};
 
 /// Wait before retrying a request that the brokers cannot answer yet.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
@@ -18,7 +19,14 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// Number, first offset and end (the offset after the last one) of each partition of a topic; empty when the topic
 /// does not exist.
 pub fn ranges<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str) -> KafkaResult<BTreeMap<i32, (i64, i64)>> {
-    let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
+    ranges_in(&consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT)?, consumer, topic)
+}
+
+fn ranges_in<C: ConsumerContext>(
+    metadata: &Metadata,
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+) -> KafkaResult<BTreeMap<i32, (i64, i64)>> {
     let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
     partitions.map(|partition| Ok((partition.id(), range(consumer, topic, partition.id())?))).collect()
 }
@@ -87,7 +95,8 @@ pub fn offsets_at(
         times.add_partition_offset(topic, *partition, Offset::Offset(millis)).map_err(|error| halt(&error))?;
     }
     let found = consumer.offsets_for_times(times, REQUEST_TIMEOUT);
-    let found = found.map_err(|error| retry(&format!("cannot look up a time in topic `{topic}`"), &error))?;
+    let found =
+        found.map_err(|error| failed(&consumer, &format!("cannot look up a time in topic `{topic}`"), &error))?;
     let offset = |(partition, _, end): &(i32, i64, i64)| {
         let element = found.find_partition(topic, *partition);
         let offset = element.and_then(|element| element.offset().to_raw()).filter(|offset| *offset >= 0);
@@ -111,13 +120,14 @@ pub fn group_offsets(
     let mut config = cluster.client_config("group-offsets");
     // The client names the group, but does not join it.
     config.set("group.id", group).set("enable.auto.commit", "false");
-    let consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet).map_err(|error| halt(&error))?;
+    let consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet::default()).map_err(|error| halt(&error))?;
     let mut list = TopicPartitionList::new();
     for partition in partitions {
         list.add_partition(topic, *partition);
     }
     let committed = consumer.committed_offsets(list, REQUEST_TIMEOUT);
-    let committed = committed.map_err(|error| retry(&format!("cannot read the offsets of group `{group}`"), &error))?;
+    let committed =
+        committed.map_err(|error| failed(&consumer, &format!("cannot read the offsets of group `{group}`"), &error))?;
     let reported = committed.elements().into_iter().filter_map(|element| match element.offset() {
         Offset::Offset(offset) => Some((element.partition(), offset)),
         _ => None,
@@ -136,7 +146,7 @@ pub fn cluster_id(cluster: &Cluster) -> Result<Option<String>, KafkaError> {
 
 /// A client without a group, which only asks.
 pub(crate) fn consumer(cluster: &Cluster, role: &str) -> Result<BaseConsumer<Quiet>, KafkaError> {
-    cluster.client_config(role).create_with_context(Quiet).map_err(|error| halt(&error))
+    cluster.client_config(role).create_with_context(Quiet::default()).map_err(|error| halt(&error))
 }
 
 fn topic_ranges(
@@ -145,5 +155,6 @@ fn topic_ranges(
     topic: &str,
 ) -> Result<BTreeMap<i32, (i64, i64)>, KafkaError> {
     let unreadable = || format!("cannot read the offsets of topic `{topic}` from Kafka at `{}`", cluster.brokers());
-    ranges(consumer, topic).map_err(|error| retry(&unreadable(), &error))
+    let metadata = metadata(consumer, Some(topic), &unreadable())?;
+    ranges_in(&metadata, consumer, topic).map_err(|error| failed(consumer, &unreadable(), &error))
 }

@@ -11,8 +11,9 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, SENT_MESSAGE_BYTES, TOPIC_MESSAGE_BYTES};
 use crate::error::{KafkaError, retry};
+use crate::refusal;
 use crate::registry::Registry;
 
 mod acknowledgements;
@@ -44,7 +45,7 @@ const SETTINGS: &[(&str, &str)] = &[
     // Bounds a producer's memory; `publish` waits while the queue is full.
     ("queue.buffering.max.kbytes", "32768"),
     ("queue.buffering.max.messages", "200000"),
-    ("message.max.bytes", "1000000"),
+    ("message.max.bytes", SENT_MESSAGE_BYTES),
     ("allow.auto.create.topics", "false"),
 ];
 
@@ -297,10 +298,13 @@ impl Publisher {
         flushed?;
         // A record without a delivery report counts as failed.
         if delivered == queued && failed == 0 {
+            // Kafka has refused it before, but no longer does.
+            self.producer.context().refusal.take();
             return Ok(Delivered { records: delivered, bytes });
         }
-        let (brokers, reason) = (&self.brokers, self.producer.context().last_error());
-        Err(self.worst(format!("Kafka at `{brokers}` acknowledged {delivered} of {queued} records: {reason}")))
+        let (brokers, code) = (&self.brokers, self.producer.context().last_error());
+        let reason = code.map_or_else(|| "no reason given".to_owned(), |code| code.to_string());
+        Err(self.worst(format!("Kafka at `{brokers}` acknowledged {delivered} of {queued} records: {reason}"), code))
     }
 
     /// Polls instead of blocking, so that the future can be dropped at any time.
@@ -322,14 +326,23 @@ impl Publisher {
             Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
                 PublishError::Record(format!("the message has {size} bytes, more than Kafka accepts"))
             }
-            _ => self.worst(format!("Kafka at `{}` did not accept a record: {error}", self.brokers)),
+            code => self.worst(format!("Kafka at `{}` did not accept a record: {error}", self.brokers), code),
         }
     }
 
-    /// An idempotent producer with a gap in its sequence of records cannot continue.
-    fn worst(&self, text: String) -> PublishError {
-        match self.producer.client().fatal_error() {
-            Some((_, reason)) => PublishError::Halt(format!("{text}: {reason}")),
+    /// An idempotent producer with a gap in its sequence of records cannot continue, nor one that Kafka refuses.
+    fn worst(&self, text: String, code: Option<RDKafkaErrorCode>) -> PublishError {
+        let fatal = self.producer.client().fatal_error().map(|(code, reason)| refusal::advised(reason, code));
+        let refusal = || self.producer.context().refusal.take();
+        let advice = || match code? {
+            RDKafkaErrorCode::MessageSizeTooLarge => Some(format!(
+                "a topic's `max.message.bytes` is less than the {SENT_MESSAGE_BYTES} of a batch: set it to \
+                 {TOPIC_MESSAGE_BYTES}"
+            )),
+            code => refusal::lacks_right(code).map(str::to_owned),
+        };
+        match fatal.or_else(refusal).or_else(advice) {
+            Some(reason) => PublishError::Halt(format!("{text}: {reason}")),
             None => PublishError::Retry(text),
         }
     }

@@ -44,7 +44,8 @@ impl Reader {
         let mut config = cluster.consumer_config("reader", AtEnd::Report)?;
         // The reader does not join this group, but librdkafka requires a name.
         config.set("group.id", "tapedeck-reader");
-        let consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet).map_err(|error| halt(&error))?;
+        let consumer: BaseConsumer<Quiet> =
+            config.create_with_context(Quiet::default()).map_err(|error| halt(&error))?;
         let mut list = TopicPartitionList::new();
         for (partition, offset) in offsets {
             list.add_partition_offset(topic, *partition, Offset::Offset(*offset)).map_err(|error| halt(&error))?;
@@ -71,11 +72,19 @@ impl Reader {
                 self.ended.borrow_mut().insert(partition);
                 Ok(None)
             }
-            Some(Err(error)) => match error.rdkafka_error_code() {
-                // librdkafka reconnects by itself.
-                Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown) => Ok(None),
-                _ => Err(KafkaError::Retry(format!("cannot read topic `{}`: {error}", self.topic))),
-            },
+            Some(Err(error)) => {
+                use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, GroupAuthorizationFailed};
+                let what = format!("cannot read topic `{}`", self.topic);
+                let refusal = self.consumer.context().refusal.take();
+                match (refusal, error.rdkafka_error_code()) {
+                    (Some(refusal), _) => Err(KafkaError::Halt(format!("{what}: {refusal}"))),
+                    // librdkafka reconnects by itself.
+                    (None, Some(BrokerTransportFailure | AllBrokersDown)) => Ok(None),
+                    // It looks for the group's coordinator, which a reader does not need.
+                    (None, Some(GroupAuthorizationFailed)) => Ok(None),
+                    (None, _) => Err(retry(&what, &error)),
+                }
+            }
         }
     }
 

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, SENT_MESSAGE_BYTES};
 use crate::delivery::is_on_topic;
 use crate::error::{KafkaError, retry};
 use crate::publish::PublishError;
 use crate::quiet::Quiet;
+use crate::refusal::{self, Refusal};
 
 /// How long Kafka may take to acknowledge a message, counted from the call of [`Sender::send`] and retries included.
 ///
@@ -29,7 +30,7 @@ const SETTINGS: &[(&str, &str)] = &[
     // A broker refuses a batch that is too large as a whole. With one message per batch it refuses only that message.
     ("batch.num.messages", "1"),
     ("queue.buffering.max.kbytes", "16384"),
-    ("message.max.bytes", "1000000"),
+    ("message.max.bytes", SENT_MESSAGE_BYTES),
     ("allow.auto.create.topics", "false"),
 ];
 
@@ -39,6 +40,7 @@ const SETTINGS: &[(&str, &str)] = &[
 #[expect(missing_debug_implementations, reason = "librdkafka's producer has none")]
 pub struct Sender {
     producer: FutureProducer<Quiet>,
+    refusal: Refusal,
     brokers: String,
 }
 
@@ -60,9 +62,11 @@ impl Sender {
         }
         config.set("message.timeout.ms", timeout.as_millis().to_string());
         let brokers = cluster.brokers().to_owned();
+        let quiet = Quiet::default();
+        let refusal = quiet.refusal.clone();
         let unprepared = |error| retry(&format!("cannot prepare a producer for Kafka at `{brokers}`"), &error);
-        let producer = config.create_with_context(Quiet).map_err(unprepared)?;
-        Ok(Sender { producer, brokers })
+        let producer = config.create_with_context(quiet).map_err(unprepared)?;
+        Ok(Sender { producer, refusal, brokers })
     }
 
     /// Sends a message and waits until all replicas have it, at most [`SEND_TIMEOUT`].
@@ -105,7 +109,17 @@ impl Sender {
             Some(RDKafkaErrorCode::InvalidRecord) => {
                 PublishError::Record("Kafka refuses the message: its topic has rules for records".to_owned())
             }
-            _ => PublishError::Retry(format!("cannot publish to `{topic}` on Kafka at `{}`: {error}", self.brokers)),
+            code => {
+                let fatal = || {
+                    let (code, reason) = self.producer.client().fatal_error()?;
+                    Some(refusal::advised(reason, code))
+                };
+                let reason = self.refusal.take().or_else(fatal).unwrap_or_else(|| match code {
+                    Some(code) => refusal::advised(error.to_string(), code),
+                    None => error.to_string(),
+                });
+                PublishError::Retry(format!("cannot publish to `{topic}` on Kafka at `{}`: {reason}", self.brokers))
+            }
         }
     }
 }

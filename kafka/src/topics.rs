@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::types::RDKafkaErrorCode;
 use service::settings::{self, Variable};
 
-use crate::cluster::{Cluster, REQUEST_TIMEOUT};
+use crate::cluster::{Cluster, REQUEST_TIMEOUT, TOPIC_MESSAGE_BYTES};
 use crate::error::{KafkaError, halt, retry};
-use crate::offsets;
-use crate::quiet::Quiet;
+use crate::quiet::{Quiet, metadata};
+use crate::{offsets, refusal};
 
 /// How long to wait until the queried broker knows a new topic.
 const TOPIC_VISIBLE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -22,8 +22,12 @@ const VISIBLE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Settings of every new topic. Records are kept forever, because tables are rebuilt from the topics. The broker sets
 /// the timestamps, because retention and `offsets_for_times` use them.
-const TOPIC_SETTINGS: &[(&str, &str)] =
-    &[("cleanup.policy", "delete"), ("retention.ms", "-1"), ("message.timestamp.type", "LogAppendTime")];
+const TOPIC_SETTINGS: &[(&str, &str)] = &[
+    ("cleanup.policy", "delete"),
+    ("retention.ms", "-1"),
+    ("message.timestamp.type", "LogAppendTime"),
+    ("max.message.bytes", TOPIC_MESSAGE_BYTES),
+];
 
 /// A client that asks for metadata. rdkafka's `AdminClient` would do, but takes up to 100 ms to end.
 type Client = BaseConsumer<Quiet>;
@@ -63,9 +67,11 @@ impl Cluster {
             match outcome {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((topic, code)) => {
-                    let brokers = self.brokers();
-                    let reason = format!("cannot create topic `{topic}` on Kafka at `{brokers}`: {code}");
-                    return Err(KafkaError::Retry(reason));
+                    let what = format!("cannot create topic `{topic}` on Kafka at `{}`", self.brokers());
+                    return Err(match refusal::lacks_right(code) {
+                        Some(advice) => KafkaError::Halt(format!("{what}: {code}: {advice}")),
+                        None => KafkaError::Retry(format!("{what}: {code}")),
+                    });
                 }
             }
         }
@@ -120,14 +126,12 @@ impl Cluster {
     }
 
     fn admin(&self) -> Result<AdminClient<Quiet>, KafkaError> {
-        self.client_config("admin").create_with_context(Quiet).map_err(|error| halt(&error))
+        self.client_config("admin").create_with_context(Quiet::default()).map_err(|error| halt(&error))
     }
 
     async fn missing_topics(&self, client: &Arc<Client>, topics: &[String]) -> Result<Vec<String>, KafkaError> {
         let (client, what) = (Arc::clone(client), format!("cannot reach Kafka at `{}`", self.brokers()));
-        let metadata =
-            blocking(move || client.fetch_metadata(None, REQUEST_TIMEOUT).map_err(|error| retry(&what, &error)))
-                .await?;
+        let metadata = blocking(move || metadata(&client, None, &what)).await?;
         let known: HashSet<&str> =
             metadata.topics().iter().filter(|topic| !topic.partitions().is_empty()).map(|topic| topic.name()).collect();
         Ok(topics.iter().filter(|topic| !known.contains(topic.as_str())).cloned().collect())

@@ -154,7 +154,7 @@ fn run_of(watchlist: Watchlist, mode: Mode, progress: bool, health: &Health) -> 
         shutdown: shutdown::token()?,
         meters: Meters::new(health),
         state_dir: Some(folder()),
-        ..Run::new(watchlist, Cluster::from_settings(), mode)
+        ..Run::new(watchlist, Cluster::from_settings()?, mode)
     })
 }
 

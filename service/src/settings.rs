@@ -31,6 +31,38 @@ pub const KAFKA_BROKERS: Variable = variable(
     Some("127.0.0.1:9092"),
     "Kafka brokers, `host:port`, separated by commas; if it is set, `tapedeck up` starts no embedded broker",
 );
+/// How to speak to the brokers.
+pub const KAFKA_SECURITY_PROTOCOL: Variable = variable(
+    "TAPEDECK_KAFKA_SECURITY_PROTOCOL",
+    Some("PLAINTEXT"),
+    "How to connect to Kafka: `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`",
+);
+/// Certificate authorities of the brokers.
+pub const KAFKA_CA_FILE: Variable = variable(
+    "TAPEDECK_KAFKA_CA_FILE",
+    None,
+    "File with the certificate authorities, in PEM, that sign the brokers' certificates; by default the system's",
+);
+/// Certificate of this client.
+pub const KAFKA_CERTIFICATE_FILE: Variable = variable(
+    "TAPEDECK_KAFKA_CERTIFICATE_FILE",
+    None,
+    "File with the certificate, in PEM, that identifies this client to Kafka, where Kafka asks for one",
+);
+/// Private key of that certificate.
+pub const KAFKA_KEY_FILE: Variable =
+    variable("TAPEDECK_KAFKA_KEY_FILE", None, "File with the private key of that certificate, in PEM, not encrypted");
+/// How to log in at the brokers.
+pub const KAFKA_SASL_MECHANISM: Variable = variable(
+    "TAPEDECK_KAFKA_SASL_MECHANISM",
+    None,
+    "How to log in at Kafka with `SASL_..`: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`",
+);
+/// User at the brokers.
+pub const KAFKA_USER: Variable = variable("TAPEDECK_KAFKA_USER", None, "User to log in at Kafka as");
+/// Password of that user.
+pub const KAFKA_PASSWORD: Variable =
+    Variable { secret: true, ..variable("TAPEDECK_KAFKA_PASSWORD", None, "Password of that user") };
 /// First part of the names of topics and consumer groups.
 pub const NAMESPACE: Variable = variable(
     "TAPEDECK_NAMESPACE",
@@ -165,9 +197,27 @@ pub const ENV_FILE: Variable = variable(
     "File with lines `NAME=value`, for variables that the environment does not set; by default it may be missing",
 );
 
+/// How to reach Kafka securely; without meaning for the embedded broker.
+pub const KAFKA_SECURITY: [&Variable; 7] = [
+    &KAFKA_SECURITY_PROTOCOL,
+    &KAFKA_CA_FILE,
+    &KAFKA_CERTIFICATE_FILE,
+    &KAFKA_KEY_FILE,
+    &KAFKA_SASL_MECHANISM,
+    &KAFKA_USER,
+    &KAFKA_PASSWORD,
+];
+
 /// All variables but those of the sources, which `sources::variables` lists.
 pub const ALL: &[&Variable] = &[
     &KAFKA_BROKERS,
+    &KAFKA_SECURITY_PROTOCOL,
+    &KAFKA_CA_FILE,
+    &KAFKA_CERTIFICATE_FILE,
+    &KAFKA_KEY_FILE,
+    &KAFKA_SASL_MECHANISM,
+    &KAFKA_USER,
+    &KAFKA_PASSWORD,
     &NAMESPACE,
     &DATABASE_URL,
     &SCHEMA_REGISTRY_URL,

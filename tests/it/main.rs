@@ -43,6 +43,7 @@ mod restatements;
 mod rules;
 mod samples;
 mod secrets;
+mod security;
 mod supervise;
 mod tidy;
 mod up;

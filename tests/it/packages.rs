@@ -24,7 +24,7 @@ const FILES: [&str; 8] = [
 ];
 
 /// The package with this ending, in the folder that `./test` had `./package` fill.
-fn package(ending: &str) -> Option<PathBuf> {
+pub(crate) fn package(ending: &str) -> Option<PathBuf> {
     let dist = service("TAPEDECK_TEST_PACKAGES")?;
     let files = fs::read_dir(&dist).unwrap().map(|entry| entry.unwrap().path());
     let found: Vec<PathBuf> = files.filter(|path| path.to_string_lossy().ends_with(ending)).collect();
@@ -121,7 +121,7 @@ fn the_bill_of_materials_names_every_library_with_version_and_licence_and_no_fol
         assert!(component["licenses"].as_array().is_some_and(|licences| !licences.is_empty()), "{component}");
     }
     let names: Vec<&str> = components.iter().filter_map(|component| component["name"].as_str()).collect();
-    for needed in ["rdkafka-sys", "libsqlite3-sys", "quick-xml", "store"] {
+    for needed in ["rdkafka-sys", "openssl-src", "libsqlite3-sys", "quick-xml", "store"] {
         assert!(names.contains(&needed), "{needed} is missing");
     }
     assert!(!text.contains(root().to_str().unwrap()), "it names the folder in which it was built");

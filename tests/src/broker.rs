@@ -57,6 +57,13 @@ pub fn timescale() -> Option<Bench> {
     real("TAPEDECK_TEST_TIMESCALE")
 }
 
+/// Real Kafka of the test's own, and SQLite.
+pub fn sqlite_beside(brokers: &str) -> Bench {
+    let folder = TempDir::new().unwrap();
+    let database = format!("sqlite:{}", folder.path().join("tapedeck.db").display());
+    Bench::new(brokers.to_owned(), database, folder, None)
+}
+
 fn real(database: &str) -> Option<Bench> {
     let brokers = service("TAPEDECK_TEST_KAFKA")?;
     let scratch = ScratchDatabase::create(&service(database)?);

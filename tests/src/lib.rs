@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up should say so and stop")]
 
 pub mod broker;
+pub mod certificates;
 pub mod embedded;
 pub mod forward;
 pub mod generate;
@@ -11,6 +12,7 @@ pub mod oracle;
 pub mod pages;
 pub mod process;
 pub mod proxy;
+pub mod secure;
 pub mod services;
 pub mod table;
 pub mod torture;

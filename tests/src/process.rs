@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
@@ -28,7 +28,12 @@ pub type Environment = BTreeMap<&'static str, String>;
 
 /// A command of tapedeck's with that environment.
 pub fn command(name: &str, arguments: &[&str], environment: &Environment) -> Command {
-    let mut command = Command::new(executable(name));
+    command_of(&executable(name), arguments, environment)
+}
+
+/// The same of an executable that lies elsewhere.
+pub fn command_of(program: &Path, arguments: &[&str], environment: &Environment) -> Command {
+    let mut command = Command::new(program);
     for (variable, _) in std::env::vars().filter(|(name, _)| name.starts_with("TAPEDECK_")) {
         command.env_remove(variable);
     }
@@ -44,9 +49,13 @@ pub fn command(name: &str, arguments: &[&str], environment: &Environment) -> Com
 
 /// Runs a command, which must end within [`COMMAND_PATIENCE`].
 pub fn run(name: &str, arguments: &[&str], environment: &Environment) -> Output {
-    let mut command = command(name, arguments, environment);
+    ended(command(name, arguments, environment))
+}
+
+/// Runs a command to its end, which must come within [`COMMAND_PATIENCE`].
+pub fn ended(mut command: Command) -> Output {
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let (id, (ended, end)) = (child.id(), mpsc::channel::<()>());
+    let (id, (end_sender, end)) = (child.id(), mpsc::channel::<()>());
     // Dropping the sender wakes it up at once.
     let watchdog = std::thread::spawn(move || {
         let is_late = end.recv_timeout(COMMAND_PATIENCE) == Err(RecvTimeoutError::Timeout);
@@ -56,9 +65,9 @@ pub fn run(name: &str, arguments: &[&str], environment: &Environment) -> Output 
         is_late
     });
     let output = child.wait_with_output().unwrap();
-    drop(ended);
+    drop(end_sender);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!watchdog.join().unwrap(), "{name} {arguments:?} did not end within {COMMAND_PATIENCE:?}: {said}");
+    assert!(!watchdog.join().unwrap(), "{command:?} did not end within {COMMAND_PATIENCE:?}: {said}");
     output
 }
 

@@ -20,9 +20,15 @@ impl Services {
     ///
     /// `./test` names the folder, so that it can stop what a killed test left behind.
     pub fn start(services: &[&str]) -> Services {
+        Services::start_prepared(services, |_| {})
+    }
+
+    /// The same in a folder that `prepare` has filled: see `tests/services.sh`.
+    pub fn start_prepared(services: &[&str], prepare: impl FnOnce(&Path)) -> Services {
         let within = std::env::var_os("TAPEDECK_TEST_FOLDER").map_or_else(std::env::temp_dir, PathBuf::from);
         let folder = within.join(crate::unique("services"));
         std::fs::create_dir_all(&folder).unwrap();
+        prepare(&folder);
         let mut all = Services { folder, addresses: BTreeMap::new(), keep: false };
         let exports = all.script("up", services);
         let export = |line: &str| {
@@ -61,7 +67,7 @@ impl Services {
     fn script(&self, action: &str, arguments: &[&str]) -> String {
         let mut command = Command::new("bash");
         command.arg(root().join("tests/services.sh")).arg(action).arg(&self.folder).args(arguments);
-        for service in ["KAFKA", "KAFKA_PROXIED", "POSTGRES", "TIMESCALE", "REGISTRY", "PYTHON"] {
+        for service in ["KAFKA", "KAFKA_JARS", "KAFKA_PROXIED", "POSTGRES", "TIMESCALE", "REGISTRY", "PYTHON"] {
             command.env_remove(format!("TAPEDECK_TEST_{service}"));
         }
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.join("messages")).unwrap();

@@ -128,7 +128,10 @@ async fn broker(folder: &Folder) -> Finding {
     let Some(brokers) = settings::given(settings::KAFKA_BROKERS.name) else {
         return note("broker", format!("no deck runs in `{}`: start it with `tapedeck up`", folder.shown()));
     };
-    let cluster = Cluster::from_settings();
+    let cluster = match Cluster::from_settings() {
+        Ok(cluster) => cluster,
+        Err(error) => return bad("broker", error.to_string()),
+    };
     let Some(dataset) = datasets().first() else { return bad("broker", "there are no datasets") };
     let asked = tokio::task::spawn_blocking(move || end_offsets(&cluster, &topic::topic(cluster.namespace(), dataset)));
     match asked.await {

@@ -82,7 +82,7 @@ fn advised(error: StoreError) -> anyhow::Error {
 
 /// While a deck loads, the latest row of a table is not the latest record.
 async fn warn_if_behind(sql: &str) {
-    let found = async { Meter::start(Cluster::from_settings(), Database::from_settings()?).await?.waiting().await };
+    let found = async { Meter::start(Cluster::from_settings()?, Database::from_settings()?).await?.waiting().await };
     // An answer without this note is better than none.
     let Ok(Ok(waiting)) = tokio::time::timeout(BEHIND_PATIENCE, found).await else { return };
     for (dataset, records) in waiting.iter().filter(|(dataset, _)| sql.contains(**dataset)) {

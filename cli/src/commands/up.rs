@@ -59,7 +59,8 @@ impl Arguments {
     /// What the file of settings may not say: the database and the cluster in `.env` are for real records, and the demo's
     /// are invented. A variable of the environment is the user's word for this very run.
     pub(super) fn around(&self) -> Around {
-        let real = [settings::DATABASE_URL.name, settings::KAFKA_BROKERS.name].into_iter().filter(|_| self.demo);
+        let kafka = settings::KAFKA_SECURITY.iter().chain(&[&settings::KAFKA_BROKERS]).map(|variable| variable.name);
+        let real = kafka.chain([settings::DATABASE_URL.name]).filter(|_| self.demo);
         let names = real.flat_map(|name| [name.to_owned(), format!("{name}_FILE")]);
         let before = names.map(|name| (name, String::new())).collect();
         Around { before, ..Around::default() }
@@ -131,7 +132,7 @@ async fn play(
     began: Instant,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Finished>> {
-    let mut meter = Meter::start(deck.cluster(), deck.database().clone()).await?;
+    let mut meter = Meter::start(deck.cluster().clone(), deck.database().clone()).await?;
     meter.check_topics().await?;
     let mut progress = Progress::new();
     deck.start_consumer()?;

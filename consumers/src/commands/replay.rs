@@ -130,7 +130,7 @@ impl Arguments {
         }
         Ok(Replay {
             dataset,
-            cluster: Cluster::from_settings(),
+            cluster: Cluster::from_settings()?,
             database: Database::from_settings()?,
             registry: Registry::from_settings()?,
             limits,

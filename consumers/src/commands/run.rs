@@ -46,7 +46,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         migrated = bring_up_to_date(&database, once) => migrated?,
         () = stop.cancelled() => return Ok(()),
     }
-    let relay = Relay { cluster: Cluster::from_settings(), registry: Registry::from_settings()?, database };
+    let relay = Relay { cluster: Cluster::from_settings()?, registry: Registry::from_settings()?, database };
     run_with_relay(relay, sinks, &stop).await
 }
 
@@ -56,7 +56,7 @@ fn sinks(datasets: &[&'static Dataset], once: bool, database: &Database, health:
     let sink = |dataset: &&'static Dataset| -> anyhow::Result<Sink> {
         Ok(Sink {
             dataset,
-            cluster: Cluster::from_settings(),
+            cluster: Cluster::from_settings()?,
             registry: Registry::from_settings()?,
             limits,
             writers: database.writers()?,

@@ -26,7 +26,7 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let Arguments { datasets, deep, json } = arguments;
     let datasets = chosen(&datasets)?;
-    let (cluster, registry) = (Cluster::from_settings(), Registry::from_settings()?);
+    let (cluster, registry) = (Cluster::from_settings()?, Registry::from_settings()?);
     let verification = Verification { cluster, database: Database::from_settings()?, registry, datasets, deep };
     let runtime = Handle::current();
     let report = tokio::task::spawn_blocking(move || verification.run(&runtime)).await??;

@@ -75,7 +75,7 @@ impl<'a> Session<'a> {
         // However the session ends, its writers end with it.
         let _guard = cancelled.clone().drop_guard();
         let topic = topic::topic(sink.cluster.namespace(), sink.dataset);
-        runtime.block_on(sink.cluster.ensure_topics(std::slice::from_ref(&topic))).map_err(waits_for_kafka)?;
+        runtime.block_on(sink.cluster.ensure_topics(std::slice::from_ref(&topic))).map_err(SinkError::from)?;
         let stores = (0..sink.writers).map(|_| sink.database.store(&group_of(sink))).collect();
         let writers = Writers::start(stores, Some(&sink.meters), runtime, &cancelled);
         let positions = DatabasePositions {
@@ -297,9 +297,4 @@ impl Feed for LiveFeed<'_> {
 
 fn group_of(sink: &Sink) -> String {
     topic::group(sink.cluster.namespace(), sink.dataset, &sink.database.sink())
-}
-
-/// Creating a topic may succeed in the next session, whatever the error was.
-fn waits_for_kafka(error: KafkaError) -> SinkError {
-    SinkError::Retry(error.to_string())
 }

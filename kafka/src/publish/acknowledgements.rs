@@ -13,6 +13,7 @@ use tracing::debug;
 
 use super::Acknowledged;
 use crate::delivery::is_on_topic;
+use crate::refusal::Refusal;
 
 /// Counts Kafka's acknowledgements.
 #[derive(Debug, Default)]
@@ -21,6 +22,7 @@ pub(super) struct Acknowledgements {
     failed: AtomicU64,
     /// Code of the last failure: one stands for a whole outage.
     last_error: Mutex<Option<RDKafkaErrorCode>>,
+    pub(super) refusal: Refusal,
     /// By topic and partition, the offset after the last message.
     next: Mutex<HashMap<String, BTreeMap<i32, i64>>>,
 }
@@ -37,9 +39,8 @@ impl Acknowledgements {
         Counts { delivered: self.delivered.load(Ordering::Acquire), failed: self.failed.load(Ordering::Acquire) }
     }
 
-    pub(super) fn last_error(&self) -> String {
-        let last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
-        last.map_or_else(|| "no reason given".to_owned(), |code| code.to_string())
+    pub(super) fn last_error(&self) -> Option<RDKafkaErrorCode> {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn take_acknowledged(&self) -> Vec<Acknowledged> {
@@ -73,6 +74,7 @@ impl ClientContext for Acknowledgements {
 
     fn error(&self, error: ClientError, reason: &str) {
         debug!(%error, reason, "kafka client");
+        self.refusal.note(&error, reason);
     }
 }
 

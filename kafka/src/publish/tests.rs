@@ -116,7 +116,7 @@ async fn what_was_flushed_can_be_read_back_under_its_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_kafka_does_not_take_fails_the_flush_and_not_the_next() {
+async fn a_record_without_the_right_to_write_fails_the_flush_with_what_to_do() {
     let mock = MockCluster::new(1).unwrap();
     let mut publisher = publisher(&mock).await;
     mock.topic_error(TOPIC, RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED).unwrap();
@@ -125,7 +125,10 @@ async fn a_record_that_kafka_does_not_take_fails_the_flush_and_not_the_next() {
         Ok(()) => publisher.flush().await.map(drop),
         refused => refused,
     };
-    assert!(matches!(&outcome, Err(PublishError::Retry(text)) if text.contains("authorization failed")), "{outcome:?}");
+    assert!(
+        matches!(&outcome, Err(PublishError::Halt(text)) if text.contains("give the user its ACLs")),
+        "{outcome:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let Arguments { dataset, conditions, from, to, not_in, known_at, yes } = arguments;
     let deletion =
         Deletion::new(dataset, conditions, (from.as_deref(), to.as_deref()), *known_at, now())?.without(not_in)?;
-    let cluster = Cluster::from_settings();
+    let cluster = Cluster::from_settings()?;
     let runtime = tokio::runtime::Runtime::new()?;
     let found = deletion.find(&cluster, runtime.handle())?;
     let text = if *yes { runtime.block_on(deletion.publish(&found, &cluster))? } else { deletion.preview(&found) };

@@ -26,7 +26,7 @@ fn main() {
             meters: Meters::new(&health),
             state_dir: settings::read(&settings::STATE_DIR).map(PathBuf::from),
             clock: time.clock(),
-            ..Run::new(Watchlist::load().unwrap(), Cluster::from_settings(), Mode::Daemon)
+            ..Run::new(Watchlist::load().unwrap(), Cluster::from_settings().unwrap(), Mode::Daemon)
         };
         let source = year::source();
         poll::run(vec![(source, Box::new(move || Fetcher::from_settings(source)))], run).await;
