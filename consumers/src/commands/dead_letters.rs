@@ -159,7 +159,7 @@ async fn release(
         anyhow::ensure!(dry_run, "nothing was written: add `--yes` to write");
         return Ok(());
     }
-    let release = Release { database, cluster: Cluster::from_settings(), registry: Registry::from_settings()? };
+    let release = Release { database, cluster: Cluster::from_settings()?, registry: Registry::from_settings()? };
     let runtime = Handle::current();
     // Reading Kafka blocks, so this runs outside of the runtime's threads.
     let run = move || {
