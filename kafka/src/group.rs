@@ -12,9 +12,11 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use crate::cluster::{AtEnd, Cluster, REQUEST_TIMEOUT};
+use crate::detour::Detours;
 use crate::error::{KafkaError, halt, retry};
 use crate::in_flight::InFlight;
 use crate::message::Message;
+use crate::probe::is_of_bytes;
 use crate::reader::records_at;
 use crate::refusal::Refusal;
 use crate::statistics;
@@ -113,6 +115,7 @@ pub struct GroupConsumer {
     topic: String,
     brokers: String,
     away_logged: Cell<Option<Instant>>,
+    detours: Detours,
 }
 
 /// State of the callbacks, which run on the polling thread.
@@ -163,8 +166,9 @@ impl GroupConsumer {
         };
         let consumer: BaseConsumer<Context> = config.create_with_context(context).map_err(|error| halt(&error))?;
         consumer.subscribe(&[topic]).map_err(|error| halt(&error))?;
-        let brokers = cluster.brokers().to_owned();
-        Ok(GroupConsumer { consumer, topic: topic.to_owned(), brokers, away_logged: Cell::new(None) })
+        let (brokers, topic) = (cluster.brokers().to_owned(), topic.to_owned());
+        let detours = Detours::new(cluster, &topic);
+        Ok(GroupConsumer { consumer, topic, brokers, away_logged: Cell::new(None), detours })
     }
 
     /// The next event, if one comes within that time. None also while Kafka is unavailable, which is logged once a
@@ -174,14 +178,21 @@ impl GroupConsumer {
     ///
     /// [`KafkaError::Retry`] when the topic cannot be read: drop this member and join again.
     pub fn poll(&self, patience: Duration) -> Result<Option<Event<'_>>, KafkaError> {
-        if let Some(event) = self.consumer.context().pending().pop_front() {
+        if let Some(event) = self.pending() {
             return Ok(Some(event));
+        }
+        if let Some(message) = self.detours.poll(&self.consumer)? {
+            return Ok(Some(Event::Message(message)));
         }
         // A poll that runs a callback of the assignment returns no message, so that no message can overtake the event
         // of its assignment.
-        match self.consumer.poll(patience) {
-            None => Ok(self.consumer.context().pending().pop_front()),
-            Some(Ok(message)) => Ok(Some(Event::Message(Message::new(message)))),
+        match self.consumer.poll(self.detours.patience(patience)) {
+            None => Ok(self.pending()),
+            Some(Ok(message)) => {
+                let message = Message::new(message);
+                self.detours.at(message.partition(), message.offset() + 1);
+                Ok(Some(Event::Message(message)))
+            }
             Some(Err(ClientError::PartitionEOF(partition))) => Ok(Some(Event::End(partition))),
             Some(Err(error)) => self.failed(&error),
         }
@@ -198,11 +209,26 @@ impl GroupConsumer {
                 self.log_away();
                 Ok(None)
             }
+            (None, Some(code)) if is_of_bytes(code) => self.detours.begin(&self.consumer).map(|()| None),
+            (None, Some(code)) if self.detours.is_stray(&self.consumer, code)? => Ok(None),
             (None, Some(GroupAuthorizationFailed)) => {
                 Err(retry(&format!("cannot join consumer group `{}`", context.group), error))
             }
             (None, _) => Err(retry(&what, error)),
         }
+    }
+
+    /// The next event of a callback.
+    fn pending(&self) -> Option<Event<'static>> {
+        let event = self.consumer.context().pending().pop_front()?;
+        match &event {
+            Event::Assigned(starts) => {
+                self.detours.assigned(starts.iter().map(|start| (start.partition, start.offset)))
+            }
+            Event::Revoked | Event::Lost(_) => self.detours.assigned([]),
+            _ => {}
+        }
+        Some(event)
     }
 
     fn log_away(&self) {
@@ -223,16 +249,26 @@ impl GroupConsumer {
 
     /// Pauses a partition. Prefetched messages are dropped and fetched again after [`GroupConsumer::resume`].
     pub fn pause(&self, partition: i32) -> Result<(), KafkaError> {
+        if self.detours.hold(partition, true, None) {
+            return Ok(());
+        }
         self.done("pause", partition, self.consumer.pause(&self.one(partition)))
     }
 
     /// Resumes a partition after the last polled message.
     pub fn resume(&self, partition: i32) -> Result<(), KafkaError> {
+        if self.detours.hold(partition, false, None) {
+            return Ok(());
+        }
         self.done("resume", partition, self.consumer.resume(&self.one(partition)))
     }
 
     /// Pauses a partition; after [`GroupConsumer::resume`] it continues with the message at that offset.
     pub fn hold_at(&self, partition: i32, offset: i64) -> Result<(), KafkaError> {
+        if self.detours.hold(partition, true, Some(offset)) {
+            return Ok(());
+        }
+        self.detours.at(partition, offset);
         // In this order: a pause after the seek would undo it.
         self.pause(partition)?;
         let sought = self.consumer.seek(&self.topic, partition, Offset::Offset(offset), REQUEST_TIMEOUT);

@@ -17,12 +17,14 @@
 
 pub mod cluster;
 mod delivery;
+mod detour;
 pub mod error;
 pub mod group;
 mod headers;
 pub mod in_flight;
 pub mod message;
 pub mod offsets;
+mod probe;
 pub mod publish;
 mod quiet;
 pub mod reader;

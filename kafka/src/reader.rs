@@ -11,9 +11,11 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::cluster::{AtEnd, Cluster, REQUEST_TIMEOUT};
+use crate::detour::Detours;
 use crate::error::{KafkaError, halt, retry};
 use crate::message::Message;
 use crate::offsets::end_offsets;
+use crate::probe::is_of_bytes;
 use crate::quiet::Quiet;
 
 /// How long one poll of [`Topic::each`] waits.
@@ -32,6 +34,7 @@ pub struct Reader {
     topic: String,
     /// Partitions that have been read to their end.
     ended: RefCell<HashSet<i32>>,
+    detours: Detours,
 }
 
 impl Reader {
@@ -51,7 +54,9 @@ impl Reader {
             list.add_partition_offset(topic, *partition, Offset::Offset(*offset)).map_err(|error| halt(&error))?;
         }
         consumer.assign(&list).map_err(|error| halt(&error))?;
-        Ok(Reader { consumer, topic: topic.to_owned(), ended: RefCell::default() })
+        let detours = Detours::new(cluster, topic);
+        detours.assigned(offsets.iter().copied());
+        Ok(Reader { consumer, topic: topic.to_owned(), ended: RefCell::default(), detours })
     }
 
     /// The next message, if one comes within that time. None also when Kafka is unavailable or a partition ends.
@@ -60,12 +65,16 @@ impl Reader {
     ///
     /// [`KafkaError::Retry`] when the topic cannot be read, e.g. because an offset no longer exists.
     pub fn poll(&self, patience: Duration) -> Result<Option<Message<'_>>, KafkaError> {
-        match self.consumer.poll(patience) {
+        if let Some(message) = self.detours.poll(&self.consumer)? {
+            return Ok(Some(message));
+        }
+        match self.consumer.poll(self.detours.patience(patience)) {
             None => Ok(None),
             Some(Ok(message)) => {
                 let message = Message::new(message);
                 // A topic can grow after its end was reached.
                 self.ended.borrow_mut().remove(&message.partition());
+                self.detours.at(message.partition(), message.offset() + 1);
                 Ok(Some(message))
             }
             Some(Err(ClientError::PartitionEOF(partition))) => {
@@ -82,6 +91,8 @@ impl Reader {
                     (None, Some(BrokerTransportFailure | AllBrokersDown)) => Ok(None),
                     // It looks for the group's coordinator, which a reader does not need.
                     (None, Some(GroupAuthorizationFailed)) => Ok(None),
+                    (None, Some(code)) if is_of_bytes(code) => self.detours.begin(&self.consumer).map(|()| None),
+                    (None, Some(code)) if self.detours.is_stray(&self.consumer, code)? => Ok(None),
                     (None, _) => Err(retry(&what, &error)),
                 }
             }
@@ -90,6 +101,10 @@ impl Reader {
 
     /// Stops fetching a partition; after [`Reader::resume`] it continues with the message at that offset.
     pub fn hold_at(&self, partition: i32, offset: i64) -> Result<(), KafkaError> {
+        if self.detours.hold(partition, true, Some(offset)) {
+            return Ok(());
+        }
+        self.detours.at(partition, offset);
         // In this order: a pause after the seek would undo it.
         let paused = self.consumer.pause(&self.one(partition));
         let sought = || self.consumer.seek(&self.topic, partition, Offset::Offset(offset), REQUEST_TIMEOUT);
@@ -100,6 +115,9 @@ impl Reader {
 
     /// Resumes fetching a partition.
     pub fn resume(&self, partition: i32) -> Result<(), KafkaError> {
+        if self.detours.hold(partition, false, None) {
+            return Ok(());
+        }
         let resumed = self.consumer.resume(&self.one(partition));
         resumed.map_err(|error| retry(&format!("cannot resume {}[{partition}]", self.topic), &error))
     }
@@ -113,7 +131,7 @@ impl Reader {
     /// Whether a partition has been read to its end. The last offsets before the end may hold no records: transaction
     /// markers have offsets, too.
     pub fn is_at_end(&self, partition: i32) -> bool {
-        self.ended.borrow().contains(&partition)
+        self.ended.borrow().contains(&partition) && !self.detours.has(partition)
     }
 }
 

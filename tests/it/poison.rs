@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -13,9 +14,9 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use tests::broker::{Bench, benches, block_on};
+use tests::broker::{Bench, benches, block_on, embedded};
 use tests::message::{BAR_SCHEMA_ID, bar, encode, send, send_records};
-use tests::process::{Running, command, succeed, until};
+use tests::process::{Running, command, run, succeed, until};
 use tests::service;
 use tests::table::letters;
 
@@ -122,4 +123,94 @@ fn a_dead_letter_that_kafka_accepts_in_no_form_leaves_the_outbox_and_stays_in_th
         assert_eq!(refused[0].record_value.as_deref(), Some(b"no record".as_slice()), "on {name}");
         assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), 1, "on {name}");
     }
+}
+
+/// Bytes of a value that a dead letter holds.
+const LARGE: usize = 8_000_000;
+
+/// Sends messages to partition 0 in one compressed batch.
+fn send_batch(bench: &Bench, messages: &[(String, Vec<u8>)]) {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &bench.brokers).set("compression.codec", "zstd").set("linger.ms", "60000");
+    config.set("message.max.bytes", "1000000000").set("batch.size", "2000000000");
+    let producer: BaseProducer = config.set("queue.buffering.max.kbytes", "2000000").create().unwrap();
+    let topic = bench.topic("ohlcv_bar");
+    for (key, value) in messages {
+        let record = BaseRecord::to(&topic).partition(0).key(key).payload(value);
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+    }
+    producer.flush(Duration::from_secs(60)).unwrap();
+}
+
+#[test]
+fn a_batch_that_expands_beyond_the_clients_limit_costs_none_of_its_good_records_and_no_other() {
+    for (name, bench) in benches() {
+        let message = |symbol: &str| (symbol.to_owned(), encode(BAR_SCHEMA_ID, &good(symbol, 0)));
+        let bars = |from: u32| (from..from + 40).map(|day| good("AROUND", day)).collect::<Vec<_>>();
+        send_records(&bench, "ohlcv_bar", &bars(0));
+        let large = (0..14).map(|number| (format!("large-{number}"), vec![b'a' + number; LARGE]));
+        let mut batch: Vec<_> = std::iter::once(message("FIRST")).chain(large).collect();
+        batch.insert(7, message("AMONG"));
+        batch.push(message("LAST"));
+        send_batch(&bench, &batch);
+        consume(&bench);
+        send_records(&bench, "ohlcv_bar", &bars(40));
+        // The position is behind the batch, whose last record is read again to compare it.
+        let said = run("consumer", &["run", "ohlcv_bar", "--once"], &bench.environment);
+        assert!(
+            said.status.success() && String::from_utf8_lossy(&said.stderr).contains("cannot read a batch"),
+            "{said:?}"
+        );
+        assert_eq!(bench.number("select count(*) as n from ohlcv_bar where symbol = 'AROUND'"), 80, "on {name}");
+        assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), 83, "on {name}");
+        let refused = letters(&bench.database);
+        let kept: Vec<_> = refused.iter().map(|letter| letter.record_value.as_deref().map_or(0, <[u8]>::len)).collect();
+        assert_eq!(kept, [LARGE; 14], "on {name}");
+        assert!(refused.iter().all(|letter| letter.record_key.as_ref().unwrap().starts_with(b"large-")), "on {name}");
+        assert_readable(name, &bench, 80 + 17);
+    }
+}
+
+#[test]
+fn a_batch_that_was_damaged_on_the_brokers_disk_is_one_dead_letter_and_its_neighbours_are_stored() {
+    let bench = embedded();
+    let bars = |symbol: &str| (0..5).map(|day| encode(BAR_SCHEMA_ID, &good(symbol, day))).collect::<Vec<_>>();
+    let send_bars = |symbol: &str| {
+        let message = |value| (Some(0), Some(b"key".to_vec()), Some(value));
+        send(&bench, "ohlcv_bar", &bars(symbol).into_iter().map(message).collect::<Vec<_>>());
+    };
+    for symbol in ["BEFORE", "DAMAGED", "AFTER"] {
+        send_bars(symbol);
+    }
+    let damaged = damage(&bench.folder.path().join("broker"), b"DAMAGED");
+    assert_eq!(damaged, 1, "files that had the batch");
+    for _ in 0..2 {
+        consume(&bench);
+        assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), 10);
+        let refused = letters(&bench.database);
+        let [letter] = refused.as_slice() else { panic!("{} dead letters", refused.len()) };
+        assert_eq!((letter.error_class.as_str(), letter.kafka_offset), ("unreadable", Some(9)));
+        assert!(letter.reason.starts_with("the batch of offsets 5 to 9 cannot be read: "), "{}", letter.reason);
+    }
+    assert_readable("the embedded broker", &bench, 11);
+}
+
+/// Changes a byte of this text wherever files in a folder hold it; the number of changed files.
+fn damage(folder: &Path, text: &[u8]) -> usize {
+    let mut changed = 0;
+    for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            changed += damage(&entry, text);
+            continue;
+        }
+        let mut bytes = std::fs::read(&entry).unwrap();
+        if let Some(at) = bytes.windows(text.len()).position(|window| window == text) {
+            bytes[at] ^= 1;
+            // In place: the broker has the file open.
+            let file = std::fs::OpenOptions::new().write(true).open(&entry).unwrap();
+            file.write_all_at(&bytes[at..=at], at as u64).unwrap();
+            changed += 1;
+        }
+    }
+    changed
 }

@@ -17,7 +17,7 @@ use store::quarantine::{Parked, Quarantine};
 use store::{Database, DeadLetters, StoreError};
 use tokio::runtime::Handle;
 
-use crate::sink::admit::Admission;
+use crate::sink::admit::{Admission, unreadable};
 
 /// Chunks whose parked records are read from the database at once.
 const CHUNKS: i64 = 20;
@@ -109,7 +109,7 @@ impl Release {
             let mut headers = Vec::new();
             topic.each(|message: &Message<'_>| {
                 if wanted.remove(&message.offset()) {
-                    made.add(&message.original(&mut headers))?;
+                    made.add(message, &mut headers)?;
                 }
                 Ok::<(), KafkaError>(())
             })?;
@@ -154,17 +154,23 @@ struct Made<'a> {
 }
 
 impl Made<'_> {
-    fn add(&mut self, original: &Original<'_>) -> Result<(), KafkaError> {
-        let mut rows = Rows::new(self.admission.dataset());
-        let admitted = self.admission.admit(original, self.runtime, &mut rows, Utc::now().timestamp_micros());
-        let admitted = admitted.map_err(|missing| KafkaError::Retry(missing.to_string()))?;
+    fn add(&mut self, message: &Message<'_>, headers: &mut Vec<u8>) -> Result<(), KafkaError> {
+        let (original, mut rows) = (message.original(headers), Rows::new(self.admission.dataset()));
+        let admitted = match message.unreadable() {
+            Some(reason) => Some(unreadable(reason)),
+            None => {
+                let now = Utc::now().timestamp_micros();
+                let admitted = self.admission.admit(&original, self.runtime, &mut rows, now);
+                admitted.map_err(|missing| KafkaError::Retry(missing.to_string()))?
+            }
+        };
         let valid = || {
             let reason = "it was refused while its publisher was in quarantine, and is valid now: redrive it";
             Cause { stage: "validate", class: "parked", sqlstate: None, reason: reason.to_owned() }
         };
         self.report[usize::from(admitted.is_none())] += 1;
         let cause = admitted.map_or_else(valid, |refused| refused.cause);
-        self.append(original, cause);
+        self.append(&original, cause);
         Ok(())
     }
 

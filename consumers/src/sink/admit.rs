@@ -88,6 +88,11 @@ impl Admission {
     }
 }
 
+/// Why a batch that cannot be read is refused.
+pub(crate) fn unreadable(reason: &str) -> Refused {
+    Refused { cause: cause("decode", "unreadable", reason.to_owned()), publisher: publisher(None) }
+}
+
 fn cause(stage: &'static str, class: &'static str, reason: String) -> Cause {
     Cause { stage, class, sqlstate: None, reason }
 }

@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::admit::Admission;
+use super::admit::{Admission, unreadable};
 use super::error::SinkError;
 use super::meters::Meters;
 use super::state::{Action, ChunkId, Halt, Lack, Rules, State};
@@ -189,7 +189,11 @@ impl Driver {
             self.state.on_passed(partition, offset, bytes, now);
             return Ok(Admitted::Taken);
         }
-        let refused = match self.admission.admit(&original, &self.runtime, builder.rows(), self.clock.micros(now)) {
+        let admitted = match message.unreadable() {
+            Some(reason) => Ok(Some(unreadable(reason))),
+            None => self.admission.admit(&original, &self.runtime, builder.rows(), self.clock.micros(now)),
+        };
+        let refused = match admitted {
             Ok(refused) => refused,
             Err(missing) => return self.hold(partition, offset, missing),
         };

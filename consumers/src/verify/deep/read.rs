@@ -52,7 +52,10 @@ impl<'a> Records<'a> {
         topic.each(|message: &Message<'_>| {
             let original = message.original(&mut self.headers);
             self.rows.truncate(0);
-            let refused = admit(&mut self.admission, &original, self.subject.runtime, &mut self.rows)?;
+            let refused = match message.unreadable() {
+                Some(reason) => Some(reason.to_owned()),
+                None => admit(&mut self.admission, &original, self.subject.runtime, &mut self.rows)?,
+            };
             each(&original, refused.map_or(Ok(&self.rows), Err));
             anyhow::Ok(())
         })
