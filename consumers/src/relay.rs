@@ -32,7 +32,7 @@ use crate::sink::{COMMAND_PATIENCE, panic_text};
 mod window;
 
 use store::dead_letter::dataset;
-use store::{Database, DeadLetters, FORWARD_PATIENCE, Forward};
+use store::{Database, DeadLetters, FORWARD_PATIENCE, Forward, Forwarded};
 use window::{Limits, Sends, send_all};
 
 /// How often the relay polls the outbox.
@@ -227,8 +227,8 @@ impl Publisher {
         Ok(Publisher { sender, topic, schema_id, decoder, published: 0, failure: None })
     }
 
-    /// Publishes a dead letter; shortens it when it is too large for a message. What Kafka accepts in no form leaves the
-    /// outbox: it would wait there forever.
+    /// Publishes a dead letter; shortens it when it is too large for a message. What Kafka accepts in no form is marked in
+    /// the outbox: it would wait there forever.
     async fn publish(&self, letter: &DeadLetter) -> Result<Sent, PublishError> {
         if letter.dataset == dataset().name {
             // Its message came from this very topic. Publishing it there would loop: the sink would refuse it again.
@@ -248,7 +248,7 @@ impl Publisher {
             Err(PublishError::Record(reason)) => {
                 let id = letter.dead_letter_id.as_str();
                 tracing::warn!(id, reason, "dead letter not published, also not without its value: it is in the table");
-                Ok(Sent::Kept)
+                Ok(Sent::Refused(reason))
             }
             sent => sent,
         }
@@ -275,16 +275,18 @@ impl Publisher {
 }
 
 /// The outcome of publishing a dead letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Sent {
     /// Kafka has acknowledged it.
     Published,
     /// It must not be published.
     Kept,
+    /// Kafka accepts it in no form.
+    Refused(String),
 }
 
 impl Forward for Publisher {
-    fn forward<'a>(&'a mut self, letters: &'a [DeadLetter]) -> BoxFuture<'a, Vec<bool>> {
+    fn forward<'a>(&'a mut self, letters: &'a [DeadLetter]) -> BoxFuture<'a, Vec<Forwarded>> {
         async move {
             let Sends { results, abandoned } =
                 send_all(letters.iter().map(|letter| self.publish(letter)).collect(), &LIMITS).await;
@@ -294,11 +296,16 @@ impl Forward for Publisher {
             for sent in results.iter().flatten() {
                 match sent {
                     Ok(Sent::Published) => self.published += 1,
-                    Ok(Sent::Kept) => {}
+                    Ok(Sent::Kept | Sent::Refused(_)) => {}
                     Err(error) => self.failure = Some(error.to_string()),
                 }
             }
-            results.iter().map(|sent| matches!(sent, Some(Ok(_)))).collect()
+            let fate = |sent| match sent {
+                Some(Ok(Sent::Refused(reason))) => Forwarded::Refused(reason),
+                Some(Ok(Sent::Published | Sent::Kept)) => Forwarded::Arrived,
+                Some(Err(_)) | None => Forwarded::Failed,
+            };
+            results.into_iter().map(fate).collect()
         }
         .boxed()
     }

@@ -111,10 +111,19 @@ pub enum Fate {
 
 /// The destination of the outbox's dead letters.
 pub trait Forward: Send {
-    /// Forwards dead letters; returns for each whether it arrived, within [`FORWARD_PATIENCE`].
-    ///
-    /// A dead letter that is not reported as arrived is forwarded again later, by this process or another.
-    fn forward<'a>(&'a mut self, letters: &'a [DeadLetter]) -> BoxFuture<'a, Vec<bool>>;
+    /// Forwards dead letters; returns what became of each, within [`FORWARD_PATIENCE`].
+    fn forward<'a>(&'a mut self, letters: &'a [DeadLetter]) -> BoxFuture<'a, Vec<Forwarded>>;
+}
+
+/// What became of a dead letter that was forwarded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forwarded {
+    /// It arrived, or needs not: it leaves the outbox.
+    Arrived,
+    /// It can never arrive, for this reason: it stays in the outbox, and is not forwarded again.
+    Refused(String),
+    /// It is forwarded again later, by this process or another.
+    Failed,
 }
 
 /// How long a [`Forward`] may take. PostgreSQL holds the dead letters for it a little longer, see
@@ -159,7 +168,10 @@ pub trait DeadLetters: Send {
     /// letter stays as it is, so that a batch can be redriven again after any error. Returns a fate for each row.
     fn redrive<'a>(&'a mut self, batch: &'a Batch<'a>) -> BoxFuture<'a, Result<Vec<Fate>, StoreError>>;
 
-    /// The number of dead letters in the outbox, counted up to `most`.
+    /// The number of dead letters that can never be forwarded.
+    fn unpublished(&mut self) -> BoxFuture<'_, Result<i64, StoreError>>;
+
+    /// The number of dead letters that wait in the outbox, counted up to `most`.
     fn waiting(&mut self, most: i64) -> BoxFuture<'_, Result<i64, StoreError>>;
 
     /// Forwards the first dead letters of the outbox and removes those that arrived: at least once each.

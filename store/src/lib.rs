@@ -50,7 +50,7 @@ mod text;
 
 pub use audit::{Audit, GapRow, LedgerSums, PositionRow};
 pub use dead_letters::{
-    Batch, Count, DeadLetters, FORWARD_PATIENCE, Fate, Filter, Forward, MAX_DEAD_LETTERS, Name, Relayed,
+    Batch, Count, DeadLetters, FORWARD_PATIENCE, Fate, Filter, Forward, Forwarded, MAX_DEAD_LETTERS, Name, Relayed,
     StoredDeadLetter,
 };
 pub use line::Line;

@@ -303,7 +303,10 @@ fn the_relay_waits_while_kafka_is_unavailable_and_publishes_afterwards() {
         send(&bench, "ohlcv_bar", &hopeless());
         consume(&bench);
         let waiting = || bench.number("select count(*) as n from dead_letter_outbox");
-        execute(&bench, "insert into dead_letter_outbox select source, dead_letter_id from dead_letter");
+        execute(
+            &bench,
+            "insert into dead_letter_outbox (source, dead_letter_id) select source, dead_letter_id from dead_letter",
+        );
         let address = free_address();
         let log = bench.folder.path().join("log");
         let environment = bench.with(&[("TAPEDECK_KAFKA_BROKERS", &address)]);
@@ -360,7 +363,10 @@ fn consumers_that_share_a_postgres_publish_each_dead_letter_once() {
     let letters = || bench.number("select count(*) as n from dead_letter");
     assert_eq!(letters(), 700);
     assert_each_on_topic(&bench, 1, &log);
-    execute(&bench, "insert into dead_letter_outbox select source, dead_letter_id from dead_letter");
+    execute(
+        &bench,
+        "insert into dead_letter_outbox (source, dead_letter_id) select source, dead_letter_id from dead_letter",
+    );
     let logs = (0..3).map(|number| bench.folder.path().join(format!("log{number}"))).collect::<Vec<_>>();
     let start = |log| {
         let mut consumer = command("consumer", &["run", "series"], &bench.environment);

@@ -157,7 +157,7 @@ fn any_message_is_a_row_that_another_decoder_reads_or_one_dead_letter_with_its_b
                 headers: headers.as_deref(),
             };
             let cause = admission.admit(&original, runtime.handle(), builder.rows(), NOW).unwrap();
-            let reason = cause.as_ref().map(|cause| cause.reason.clone());
+            let reason = cause.as_ref().map(|refused| refused.cause.reason.clone());
             builder.took(&original, cause, Instant::now());
             let chunk = builder.take();
             let place = format!("message {offset} of {}, {value:02x?}", dataset.name);

@@ -9,8 +9,9 @@ use store::{Database, Filter};
 use tokio::runtime::Handle;
 
 use super::print;
+use crate::dead_letters::list::{self, Found};
 use crate::dead_letters::release::{self, Release, Report};
-use crate::dead_letters::{list, redrive, show};
+use crate::dead_letters::{redrive, show};
 
 /// What to do with dead letters.
 #[derive(Debug, clap::Subcommand)]
@@ -115,9 +116,10 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
             let letters = store.newest(&filter, limit).await?;
             let mut quarantines = store.quarantines().await?;
             quarantines.retain(|one| release::is_of(&one.sink, filter.dataset.as_deref()));
+            let found = Found { counts, letters, quarantines, unpublished: store.unpublished().await? };
             print(&match json {
-                true => list::listed_json(&counts, &letters, &quarantines),
-                false => list::listed(&counts, &letters, &quarantines, all),
+                true => list::listed_json(&found),
+                false => list::listed(&found, all),
             })
         }
         Command::Show { id, source } => {

@@ -13,8 +13,21 @@ use super::release::dataset_of;
 /// Longest reason in a list, in characters; `show` prints all of it.
 const MAX_LISTED_REASON: usize = 100;
 
+/// What is listed.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Numbers of dead letters by cause.
+    pub(crate) counts: Vec<Count>,
+    /// The newest ones.
+    pub(crate) letters: Vec<StoredDeadLetter>,
+    /// Quarantined publishers.
+    pub(crate) quarantines: Vec<Quarantine>,
+    /// Number of dead letters that Kafka refuses.
+    pub(crate) unpublished: i64,
+}
+
 /// The list as text.
-pub(crate) fn listed(counts: &[Count], letters: &[StoredDeadLetter], quarantines: &[Quarantine], all: bool) -> String {
+pub(crate) fn listed(Found { counts, letters, quarantines, unpublished }: &Found, all: bool) -> String {
     let mut out = String::new();
     let total: i64 = counts.iter().map(|count| count.count).sum();
     let noun = if total == 1 { "dead letter" } else { "dead letters" };
@@ -33,6 +46,10 @@ pub(crate) fn listed(counts: &[Count], letters: &[StoredDeadLetter], quarantines
         let resolution = resolution.as_ref().map_or_else(String::new, |resolution| format!("[{resolution}] "));
         let reason: String = plain(&record.reason).chars().take(MAX_LISTED_REASON).collect();
         let _ = writeln!(out, "{}  {when}  {class}  {resolution}{reason}", plain(&record.dead_letter_id));
+    }
+    if *unpublished > 0 {
+        let _ =
+            writeln!(out, "{unpublished} never published on the topic: see `refused` in table `dead_letter_outbox`");
     }
     for quarantine in quarantines {
         let _ = writeln!(out, "{}", quarantined(quarantine));
@@ -57,7 +74,7 @@ fn quarantined(Quarantine { sink, publisher, trip, dead_letters, parked }: &Quar
 }
 
 /// The list as JSON.
-pub(crate) fn listed_json(counts: &[Count], letters: &[StoredDeadLetter], quarantines: &[Quarantine]) -> String {
+pub(crate) fn listed_json(Found { counts, letters, quarantines, unpublished }: &Found) -> String {
     let count = |count: &Count| {
         let Count { dataset, stage, class, sqlstate, count, oldest, newest } = count;
         json!({ "dataset": dataset, "stage": stage, "class": class, "sqlstate": sqlstate, "count": count,
@@ -78,5 +95,9 @@ pub(crate) fn listed_json(counts: &[Count], letters: &[StoredDeadLetter], quaran
             "parked": parked })
     };
     let quarantines: Vec<Value> = quarantines.iter().map(quarantine).collect();
-    format!("{}\n", json!({ "causes": causes, "letters": letters, "quarantines": quarantines }))
+    format!(
+        "{}\n",
+        json!({ "causes": causes, "letters": letters, "quarantines": quarantines,
+        "unpublished": unpublished })
+    )
 }

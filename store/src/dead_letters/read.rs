@@ -52,6 +52,11 @@ impl<D: Dialect> DeadLetters for Session<D> {
         self.redrive_batch(batch).boxed()
     }
 
+    fn unpublished(&mut self) -> BoxFuture<'_, Result<i64, StoreError>> {
+        let statement = Statement::new(D::statements().dead_letters.unpublished);
+        async move { Ok(self.read(statement).await?.first().map_or(0, |line| line.int(0))) }.boxed()
+    }
+
     fn waiting(&mut self, most: i64) -> BoxFuture<'_, Result<i64, StoreError>> {
         let statement = Statement::new(&D::statements().dead_letters.waiting).bind(most);
         async move { Ok(self.read(statement).await?.first().map_or(0, |line| line.int(0))) }.boxed()

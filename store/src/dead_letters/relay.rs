@@ -3,7 +3,7 @@
 use contract::records::DeadLetter;
 
 use super::read::{first, list, read, sized};
-use super::{Forward, MAX_RELAYED, Name, Relayed};
+use super::{Forward, Forwarded, MAX_RELAYED, Name, Relayed};
 use crate::dialect::{Connection, Dialect};
 use crate::outcome::StoreError;
 use crate::session::Session;
@@ -31,13 +31,19 @@ impl<D: Dialect> Session<D> {
             lease.give_back();
             None
         };
-        let arrived = forward.forward(&letters).await;
-        let settled = settled(&taken, &letters, &arrived);
+        let fates = forward.forward(&letters).await;
+        let settled = settled(&taken, &letters, &fates);
         let mut lease = match held {
             Some(lease) => lease,
             None => self.lease().await?,
         };
         lease.execute(Statement::new(&statements.forget).bind(list(settled.iter().copied()))).await?;
+        for (letter, fate) in letters.iter().zip(&fates) {
+            if let Forwarded::Refused(reason) = fate {
+                let refuse = Statement::new(statements.refuse).bind(&*letter.source).bind(&*letter.dead_letter_id);
+                lease.execute(refuse.bind(&**reason)).await?;
+            }
+        }
         if holds {
             lease.run("COMMIT").await?;
         }
@@ -47,10 +53,10 @@ impl<D: Dialect> Session<D> {
 }
 
 /// The names to remove from the outbox: dead letters that were forwarded or no longer exist.
-fn settled<'a>(taken: &'a [Name], letters: &'a [DeadLetter], arrived: &[bool]) -> Vec<&'a Name> {
+fn settled<'a>(taken: &'a [Name], letters: &'a [DeadLetter], fates: &[Forwarded]) -> Vec<&'a Name> {
     let is = |letter: &DeadLetter, name: &Name| letter.source == name.source && letter.dead_letter_id == name.id;
     let is_settled = |name: &&Name| match letters.iter().position(|letter| is(letter, name)) {
-        Some(at) => arrived.get(at).copied().unwrap_or(false),
+        Some(at) => fates.get(at) == Some(&Forwarded::Arrived),
         // An operator has deleted it.
         None => true,
     };

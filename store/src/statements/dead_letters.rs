@@ -17,8 +17,12 @@ pub(crate) struct Statements {
     pub(crate) letters: String,
     /// Records a resolution: source, id, resolution.
     pub(crate) resolve: String,
-    /// Counts the outbox, up to a limit.
+    /// Counts what waits in the outbox, up to a limit.
     pub(crate) waiting: String,
+    /// Counts what Kafka accepts in no form.
+    pub(crate) unpublished: &'static str,
+    /// Marks as refused: source, id, reason.
+    pub(crate) refuse: &'static str,
     /// Returns names and sizes of the outbox, up to a limit.
     pub(crate) outbox: String,
     /// Removes from the outbox, by a JSON list of names.
@@ -104,12 +108,16 @@ impl Statements {
                 "insert into dead_letter_resolution (source, dead_letter_id, resolution, resolved_at) \
                  values ($1, $2, $3, {now}) on conflict do nothing"
             ),
-            waiting: "select count(*) from (select 1 from dead_letter_outbox limit $1) as waiting".to_owned(),
+            waiting:
+                "select count(*) from (select 1 from dead_letter_outbox where refused is null limit $1) as waiting"
+                    .to_owned(),
+            unpublished: "select count(*) from dead_letter_outbox where refused is not null",
+            refuse: "update dead_letter_outbox set refused = $3 where source = $1 and dead_letter_id = $2",
             outbox: format!(
                 "select waiting.source, waiting.dead_letter_id, {SIZE} from dead_letter_outbox as waiting \
                  left join dead_letter as letter \
                  on letter.source = waiting.source and letter.dead_letter_id = waiting.dead_letter_id \
-                 order by waiting.source, waiting.dead_letter_id limit $1{lock_outbox}"
+                 where waiting.refused is null order by waiting.source, waiting.dead_letter_id limit $1{lock_outbox}"
             ),
             forget: format!(
                 "delete from dead_letter_outbox where (source, dead_letter_id) in \

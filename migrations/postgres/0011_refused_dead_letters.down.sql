@@ -1,0 +1,1 @@
+alter table dead_letter_outbox drop column refused;
