@@ -13,6 +13,7 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod commands;
+mod compact;
 pub mod dead_letters;
 pub mod events;
 pub mod relay;

@@ -258,7 +258,7 @@ async fn move_position<D: Dialect>(connection: &mut D::Connection, chunk: &Chunk
 }
 
 /// A statement about a partition, with its first four parameters.
-fn of_partition(text: &str, partition: &SinkPartition, incarnation: i32) -> Statement {
+pub(crate) fn of_partition(text: &str, partition: &SinkPartition, incarnation: i32) -> Statement {
     Statement::new(text).bind(&*partition.sink).bind(&*partition.topic).bind(incarnation).bind(partition.number)
 }
 
@@ -279,9 +279,7 @@ fn about_gap(text: &str, gap: &Gap, incarnation: i32) -> Statement {
 
 /// A chunk's row of the ledger.
 fn ledger_row(text: &str, chunk: &Chunk, outcome: &Outcome) -> Statement {
-    let Outcome { read, inserted, changed, unchanged, superseded, dead_lettered } = *outcome;
-    let counts = [read, inserted, changed, unchanged, superseded, dead_lettered];
-    counts.into_iter().fold(about(text, chunk), |statement, count| statement.bind(count.cast_signed()))
+    outcome.counts().into_iter().fold(about(text, chunk), |statement, count| statement.bind(count.cast_signed()))
 }
 
 /// The counts in a row, starting at a column.

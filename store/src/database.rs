@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use contract::Dataset;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, LocalBoxFuture};
@@ -35,6 +36,8 @@ pub(crate) trait Backend: Debug + Send + Sync {
     fn dead_letters(&self, role: &str) -> Box<dyn DeadLetters>;
 
     fn audit(&self) -> BoxFuture<'_, Result<Audit, StoreError>>;
+
+    fn compact_ledger(&self, now: DateTime<Utc>) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     fn syntax(&self) -> &'static Syntax;
 
@@ -114,6 +117,10 @@ impl<D: Dialect> Backend for Backed<D> {
             Ok(Audit::new(Box::new(connection), D::syntax()))
         }
         .boxed()
+    }
+
+    fn compact_ledger(&self, now: DateTime<Utc>) -> BoxFuture<'_, Result<u64, StoreError>> {
+        async move { self.session("ledger").compact(now).await }.boxed()
     }
 
     fn syntax(&self) -> &'static Syntax {

@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use contract::Dataset;
 use service::secret::{Secret, without_credentials};
 use service::settings;
@@ -19,6 +20,7 @@ mod audit;
 mod check;
 pub mod chunk;
 mod commit;
+mod compact;
 mod database;
 pub mod dead_letter;
 mod dead_letters;
@@ -49,6 +51,7 @@ mod syntax;
 mod text;
 
 pub use audit::{Audit, GapRow, LedgerSums, PositionRow};
+pub use compact::FINE as LEDGER_FINE;
 pub use dead_letters::{
     Batch, Count, DeadLetters, FORWARD_PATIENCE, Fate, Filter, Forward, Forwarded, MAX_DEAD_LETTERS, Name, Relayed,
     StoredDeadLetter,
@@ -140,6 +143,12 @@ impl Database {
     /// Opens a snapshot: everything that it reads is as of this moment.
     pub async fn audit(&self) -> Result<Audit, StoreError> {
         self.backend.audit().await
+    }
+
+    /// Merges old entries of the ledger, as of that time; returns how many entries fewer it has. Works in short
+    /// transactions, and can be interrupted at any time.
+    pub async fn compact_ledger(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        self.backend.compact_ledger(now).await
     }
 
     /// Runs a user's query, which cannot write, and returns all rows. PostgreSQL cancels it after 60 seconds.

@@ -108,6 +108,12 @@ impl std::ops::AddAssign for Outcome {
 }
 
 impl Outcome {
+    /// The counts in the order of the ledger's columns.
+    pub(crate) fn counts(&self) -> [u64; 6] {
+        let Outcome { read, inserted, changed, unchanged, superseded, dead_lettered } = *self;
+        [read, inserted, changed, unchanged, superseded, dead_lettered]
+    }
+
     /// The outcome of a chunk of `read` records, of which `dead_lettered` were refused and the others upserted.
     ///
     /// The upsert classifies rows before it writes them. In between, a chunk of another partition can write the same

@@ -59,6 +59,8 @@ static SYNTAX: Syntax = Syntax {
         // Every query that comes later waits behind a lock that is waited for.
         "set lock_timeout = '1s'",
     ],
+    // The number is any that no other program uses.
+    compact_alone: Some("select cast(pg_try_advisory_xact_lock(8386094132303619948) as integer)"),
     no_time_limit: Some("set statement_timeout = 0"),
     table_exists: "select 1::text where to_regclass($1) is not null",
     exchange: side::EXCHANGE,

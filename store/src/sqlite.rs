@@ -53,6 +53,7 @@ static SYNTAX: Syntax = Syntax {
     unpack: None,
     // Two that hash the same rows do no harm.
     rehash_alone: &[],
+    compact_alone: None,
     no_time_limit: None,
     table_exists: "select '1' from sqlite_schema where type = 'table' and name = $1",
     exchange: side::EXCHANGE,

@@ -33,6 +33,8 @@ pub struct Syntax {
     pub(crate) unpack: Option<&'static str>,
     /// Waits until no other connection hashes rows again, however long, and keeps others waiting until this one is closed.
     pub(crate) rehash_alone: &'static [&'static str],
+    /// Returns 1 when no other transaction compacts the ledger, and keeps others from it until this one ends.
+    pub(crate) compact_alone: Option<&'static str>,
     /// Removes the time limit of the session's statements.
     pub(crate) no_time_limit: Option<&'static str>,
     /// Returns a row when the table named by the first parameter exists.

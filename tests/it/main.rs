@@ -7,6 +7,7 @@ mod broker;
 mod calendars;
 mod clients;
 mod codec;
+mod compact;
 mod compose;
 mod conformance;
 mod cookbook;

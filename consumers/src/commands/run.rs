@@ -13,6 +13,7 @@ use store::{Database, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use super::{chosen, limits, migrate};
+use crate::compact::keep_compact;
 use crate::events::EventMetrics;
 use crate::relay::Relay;
 use crate::sink::meters::SinkMetrics;
@@ -46,8 +47,12 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         migrated = bring_up_to_date(&database, once) => migrated?,
         () = stop.cancelled() => return Ok(()),
     }
-    let relay = Relay { cluster: Cluster::from_settings()?, registry: Registry::from_settings()?, database };
-    run_with_relay(relay, sinks, &stop).await
+    let relay =
+        Relay { cluster: Cluster::from_settings()?, registry: Registry::from_settings()?, database: database.clone() };
+    tokio::select! {
+        ended = run_with_relay(relay, sinks, &stop) => ended,
+        () = keep_compact(&database) => Ok(()),
+    }
 }
 
 fn sinks(datasets: &[&'static Dataset], once: bool, database: &Database, health: &Health) -> anyhow::Result<Vec<Sink>> {

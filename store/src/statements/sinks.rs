@@ -1,5 +1,7 @@
 //! Positions, the ledger and gaps.
 
+use contract::Kind;
+
 use crate::syntax::Syntax;
 
 /// Statements of one database. The first six parameters are always sink, topic, incarnation, partition and the offsets
@@ -17,6 +19,13 @@ pub(crate) struct Statements {
     pub(crate) committed: String,
     /// A chunk's row in the ledger; its counts follow as further parameters.
     pub(crate) insert_ledger: String,
+    /// A partition's entries from an offset on, in order; offset and most entries follow the partition. Without its last
+    /// entry: a commit whose answer was lost is recognised by it, however long ago it was.
+    pub(crate) ledger_page: String,
+    /// Removes the entries that begin between two offsets, both included.
+    pub(crate) delete_ledger: String,
+    /// An entry instead of those; its counts and its time follow the range.
+    pub(crate) merge_ledger: String,
     /// Sums of the ledger by sink.
     pub(crate) totals: String,
     /// A gap; its reason follows. Inserts nothing when the gap is already recorded.
@@ -69,6 +78,18 @@ impl Statements {
                  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {now})",
                 COUNTS.join(", ")
             ),
+            ledger_page: format!(
+                "select {} from sink_chunk as chunk where {partition} and from_offset >= $5 and from_offset < \
+                 (select max(from_offset) from sink_chunk where {partition}) order by from_offset limit $6",
+                page(syntax, &plain)
+            ),
+            delete_ledger: format!("delete from sink_chunk where {partition} and from_offset >= $5 and from_offset <= $6"),
+            merge_ledger: format!(
+                "insert into sink_chunk ({names}, from_offset, to_offset, {}, committed_at) \
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {})",
+                COUNTS.join(", "),
+                (syntax.time)("$13")
+            ),
             totals: format!("select sink, {sums} from sink_chunk group by sink order by sink"),
             insert_gap: format!(
                 "insert into sink_gap ({names}, from_offset, to_offset, reason, noticed_at) \
@@ -87,4 +108,14 @@ impl Statements {
             ),
         }
     }
+}
+
+/// The columns of an entry for [`crate::compact`]; the last one is 1 when it covers offsets of a recorded gap.
+fn page(syntax: &Syntax, counts: &str) -> String {
+    let is_in_gap = "exists (select 1 from sink_gap as gap where gap.sink = chunk.sink \
+         and gap.kafka_topic = chunk.kafka_topic and gap.kafka_incarnation = chunk.kafka_incarnation \
+         and gap.kafka_partition = chunk.kafka_partition and gap.from_offset < chunk.to_offset \
+         and gap.to_offset > chunk.from_offset)";
+    let committed_at = (syntax.read)(Kind::Timestamp, "committed_at");
+    format!("from_offset, to_offset, {counts}, {committed_at}, cast(case when {is_in_gap} then 1 else 0 end as bigint)")
 }
