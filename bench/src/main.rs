@@ -15,6 +15,7 @@ mod bars;
 mod broker;
 mod idle;
 mod inputs;
+mod ledger;
 mod limits;
 mod memory;
 mod parse;
@@ -46,6 +47,7 @@ enum Command {
     Idle(idle::Arguments),
     Upsert(upsert::Arguments),
     Poison(poison::Arguments),
+    Ledger(ledger::Arguments),
     Parse(parse::Arguments),
     Broker(broker::Arguments),
 }
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
                 Command::Idle(arguments) => idle::run(&arguments).await,
                 Command::Upsert(arguments) => upsert::run(&arguments).await,
                 Command::Poison(arguments) => poison::run(&arguments).await,
+                Command::Ledger(arguments) => ledger::run(&arguments).await,
                 Command::Parse(arguments) => parse::run(&arguments),
                 Command::Broker(arguments) => broker::run(&arguments).await,
             }
