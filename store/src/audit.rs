@@ -1,6 +1,5 @@
 //! Reads a snapshot of the database, which `consumer verify` compares with Kafka.
 
-use contract::Dataset;
 use futures::TryStreamExt as _;
 
 use crate::commit::outcome;
@@ -10,7 +9,6 @@ use crate::line::Line;
 use crate::outcome::{Outcome, StoreError};
 use crate::partition::{LastRecord, SinkPartition};
 use crate::quarantine::{self, Parked};
-use crate::sql;
 use crate::statement::Statement;
 use crate::syntax::Syntax;
 
@@ -202,22 +200,14 @@ impl Audit {
         self.each(query, &[source], each).await
     }
 
-    /// Reads each row of a dataset's table: its fields in order, the content hash, whether it is deleted.
-    pub async fn each_row(
-        &mut self,
-        dataset: &Dataset,
-        each: impl FnMut(Line) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let read = self.syntax.read;
-        let fields: Vec<String> = dataset.fields.iter().map(|field| read(field.kind, &field.name)).collect();
-        let query = format!(
-            "select {}, {}, cast(case when {} then 1 else 0 end as bigint) from {}",
-            fields.join(", "),
-            sql::CONTENT_HASH,
-            sql::DELETED,
-            dataset.name
-        );
-        self.each(&query, &[], each).await
+    /// Reads the names of a source's dead letters that were redriven.
+    pub async fn each_resolution(&mut self, source: &str, mut each: impl FnMut(String)) -> Result<(), StoreError> {
+        let query = "select dead_letter_id from dead_letter_resolution where source = $1";
+        let each = |line: Line| {
+            each(line.text(0));
+            Ok(())
+        };
+        self.each(query, &[source], each).await
     }
 
     async fn all(&mut self, query: &str, parameters: &[&str]) -> Result<Vec<Line>, StoreError> {

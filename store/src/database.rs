@@ -10,13 +10,15 @@ use futures::future::{BoxFuture, LocalBoxFuture};
 
 use crate::audit::Audit;
 use crate::dead_letters::DeadLetters;
-use crate::dialect::Dialect;
+use crate::dialect::{Connection, Dialect};
 use crate::history::{self, Applied};
 use crate::migrations::{self, Migration, Report};
 use crate::outcome::StoreError;
 use crate::query::Found;
+use crate::rehash;
 use crate::session::{Session, Slot};
 use crate::sql::ColumnDeclaration;
+use crate::statement::Statement;
 use crate::store::Store;
 use crate::syntax::Syntax;
 
@@ -36,6 +38,12 @@ pub(crate) trait Backend: Debug + Send + Sync {
     fn dead_letters(&self, role: &str) -> Box<dyn DeadLetters>;
 
     fn audit(&self) -> BoxFuture<'_, Result<Audit, StoreError>>;
+
+    /// Opens a connection that reads without a transaction.
+    fn reader(&self) -> BoxFuture<'_, Result<Box<dyn Connection>, StoreError>>;
+
+    /// Reads the rows of a dataset's table after that key.
+    fn page(&self, dataset: &Dataset, after: Option<&[String]>, rows: usize) -> Statement;
 
     fn compact_ledger(&self, now: DateTime<Utc>) -> BoxFuture<'_, Result<u64, StoreError>>;
 
@@ -117,6 +125,20 @@ impl<D: Dialect> Backend for Backed<D> {
             Ok(Audit::new(Box::new(connection), D::syntax()))
         }
         .boxed()
+    }
+
+    fn reader(&self) -> BoxFuture<'_, Result<Box<dyn Connection>, StoreError>> {
+        async move {
+            let mut connection = self.dialect.with_role("verify").snapshot().await?;
+            // What is left is a connection that only reads.
+            connection.run("COMMIT").await?;
+            Ok(Box::new(connection) as Box<dyn Connection>)
+        }
+        .boxed()
+    }
+
+    fn page(&self, dataset: &Dataset, after: Option<&[String]>, rows: usize) -> Statement {
+        rehash::page::<D>(dataset, &dataset.name, None, after, rows)
     }
 
     fn compact_ledger(&self, now: DateTime<Utc>) -> BoxFuture<'_, Result<u64, StoreError>> {

@@ -34,6 +34,7 @@ mod migrations;
 pub mod origin;
 mod outcome;
 mod overview;
+mod pages;
 mod park;
 mod partition;
 mod postgres;
@@ -60,6 +61,7 @@ pub use line::Line;
 pub use migrate::{MigrationStatus, Reversion};
 pub use migrations::{Loss, Progress, Report};
 pub use outcome::{Commit, Gap, Outcome, Position, RetryClass, StoreError, Total};
+pub use pages::Pages;
 pub use partition::{LastRecord, SinkPartition};
 pub use query::Found;
 pub use store::{Store, Texts};
@@ -143,6 +145,11 @@ impl Database {
     /// Opens a snapshot: everything that it reads is as of this moment.
     pub async fn audit(&self) -> Result<Audit, StoreError> {
         self.backend.audit().await
+    }
+
+    /// Reads a dataset's table, in the order of its keys and without a snapshot.
+    pub fn pages<'a>(&self, dataset: &'a Dataset) -> Pages<'a> {
+        Pages::new(self.backend.clone(), dataset)
     }
 
     /// Merges old entries of the ledger, as of that time; returns how many entries fewer it has. Works in short

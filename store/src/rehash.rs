@@ -182,7 +182,7 @@ async fn rehash_table<D: Dialect>(
 }
 
 /// Reads the next rows: the fields, the content hash, whether deleted.
-fn page<D: Dialect>(
+pub(crate) fn page<D: Dialect>(
     dataset: &Dataset,
     table: &str,
     written_since: Option<DateTime<Utc>>,
@@ -244,7 +244,7 @@ fn change(dataset: &Dataset, line: &Line, rows: &mut Rows, is_rollout: bool) -> 
 }
 
 /// The key of a row that was read, as texts.
-fn key_of(dataset: &Dataset, line: &Line) -> Vec<String> {
+pub(crate) fn key_of(dataset: &Dataset, line: &Line) -> Vec<String> {
     let part = |at: &usize| line.optional_text(*at).unwrap_or_else(|| line.int(*at).to_string());
     dataset.key.iter().map(part).collect()
 }

@@ -13,6 +13,7 @@ mod conformance;
 mod cookbook;
 mod dead_letters;
 mod declared;
+mod deep;
 mod delete;
 mod delivery;
 mod derived;

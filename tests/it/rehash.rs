@@ -34,14 +34,13 @@ fn age(bench: &Bench, dataset: &'static Dataset, table: &str, key: &str, limit: 
     let at = dataset.position(key).unwrap();
     let mut updates = Vec::new();
     block_on(async {
-        let mut audit = bench.database.audit().await.unwrap();
-        let each = audit.each_row(dataset, |line| {
+        let each = bench.database.pages(dataset).each_row(|line| {
             let mut rows = Rows::new(dataset);
             let value =
                 |(at, field): (usize, &contract::dataset::Field)| line.value(at, field.kind).unwrap_or(Value::Null);
             rows.push_row(dataset.fields.iter().enumerate().map(value), false);
             updates.push((line.text(at), rows.hash(dataset.values(), 0)));
-            Ok(())
+            Ok::<(), store::StoreError>(())
         });
         each.await.unwrap();
     });

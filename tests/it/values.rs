@@ -7,7 +7,7 @@ use contract::rows::Value;
 use contract::validate::{MAX_DAY, MAX_KEY_BYTES, MAX_WHOLE_KEY_BYTES, MIN_DAY, Refusal, validate_last};
 use contract::{Column, Dataset, Decimal, Kind, Original, Rows, datasets, json};
 use store::chunk::{Chunk, ChunkBuilder, SinkPartition, Target};
-use store::{Batch, Database, Fate, Name, Store};
+use store::{Batch, Database, Fate, Name, Store, StoreError};
 use tempfile::TempDir;
 use tests::broker::{Bench, block_on, postgres, timescale};
 use tests::workload::Random;
@@ -281,15 +281,14 @@ impl Place {
         assert_eq!(renamed.name, table);
         let (mut rows, mut hashes) = (Rows::new(dataset), Vec::new());
         block_on(async {
-            let mut audit = self.database.audit().await.unwrap();
-            let each = audit.each_row(&renamed, |line| {
+            let each = self.database.pages(&renamed).each_row(|line| {
                 let fields = dataset.fields.iter().enumerate();
                 let value = |(at, field): (usize, &contract::dataset::Field)| {
                     line.value(at, field.kind).unwrap_or_else(|| panic!("{table}: {} cannot be read", field.name))
                 };
                 rows.push_row(fields.map(value), false);
                 hashes.push(line.int(dataset.fields.len()));
-                Ok(())
+                Ok::<(), StoreError>(())
             });
             each.await.unwrap();
         });

@@ -18,13 +18,22 @@ pub(super) fn is_passed(at: &Coordinate<'_>, sink: &str, positions: &[PositionRo
     })
 }
 
+/// Whether a redrive has stored the record of a dead letter.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Resolved {
+    No,
+    Before,
+    /// While the table was read.
+    Meanwhile,
+}
+
 /// A dead letter of a sink.
 #[derive(Debug)]
 pub(super) struct DeadLetter {
     /// Fingerprint of the original message; None when the dead letter was deleted, or is parked.
     pub(super) message: Option<u64>,
     /// Whether a redrive has stored its record.
-    pub(super) resolved: bool,
+    pub(super) resolved: Resolved,
     /// Whether its message was found on the topic.
     pub(super) found: bool,
 }
@@ -52,7 +61,8 @@ pub(super) fn load(
         if coordinate.topic == topic {
             let parts = [line.bytes(2), line.bytes(3), line.bytes(4)];
             let message = (line.int(5) == 0).then(|| fingerprint::of_message(parts, line.optional_int(1)));
-            let letter = DeadLetter { message, resolved: line.int(6) != 0, found: false };
+            let resolved = if line.int(6) != 0 { Resolved::Before } else { Resolved::No };
+            let letter = DeadLetter { message, resolved, found: false };
             letters.insert((coordinate.incarnation, coordinate.partition, coordinate.offset), letter);
         }
         Ok(())
@@ -61,10 +71,19 @@ pub(super) fn load(
     let parked = runtime.block_on(audit.parked(sink))?;
     for Parked { partition, offsets, .. } in parked.into_iter().filter(|parked| *parked.partition.topic == *topic) {
         let letter = |offset| {
-            let letter = DeadLetter { message: None, resolved: false, found: false };
+            let letter = DeadLetter { message: None, resolved: Resolved::No, found: false };
             ((partition.incarnation, partition.number, offset), letter)
         };
         letters.extend(offsets.into_iter().map(letter));
     }
     Ok(letters)
+}
+
+/// Notes that the dead letter of that name is resolved by now.
+pub(super) fn note_resolution(name: &str, topic: &str, letters: &mut DeadLetters) {
+    let at = Coordinate::parse(name).filter(|at| at.topic == topic);
+    let letter = at.and_then(|at| letters.get_mut(&(at.incarnation, at.partition, at.offset)));
+    if let Some(letter) = letter.filter(|letter| matches!(letter.resolved, Resolved::No)) {
+        letter.resolved = Resolved::Meanwhile;
+    }
 }

@@ -1,24 +1,35 @@
-//! Reads a topic again, folds it, and compares the result with the table.
+//! Reads a topic again and compares the result with the table.
 //!
-//! Three steps: load how far each sink has read ([`taken`]), fold the topic ([`fold`]), compare the table with the fold
-//! ([`table`]). Each step returns the input of the next one.
+//! Five steps, each of which returns the input of a later one: load how far each sink has read ([`taken`]), read the
+//! table ([`table`]), look how far the sinks have read by then, read the topic ([`fold`]), compare the two ([`compare`]).
+//!
+//! No transaction lasts, so consumers write while the table is read. A record that a sink stored meanwhile is late: its
+//! row may have it or not. Every other record must be in the table. So nothing is read twice to explain a difference.
+//!
+//! Rows and records are kept as fingerprints, in parts on disk ([`spill`]). Memory holds one part at a time.
+
+use std::collections::{BTreeSet, HashMap};
 
 use contract::{Coordinate, Dataset, Rows, tombstone, topic};
+use kafka::offsets::end_offsets;
 use tokio::runtime::Handle;
 
 use super::dead_letters::{SinkDeadLetters, is_passed};
-use super::report::{Findings, MAX_NAMED, PartitionLine, TableLine};
+use super::report::{Findings, PartitionLine, TableLine};
 use super::{Facts, Verification};
 
+mod compare;
 mod fold;
 mod read;
+mod spill;
 mod table;
 mod taken;
 
-use fold::Fold;
+use compare::Compared;
+use fold::Topic;
 use read::Records;
 use store::Audit;
-use table::Compared;
+use table::Table;
 use taken::Taken;
 
 /// The dataset and topic that are compared. Immutable.
@@ -34,32 +45,45 @@ struct Subject<'a> {
 pub(super) fn compare(
     verification: &Verification,
     dataset: &'static Dataset,
-    facts: &Facts,
-    audit: &mut Audit,
     runtime: &Handle,
     (lines, findings): (&mut [PartitionLine], &mut Findings),
 ) -> anyhow::Result<TableLine> {
     let topic = topic::topic(verification.cluster.namespace(), dataset);
-    let subject = Subject { verification, dataset, topic, facts, runtime };
-    let (taken, mut letters) = taken::load(&subject, audit, findings)?;
-    let mut records = Records::new(&subject);
-    let mut fold = Fold::default();
-    for (partition, sinks) in &taken.partitions {
-        let counted = fold.read(&subject, &mut records, (*partition, sinks), &mut letters, findings)?;
-        for (sink, counted) in sinks.iter().zip(counted) {
+    let mut audit = runtime.block_on(verification.database.audit())?;
+    let facts = facts(verification, &topic, &mut audit, runtime)?;
+    let subject = Subject { verification, dataset, topic, facts: &facts, runtime };
+    let (mut taken, mut letters) = taken::load(&subject, &mut audit, findings)?;
+    // Reading takes hours: no transaction may last as long.
+    drop(audit);
+    let mut table = Table::read(&subject, findings)?;
+    let positions = taken::look_again(&subject, &mut taken, &mut letters)?;
+    let (mut records, mut read) = (Records::new(&subject), Topic::new(&subject));
+    let partitions: BTreeSet<i32> = taken.partitions.keys().chain(taken.later.keys()).copied().collect();
+    for partition in partitions {
+        let counted = read.read(&subject, &mut records, (partition, &taken), &mut letters, findings)?;
+        for (sink, counted) in taken.partitions.get(&partition).into_iter().flatten().zip(counted) {
             check_count(&subject, sink, counted, lines, findings);
         }
     }
     check_letters(&subject, &letters, findings);
-    let keys = fold.expected.len() as u64;
-    let compared = Compared::rows(&subject, &mut fold.expected, taken.gap.is_some(), audit, findings)?;
-    let missing = compared.missing();
-    let Compared { rows, cannot_be_checked, by_coordinate, .. } = compared;
-    add_missing(&subject, &missing, &mut records, findings)?;
+    let mut compared = Compared::new(&subject, &positions, taken.gap.is_some());
+    compared.all(&mut read, &mut table, findings)?;
+    let Compared { keys, cannot_be_checked, by_coordinate, missing, first_missing, .. } = compared;
+    add_missing(&subject, (missing, &first_missing), &mut records, findings)?;
     if let Some(reason) = taken.gap.filter(|_| cannot_be_checked > 0) {
         findings.notes.push(format!("{}: {cannot_be_checked} rows cannot be checked: {reason}", dataset.name));
     }
-    Ok(TableLine { dataset: dataset.name.clone(), records: fold.records, keys, rows, cannot_be_checked, by_coordinate })
+    let (dataset, records, rows) = (dataset.name.clone(), read.count, table.count);
+    Ok(TableLine { dataset, records, keys, rows, cannot_be_checked, by_coordinate })
+}
+
+/// The positions and gaps of the snapshot, and the ends of the topic afterwards.
+fn facts(verification: &Verification, topic: &str, audit: &mut Audit, runtime: &Handle) -> anyhow::Result<Facts> {
+    let positions = runtime.block_on(audit.positions())?;
+    let gaps = runtime.block_on(audit.gaps())?;
+    let ends = end_offsets(&verification.cluster, topic)?;
+    let ends = ends.into_iter().map(|(partition, low, high)| (partition, (low, high))).collect();
+    Ok(Facts { positions, gaps, watermarks: HashMap::from([(topic.to_owned(), ends)]), reported: HashMap::new() })
 }
 
 /// Compares the number of records on the topic with the ledger's.
@@ -111,19 +135,22 @@ fn check_letters(subject: &Subject<'_>, letters: &SinkDeadLetters, findings: &mu
     }
 }
 
-/// Reports records, (partition, offset), whose keys are missing from the table.
+/// Reports keys that are missing from the table: their number, and the records of the first, (partition, offset).
 fn add_missing(
     subject: &Subject<'_>,
-    missing: &[(i32, i64)],
+    (missing, first): (u64, &[(i32, i64)]),
     records: &mut Records<'_>,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
-    for (place, &(partition, offset)) in missing.iter().enumerate() {
+    for &(partition, offset) in first {
         // A record is read again only to name its key, so only for violations that are printed.
-        let key = if place < MAX_NAMED { records.key_at(partition, offset)? } else { None };
-        let key = key.unwrap_or_else(|| "a key".to_owned());
+        let key = records.key_at(partition, offset)?.unwrap_or_else(|| "a key".to_owned());
         let what = || format!("`{key}` of {}[{partition}] at offset {offset} is not in the table", subject.topic);
         findings.add("missing", &subject.dataset.name, what);
+    }
+    // Beyond the first, violations are only counted.
+    for _ in first.len() as u64..missing {
+        findings.add("missing", &subject.dataset.name, String::new);
     }
     Ok(())
 }

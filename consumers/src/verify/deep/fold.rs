@@ -1,72 +1,114 @@
-//! Second step: folds the topic's records to the highest version of each key.
-
-use std::collections::HashMap;
+//! Third step: reads the topic's records.
 
 use contract::{Dataset, Original, Rows};
 
-use super::super::dead_letters::SinkDeadLetters;
+use super::super::dead_letters::{Resolved, SinkDeadLetters};
 use super::super::fingerprint;
+use super::super::progress::Progress;
 use super::super::report::Findings;
 use super::Subject;
 use super::read::Records;
-use super::taken::Taken;
+use super::spill::{Entries, Key, Spill};
+use super::taken::{AllTaken, Taken};
 
-/// The expected row of a key. With its key and the hash table's spare room it needs 90 to 180 bytes.
+/// A record that the table may hold.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Expected {
+pub(super) struct Record {
     pub(super) version: (i64, i64, i64),
     pub(super) content: u64,
     pub(super) offset: i64,
     pub(super) partition: i32,
-    /// Whether the key is in the table.
-    pub(super) is_found: bool,
+    /// Whether it was stored, or may have been, only while the table was read. A row may have it or not.
+    pub(super) is_late: bool,
 }
 
-/// The folded topic.
-#[derive(Default)]
-pub(super) struct Fold {
-    /// By fingerprint of the key.
-    pub(super) expected: HashMap<[u64; 2], Expected>,
-    /// Number of records read.
-    pub(super) records: u64,
+/// The topic, read.
+pub(super) struct Topic {
+    /// The records, by key.
+    records: Spill,
+    /// Number of records up to the positions at the start.
+    pub(super) count: u64,
 }
 
-impl Fold {
+/// How one sink accounts for a record.
+enum Account {
+    /// It is in the table, or a higher version is.
+    Stored,
+    /// It may have been stored while the table was read.
+    MayBeStored,
+    NotStored,
+}
+
+impl Topic {
+    pub(super) fn new(subject: &Subject<'_>) -> Topic {
+        Topic { records: Spill::new(&subject.verification.temp_dir), count: 0 }
+    }
+
     /// Reads a partition up to its sinks' highest position. Returns how many records each sink must have counted.
     pub(super) fn read(
         &mut self,
         subject: &Subject<'_>,
         records: &mut Records<'_>,
-        (partition, sinks): (i32, &[Taken]),
+        (partition, taken): (i32, &AllTaken),
         letters: &mut SinkDeadLetters,
         findings: &mut Findings,
     ) -> anyhow::Result<Vec<i64>> {
-        let low = subject.facts.watermarks[&subject.topic][&partition].0;
-        let end = sinks.iter().map(|sink| sink.row.next_offset).max().unwrap_or(low);
+        let low = subject.facts.watermarks[&subject.topic].get(&partition).map_or(0, |(low, _)| *low);
+        let sinks = taken.partitions.get(&partition).map_or(&[][..], Vec::as_slice);
+        let end = taken.later.get(&partition).copied().unwrap_or(low);
         let mut counted = vec![0; sinks.len()];
+        let mut progress =
+            Progress::new(&subject.dataset.name, "records read", Some((end - low).max(0).cast_unsigned()));
         records.each(partition, (low, end), |original, record| {
-            self.records += 1;
-            let mut is_stored = false;
-            for (sink, counted) in sinks.iter().zip(&mut counted).filter(|(sink, _)| sink.has_taken(original.offset)) {
+            progress.count();
+            let is_late = !sinks.iter().any(|sink| sink.has_taken(original.offset));
+            self.count += u64::from(!is_late);
+            let (mut is_stored, mut may_be_stored) = (false, is_late);
+            for (sink, counted) in sinks.iter().zip(&mut counted) {
+                if !sink.has_taken(original.offset) {
+                    may_be_stored = true;
+                    continue;
+                }
                 *counted += i64::from(original.offset >= sink.counted_from);
-                is_stored |= sink.has_stored(original, record.as_ref().err(), letters, subject.dataset, findings);
+                match sink.account(original, record.as_ref().err(), letters, subject.dataset, findings) {
+                    Account::Stored => is_stored = true,
+                    Account::MayBeStored => may_be_stored = true,
+                    Account::NotStored => {}
+                }
             }
-            if let (true, Ok(rows)) = (is_stored, record) {
-                self.take(subject.dataset, rows, (partition, original.offset));
+            match record {
+                Ok(rows) if is_stored || may_be_stored => {
+                    self.push(subject.dataset, rows, (partition, original.offset), !is_stored)
+                }
+                _ => Ok(()),
             }
         })?;
         Ok(counted)
     }
 
-    /// Keeps the record if it has the highest version of its key so far.
-    fn take(&mut self, dataset: &Dataset, rows: &Rows, (partition, offset): (i32, i64)) {
-        let version = rows.version(dataset, 0);
-        let content = || fingerprint::of_content(dataset, rows, 0);
-        let expected = || Expected { version, content: content(), offset, partition, is_found: false };
-        let known = self.expected.entry(fingerprint::of_key(dataset, rows, 0)).or_insert_with(expected);
-        if version > known.version {
-            *known = expected();
-        }
+    fn push(&mut self, dataset: &Dataset, rows: &Rows, at: (i32, i64), is_late: bool) -> anyhow::Result<()> {
+        let (known_at, observed_at, hash) = rows.version(dataset, 0);
+        let content = fingerprint::of_content(dataset, rows, 0).cast_signed();
+        let numbers = [known_at, observed_at, hash, content, at.1, at.0.into(), is_late.into()];
+        self.records.push(fingerprint::of_key(dataset, rows, 0), &numbers, "")
+    }
+
+    /// Takes the records of a part out.
+    pub(super) fn take(&mut self, part: usize) -> anyhow::Result<TopicPart> {
+        Ok(TopicPart(self.records.take(part)?))
+    }
+}
+
+/// The records of a part.
+pub(super) struct TopicPart(Entries);
+
+impl TopicPart {
+    pub(super) fn next(&mut self) -> anyhow::Result<Option<(Key, Record)>> {
+        let Some((key, numbers, _)) = self.0.next::<7>()? else { return Ok(None) };
+        let [known_at, observed_at, hash, content, offset, partition, is_late] = numbers;
+        let (version, content) = ((known_at, observed_at, hash), content.cast_unsigned());
+        let record = Record { version, content, offset, partition: partition as i32, is_late: is_late != 0 };
+        Ok(Some((key, record)))
     }
 }
 
@@ -76,24 +118,24 @@ impl Taken {
     }
 
     /// Whether this sink must have stored the record: it is valid and no open dead letter.
-    fn has_stored(
+    fn account(
         &self,
         original: &Original<'_>,
         refused: Option<&String>,
         letters: &mut SinkDeadLetters,
         dataset: &Dataset,
         findings: &mut Findings,
-    ) -> bool {
+    ) -> Account {
         let at = &self.row.partition;
         let place = || format!("{at} at offset {}", original.offset);
         let letters = letters.get_mut(&*at.sink);
         let letter = letters.and_then(|letters| letters.get_mut(&(at.incarnation, at.number, original.offset)));
         match (letter, refused) {
-            (None, None) => true,
+            (None, None) => Account::Stored,
             (None, Some(reason)) => {
                 let what = || format!("{} is neither stored nor a dead letter, but: {reason}", place());
                 findings.add("unaccounted", &dataset.name, what);
-                false
+                Account::NotStored
             }
             (Some(letter), _) => {
                 letter.found = true;
@@ -104,7 +146,11 @@ impl Taken {
                     let what = || format!("{} has other bytes than its dead letter", place());
                     findings.add("dead_letters", &dataset.name, what);
                 }
-                letter.resolved
+                match letter.resolved {
+                    Resolved::Before => Account::Stored,
+                    Resolved::Meanwhile => Account::MayBeStored,
+                    Resolved::No => Account::NotStored,
+                }
             }
         }
     }

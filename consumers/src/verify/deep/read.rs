@@ -44,7 +44,7 @@ impl<'a> Records<'a> {
         &mut self,
         partition: i32,
         range: (i64, i64),
-        mut each: impl FnMut(&Original<'_>, Result<&Rows, String>),
+        mut each: impl FnMut(&Original<'_>, Result<&Rows, String>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let Subject { verification, topic, .. } = self.subject;
         let range = BTreeMap::from([(partition, range)]);
@@ -56,8 +56,7 @@ impl<'a> Records<'a> {
                 Some(reason) => Some(reason.to_owned()),
                 None => admit(&mut self.admission, &original, self.subject.runtime, &mut self.rows)?,
             };
-            each(&original, refused.map_or(Ok(&self.rows), Err));
-            anyhow::Ok(())
+            each(&original, refused.map_or(Ok(&self.rows), Err))
         })
     }
 

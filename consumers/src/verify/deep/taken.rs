@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
 
+use kafka::offsets::end_offsets;
 use store::{Audit, PositionRow};
 
 use super::super::dead_letters::{self, SinkDeadLetters};
@@ -24,6 +25,8 @@ pub(super) struct AllTaken {
     pub(super) partitions: BTreeMap<i32, Vec<Taken>>,
     /// Why the table may hold rows without a record on the topic; None when the topic explains every row.
     pub(super) gap: Option<String>,
+    /// By partition, the highest position of a sink after the table was read.
+    pub(super) later: BTreeMap<i32, i64>,
 }
 
 /// Loads how far each sink has read each partition of the current topic, and the sinks' dead letters.
@@ -35,7 +38,7 @@ pub(super) fn load(
     let mut letters = SinkDeadLetters::new();
     let mut partitions: BTreeMap<i32, Vec<Taken>> = BTreeMap::new();
     let mut truncated = None;
-    for ((sink, number), row) in latest_positions(subject) {
+    for ((sink, number), row) in latest_positions(subject, &subject.facts.positions) {
         let Some((low, end)) = subject.facts.watermarks[&subject.topic].get(&number).copied() else { continue };
         if row.next_offset > end {
             // The ledger's check has reported this. The records now on the topic are not comparable.
@@ -52,13 +55,46 @@ pub(super) fn load(
         partitions.entry(number).or_default().push(Taken { row, counted_from, ledger });
     }
     let gap = truncated.or_else(|| gap(subject, &partitions));
-    Ok((AllTaken { partitions, gap }, letters))
+    Ok((AllTaken { partitions, gap, later: BTreeMap::new() }, letters))
+}
+
+/// Looks how far the sinks have read by now, and which dead letters were stored meanwhile. Returns all positions.
+pub(super) fn look_again(
+    subject: &Subject<'_>,
+    taken: &mut AllTaken,
+    letters: &mut SinkDeadLetters,
+) -> anyhow::Result<Vec<PositionRow>> {
+    let Subject { verification, topic, runtime, .. } = subject;
+    let mut audit = runtime.block_on(verification.database.audit())?;
+    let positions = runtime.block_on(audit.positions())?;
+    for (sink, letters) in letters.iter_mut() {
+        let each = audit.each_resolution(sink, |name| dead_letters::note_resolution(&name, topic, letters));
+        runtime.block_on(each)?;
+    }
+    drop(audit);
+    let ends: BTreeMap<i32, i64> =
+        end_offsets(&verification.cluster, topic)?.into_iter().map(|(number, _, end)| (number, end)).collect();
+    for ((sink, number), row) in latest_positions(subject, &positions) {
+        let mut known = taken.partitions.get(&number).into_iter().flatten();
+        let is_other = |known: &Taken| {
+            *known.row.partition.sink == *sink && known.row.partition.incarnation != row.partition.incarnation
+        };
+        if known.any(is_other) {
+            anyhow::bail!("{} was recreated while it was compared: compare it again", row.partition);
+        }
+        // Beyond its end, the topic was truncated or recreated. The ledger's check reports this.
+        if ends.get(&number).is_some_and(|end| row.next_offset <= *end) {
+            let later = taken.later.entry(number).or_default();
+            *later = row.next_offset.max(*later);
+        }
+    }
+    Ok(positions)
 }
 
 /// The positions of the dataset's sinks in the topic, of the latest incarnation, by sink and partition.
-fn latest_positions(subject: &Subject<'_>) -> BTreeMap<(String, i32), PositionRow> {
+fn latest_positions(subject: &Subject<'_>, positions: &[PositionRow]) -> BTreeMap<(String, i32), PositionRow> {
     let mut latest = BTreeMap::new();
-    for row in subject.facts.positions.iter().filter(|row| *row.partition.topic == *subject.topic) {
+    for row in positions.iter().filter(|row| *row.partition.topic == *subject.topic) {
         let dataset = subject.verification.dataset_of(&row.partition.sink);
         if dataset.is_some_and(|dataset| dataset.name == subject.dataset.name) {
             // Positions are ordered by incarnation, so that the latest one wins.
