@@ -19,10 +19,9 @@ pub const MAX_TEXT_BYTES: usize = 1 << 20;
 pub const MIN_DAY: i32 = -106_751;
 /// Last day that may be stored, 2262-04-10, in days since 1970.
 pub const MAX_DAY: i32 = 106_750;
-/// How far `observed_at` may be ahead of the consumer's clock, in microseconds: 5 minutes of clock skew.
-pub const OBSERVED_AHEAD_MICROS: i64 = 5 * 60 * 1_000_000;
-/// How far `known_at` may be ahead of the consumer's clock, in microseconds: 48 hours, for dates of other time zones.
-pub const KNOWN_AHEAD_MICROS: i64 = 48 * 3600 * 1_000_000;
+/// How far `known_at` and `observed_at` may be ahead of the time at which Kafka received the record, in microseconds: 5
+/// minutes of clock skew. A version of the future would win over every later correction.
+pub const VERSION_AHEAD_MICROS: i64 = 5 * 60 * 1_000_000;
 /// Earliest `known_at` and `observed_at`, 1900-01-01, in microseconds.
 pub const MIN_VERSION_MICROS: i64 = -25_567 * DAY_MICROS;
 
@@ -73,7 +72,8 @@ impl Refusal {
 ///
 /// A double that is -0.0 becomes 0.0, because SQLite stores no other zero.
 ///
-/// `now_micros` is the consumer's clock in microseconds since 1970. Flags that the producer sent are replaced.
+/// `received_micros` is when Kafka received the record, in microseconds since 1970. Flags that the producer sent are
+/// replaced.
 ///
 /// # Errors
 ///
@@ -82,7 +82,7 @@ impl Refusal {
 /// # Panics
 ///
 /// When there is no row.
-pub fn validate_last(dataset: &Dataset, rows: &mut Rows, now_micros: i64) -> Result<(), Refusal> {
+pub fn validate_last(dataset: &Dataset, rows: &mut Rows, received_micros: i64) -> Result<(), Refusal> {
     let row = rows.len() - 1;
     rows.drop_zero_signs(row);
     for (position, field) in dataset.fields.iter().enumerate() {
@@ -93,7 +93,7 @@ pub fn validate_last(dataset: &Dataset, rows: &mut Rows, now_micros: i64) -> Res
     if dataset.key.iter().map(key_bytes).sum::<usize>() > MAX_WHOLE_KEY_BYTES {
         return Err(Refusal::TooLong("key".to_owned(), MAX_WHOLE_KEY_BYTES));
     }
-    versions(dataset, rows, row, now_micros)?;
+    versions(dataset, rows, row, received_micros)?;
     if let Some(rule) = dataset.rules.iter().find(|rule| rule.is_broken(rows, row)) {
         return Err(Refusal::Rule(rule.text.clone()));
     }
@@ -134,14 +134,14 @@ fn bounds(column: &Column, row: usize, name: &str, limit: usize) -> Result<(), R
     }
 }
 
-fn versions(dataset: &Dataset, rows: &Rows, row: usize, now_micros: i64) -> Result<(), Refusal> {
-    let ahead = [(KNOWN_AT, KNOWN_AHEAD_MICROS), (OBSERVED_AT, OBSERVED_AHEAD_MICROS)];
-    for (position, (name, ahead)) in dataset.version_fields.into_iter().zip(ahead) {
+fn versions(dataset: &Dataset, rows: &Rows, row: usize, received_micros: i64) -> Result<(), Refusal> {
+    let allowed = MIN_VERSION_MICROS..=received_micros.saturating_add(VERSION_AHEAD_MICROS);
+    for (position, name) in dataset.version_fields.into_iter().zip([KNOWN_AT, OBSERVED_AT]) {
         let Column::Timestamp(values) = rows.column(position) else {
             return Err(Refusal::VersionBounds(name));
         };
         match values[row] {
-            Some(micros) if (MIN_VERSION_MICROS..=now_micros.saturating_add(ahead)).contains(&micros) => {}
+            Some(micros) if allowed.contains(&micros) => {}
             _ => return Err(Refusal::VersionBounds(name)),
         }
     }

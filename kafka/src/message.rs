@@ -2,7 +2,7 @@
 
 use contract::Original;
 use contract::original::encode_headers;
-use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::message::{BorrowedMessage, Message as _, Timestamp};
 
 use crate::headers::Headers;
 
@@ -22,6 +22,8 @@ pub(crate) struct Kept {
     pub(crate) partition: i32,
     pub(crate) offset: i64,
     pub(crate) timestamp_ms: Option<i64>,
+    /// Whether the broker set the timestamp.
+    pub(crate) is_append_time: bool,
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) value: Option<Vec<u8>>,
     /// As [`Original::headers`] holds them.
@@ -37,6 +39,7 @@ impl Kept {
             partition: message.partition(),
             offset: original.offset,
             timestamp_ms: original.timestamp_ms,
+            is_append_time: message.appended_micros().is_some(),
             key: original.key.map(<[u8]>::to_vec),
             value: original.value.map(<[u8]>::to_vec),
             headers: original.headers.map(<[u8]>::to_vec),
@@ -95,6 +98,18 @@ impl<'a> Message<'a> {
             Form::Borrowed(message) => message.timestamp().to_millis(),
             Form::Kept(kept) => kept.timestamp_ms,
         }
+    }
+
+    /// When the broker appended it, in microseconds since 1970; None when the topic keeps the writer's own timestamp.
+    pub fn appended_micros(&self) -> Option<i64> {
+        let appended_ms = match &self.0 {
+            Form::Borrowed(message) => match message.timestamp() {
+                Timestamp::LogAppendTime(millis) => Some(millis),
+                Timestamp::CreateTime(_) | Timestamp::NotAvailable => None,
+            },
+            Form::Kept(kept) => kept.timestamp_ms.filter(|_| kept.is_append_time),
+        };
+        Some(appended_ms?.saturating_mul(1000))
     }
 
     /// Key; None when it has none.

@@ -53,5 +53,6 @@ mod tidy;
 mod up;
 mod values;
 mod verify;
+mod versions;
 mod write_path;
 mod year;

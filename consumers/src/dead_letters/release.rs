@@ -159,8 +159,8 @@ impl Made<'_> {
         let admitted = match message.unreadable() {
             Some(reason) => Some(unreadable(reason)),
             None => {
-                let now = Utc::now().timestamp_micros();
-                let admitted = self.admission.admit(&original, self.runtime, &mut rows, now);
+                let received = message.appended_micros().unwrap_or_else(|| Utc::now().timestamp_micros());
+                let admitted = self.admission.admit(&original, self.runtime, &mut rows, received);
                 admitted.map_err(|missing| KafkaError::Retry(missing.to_string()))?
             }
         };

@@ -32,19 +32,23 @@ impl Admission {
         self.dataset
     }
 
-    /// Appends the message's record to the rows, or returns why it is refused, and whose it is. The outer error means: retry later.
+    /// Appends the message's record to the rows, or returns why it is refused, and whose it is. The outer error means:
+    /// retry later.
+    ///
+    /// `received_micros` is when Kafka appended the message, so that a replay gives the same answer; the present time where
+    /// the message has only its writer's time.
     pub fn admit(
         &mut self,
         original: &Original<'_>,
         runtime: &Handle,
         rows: &mut Rows,
-        now_micros: i64,
+        received_micros: i64,
     ) -> Result<Option<Refused>, Missing> {
         let len = rows.len();
         if let Some(cause) = self.decode(original, runtime, rows)? {
             return Ok(Some(Refused { cause, publisher: publisher(None) }));
         }
-        let refusal = match validate_last(self.dataset, rows, now_micros) {
+        let refusal = match validate_last(self.dataset, rows, received_micros) {
             Err(refusal) => Some(refusal),
             Ok(()) => {
                 let broken = self.rules.iter().find(|rule| rule.is_broken(rows, len));

@@ -189,9 +189,10 @@ impl Driver {
             self.state.on_passed(partition, offset, bytes, now);
             return Ok(Admitted::Taken);
         }
+        let received = message.appended_micros().unwrap_or_else(|| self.clock.micros(now));
         let admitted = match message.unreadable() {
             Some(reason) => Ok(Some(unreadable(reason))),
-            None => self.admission.admit(&original, &self.runtime, builder.rows(), self.clock.micros(now)),
+            None => self.admission.admit(&original, &self.runtime, builder.rows(), received),
         };
         let refused = match admitted {
             Ok(refused) => refused,

@@ -52,9 +52,10 @@ impl<'a> Records<'a> {
         topic.each(|message: &Message<'_>| {
             let original = message.original(&mut self.headers);
             self.rows.truncate(0);
+            let received = message.appended_micros();
             let refused = match message.unreadable() {
                 Some(reason) => Some(reason.to_owned()),
-                None => admit(&mut self.admission, &original, self.subject.runtime, &mut self.rows)?,
+                None => admit(&mut self.admission, (&original, received), self.subject.runtime, &mut self.rows)?,
             };
             each(&original, refused.map_or(Ok(&self.rows), Err))
         })
@@ -69,7 +70,8 @@ impl<'a> Records<'a> {
             let Some(message) = reader.poll(POLL_PATIENCE)? else { continue };
             self.rows.truncate(0);
             let original = message.original(&mut self.headers);
-            let refused = admit(&mut self.admission, &original, runtime, &mut self.rows)?;
+            let received = message.appended_micros();
+            let refused = admit(&mut self.admission, (&original, received), runtime, &mut self.rows)?;
             return Ok(key_of(dataset, &self.rows).filter(|_| refused.is_none() && message.offset() == offset));
         }
         Ok(None)
@@ -83,13 +85,14 @@ fn key_of(dataset: &Dataset, rows: &Rows) -> Option<String> {
 /// Appends the message's record to the rows, or returns why it is refused.
 fn admit(
     admission: &mut Admission,
-    original: &Original<'_>,
+    (original, received): (&Original<'_>, Option<i64>),
     runtime: &Handle,
     rows: &mut Rows,
 ) -> anyhow::Result<Option<String>> {
     let deadline = Instant::now() + SCHEMA_PATIENCE;
     loop {
-        match admission.admit(original, runtime, rows, Utc::now().timestamp_micros()) {
+        let received = received.unwrap_or_else(|| Utc::now().timestamp_micros());
+        match admission.admit(original, runtime, rows, received) {
             Ok(refused) => return Ok(refused.map(|refused| refused.cause.reason)),
             Err(missing) if Instant::now() > deadline => return Err(missing.into()),
             Err(_) => std::thread::sleep(RETRY_INTERVAL),
