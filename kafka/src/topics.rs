@@ -39,21 +39,22 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// [`KafkaError::Retry`] when Kafka cannot be reached or refuses a topic.
+    /// [`KafkaError::Retry`] when Kafka cannot be reached or refuses a topic; [`KafkaError::Halt`] when a setting is out of
+    /// range.
     pub async fn ensure_topics(&self, topics: &[String]) -> Result<(), KafkaError> {
+        // A wrong setting shows at once, and not with the first topic that is missing.
+        let shape = (number(&settings::TOPIC_PARTITIONS, 1..=1024)?, number(&settings::TOPIC_REPLICATION, -1..=16)?);
         let client = Arc::new(offsets::consumer(self, "topics")?);
         let missing = self.missing_topics(&client, topics).await?;
         if missing.is_empty() {
             return Ok(());
         }
-        self.create(&missing).await?;
+        self.create(&missing, shape).await?;
         self.await_topics(&client, topics).await
     }
 
-    async fn create(&self, missing: &[String]) -> Result<(), KafkaError> {
+    async fn create(&self, missing: &[String], (partitions, replication): (i32, i32)) -> Result<(), KafkaError> {
         let admin = self.admin()?;
-        let partitions = number(&settings::TOPIC_PARTITIONS, 1..=1024)?;
-        let replication = number(&settings::TOPIC_REPLICATION, -1..=16)?;
         let new_topic = |topic| {
             let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(replication));
             TOPIC_SETTINGS.iter().fold(new, |new, (name, value)| new.set(name, value))

@@ -18,7 +18,7 @@ use crate::secret::Secret;
 pub struct SettingError {
     name: &'static str,
     value: String,
-    expected: &'static str,
+    expected: String,
 }
 
 const fn variable(name: &'static str, default: Option<&'static str>, doc: &'static str) -> Variable {
@@ -287,7 +287,8 @@ fn secret(name: &'static str, value: Option<String>, file: Option<String>) -> Re
 pub fn read_number(variable: &Variable, bounds: std::ops::RangeInclusive<i64>) -> Result<i64, SettingError> {
     let value = read(variable).unwrap_or_default();
     let number = value.trim().parse().ok().filter(|number| bounds.contains(number));
-    number.ok_or(SettingError { name: variable.name, value, expected: "a number within its bounds" })
+    let expected = || format!("a whole number from {} to {}", bounds.start(), bounds.end());
+    number.ok_or_else(|| SettingError { name: variable.name, value, expected: expected() })
 }
 
 #[cfg(test)]

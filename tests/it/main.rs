@@ -9,6 +9,7 @@ mod clients;
 mod codec;
 mod compact;
 mod compose;
+mod configured;
 mod conformance;
 mod cookbook;
 mod dead_letters;

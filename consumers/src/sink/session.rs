@@ -75,7 +75,7 @@ impl<'a> Session<'a> {
         // However the session ends, its writers end with it.
         let _guard = cancelled.clone().drop_guard();
         let topic = topic::topic(sink.cluster.namespace(), sink.dataset);
-        runtime.block_on(sink.cluster.ensure_topics(std::slice::from_ref(&topic))).map_err(SinkError::from)?;
+        runtime.block_on(sink.cluster.ensure_topics(std::slice::from_ref(&topic)))?;
         let stores = (0..sink.writers).map(|_| sink.database.store(&group_of(sink))).collect();
         let writers = Writers::start(stores, Some(&sink.meters), runtime, &cancelled);
         let positions = DatabasePositions {

@@ -24,6 +24,8 @@ const SESSION: &[(&str, &str)] = &[
     ("tcp_keepalives_idle", "10"),
     ("tcp_user_timeout", "15000"),
     ("synchronous_commit", "on"),
+    // Whatever the database's default is: at other levels a concurrent upsert fails where it should look again.
+    ("default_transaction_isolation", "read committed"),
     // Use the generic plan from the start. A custom plan for each of the first chunks costs tens of milliseconds, and
     // can prefer a scan of a table of a million rows to its index.
     ("plan_cache_mode", "force_generic_plan"),
@@ -39,7 +41,8 @@ impl Postgres {
         let options: PgConnectOptions = self.address.expose().parse().map_err(|_| {
             StoreError::Halt(format!("`{}` is not a database address", without_credentials(self.address.expose())))
         })?;
-        Ok(options.disable_statement_logging())
+        // Whatever the default of the database is: the statements are written for it.
+        Ok(options.options([("standard_conforming_strings", "on")]).disable_statement_logging())
     }
 
     /// Opens a connection.
