@@ -12,6 +12,7 @@
 //! Unless it is killed, the relay warns when such a thing begins. With PostgreSQL and without a warning, each dead
 //! letter is on the topic once. With SQLite nothing is locked: one process at a time may publish.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use contract::records::DeadLetter;
@@ -22,6 +23,7 @@ use kafka::Cluster;
 use kafka::publish::PublishError;
 use kafka::registry::Registry;
 use kafka::send::{SEND_TIMEOUT, Sender};
+use service::health::Heartbeat;
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -68,6 +70,8 @@ pub struct Relay {
     pub registry: Option<Registry>,
     /// The database of the outbox.
     pub database: Database,
+    /// Beats while the relay makes progress: one that hangs keeps all dead letters from their topic.
+    pub heartbeat: Arc<Heartbeat>,
 }
 
 /// A running relay.
@@ -97,6 +101,7 @@ impl Relay {
         loop {
             // Checked before the turn, so that this turn publishes everything written before the stop.
             let is_last = ending.is_cancelled();
+            self.heartbeat.beat();
             let turn = self.turn(&mut *store, &mut publisher).await;
             published += turn.published;
             if turn.waiting > BACKLOG_WARNING && of_backlog.is_due() {
@@ -128,13 +133,16 @@ impl Relay {
         let mut turn = Turn::default();
         let outcome: anyhow::Result<()> = async {
             turn.waiting = store.waiting(BACKLOG_WARNING + 1).await?;
+            // Each step has a time limit, but all of them together take longer than one beat may.
+            self.heartbeat.beat();
             if turn.waiting == 0 {
                 return Ok(());
             }
             let publisher = match publisher {
                 Some(publisher) => publisher,
-                None => publisher.insert(Publisher::connect(&self.cluster, self.registry.as_ref()).await?),
+                None => publisher.insert(Publisher::connect(self).await?),
             };
+            self.heartbeat.beat();
             let relayed = store.relay(publisher).await?;
             turn.published = std::mem::take(&mut publisher.published);
             if relayed.taken == 0 {
@@ -212,10 +220,12 @@ struct Publisher {
     published: u64,
     /// Why Kafka did not acknowledge the last dead letters; one reason stands for a whole outage.
     failure: Option<String>,
+    heartbeat: Arc<Heartbeat>,
 }
 
 impl Publisher {
-    async fn connect(cluster: &Cluster, registry: Option<&Registry>) -> anyhow::Result<Publisher> {
+    async fn connect(relay: &Relay) -> anyhow::Result<Publisher> {
+        let Relay { cluster, registry, heartbeat, .. } = relay;
         let topic = topic::topic(cluster.namespace(), dataset());
         let schema_id = match registry {
             Some(registry) => registry.register(&topic::subject(&topic), &dataset().schema).await?,
@@ -224,7 +234,8 @@ impl Publisher {
         cluster.ensure_writable_topics(std::slice::from_ref(&topic)).await?;
         let sender = Sender::connect(cluster, "relay")?;
         let decoder = Decoder::new(dataset(), &dataset().schema)?;
-        Ok(Publisher { sender, topic, schema_id, decoder, published: 0, failure: None })
+        let heartbeat = Arc::clone(heartbeat);
+        Ok(Publisher { sender, topic, schema_id, decoder, published: 0, failure: None, heartbeat })
     }
 
     /// Publishes a dead letter; shortens it when it is too large for a message. What Kafka accepts in no form is marked in
@@ -288,8 +299,10 @@ enum Sent {
 impl Forward for Publisher {
     fn forward<'a>(&'a mut self, letters: &'a [DeadLetter]) -> BoxFuture<'a, Vec<Forwarded>> {
         async move {
+            self.heartbeat.beat();
             let Sends { results, abandoned } =
                 send_all(letters.iter().map(|letter| self.publish(letter)).collect(), &LIMITS).await;
+            self.heartbeat.beat();
             if abandoned > 0 {
                 self.failure = Some(format!("Kafka does not acknowledge records of `{}`", self.topic));
             }

@@ -207,7 +207,7 @@ impl<D: Dialect> Store for Session<D> {
     }
 
     fn record_gap<'a>(&'a mut self, gap: &'a Gap) -> BoxFuture<'a, Result<(), StoreError>> {
-        async move { Ok(self.write_gap(gap).await?) }.boxed()
+        async move { bounded(D::ATTEMPT_TIMEOUT, async { Ok(self.write_gap(gap).await?) }).await }.boxed()
     }
 
     fn rows<'a>(
@@ -215,8 +215,13 @@ impl<D: Dialect> Store for Session<D> {
         statement: String,
         parameters: &'a [&'a str],
     ) -> BoxFuture<'a, Result<Texts, StoreError>> {
+        self.is_unlimited |= D::syntax().no_time_limit.is_some_and(|no_limit| no_limit == statement);
         let statement = parameters.iter().fold(Statement::once(statement), |statement, text| statement.bind(*text));
-        async move { Ok(self.read(statement).await?.into_iter().map(Line::into_texts).collect()) }.boxed()
+        async move {
+            let lines = bounded(self.limit(), self.read(statement)).await?;
+            Ok(lines.into_iter().map(Line::into_texts).collect())
+        }
+        .boxed()
     }
 
     fn execute(&mut self, statement: String) -> BoxFuture<'_, Result<u64, StoreError>> {
@@ -232,7 +237,7 @@ impl<D: Dialect> Store for Session<D> {
     fn totals(&mut self) -> BoxFuture<'_, Result<Vec<Total>, StoreError>> {
         let statement = Statement::new(&D::statements().sinks.totals);
         let total = |line: &Line| Total { sink: line.text(0), outcome: outcome(line, 1) };
-        async move { Ok(self.read(statement).await?.iter().map(total).collect()) }.boxed()
+        async move { Ok(bounded(self.limit(), self.read(statement)).await?.iter().map(total).collect()) }.boxed()
     }
 
     fn syntax(&self) -> &'static Syntax {

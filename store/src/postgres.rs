@@ -17,6 +17,7 @@ use crate::fault::Fault;
 use crate::migrations::{self, Migration, Report};
 use crate::outcome::{StoreError, Upserted};
 use crate::query::Found;
+use crate::session::bounded;
 use crate::sql::{ColumnDeclaration, columns};
 use crate::statements::Statements;
 use crate::store::Tables;
@@ -223,7 +224,8 @@ impl Dialect for Postgres {
     }
 
     fn query<'a>(&'a self, query: &'a str, limit: usize) -> BoxFuture<'a, Result<Found, StoreError>> {
-        self.find(query, limit).boxed()
+        // Longer than the server's own limit.
+        bounded(Some(Duration::from_secs(70)), self.find(query, limit)).boxed()
     }
 
     fn migrate<'a>(

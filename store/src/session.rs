@@ -16,6 +16,8 @@ pub(crate) type Slot<C> = Arc<Mutex<Option<C>>>;
 pub(crate) struct Session<D: Dialect> {
     pub(crate) dialect: D,
     pub(crate) care: Care,
+    /// Whether the caller has removed the time limit of the session's statements.
+    pub(crate) is_unlimited: bool,
     slot: Slot<D::Connection>,
 }
 
@@ -28,7 +30,12 @@ pub(crate) struct Lease<C> {
 
 impl<D: Dialect> Session<D> {
     pub(crate) fn new(dialect: D, slot: Slot<D::Connection>) -> Session<D> {
-        Session { dialect, care: Care::NONE, slot }
+        Session { dialect, care: Care::NONE, is_unlimited: false, slot }
+    }
+
+    /// Our time limit for a request: a little longer than the server's own.
+    pub(crate) fn limit(&self) -> Option<Duration> {
+        D::ATTEMPT_TIMEOUT.filter(|_| !self.is_unlimited)
     }
 
     /// Takes the connection out of its slot, or opens one.

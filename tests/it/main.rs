@@ -13,6 +13,7 @@ mod configured;
 mod conformance;
 mod cookbook;
 mod dead_letters;
+mod deadlines;
 mod declared;
 mod deep;
 mod delete;

@@ -1,12 +1,13 @@
 //! `consumer run`: consumes datasets until it is stopped, or to the end of their topics.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
 use contract::Dataset;
 use kafka::Cluster;
 use kafka::registry::Registry;
-use service::health::Health;
+use service::health::{HEARTBEAT_BOUND, Health};
 use service::{settings, shutdown};
 use store::dead_letter;
 use store::{Database, StoreError};
@@ -47,8 +48,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         migrated = bring_up_to_date(&database, once) => migrated?,
         () = stop.cancelled() => return Ok(()),
     }
-    let relay =
-        Relay { cluster: Cluster::from_settings()?, registry: Registry::from_settings()?, database: database.clone() };
+    let heartbeat = Arc::new(health.heartbeat("relay of dead letters", HEARTBEAT_BOUND));
+    let (cluster, registry) = (Cluster::from_settings()?, Registry::from_settings()?);
+    let relay = Relay { cluster, registry, database: database.clone(), heartbeat };
     tokio::select! {
         ended = run_with_relay(relay, sinks, &stop) => ended,
         () = keep_compact(&database) => Ok(()),

@@ -12,14 +12,14 @@ use crate::dialect::{Connection, Dialect};
 use crate::line::Line;
 use crate::outcome::StoreError;
 use crate::quarantine::{Parked, Quarantine};
-use crate::session::Session;
+use crate::session::{Session, bounded};
 use crate::statement::Statement;
 use crate::text;
 
 impl<D: Dialect> DeadLetters for Session<D> {
     fn counts<'a>(&'a mut self, filter: &'a Filter) -> BoxFuture<'a, Result<Vec<Count>, StoreError>> {
         let statement = filtered(&D::statements().dead_letters.counts, filter);
-        async move { Ok(self.read(statement).await?.iter().map(count).collect()) }.boxed()
+        async move { Ok(bounded(self.limit(), self.read(statement)).await?.iter().map(count).collect()) }.boxed()
     }
 
     fn newest<'a>(
@@ -28,7 +28,7 @@ impl<D: Dialect> DeadLetters for Session<D> {
         limit: i64,
     ) -> BoxFuture<'a, Result<Vec<StoredDeadLetter>, StoreError>> {
         let statement = filtered(&D::statements().dead_letters.newest, filter).bind(limit);
-        async move { self.read(statement).await?.iter().map(letter).collect() }.boxed()
+        async move { bounded(self.limit(), self.read(statement)).await?.iter().map(letter).collect() }.boxed()
     }
 
     fn next<'a>(
@@ -38,28 +38,31 @@ impl<D: Dialect> DeadLetters for Session<D> {
     ) -> BoxFuture<'a, Result<Vec<StoredDeadLetter>, StoreError>> {
         let statement = filtered(&D::statements().dead_letters.next, filter);
         let statement = statement.bind(&*after.source).bind(&*after.id).bind(MAX_DEAD_LETTERS as i64);
-        async move {
+        bounded(self.limit(), async move {
             let mut lease = self.lease().await?;
             let names = first(lease.lines(statement).await?.iter().map(sized).collect());
             let letters = read::<D>(&mut lease, &names).await?;
             lease.give_back();
             Ok(letters)
-        }
+        })
         .boxed()
     }
 
     fn redrive<'a>(&'a mut self, batch: &'a Batch<'a>) -> BoxFuture<'a, Result<Vec<Fate>, StoreError>> {
-        self.redrive_batch(batch).boxed()
+        // A statement for each row, and enough time for all of them.
+        bounded(self.limit().map(|limit| 4 * limit), self.redrive_batch(batch)).boxed()
     }
 
     fn unpublished(&mut self) -> BoxFuture<'_, Result<i64, StoreError>> {
         let statement = Statement::new(D::statements().dead_letters.unpublished);
-        async move { Ok(self.read(statement).await?.first().map_or(0, |line| line.int(0))) }.boxed()
+        async move { Ok(bounded(self.limit(), self.read(statement)).await?.first().map_or(0, |line| line.int(0))) }
+            .boxed()
     }
 
     fn waiting(&mut self, most: i64) -> BoxFuture<'_, Result<i64, StoreError>> {
         let statement = Statement::new(&D::statements().dead_letters.waiting).bind(most);
-        async move { Ok(self.read(statement).await?.first().map_or(0, |line| line.int(0))) }.boxed()
+        async move { Ok(bounded(self.limit(), self.read(statement)).await?.first().map_or(0, |line| line.int(0))) }
+            .boxed()
     }
 
     fn relay<'a>(&'a mut self, forward: &'a mut dyn Forward) -> BoxFuture<'a, Result<Relayed, StoreError>> {
@@ -67,11 +70,11 @@ impl<D: Dialect> DeadLetters for Session<D> {
     }
 
     fn quarantines(&mut self) -> BoxFuture<'_, Result<Vec<Quarantine>, StoreError>> {
-        self.all_quarantines().boxed()
+        bounded(self.limit(), self.all_quarantines()).boxed()
     }
 
     fn end_quarantine<'a>(&'a mut self, sink: &'a str, publisher: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
-        self.end_one(sink, publisher).boxed()
+        bounded(self.limit(), self.end_one(sink, publisher)).boxed()
     }
 
     fn parked<'a>(
@@ -80,11 +83,11 @@ impl<D: Dialect> DeadLetters for Session<D> {
         publisher: &'a str,
         limit: i64,
     ) -> BoxFuture<'a, Result<Vec<Parked>, StoreError>> {
-        self.first_parked(sink, publisher, limit).boxed()
+        bounded(self.limit(), self.first_parked(sink, publisher, limit)).boxed()
     }
 
     fn unpark<'a>(&'a mut self, parked: &'a Parked, letters: &'a Rows) -> BoxFuture<'a, Result<bool, StoreError>> {
-        self.unpark_one(parked, letters).boxed()
+        bounded(self.limit(), self.unpark_one(parked, letters)).boxed()
     }
 }
 
