@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use contract::Dataset;
+use contract::{Dataset, topic};
 use kafka::Cluster;
 use kafka::registry::Registry;
 use tokio::runtime::Handle;
@@ -29,11 +29,14 @@ pub(crate) use error::panic_text;
 pub use positions::OnGap;
 use session::Session;
 use store::chunk::Limits;
-use store::{Database, Outcome};
+use store::{Database, Outcome, halts};
 use writer::{MAX_WAIT, backoff};
 
 /// How long a command, unlike a daemon, keeps retrying.
 pub(crate) const COMMAND_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long the note that a sink has halted may take; without it, `verify` finds the partitions that do not move.
+const HALT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The configuration of a sink.
 #[derive(Debug, Clone)]
@@ -44,6 +47,8 @@ pub struct Sink {
     pub cluster: Cluster,
     /// The database of its table.
     pub database: Database,
+    /// The database's identity, once it is migrated.
+    pub identity: Option<String>,
     /// The source of its writers' schemas.
     pub registry: Option<Registry>,
     /// When a chunk is committed.
@@ -74,6 +79,38 @@ impl Sink {
     ///
     /// Only [`SinkError::Halt`]: an operator is needed, or a thread has panicked.
     pub fn run(&self, runtime: &Handle, stop: &CancellationToken) -> Result<Outcome, SinkError> {
+        let result = self.run_sessions(runtime, stop);
+        match &result {
+            Err(error) => runtime.block_on(self.note_halt(Some(&error.to_string()))),
+            // A daemon that was stopped may have halted again a moment later.
+            Ok(_) if self.once && !stop.is_cancelled() => runtime.block_on(self.note_halt(None)),
+            Ok(_) => {}
+        }
+        result
+    }
+
+    /// Notes in the database that the sink has halted, and why; or that it runs.
+    pub(crate) async fn note_halt(&self, reason: Option<&str>) {
+        let (mut store, sink) = (self.database.store("halt"), self.group());
+        let noted = async {
+            match reason {
+                Some(reason) => halts::record(&mut *store, &sink, reason).await,
+                None => halts::clear(&mut *store, &sink).await,
+            }
+        };
+        match tokio::time::timeout(HALT_PATIENCE, noted).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(sink, %error, "cannot note in `sink_halt` whether the sink runs"),
+            Err(_) => tracing::warn!(sink, "cannot note in `sink_halt` whether the sink runs: no answer"),
+        }
+    }
+
+    /// The consumer group, which names the sink.
+    pub(crate) fn group(&self) -> String {
+        topic::group(self.cluster.namespace(), self.dataset, &self.database.sink())
+    }
+
+    fn run_sessions(&self, runtime: &Handle, stop: &CancellationToken) -> Result<Outcome, SinkError> {
         let mut total = Outcome::default();
         let mut failing: Option<Instant> = None;
         let mut waits = backoff();

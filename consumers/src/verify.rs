@@ -1,28 +1,31 @@
 //! `consumer verify`: proves that the database matches the topics. It writes nothing and can run beside consumers.
 //!
-//! It checks the ledger for holes and overlaps and compares it with Kafka's offsets. With `deep` it reads the topics
-//! again, folds them and compares the result with every value in the tables. This fold shares only the definition of a
+//! It checks the ledger for holes and overlaps and compares it with Kafka's offsets. It finds sinks that do not keep up.
+//! With `deep` it reads the topics again, folds them and compares the result with every value in the tables. This fold shares only the definition of a
 //! version with the consumer.
 
 mod dead_letters;
 mod deep;
 mod fingerprint;
 mod ledger;
+mod monitor;
 mod progress;
 mod report;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use contract::{Dataset, topic};
 use kafka::Cluster;
 use kafka::Registry;
 use kafka::offsets::{end_offsets, group_offsets};
+use kafka::topic_id::topic_id;
 use tokio::runtime::Handle;
 
 use report::Findings;
 pub use report::{PartitionLine, Report, TableLine, Violation};
-use store::{Database, GapRow, PositionRow};
+use store::{Database, GapRow, HaltRow, PositionRow};
 
 /// Part of the name of every replay's sink. Replays are not verified.
 const REPLAY: &str = ".replay.";
@@ -42,14 +45,22 @@ pub struct Verification {
     pub deep: bool,
     /// Where that comparison keeps what does not fit into memory.
     pub temp_dir: PathBuf,
+    /// How long a record may wait to be consumed.
+    pub patience: Duration,
 }
 
 /// A snapshot of the database, and Kafka's offsets.
+#[derive(Default)]
 struct Facts {
     positions: Vec<PositionRow>,
     gaps: Vec<GapRow>,
+    halts: Vec<HaltRow>,
+    /// The identity of the database.
+    identity: Option<String>,
     /// By topic: each partition's first offset and the one after its last.
     watermarks: HashMap<String, HashMap<i32, (i64, i64)>>,
+    /// By topic: its id, where Kafka says it.
+    topic_ids: HashMap<String, String>,
     /// By sink and topic: the offsets that the group has reported to Kafka.
     reported: HashMap<(String, String), HashMap<i32, i64>>,
 }
@@ -66,15 +77,22 @@ impl Verification {
         let mut audit = runtime.block_on(self.database.audit())?;
         let positions = runtime.block_on(audit.positions())?;
         let gaps = runtime.block_on(audit.gaps())?;
-        let mut facts = Facts { positions, gaps, reported, watermarks: HashMap::new() };
+        let halts = runtime.block_on(audit.halts())?;
+        let identity = runtime.block_on(audit.identity())?;
+        let (watermarks, topic_ids) = (HashMap::new(), HashMap::new());
+        let mut facts = Facts { positions, gaps, halts, identity, reported, watermarks, topic_ids };
         for dataset in &self.datasets {
             let topic = topic::topic(self.cluster.namespace(), dataset);
             let ends = end_offsets(&self.cluster, &topic)?;
             let ends = ends.into_iter().map(|(partition, low, high)| (partition, (low, high))).collect();
+            if let Some(id) = topic_id(&self.cluster, &topic)? {
+                facts.topic_ids.insert(topic.clone(), id);
+            }
             facts.watermarks.insert(topic, ends);
         }
         let mut lines = self.ledger(&facts, &mut audit, runtime, &mut findings)?;
         drop(audit);
+        self.monitor(&facts, &mut findings)?;
         let mut tables = Vec::new();
         if self.deep {
             // The deep check counts the records, so that offsets without a record need no note.

@@ -19,7 +19,11 @@ use crate::message::Message;
 use crate::probe::is_of_bytes;
 use crate::reader::records_at;
 use crate::refusal::Refusal;
-use crate::statistics;
+use crate::{claim, statistics, topic_id};
+
+mod watch;
+
+use watch::Watch;
 
 /// How long a revocation waits for the chunks being written. A later commit of ours would fence the next owner, which
 /// reads the position now.
@@ -27,6 +31,9 @@ const REVOKE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often Kafka's client reports the partitions' ends; for paused partitions it queries the brokers.
 const STATISTICS_INTERVAL_MS: &str = "10000";
+
+/// How long a member whose partitions wait for its database waits before it asks again.
+const PLACE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Time between two log lines of a lasting outage.
 const REMINDER: Duration = Duration::from_secs(60);
@@ -38,6 +45,9 @@ pub enum Event<'a> {
     Assigned(Vec<Start>),
     /// No partition is ours any more.
     Revoked,
+    /// Partitions are ours, but the database does not say where to start in them. The member asks again, and is assigned
+    /// nothing meanwhile; the reason is a line.
+    Waiting(String),
     /// An assignment failed, because the offsets to start from are unknown: the session must end.
     Lost(KafkaError),
     /// The next message of a partition.
@@ -65,8 +75,24 @@ pub trait Positions: Send + Sync {
     ///
     /// Called on the polling thread, during [`GroupConsumer::poll`]: the group waits for it. It must return within
     /// `max.poll.interval.ms`, or Kafka revokes the partitions again. The caller of `poll` gets an error as
-    /// [`Event::Lost`].
-    fn starts(&self, assignment: &Assignment<'_>) -> Result<Vec<Start>, KafkaError>;
+    /// [`Event::Waiting`] or [`Event::Lost`].
+    fn starts(&self, assignment: &Assignment<'_>) -> Result<Vec<Start>, Unplaced>;
+}
+
+/// Why it is unknown where to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unplaced {
+    /// The database does not say: ask again soon, and stay in the group. Leaving it would give the partitions to members
+    /// with the same database.
+    Later(String),
+    /// The session must end.
+    Failed(KafkaError),
+}
+
+impl From<KafkaError> for Unplaced {
+    fn from(error: KafkaError) -> Unplaced {
+        Unplaced::Failed(error)
+    }
 }
 
 /// Partitions that are being assigned, with access to their offsets and records.
@@ -75,13 +101,19 @@ pub struct Assignment<'a> {
     consumer: &'a BaseConsumer<Context>,
     cluster: &'a Cluster,
     topic: &'a str,
-    partitions: Vec<i32>,
+    topic_id: Option<String>,
+    partitions: &'a [i32],
 }
 
 impl Assignment<'_> {
     /// The partitions' numbers.
     pub fn partitions(&self) -> &[i32] {
-        &self.partitions
+        self.partitions
+    }
+
+    /// The id of the topic; None when the brokers do not say.
+    pub fn topic_id(&self) -> Option<&str> {
+        self.topic_id.as_deref()
     }
 
     /// The id that the cluster gave itself when it was made; None when it does not say.
@@ -111,7 +143,8 @@ impl Assignment<'_> {
 /// (`max.poll.interval.ms`), even without anything to read. Dropping it leaves the group.
 #[expect(missing_debug_implementations, reason = "librdkafka's consumer has none")]
 pub struct GroupConsumer {
-    consumer: BaseConsumer<Context>,
+    watch: Watch<Context>,
+    consumer: Arc<BaseConsumer<Context>>,
     topic: String,
     brokers: String,
     away_logged: Cell<Option<Instant>>,
@@ -123,11 +156,23 @@ struct Context {
     cluster: Cluster,
     group: String,
     topic: String,
+    /// The identity of the database that the member fills, if it has one.
+    database: Option<String>,
     positions: Box<dyn Positions>,
     in_flight: Arc<InFlight>,
     refusal: Refusal,
     /// Events of callbacks that `poll` has not returned yet.
     pending: Mutex<VecDeque<Event<'static>>>,
+    placing: Mutex<Placing>,
+}
+
+/// What is known of the present assignment.
+#[derive(Debug, Default)]
+struct Placing {
+    /// The id of the topic when its partitions were assigned.
+    topic_id: Option<String>,
+    /// Partitions that wait for their offsets, and when to ask for them again.
+    waiting: Option<(Vec<i32>, Instant)>,
 }
 
 /// The configuration of a member.
@@ -137,6 +182,8 @@ pub struct Membership<'a> {
     pub group: &'a str,
     /// The topic.
     pub topic: &'a str,
+    /// The identity of the database that the member fills: a member with another one is refused.
+    pub database: Option<&'a str>,
     /// Finds the offsets to start from.
     pub positions: Box<dyn Positions>,
     /// The chunks that must be written before a revocation.
@@ -152,23 +199,29 @@ impl GroupConsumer {
     ///
     /// [`KafkaError::Halt`] when a setting is wrong.
     pub fn join(cluster: &Cluster, membership: Membership<'_>) -> Result<GroupConsumer, KafkaError> {
-        let Membership { group, topic, positions, in_flight, reports_ends } = membership;
+        let Membership { group, topic, database, positions, in_flight, reports_ends } = membership;
         let mut config = cluster.consumer_config("consumer", if reports_ends { AtEnd::Report } else { AtEnd::Wait })?;
         config.set("group.id", group).set("statistics.interval.ms", STATISTICS_INTERVAL_MS);
+        if let Some(database) = database {
+            config.set("client.id", claim::client_id(database));
+        }
         let context = Context {
             cluster: cluster.clone(),
             group: group.to_owned(),
             topic: topic.to_owned(),
+            database: database.map(str::to_owned),
             positions,
             in_flight,
             refusal: Refusal::default(),
             pending: Mutex::default(),
+            placing: Mutex::default(),
         };
         let consumer: BaseConsumer<Context> = config.create_with_context(context).map_err(|error| halt(&error))?;
         consumer.subscribe(&[topic]).map_err(|error| halt(&error))?;
-        let (brokers, topic) = (cluster.brokers().to_owned(), topic.to_owned());
+        let brokers = cluster.brokers().to_owned();
+        let (consumer, topic) = (Arc::new(consumer), topic.to_owned());
         let detours = Detours::new(cluster, &topic);
-        Ok(GroupConsumer { consumer, topic, brokers, away_logged: Cell::new(None), detours })
+        Ok(GroupConsumer { watch: Watch::new(), consumer, topic, brokers, away_logged: Cell::new(None), detours })
     }
 
     /// The next event, if one comes within that time. None also while Kafka is unavailable, which is logged once a
@@ -176,8 +229,12 @@ impl GroupConsumer {
     ///
     /// # Errors
     ///
-    /// [`KafkaError::Retry`] when the topic cannot be read: drop this member and join again.
+    /// [`KafkaError::Retry`] when the topic cannot be read, or is another one than at the assignment: drop this member and
+    /// join again.
     pub fn poll(&self, patience: Duration) -> Result<Option<Event<'_>>, KafkaError> {
+        let context = self.consumer.context();
+        self.watch.check(&self.consumer, &self.topic, context.placing().topic_id.as_deref())?;
+        context.place_again(&self.consumer);
         if let Some(event) = self.pending() {
             return Ok(Some(event));
         }
@@ -240,9 +297,9 @@ impl GroupConsumer {
 
     /// Reports a partition's position to Kafka, for lag dashboards. Nothing depends on it, so a failure is only logged.
     pub fn report(&self, partition: i32, next_offset: i64) {
-        let mut positions = TopicPartitionList::new();
-        let added = positions.add_partition_offset(&self.topic, partition, Offset::Offset(next_offset));
-        if let Err(error) = added.and_then(|()| self.consumer.commit(&positions, CommitMode::Async)) {
+        let database = self.consumer.context().database.as_deref();
+        let positions = claim::offsets(&self.topic, database, &[(partition, next_offset)]);
+        if let Err(error) = positions.and_then(|positions| self.consumer.commit(&positions, CommitMode::Async)) {
             tracing::debug!(partition, %error, "cannot report the position to Kafka");
         }
     }
@@ -300,7 +357,10 @@ impl ClientContext for Context {
 impl ConsumerContext for Context {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
         let event = match error {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, partitions),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                let partitions = partitions.elements().iter().map(|element| element.partition()).collect();
+                self.assign(consumer, partitions)
+            }
             _ => self.revoke(consumer),
         };
         announce(&mut self.pending(), event.unwrap_or_else(Event::Lost));
@@ -312,20 +372,24 @@ impl Context {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn assign(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        partitions: &TopicPartitionList,
-    ) -> Result<Event<'static>, KafkaError> {
-        let partitions = partitions.elements().iter().map(|element| element.partition()).collect();
-        let assignment = Assignment { consumer, cluster: &self.cluster, topic: &self.topic, partitions };
+    fn placing(&self) -> MutexGuard<'_, Placing> {
+        self.placing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn assign(&self, consumer: &BaseConsumer<Self>, partitions: Vec<i32>) -> Result<Event<'static>, KafkaError> {
         let rejected = |error: ClientError| retry(&format!("cannot take over partitions of {}", self.topic), &error);
-        let starts = match self.positions.starts(&assignment) {
+        let starts = match self.place(consumer, &partitions) {
             Ok(starts) => starts,
-            Err(error) => {
+            Err(unplaced) => {
                 // The group waits for an answer even after an error.
                 consumer.assign(&TopicPartitionList::new()).map_err(rejected)?;
-                return Err(error);
+                return match unplaced {
+                    Unplaced::Failed(error) => Err(error),
+                    Unplaced::Later(reason) => {
+                        self.placing().waiting = Some((partitions, Instant::now() + PLACE_INTERVAL));
+                        Ok(Event::Waiting(reason))
+                    }
+                };
             }
         };
         let mut list = TopicPartitionList::new();
@@ -339,8 +403,32 @@ impl Context {
         Ok(Event::Assigned(starts))
     }
 
+    fn place(&self, consumer: &BaseConsumer<Self>, partitions: &[i32]) -> Result<Vec<Start>, Unplaced> {
+        let topic_id = topic_id::ask(consumer, &self.topic)?;
+        self.placing().topic_id.clone_from(&topic_id);
+        let (cluster, topic) = (&self.cluster, &*self.topic);
+        let starts = self.positions.starts(&Assignment { consumer, cluster, topic, topic_id, partitions })?;
+        if let Some(database) = &self.database {
+            let positions: Vec<(i32, i64)> = starts.iter().map(|start| (start.partition, start.offset)).collect();
+            claim::claim(consumer, (&self.group, topic), database, &positions)?;
+        }
+        Ok(starts)
+    }
+
+    /// Asks again for the offsets of partitions that wait for them, when it is time.
+    fn place_again(&self, consumer: &BaseConsumer<Self>) {
+        let partitions = match &mut self.placing().waiting {
+            Some((partitions, try_at)) if *try_at <= Instant::now() => std::mem::take(partitions),
+            _ => return,
+        };
+        self.placing().waiting = None;
+        let event = self.assign(consumer, partitions);
+        announce(&mut self.pending(), event.unwrap_or_else(Event::Lost));
+    }
+
     fn revoke(&self, consumer: &BaseConsumer<Self>) -> Result<Event<'static>, KafkaError> {
         tracing::info!(group = self.group, "partitions are being revoked");
+        *self.placing() = Placing::default();
         if !self.in_flight.await_none(REVOKE_PATIENCE) {
             tracing::warn!(
                 group = self.group,

@@ -8,6 +8,8 @@
 //! | consume as a member of a group | [`group::GroupConsumer`] |
 //! | read a range outside of any group | [`reader::Reader`], [`reader::Topic`] |
 //! | look up offsets | [`offsets`] |
+//! | recognise a topic | [`topic_id`] |
+//! | find out how long records wait | [`waiting`] |
 //! | find the schema behind an id | [`schemas::Schemas`], [`registry::Registry`] |
 //!
 //! This crate depends on the datasets ([`contract`]), but on no database, no source, and neither the producers nor the
@@ -15,6 +17,7 @@
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod claim;
 pub mod cluster;
 mod delivery;
 mod detour;
@@ -34,7 +37,9 @@ pub mod schemas;
 mod security;
 pub mod send;
 mod statistics;
+pub mod topic_id;
 mod topics;
+pub mod waiting;
 
 pub use cluster::Cluster;
 pub use error::KafkaError;

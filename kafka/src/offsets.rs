@@ -9,6 +9,7 @@ use rdkafka::metadata::Metadata;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::claim;
 use crate::cluster::{Cluster, REQUEST_TIMEOUT};
 use crate::error::{KafkaError, halt};
 use crate::quiet::{Quiet, failed, metadata};
@@ -117,6 +118,37 @@ pub fn group_offsets(
     topic: &str,
     partitions: &[i32],
 ) -> Result<HashMap<i32, i64>, KafkaError> {
+    let committed = committed(cluster, group, topic, partitions)?;
+    let reported = committed.elements().into_iter().filter_map(|element| match element.offset() {
+        Offset::Offset(offset) => Some((element.partition(), offset)),
+        _ => None,
+    });
+    Ok(reported.collect())
+}
+
+/// The identity of the database that a group fills: that of the lowest of these partitions with one. Blocks.
+///
+/// # Errors
+///
+/// [`KafkaError::Retry`] when Kafka cannot be reached.
+pub fn group_database(
+    cluster: &Cluster,
+    group: &str,
+    topic: &str,
+    partitions: &[i32],
+) -> Result<Option<String>, KafkaError> {
+    let committed = committed(cluster, group, topic, partitions)?;
+    let mut elements = committed.elements();
+    elements.sort_by_key(|element| element.partition());
+    Ok(elements.iter().find_map(|element| claim::identity(element.metadata()).map(str::to_owned)))
+}
+
+fn committed(
+    cluster: &Cluster,
+    group: &str,
+    topic: &str,
+    partitions: &[i32],
+) -> Result<TopicPartitionList, KafkaError> {
     let mut config = cluster.client_config("group-offsets");
     // The client names the group, but does not join it.
     config.set("group.id", group).set("enable.auto.commit", "false");
@@ -126,13 +158,7 @@ pub fn group_offsets(
         list.add_partition(topic, *partition);
     }
     let committed = consumer.committed_offsets(list, REQUEST_TIMEOUT);
-    let committed =
-        committed.map_err(|error| failed(&consumer, &format!("cannot read the offsets of group `{group}`"), &error))?;
-    let reported = committed.elements().into_iter().filter_map(|element| match element.offset() {
-        Offset::Offset(offset) => Some((element.partition(), offset)),
-        _ => None,
-    });
-    Ok(reported.collect())
+    committed.map_err(|error| failed(&consumer, &format!("cannot read the offsets of group `{group}`"), &error))
 }
 
 /// The id that the cluster gave itself when it was made; None when it does not say within ten seconds. Blocks.

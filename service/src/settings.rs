@@ -101,7 +101,7 @@ pub const TOPIC_REPLICATION: Variable = variable(
 pub const SINK: Variable = variable(
     "TAPEDECK_SINK",
     None,
-    "Last part of the consumer groups' names; by default `postgres` or `sqlite`. Two databases fed from one Kafka need two names",
+    "Last part of the consumer groups' names; by default `postgres` or `sqlite`. Two databases fed from one Kafka need two names; the second one under a name is refused",
 );
 /// Most rows in a chunk.
 pub const CHUNK_ROWS: Variable =

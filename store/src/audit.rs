@@ -1,5 +1,7 @@
 //! Reads a snapshot of the database, which `consumer verify` compares with Kafka.
 
+use chrono::{DateTime, Utc};
+use contract::Kind;
 use futures::TryStreamExt as _;
 
 use crate::commit::outcome;
@@ -10,7 +12,9 @@ use crate::outcome::{Outcome, StoreError};
 use crate::partition::{LastRecord, SinkPartition};
 use crate::quarantine::{self, Parked};
 use crate::statement::Statement;
+use crate::statements::sinks::TOPIC_ID;
 use crate::syntax::Syntax;
+use crate::text;
 
 /// A read-only snapshot: everything that it reads is as of one moment, however long reading takes.
 ///
@@ -62,6 +66,21 @@ pub struct PositionRow {
     pub next_offset: i64,
     /// The last record that was read.
     pub last: Option<LastRecord>,
+    /// When the position was last moved.
+    pub moved_at: Option<DateTime<Utc>>,
+    /// The id of the topic that was read; None where Kafka did not say.
+    pub topic_id: Option<String>,
+}
+
+/// A row of `sink_halt`.
+#[derive(Debug, Clone)]
+pub struct HaltRow {
+    /// The consumer group.
+    pub sink: String,
+    /// The sink's last line.
+    pub reason: String,
+    /// When it halted, as `2020-01-02T14:30:00.000000Z`.
+    pub halted_at: String,
 }
 
 impl Audit {
@@ -71,14 +90,34 @@ impl Audit {
 
     /// All positions.
     pub async fn positions(&mut self) -> Result<Vec<PositionRow>, StoreError> {
-        let query = "select sink, kafka_topic, cast(kafka_incarnation as bigint), cast(kafka_partition as bigint), \
-             next_offset, last_offset, last_fingerprint from sink_position order by 1, 2, 3, 4";
+        let query = format!(
+            "select latest.sink, latest.kafka_topic, cast(latest.kafka_incarnation as bigint), \
+             cast(latest.kafka_partition as bigint), next_offset, last_offset, last_fingerprint, {}, topic_id \
+             from sink_position as latest {TOPIC_ID} order by 1, 2, 3, 4",
+            (self.syntax.read)(Kind::Timestamp, "updated_at")
+        );
         let row = |line: Line| PositionRow {
             partition: line.partition(),
             next_offset: line.int(4),
             last: line.optional_int(5).zip(line.optional_int(6)).map(|(offset, hash)| LastRecord { offset, hash }),
+            moved_at: line.optional_text(7).and_then(|time| text::read_time(&time)),
+            topic_id: line.optional_text(8),
         };
-        Ok(self.all(query, &[]).await?.into_iter().map(row).collect())
+        Ok(self.all(&query, &[]).await?.into_iter().map(row).collect())
+    }
+
+    /// The identity of the database; None when it has none.
+    pub async fn identity(&mut self) -> Result<Option<String>, StoreError> {
+        let lines = self.all("select database_id from sink_identity", &[]).await?;
+        Ok(lines.first().and_then(|line| line.optional_text(0)))
+    }
+
+    /// The sinks that have halted.
+    pub async fn halts(&mut self) -> Result<Vec<HaltRow>, StoreError> {
+        let halted_at = (self.syntax.read)(Kind::Timestamp, "halted_at");
+        let query = format!("select sink, reason, {halted_at} from sink_halt order by sink");
+        let row = |line: Line| HaltRow { sink: line.text(0), reason: line.text(1), halted_at: line.text(2) };
+        Ok(self.all(&query, &[]).await?.into_iter().map(row).collect())
     }
 
     /// The sums of the ledger by partition, in one pass.

@@ -297,5 +297,11 @@ pub(crate) fn outcome(line: &Line, first: usize) -> Outcome {
 /// The position in a row.
 fn position(line: &Line) -> Position {
     let last = line.optional_int(3).zip(line.optional_int(4)).map(|(offset, hash)| LastRecord { offset, hash });
-    Position { incarnation: line.int(0) as i32, partition: line.int(1) as i32, next_offset: line.int(2), last }
+    Position {
+        incarnation: line.int(0) as i32,
+        partition: line.int(1) as i32,
+        next_offset: line.int(2),
+        last,
+        topic_id: line.optional_text(5),
+    }
 }

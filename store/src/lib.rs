@@ -26,7 +26,9 @@ pub mod dead_letter;
 mod dead_letters;
 mod dialect;
 mod fault;
+pub mod halts;
 mod history;
+pub mod identity;
 mod isolate;
 mod line;
 mod migrate;
@@ -50,8 +52,9 @@ mod statements;
 mod store;
 mod syntax;
 mod text;
+pub mod topics;
 
-pub use audit::{Audit, GapRow, LedgerSums, PositionRow};
+pub use audit::{Audit, GapRow, HaltRow, LedgerSums, PositionRow};
 pub use compact::FINE as LEDGER_FINE;
 pub use dead_letters::{
     Batch, Count, DeadLetters, FORWARD_PATIENCE, Fate, Filter, Forward, Forwarded, MAX_DEAD_LETTERS, Name, Relayed,

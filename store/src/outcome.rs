@@ -179,6 +179,8 @@ pub struct Position {
     pub next_offset: i64,
     /// The last record that was read; None before the first.
     pub last: Option<LastRecord>,
+    /// The id of the topic that was read; None where Kafka did not say.
+    pub topic_id: Option<String>,
 }
 
 /// The outcome of all records of a sink.

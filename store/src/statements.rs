@@ -4,7 +4,7 @@ use crate::syntax::Syntax;
 
 mod dead_letters;
 mod quarantines;
-mod sinks;
+pub(crate) mod sinks;
 
 /// The statements of one database.
 #[derive(Debug)]

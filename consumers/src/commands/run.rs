@@ -9,8 +9,7 @@ use kafka::Cluster;
 use kafka::registry::Registry;
 use service::health::{HEARTBEAT_BOUND, Health};
 use service::{settings, shutdown};
-use store::dead_letter;
-use store::{Database, StoreError};
+use store::{Database, StoreError, dead_letter, identity};
 use tokio_util::sync::CancellationToken;
 
 use super::{chosen, limits, migrate};
@@ -39,15 +38,16 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let stop = shutdown::token()?;
     let database = Database::from_settings()?;
     let health = Health::new();
-    let sinks = sinks(&datasets, once, &database, &health)?;
+    let mut sinks = sinks(&datasets, once, &database, &health)?;
     // A command ends by itself and says how.
     if !once {
         health.start()?;
     }
-    tokio::select! {
-        migrated = bring_up_to_date(&database, once) => migrated?,
+    let identity = tokio::select! {
+        identity = bring_up_to_date(&database, once) => identity?,
         () = stop.cancelled() => return Ok(()),
-    }
+    };
+    sinks.iter_mut().for_each(|sink| sink.identity = Some(identity.clone()));
     let heartbeat = Arc::new(health.heartbeat("relay of dead letters", HEARTBEAT_BOUND));
     let (cluster, registry) = (Cluster::from_settings()?, Registry::from_settings()?);
     let relay = Relay { cluster, registry, database: database.clone(), heartbeat };
@@ -68,6 +68,7 @@ fn sinks(datasets: &[&'static Dataset], once: bool, database: &Database, health:
             limits,
             writers: database.writers()?,
             database: database.clone(),
+            identity: None,
             on_gap: OnGap::from_settings()?,
             breaker_percent: settings::read_number(&settings::BREAKER_PERCENT, 0..=100)? as usize,
             schema_patience: Duration::from_secs(
@@ -95,14 +96,17 @@ async fn run_with_relay(relay: Relay, sinks: Vec<Sink>, stop: &CancellationToken
     if relayed > 0 && !stop.is_cancelled() { run_sinks(again, stop).await } else { Ok(()) }
 }
 
-/// Brings the tables up to date; a daemon waits for a database that is away.
-async fn bring_up_to_date(database: &Database, once: bool) -> anyhow::Result<()> {
+/// Brings the tables up to date and returns the database's identity; a daemon waits for a database that is away.
+async fn bring_up_to_date(database: &Database, once: bool) -> anyhow::Result<String> {
     let waits = ExponentialBuilder::default().with_jitter().with_max_delay(Duration::from_secs(15)).without_max_times();
-    let attempt = || database.migrate_to(None, &migrate::log);
-    attempt
+    let attempt = async || {
+        database.migrate_to(None, &migrate::log).await?;
+        identity::read(&mut *database.store("identity")).await
+    };
+    let identity = attempt
         .retry(waits)
         .when(|error| !once && matches!(error, StoreError::Retry { .. }))
         .notify(|error, wait| tracing::warn!(%error, wait_s = wait.as_secs_f32(), "waiting for the database"))
         .await?;
-    Ok(())
+    Ok(identity)
 }

@@ -1,6 +1,7 @@
 //! `consumer verify`: arguments in, a report out.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use kafka::Cluster;
 use kafka::registry::Registry;
@@ -9,6 +10,9 @@ use tokio::runtime::Handle;
 
 use super::{chosen, print};
 use crate::verify::Verification;
+
+/// How long a record may wait, unless told otherwise: a restart and a rebalance are over by then.
+const DEFAULT_PATIENCE_S: u64 = 300;
 
 /// What to verify.
 #[derive(Debug, clap::Args)]
@@ -22,6 +26,9 @@ pub struct Arguments {
     /// Keep what does not fit into memory in this folder instead of the system's for temporary files
     #[arg(long, value_name = "FOLDER", requires = "deep")]
     temp_dir: Option<PathBuf>,
+    /// Seconds that a record may wait on its topic before it counts as not consumed
+    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_PATIENCE_S)]
+    patience: u64,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -29,12 +36,12 @@ pub struct Arguments {
 
 /// Verifies the database that the environment names; an error when something is wrong.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let Arguments { datasets, deep, temp_dir, json } = arguments;
+    let Arguments { datasets, deep, temp_dir, patience, json } = arguments;
     let temp_dir = temp_dir.unwrap_or_else(std::env::temp_dir);
     let datasets = chosen(&datasets)?;
     let (cluster, registry) = (Cluster::from_settings()?, Registry::from_settings()?);
-    let verification =
-        Verification { cluster, database: Database::from_settings()?, registry, datasets, deep, temp_dir };
+    let (database, patience) = (Database::from_settings()?, Duration::from_secs(patience));
+    let verification = Verification { cluster, database, registry, datasets, deep, temp_dir, patience };
     let runtime = Handle::current();
     let report = tokio::task::spawn_blocking(move || verification.run(&runtime)).await??;
     print(&if json { report.json() + "\n" } else { report.text() })?;

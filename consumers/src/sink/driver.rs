@@ -100,7 +100,7 @@ pub(crate) struct Driver {
     target: Target,
     admission: Admission,
     writers: Writers,
-    runtime: Handle,
+    pub(super) runtime: Handle,
     headers: Vec<u8>,
     clock: Clock,
     /// The current message, or the last one.

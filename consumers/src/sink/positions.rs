@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use kafka::KafkaError;
-use kafka::group::{Assignment, Positions, Start};
+use kafka::group::{Assignment, Positions, Start, Unplaced};
 use service::settings;
 use store::chunk::{LastRecord, SinkPartition};
 use store::origin::{self, Foreign};
-use store::{Database, Gap, Position, Store, StoreError};
+use store::{Database, Gap, Position, Store, StoreError, topics};
 use tokio::runtime::Handle;
 
 use super::error::SinkError;
@@ -46,22 +46,46 @@ pub(crate) struct DatabasePositions {
     pub(crate) group: String,
     pub(crate) topic: String,
     pub(crate) on_gap: OnGap,
+    /// Whether the sink is a command, which does not wait for a database.
+    pub(crate) once: bool,
     pub(crate) runtime: Handle,
     pub(crate) meters: Meters,
     pub(crate) events: Events,
 }
 
 impl Positions for DatabasePositions {
-    fn starts(&self, assignment: &Assignment<'_>) -> Result<Vec<Start>, KafkaError> {
-        self.find(assignment).map_err(|error| match error {
-            SinkError::Retry(reason) => KafkaError::Retry(reason),
-            SinkError::Halt(reason) => KafkaError::Halt(reason),
+    fn starts(&self, assignment: &Assignment<'_>) -> Result<Vec<Start>, Unplaced> {
+        self.find(assignment).map_err(|lack| match lack {
+            Lack::Kafka(error) => Unplaced::Failed(error),
+            Lack::Store(error) => match SinkError::from(error) {
+                SinkError::Retry(reason) if self.once => Unplaced::Failed(KafkaError::Retry(reason)),
+                SinkError::Retry(reason) => Unplaced::Later(reason),
+                SinkError::Halt(reason) => Unplaced::Failed(KafkaError::Halt(reason)),
+            },
         })
     }
 }
 
+/// Who did not answer.
+enum Lack {
+    Kafka(KafkaError),
+    Store(StoreError),
+}
+
+impl From<KafkaError> for Lack {
+    fn from(error: KafkaError) -> Lack {
+        Lack::Kafka(error)
+    }
+}
+
+impl From<StoreError> for Lack {
+    fn from(error: StoreError) -> Lack {
+        Lack::Store(error)
+    }
+}
+
 impl DatabasePositions {
-    fn find(&self, assignment: &Assignment<'_>) -> Result<Vec<Start>, SinkError> {
+    fn find(&self, assignment: &Assignment<'_>) -> Result<Vec<Start>, Lack> {
         let partitions = assignment.partitions();
         let mut store = self.database.store("positions");
         let positions = self.runtime.block_on(self.read(&mut *store, assignment.cluster_id()));
@@ -81,7 +105,9 @@ impl DatabasePositions {
                 return Ok(Start { partition, incarnation: 0, offset: low });
             };
             let Position { incarnation, next_offset: offset, .. } = *position;
+            let read = position.topic_id.as_deref();
             let reason = match () {
+                () if read.zip(assignment.topic_id()).is_some_and(|(read, now)| read != now) => "recreated",
                 () if offset > end => "truncated",
                 () if !is_same.get(&partition).copied().unwrap_or(true) => "recreated",
                 () if offset < low => "retention",
@@ -89,7 +115,19 @@ impl DatabasePositions {
             };
             self.on_gap(&mut *store, position, (low, end), reason)
         };
-        partitions.iter().map(start).collect()
+        let starts: Vec<Start> = partitions.iter().map(start).collect::<Result<_, Lack>>()?;
+        if let Some(topic_id) = assignment.topic_id() {
+            let is_known = |start: &&Start| {
+                let position = known.get(&start.partition).filter(|known| known.incarnation == start.incarnation);
+                position.is_some_and(|position| position.topic_id.as_deref() == Some(topic_id))
+            };
+            let new = starts.iter().filter(|start| !is_known(start));
+            let new: Vec<(i32, i32)> = new.map(|start| (start.incarnation, start.partition)).collect();
+            // Before the first record is read: the topic can be created again while it is.
+            let sink = (self.group.as_str(), self.topic.as_str());
+            self.runtime.block_on(topics::remember(&mut *store, sink, topic_id, &new))?;
+        }
+        Ok(starts)
     }
 
     /// The positions, of which those of another cluster would mean nothing.
@@ -110,20 +148,20 @@ impl DatabasePositions {
         position: &Position,
         (low, end): (i64, i64),
         reason: &'static str,
-    ) -> Result<Start, SinkError> {
+    ) -> Result<Start, Lack> {
         let Position { partition, incarnation, next_offset, .. } = *position;
         let (group, topic) = (&self.group, &self.topic);
         let what = match reason {
             "retention" => format!("begins at offset {low}: {} records are gone unread", low - next_offset),
             "truncated" => format!("ends at offset {end}: the topic was truncated or recreated"),
-            _ => "holds another record before that: the topic was recreated".to_owned(),
+            _ => "is not the topic that it has read: the topic was recreated".to_owned(),
         };
         let what = format!("`{group}` is at offset {next_offset} of {topic}[{partition}], which {what}");
         if self.on_gap == OnGap::Halt {
-            return Err(SinkError::Halt(format!(
+            return Err(Lack::Store(StoreError::Halt(format!(
                 "{what}; to record that in `sink_gap` and go on at offset {low}, start with `{}=record`",
                 settings::ON_GAP.name
-            )));
+            ))));
         }
         self.events.gap(&what, if reason == "retention" { (low - next_offset).cast_unsigned() } else { 0 });
         let old =
@@ -140,7 +178,7 @@ fn recognise(
     assignment: &Assignment<'_>,
     known: &HashMap<i32, Position>,
     ranges: &HashMap<i32, (i64, i64)>,
-) -> Result<HashMap<i32, bool>, SinkError> {
+) -> Result<HashMap<i32, bool>, KafkaError> {
     let is_there = |position: &&Position| {
         let (low, end) = ranges[&position.partition];
         position.last.is_some_and(|last| (low..end).contains(&last.offset))

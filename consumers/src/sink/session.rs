@@ -25,6 +25,7 @@ use super::state::Rules;
 use super::writer::{WriteError, Written};
 use super::{COMMAND_PATIENCE, Sink};
 use crate::events::Events;
+use crate::reminder::Reminder;
 
 /// How long one poll waits; also how often the ages of chunks are checked.
 const POLL_PATIENCE: Duration = Duration::from_millis(20);
@@ -36,6 +37,9 @@ const IDLE_AFTER: Duration = Duration::from_secs(10);
 const BLOCKED_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a shutdown waits for the chunks being written.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a sink must run after an assignment before its last halt counts as over: one that halts again and again, and
+/// is restarted each time, does not seem to run in between.
+const HALT_OVER_AFTER: Duration = Duration::from_secs(30);
 /// Most records in memory per sink, in chunks being built and being written, of all partitions: some 20 MB.
 const MAX_RECORDS_HELD: usize = 40_000;
 
@@ -59,6 +63,9 @@ pub(super) struct Session<'a> {
     ticked_at: Instant,
     /// When the sink last had a chunk, or began.
     busy_at: Instant,
+    /// When the partitions were assigned, until the last halt counts as over.
+    assigned_at: Option<Instant>,
+    of_waiting: Reminder,
     /// The meter of the last message's partition.
     meter: Option<(i32, Arc<PartitionMeter>)>,
 }
@@ -76,20 +83,22 @@ impl<'a> Session<'a> {
         let _guard = cancelled.clone().drop_guard();
         let topic = topic::topic(sink.cluster.namespace(), sink.dataset);
         runtime.block_on(sink.cluster.ensure_topics(std::slice::from_ref(&topic)))?;
-        let stores = (0..sink.writers).map(|_| sink.database.store(&group_of(sink))).collect();
+        let stores = (0..sink.writers).map(|_| sink.database.store(&sink.group())).collect();
         let writers = Writers::start(stores, Some(&sink.meters), runtime, &cancelled);
         let positions = DatabasePositions {
             database: sink.database.clone(),
-            group: group_of(sink),
+            group: sink.group(),
             topic: topic.clone(),
             on_gap: sink.on_gap,
+            once: sink.once,
             runtime: runtime.clone(),
             meters: sink.meters.clone(),
             events: sink.events.clone(),
         };
         let membership = Membership {
-            group: &group_of(sink),
+            group: &sink.group(),
             topic: &topic,
+            database: sink.identity.as_deref(),
             positions: Box::new(positions),
             in_flight: writers.in_flight(),
             reports_ends: sink.once,
@@ -104,7 +113,7 @@ impl<'a> Session<'a> {
     }
 
     fn new(sink: &'a Sink, topic: &str, writers: Writers, runtime: &Handle, total: &'a mut Outcome) -> Session<'a> {
-        let group: Arc<str> = group_of(sink).into();
+        let group: Arc<str> = sink.group().into();
         let rules = Rules {
             limits: sink.limits,
             max_records_held: MAX_RECORDS_HELD,
@@ -121,7 +130,18 @@ impl<'a> Session<'a> {
         let target = Target::live(sink.dataset, group.clone());
         let driver = Driver::new(rules, target, admission, writers, runtime);
         let now = Instant::now();
-        Session { sink, group, topic: topic.into(), driver, total, ticked_at: now, busy_at: now, meter: None }
+        Session {
+            sink,
+            group,
+            topic: topic.into(),
+            driver,
+            total,
+            ticked_at: now,
+            busy_at: now,
+            assigned_at: None,
+            of_waiting: Reminder::default(),
+            meter: None,
+        }
     }
 
     /// The loop.
@@ -135,6 +155,7 @@ impl<'a> Session<'a> {
                 Event::Kafka(group::Event::Message(message)) => self.on_message(&message, now)?,
                 Event::Kafka(group::Event::Assigned(starts)) => self.on_assigned(&starts),
                 Event::Kafka(group::Event::Revoked) => self.on_revoked(),
+                Event::Kafka(group::Event::Waiting(reason)) => self.on_waiting(&reason),
                 Event::Kafka(group::Event::Lost(error)) => return Err(self.on_lost(error)),
                 Event::Kafka(group::Event::End(partition)) => self.driver.on_end(partition, None, now),
                 Event::Kafka(group::Event::Ends(ends)) => self.sink.meters.on_ends(&ends),
@@ -145,6 +166,7 @@ impl<'a> Session<'a> {
                     break;
                 }
                 self.driver.state.on_tick(now);
+                self.end_halt(now);
             }
             self.driver.perform(&feed)?;
         }
@@ -180,6 +202,16 @@ impl<'a> Session<'a> {
         let starts: Vec<_> = starts.iter().map(|start| (partition(start), start.offset)).collect();
         tracing::info!(sink = &*self.group, partitions = starts.len(), "assigned");
         self.driver.on_assigned(starts);
+        self.assigned_at = Some(Instant::now());
+    }
+
+    /// The sink has run for long enough that its last halt is over.
+    fn end_halt(&mut self, now: Instant) {
+        if self.assigned_at.is_some_and(|since| now.duration_since(since) >= HALT_OVER_AFTER) {
+            self.assigned_at = None;
+            let sink = self.sink.clone();
+            self.driver.runtime.spawn(async move { sink.note_halt(None).await });
+        }
     }
 
     /// The group has waited for the chunks being written. The next owner reads the chunks being built again.
@@ -187,6 +219,15 @@ impl<'a> Session<'a> {
         self.meter = None;
         self.sink.meters.on_revoked();
         self.driver.on_revoked();
+    }
+
+    /// The database does not say where to start. The member stays in its group and asks again.
+    fn on_waiting(&mut self, reason: &str) {
+        self.sink.meters.on_lost(reason);
+        if self.of_waiting.is_due_for(reason) {
+            let sink = &*self.group;
+            tracing::warn!(sink, reason, "waiting for the database, without partitions until it answers");
+        }
     }
 
     fn on_lost(&self, error: KafkaError) -> SinkError {
@@ -293,8 +334,4 @@ impl Feed for LiveFeed<'_> {
     fn report(&self, partition: i32, next_offset: i64) {
         self.consumer.report(partition, next_offset);
     }
-}
-
-fn group_of(sink: &Sink) -> String {
-    topic::group(sink.cluster.namespace(), sink.dataset, &sink.database.sink())
 }

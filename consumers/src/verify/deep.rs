@@ -83,7 +83,8 @@ fn facts(verification: &Verification, topic: &str, audit: &mut Audit, runtime: &
     let gaps = runtime.block_on(audit.gaps())?;
     let ends = end_offsets(&verification.cluster, topic)?;
     let ends = ends.into_iter().map(|(partition, low, high)| (partition, (low, high))).collect();
-    Ok(Facts { positions, gaps, watermarks: HashMap::from([(topic.to_owned(), ends)]), reported: HashMap::new() })
+    let watermarks = HashMap::from([(topic.to_owned(), ends)]);
+    Ok(Facts { positions, gaps, watermarks, ..Facts::default() })
 }
 
 /// Compares the number of records on the topic with the ledger's.

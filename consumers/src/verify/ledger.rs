@@ -243,7 +243,11 @@ impl Check<'_> {
         let Some((low, high)) = ends.get(&self.partition.number).copied() else {
             return self.add("topic", "reads a partition that the topic does not have".to_owned());
         };
-        if position > high {
+        let read = self.held.position.as_ref().and_then(|row| row.topic_id.as_deref());
+        let now = facts.topic_ids.get(&*self.partition.topic).map(String::as_str);
+        if let Some((read, now)) = read.zip(now).filter(|(read, now)| read != now) {
+            self.add("recreated", format!("has read the topic with id `{read}`, and now its id is `{now}`"));
+        } else if position > high {
             self.add(
                 "topic",
                 format!("is at offset {position}, but the topic ends at {high}: it was truncated or recreated"),

@@ -38,6 +38,11 @@ pub(crate) struct Statements {
     pub(crate) outbox: String,
 }
 
+/// Joins a position, under the name `latest`, with the id of the topic that was read.
+pub(crate) const TOPIC_ID: &str = "left join sink_topic as read on read.sink = latest.sink \
+    and read.kafka_topic = latest.kafka_topic and read.kafka_incarnation = latest.kafka_incarnation \
+    and read.kafka_partition = latest.kafka_partition";
+
 /// Columns of the ledger that count, in the order of [`crate::Outcome`].
 const COUNTS: [&str; 6] = [
     "records_read",
@@ -56,11 +61,13 @@ impl Statements {
         let plain = COUNTS.map(|count| format!("cast({count} as bigint)")).join(", ");
         let sums = COUNTS.map(|count| format!("cast(sum({count}) as bigint)")).join(", ");
         Statements {
-            positions: "select kafka_incarnation, kafka_partition, next_offset, last_offset, last_fingerprint from sink_position as latest \
-                where sink = $1 and kafka_topic = $2 and kafka_incarnation = (select max(kafka_incarnation) \
-                from sink_position where sink = latest.sink and kafka_topic = latest.kafka_topic \
-                and kafka_partition = latest.kafka_partition)"
-                .to_owned(),
+            positions: format!(
+                "select latest.kafka_incarnation, latest.kafka_partition, next_offset, last_offset, last_fingerprint, \
+                 topic_id from sink_position as latest {TOPIC_ID} where latest.sink = $1 and latest.kafka_topic = $2 \
+                 and latest.kafka_incarnation = (select max(kafka_incarnation) from sink_position \
+                 where sink = latest.sink and kafka_topic = latest.kafka_topic \
+                 and kafka_partition = latest.kafka_partition)"
+            ),
             move_position: format!(
                 "update sink_position set next_offset = $6, last_offset = coalesce($7, last_offset), \
                  last_fingerprint = coalesce($8, last_fingerprint), updated_at = {now} \
@@ -83,7 +90,9 @@ impl Statements {
                  (select max(from_offset) from sink_chunk where {partition}) order by from_offset limit $6",
                 page(syntax, &plain)
             ),
-            delete_ledger: format!("delete from sink_chunk where {partition} and from_offset >= $5 and from_offset <= $6"),
+            delete_ledger: format!(
+                "delete from sink_chunk where {partition} and from_offset >= $5 and from_offset <= $6"
+            ),
             merge_ledger: format!(
                 "insert into sink_chunk ({names}, from_offset, to_offset, {}, committed_at) \
                  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {})",
