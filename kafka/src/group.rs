@@ -1,11 +1,10 @@
 //! A member of a consumer group: its partitions, the offsets to start from, and the messages.
 
 use std::cell::Cell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use contract::LastRecord;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError as ClientError, KafkaResult};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
@@ -17,12 +16,13 @@ use crate::error::{KafkaError, halt, retry};
 use crate::in_flight::InFlight;
 use crate::message::Message;
 use crate::probe::is_of_bytes;
-use crate::reader::records_at;
 use crate::refusal::Refusal;
 use crate::{claim, statistics, topic_id};
 
+mod placement;
 mod watch;
 
+pub use placement::{Assignment, Positions, Start, Unplaced};
 use watch::Watch;
 
 /// How long a revocation waits for the chunks being written. A later commit of ours would fence the next owner, which
@@ -56,81 +56,6 @@ pub enum Event<'a> {
     End(i32),
     /// The partitions' ends, (partition, end), as Kafka's client knows them.
     Ends(Vec<(i32, i64)>),
-}
-
-/// Where to start in a partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Start {
-    /// The partition's number.
-    pub partition: i32,
-    /// How often the topic has been recreated or truncated.
-    pub incarnation: i32,
-    /// The offset of the first message to read.
-    pub offset: i64,
-}
-
-/// Finds the offsets to start from; implemented by the sink.
-pub trait Positions: Send + Sync {
-    /// Where to start in each partition that was just assigned.
-    ///
-    /// Called on the polling thread, during [`GroupConsumer::poll`]: the group waits for it. It must return within
-    /// `max.poll.interval.ms`, or Kafka revokes the partitions again. The caller of `poll` gets an error as
-    /// [`Event::Waiting`] or [`Event::Lost`].
-    fn starts(&self, assignment: &Assignment<'_>) -> Result<Vec<Start>, Unplaced>;
-}
-
-/// Why it is unknown where to start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unplaced {
-    /// The database does not say: ask again soon, and stay in the group. Leaving it would give the partitions to members
-    /// with the same database.
-    Later(String),
-    /// The session must end.
-    Failed(KafkaError),
-}
-
-impl From<KafkaError> for Unplaced {
-    fn from(error: KafkaError) -> Unplaced {
-        Unplaced::Failed(error)
-    }
-}
-
-/// Partitions that are being assigned, with access to their offsets and records.
-#[expect(missing_debug_implementations, reason = "librdkafka's consumer has none")]
-pub struct Assignment<'a> {
-    consumer: &'a BaseConsumer<Context>,
-    cluster: &'a Cluster,
-    topic: &'a str,
-    topic_id: Option<String>,
-    partitions: &'a [i32],
-}
-
-impl Assignment<'_> {
-    /// The partitions' numbers.
-    pub fn partitions(&self) -> &[i32] {
-        self.partitions
-    }
-
-    /// The id of the topic; None when the brokers do not say.
-    pub fn topic_id(&self) -> Option<&str> {
-        self.topic_id.as_deref()
-    }
-
-    /// The id that the cluster gave itself when it was made; None when it does not say.
-    pub fn cluster_id(&self) -> Option<String> {
-        self.consumer.client().fetch_cluster_id(REQUEST_TIMEOUT)
-    }
-
-    /// First offset and end of a partition.
-    pub fn range(&self, partition: i32) -> Result<(i64, i64), KafkaError> {
-        let range = self.consumer.fetch_watermarks(self.topic, partition, REQUEST_TIMEOUT);
-        range.map_err(|error| retry(&format!("cannot read offsets of {}[{partition}]", self.topic), &error))
-    }
-
-    /// The records at these offsets, (partition, offset), or the next ones after them.
-    pub fn records_at(&self, offsets: &[(i32, i64)]) -> Result<HashMap<i32, LastRecord>, KafkaError> {
-        records_at(self.cluster, self.topic, offsets)
-    }
 }
 
 /// A member of a consumer group that starts at the offsets of [`Positions`], not at the group's offsets.

@@ -2,7 +2,7 @@
 
 use contract::Text;
 use store::chunk::MIN_REFUSED;
-use store::quarantine::OTHERS;
+use store::quarantine::{OTHERS, UNREADABLE};
 
 /// How many of a publisher's last records in a partition are counted.
 pub const WINDOW: usize = 2000;
@@ -37,6 +37,17 @@ impl Breaker {
         }
         self.refused += usize::from(refused);
     }
+
+    /// Counts a refused record. Returns (refused, counted) and starts again when they are too many.
+    fn refuse(&mut self, percent: usize) -> Option<(usize, usize)> {
+        self.note(true);
+        let counts = (self.refused, self.window.len());
+        let is_tripped = counts.0 >= MIN_REFUSED && counts.0 * 100 > counts.1 * percent;
+        is_tripped.then(|| {
+            *self = Breaker::default();
+            counts
+        })
+    }
 }
 
 /// The breakers of a partition, one for each publisher.
@@ -44,6 +55,8 @@ impl Breaker {
 pub struct Breakers {
     percent: usize,
     publishers: Vec<(Text, Breaker)>,
+    /// Of [`UNREADABLE`]: it counts the records of all publishers, because any of them may have sent what has no name.
+    unreadable: Breaker,
     /// The publisher of the last record.
     last: usize,
 }
@@ -51,28 +64,26 @@ pub struct Breakers {
 impl Breakers {
     /// Each trips when more than `percent` of a publisher's records are refused, and at least [`MIN_REFUSED`].
     pub fn new(percent: usize) -> Breakers {
-        Breakers { percent, publishers: Vec::new(), last: 0 }
+        Breakers { percent, publishers: Vec::new(), unreadable: Breaker::default(), last: 0 }
     }
 
     /// Counts an accepted record.
     pub fn accept(&mut self, publisher: &str) {
         let at = self.find(publisher);
         self.publishers[at].1.note(false);
+        self.unreadable.note(false);
     }
 
     /// Counts a refused record. Returns the name under which its publisher is counted, and (refused, counted) when too
     /// many of its records are refused; then the count starts again.
     pub fn refuse(&mut self, publisher: &str) -> (Text, Option<(usize, usize)>) {
+        if publisher == UNREADABLE {
+            return (UNREADABLE.into(), self.unreadable.refuse(self.percent));
+        }
+        self.unreadable.note(false);
         let at = self.find(publisher);
         let (name, breaker) = &mut self.publishers[at];
-        breaker.note(true);
-        let (count, seen) = (breaker.refused, breaker.window.len());
-        let is_tripped = count >= MIN_REFUSED && count * 100 > seen * self.percent;
-        let tripped = is_tripped.then(|| {
-            *breaker = Breaker::default();
-            (count, seen)
-        });
-        (name.clone(), tripped)
+        (name.clone(), breaker.refuse(self.percent))
     }
 
     /// The place of a publisher. Neighbouring records are mostly of the same.
@@ -142,6 +153,16 @@ mod tests {
         assert_eq!(bad.collect::<Vec<_>>(), [(50, 50)]);
         assert_eq!((0..49).find_map(|_| note(&mut breakers, "bad", true)), None, "the count has started again");
         assert_eq!((0..49).find_map(|_| note(&mut breakers, "good", true)), None);
+    }
+
+    #[test]
+    fn unreadable_records_are_measured_against_those_of_everybody() {
+        let mut breakers = Breakers::new(5);
+        let few =
+            (0..100_000).find_map(|at| note(&mut breakers, ["a", UNREADABLE][usize::from(at % 25 == 0)], at % 25 == 0));
+        assert_eq!(few, None, "4 percent of all");
+        let many = (0..100_000).find_map(|at| note(&mut breakers, ["a", UNREADABLE][at % 2], at % 2 == 1));
+        assert!(many.is_some_and(|(refused, seen)| refused * 100 > seen * 5), "{many:?}");
     }
 
     #[test]

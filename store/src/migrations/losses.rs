@@ -91,6 +91,7 @@ pub(super) fn forget(losses: &[Loss], tables: &[String]) -> Vec<String> {
     let statements = [
         // A replay that has finished would not run again.
         ("replay_run", of_sinks.clone()),
+        ("sink_halt", of_sinks.clone()),
         ("quarantine", of_sinks),
         ("parked_record", topics.clone()),
         // A dead letter that was redriven into the dropped table is open again.
@@ -101,6 +102,7 @@ pub(super) fn forget(losses: &[Loss], tables: &[String]) -> Vec<String> {
                  and letter.dead_letter_id = dead_letter_resolution.dead_letter_id and letter.dataset in ({names}))"
             ),
         ),
+        ("sink_topic", topics.clone()),
         ("sink_chunk", topics.clone()),
         ("sink_gap", topics.clone()),
         ("sink_position", topics),

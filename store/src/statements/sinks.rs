@@ -80,11 +80,7 @@ impl Statements {
             committed: format!(
                 "select {plain} from sink_chunk where {partition} and from_offset = $5 and to_offset = $6"
             ),
-            insert_ledger: format!(
-                "insert into sink_chunk ({names}, from_offset, to_offset, {}, committed_at) \
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {now})",
-                COUNTS.join(", ")
-            ),
+            insert_ledger: insert_ledger(names, now),
             ledger_page: format!(
                 "select {} from sink_chunk as chunk where {partition} and from_offset >= $5 and from_offset < \
                  (select max(from_offset) from sink_chunk where {partition}) order by from_offset limit $6",
@@ -93,12 +89,7 @@ impl Statements {
             delete_ledger: format!(
                 "delete from sink_chunk where {partition} and from_offset >= $5 and from_offset <= $6"
             ),
-            merge_ledger: format!(
-                "insert into sink_chunk ({names}, from_offset, to_offset, {}, committed_at) \
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {})",
-                COUNTS.join(", "),
-                (syntax.time)("$13")
-            ),
+            merge_ledger: insert_ledger(names, &(syntax.time)("$13")),
             totals: format!("select sink, {sums} from sink_chunk group by sink order by sink"),
             insert_gap: format!(
                 "insert into sink_gap ({names}, from_offset, to_offset, reason, noticed_at) \
@@ -117,6 +108,15 @@ impl Statements {
             ),
         }
     }
+}
+
+/// Inserts an entry of the ledger that was committed at that time.
+fn insert_ledger(names: &str, committed_at: &str) -> String {
+    format!(
+        "insert into sink_chunk ({names}, from_offset, to_offset, {}, committed_at) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {committed_at})",
+        COUNTS.join(", ")
+    )
 }
 
 /// The columns of an entry for [`crate::compact`]; the last one is 1 when it covers offsets of a recorded gap.
