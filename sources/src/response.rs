@@ -81,6 +81,7 @@ impl Reject {
             reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
             reason.push('…');
         }
+        reason.shrink_to_fit();
         Reject { fragment, class, reason, dataset: None }
     }
 }

@@ -91,7 +91,7 @@ fn rows_of_an_earlier_build_are_hashed_again_and_a_replay_changes_nothing() {
             contract::datasets().len() as i64,
             "on {name}"
         );
-        succeed("consumer", &["verify", "--deep"], &bench.environment);
+        succeed("consumer", &["verify", "ohlcv_bar", "news_article", "--deep"], &bench.environment);
     }
 }
 
