@@ -278,6 +278,7 @@ impl Stage {
             ("TAPEDECK_KAFKA_BROKERS", self.services.address("kafka").to_owned()),
             ("TAPEDECK_NAMESPACE", NAMESPACE.to_owned()),
             ("TAPEDECK_DATABASE_URL", fleet.database.clone()),
+            ("TAPEDECK_SINK", fleet.sink.clone()),
         ]);
         let output = run_command("consumer", &["verify", "ohlcv_bar", "--deep"], &environment);
         let said =
