@@ -2,9 +2,7 @@
 
 use contract::{Decoder, Original, Record};
 use kafka::Cluster;
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::admin::{AdminOptions, NewPartitions};
 use store::StoreError;
 use store::chunk::{Chunk, ChunkBuilder, SinkPartition, Target};
 use tests::broker::{Bench, benches, block_on, embedded, postgres};
@@ -91,11 +89,6 @@ fn a_database_that_refuses_most_rows_halts_the_sink() {
     }
 }
 
-/// Waits for Kafka's metadata to follow a change.
-fn admin(bench: &Bench) -> AdminClient<DefaultClientContext> {
-    Cluster::new(&bench.brokers, &bench.namespace).client_config("admin").create().unwrap()
-}
-
 /// The recorded gaps: incarnation, from, to, reason.
 fn gaps(bench: &Bench) -> Vec<Vec<Option<String>>> {
     bench.query("select kafka_incarnation, from_offset, to_offset, reason from sink_gap order by 1, 2")
@@ -107,9 +100,7 @@ fn records_that_retention_took_unread_halt_the_sink_or_are_written_down() {
     send(&bench, "ohlcv_bar", &(0..10).map(|day| good("AAPL", day, 1.0, 0)).collect::<Vec<_>>());
     consume(&bench);
     send(&bench, "ohlcv_bar", &(10..30).map(|day| good("AAPL", day, 1.0, 0)).collect::<Vec<_>>());
-    let mut before = TopicPartitionList::new();
-    before.add_partition_offset(&bench.topic("ohlcv_bar"), 0, Offset::Offset(25)).unwrap();
-    block_on(admin(&bench).delete_records(&before, &AdminOptions::new())).unwrap();
+    bench.remove_before("ohlcv_bar", 0, 25);
     let said = fail("consumer", &["run", "ohlcv_bar"], &bench.environment);
     let last = said.lines().last().unwrap();
     assert!(last.contains("begins at offset 25: 15 records are gone unread"), "{said}");
@@ -189,7 +180,7 @@ fn partitions_that_are_added_under_a_running_consumer_are_read_from_their_beginn
     send(&bench, "ohlcv_bar", &[good("AAPL", 0, 1.0, 0)]);
     let rows = || bench.number("select count(*) as n from ohlcv_bar");
     until("the first partition is read", || rows() == 1);
-    let (admin, topic) = (admin(&bench), bench.topic("ohlcv_bar"));
+    let (admin, topic) = (bench.admin(), bench.topic("ohlcv_bar"));
     let more = [NewPartitions::new(&topic, 6)];
     let grown = block_on(admin.create_partitions(&more, &AdminOptions::new())).unwrap();
     assert!(grown[0].is_ok(), "{grown:?}");

@@ -100,14 +100,7 @@ fn a_registry_can_be_switched_on_and_off_and_no_record_becomes_unreadable_or_is_
     let (Some(bench), Some(registry)) = (postgres(), service("TAPEDECK_TEST_REGISTRY")) else { return };
     let dataset = contract::dataset("ohlcv_bar").unwrap();
     let (on, off) = (bench.with(&[("TAPEDECK_SCHEMA_REGISTRY_URL", &registry)]), &bench.environment);
-    let subject = format!("{}-value", bench.topic("ohlcv_bar"));
-    let client = kafka::Registry::new(&registry).unwrap();
-    // A registry that is not new: its id is none of the old declarations'.
-    let register = |number: u32| {
-        let schema = dataset.schema.replacen("Open,", &format!("{number}. Open,"), 1);
-        tests::broker::block_on(client.register(&subject, &schema)).unwrap()
-    };
-    let id = (0..).map(register).find(|id| *id > 22).unwrap();
+    let id = bench.register(&registry, "ohlcv_bar");
     let value = |id: u32, symbol: &str| {
         let record = Record::from(bar(symbol, 0, 1.0, 10, 10));
         (Some(0), Some(record.message_key().into_bytes()), Some(encode(id, &record)))

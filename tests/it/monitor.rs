@@ -1,11 +1,8 @@
 //! `consumer verify` as a monitor: it fails for what keeps records from the tables, and names the cause.
 
 use contract::Record;
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::Value;
-use tests::broker::{Bench, benches, block_on, embedded};
+use tests::broker::{Bench, benches, embedded};
 use tests::message::{BAR_SCHEMA_ID, Message, bar, encode, send};
 use tests::process::{Heard, command, fail, run, succeed, until};
 
@@ -16,15 +13,6 @@ fn good(days: std::ops::Range<u32>) -> Vec<Message> {
 
 fn consume(bench: &Bench) {
     succeed("consumer", &["run", "ohlcv_bar", "--once"], &bench.environment);
-}
-
-/// Removes the records before an offset from the topic, as retention does.
-fn remove_before(bench: &Bench, offset: i64) {
-    let mut before = TopicPartitionList::new();
-    before.add_partition_offset(&bench.topic("ohlcv_bar"), 0, Offset::Offset(offset)).unwrap();
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", &bench.brokers).create().unwrap();
-    block_on(admin.delete_records(&before, &AdminOptions::new())).unwrap();
 }
 
 /// The violations that `verify` reports for bars, as kinds and lines, and its exit code.
@@ -93,7 +81,7 @@ fn a_sink_that_halted_fails_the_verification_until_it_runs_again() {
         send(&bench, "ohlcv_bar", &good(0..10));
         consume(&bench);
         send(&bench, "ohlcv_bar", &good(10..30));
-        remove_before(&bench, 25);
+        bench.remove_before("ohlcv_bar", 0, 25);
         fail("consumer", &["run", "ohlcv_bar"], &bench.environment);
         is_found(&bench, "300", "halted", &["ohlcv_bar", " halted at 2", "15 records are gone unread"]);
         let lenient = bench.with(&[("TAPEDECK_ON_GAP", "record")]);

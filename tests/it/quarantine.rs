@@ -1,12 +1,9 @@
 //! A publisher's bad data costs only that publisher.
 
 use contract::Record;
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::Value;
 use store::quarantine::MAX_DEAD_LETTERS;
-use tests::broker::{Bench, benches, block_on, postgres};
+use tests::broker::{Bench, benches, postgres};
 use tests::message::{Message, bar, encode, send, send_records};
 use tests::process::{fail, run, succeed};
 use tests::service;
@@ -123,11 +120,7 @@ fn parked_records_that_kafka_no_longer_has_are_released_as_lost() {
         bars(&bench, "bad", 0..1500, true);
         consume(&bench);
         let left = parked(&bench);
-        let mut before = TopicPartitionList::new();
-        before.add_partition_offset(&bench.topic("ohlcv_bar"), 0, Offset::Offset(1400)).unwrap();
-        let admin: AdminClient<DefaultClientContext> =
-            ClientConfig::new().set("bootstrap.servers", &bench.brokers).create().unwrap();
-        block_on(admin.delete_records(&before, &AdminOptions::new())).unwrap();
+        bench.remove_before("ohlcv_bar", 0, 1400);
         let said = succeed("consumer", &["dead-letters", "release", "bad", "--yes", "--json"], &bench.environment);
         let report: Value = serde_json::from_str(&said).unwrap();
         assert_eq!(report, serde_json::json!({ "refused": 100, "valid": 0, "gone": left - 100 }), "on {name}");
@@ -151,15 +144,7 @@ fn a_breaker_of_100_percent_never_trips_and_every_refused_record_is_a_dead_lette
 #[test]
 fn unreadable_records_that_become_readable_are_stored_once_they_are_released_and_redriven() {
     let (Some(bench), Some(registry)) = (postgres(), service("TAPEDECK_TEST_REGISTRY")) else { return };
-    let dataset = contract::dataset("ohlcv_bar").unwrap();
-    let registered = kafka::Registry::new(&registry).unwrap();
-    let subject = format!("{}-value", bench.topic("ohlcv_bar"));
-    // A registry that is not new: its id is none of the old declarations'.
-    let register = |number: u32| {
-        let schema = dataset.schema.replacen("Open,", &format!("{number}. Open,"), 1);
-        block_on(registered.register(&subject, &schema)).unwrap()
-    };
-    let id = (0..).map(register).find(|id| *id > 22).unwrap();
+    let id = bench.register(&registry, "ohlcv_bar");
     let message = |symbol: usize| -> Message {
         let record = Record::from(bar(&format!("S{symbol}"), 0, 1.0, 10, 10));
         (Some(0), Some(record.message_key().into_bytes()), Some(encode(id, &record)))

@@ -2,6 +2,10 @@
 
 use std::net::TcpListener;
 
+use kafka::Cluster;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::{Offset, TopicPartitionList};
 use store::Database;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -101,6 +105,30 @@ impl Bench {
     /// Name of a dataset's topic.
     pub fn topic(&self, dataset: &str) -> String {
         format!("{}.{dataset}.v1", self.namespace)
+    }
+
+    /// A client that administers the broker's topics.
+    pub fn admin(&self) -> AdminClient<DefaultClientContext> {
+        Cluster::new(&self.brokers, &self.namespace).client_config("admin").create().unwrap()
+    }
+
+    /// Removes the records of a partition before an offset, as retention does.
+    pub fn remove_before(&self, dataset: &str, partition: i32, offset: i64) {
+        let mut before = TopicPartitionList::new();
+        before.add_partition_offset(&self.topic(dataset), partition, Offset::Offset(offset)).unwrap();
+        block_on(self.admin().delete_records(&before, &AdminOptions::new())).unwrap();
+    }
+
+    /// Registers a schema of the dataset as one that is not the registry's first; returns its id, which no declaration had.
+    pub fn register(&self, registry: &str, dataset: &str) -> u32 {
+        let client = kafka::Registry::new(registry).unwrap();
+        let (subject, schema) = (format!("{}-value", self.topic(dataset)), &contract::dataset(dataset).unwrap().schema);
+        let register = |number: u32| {
+            let schema = schema.replacen("Open,", &format!("{number}. Open,"), 1);
+            block_on(client.register(&subject, &schema)).unwrap()
+        };
+        // The declarations' own ids were 1 to 22.
+        (0..).map(register).find(|id| *id > 22).unwrap()
     }
 
     /// Sends the embedded broker a signal.

@@ -1,27 +1,13 @@
 //! Exchanges from a topic that no longer has every record: no row vanishes.
 
 use contract::Record;
-use kafka::Cluster;
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, ResourceSpecifier};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::{Offset, TopicPartitionList};
-use tests::broker::{Bench, benches, block_on, postgres};
+use rdkafka::admin::{AdminOptions, AlterConfig, NewPartitions, ResourceSpecifier};
+use tests::broker::{benches, block_on, postgres};
 use tests::message::{BAR_SCHEMA_ID, bar, encode, send};
 use tests::process::{fail, succeed};
 
 use super::exchange::{SIDE, differ, refused, swap};
 use super::{consume, replay, table};
-
-fn admin(bench: &Bench) -> AdminClient<DefaultClientContext> {
-    Cluster::new(&bench.brokers, &bench.namespace).client_config("admin").create().unwrap()
-}
-
-/// Removes a partition's records before an offset, as retention does.
-fn trim(bench: &Bench, partition: i32, to: i64) {
-    let mut before = TopicPartitionList::new();
-    before.add_partition_offset(&bench.topic("ohlcv_bar"), partition, Offset::Offset(to)).unwrap();
-    block_on(admin(bench).delete_records(&before, &AdminOptions::new())).unwrap();
-}
 
 #[test]
 fn a_topic_that_retention_trimmed_takes_no_row_out_of_the_table() {
@@ -34,7 +20,7 @@ fn a_topic_that_retention_trimmed_takes_no_row_out_of_the_table() {
         // The replay was there before retention: the side table has everything.
         let side = ["replay", "ohlcv_bar", "--into", "whole"];
         succeed("consumer", &side, &bench.environment);
-        trim(&bench, 1, 4);
+        bench.remove_before("ohlcv_bar", 1, 4);
         let said = succeed("consumer", &[&side[..], &["--swap"]].concat(), &bench.environment);
         assert!(said.contains("added 0, changed 0, vanished 0"), "on {name}: {said}");
 
@@ -48,7 +34,7 @@ fn a_topic_that_retention_trimmed_takes_no_row_out_of_the_table() {
         assert!(bench.query("select sink from replay_run where finished_at is null").is_empty(), "on {name}");
         replay(&bench, &SIDE);
         refused(&bench);
-        trim(&bench, 0, 10);
+        bench.remove_before("ohlcv_bar", 0, 10);
         assert!(refused(&bench).contains("offsets 0 to 3 of partition 1 are gone"), "on {name}");
         assert_eq!(table(&bench, "ohlcv_bar"), before, "on {name}");
         replay(&bench, &[]);
@@ -56,7 +42,7 @@ fn a_topic_that_retention_trimmed_takes_no_row_out_of_the_table() {
 
         // A replay that is behind when retention trims says so.
         send(&bench, "ohlcv_bar", &[day(21), day(23), day(25)]);
-        trim(&bench, 1, 12);
+        bench.remove_before("ohlcv_bar", 1, 12);
         let said = fail("consumer", &[&["replay", "ohlcv_bar"], &SIDE[..]].concat(), &bench.environment);
         assert!(said.contains("no longer has offsets 10 to 11 of partition 1"), "on {name}: {said}");
     }
@@ -70,7 +56,7 @@ fn day(at: i32) -> Record {
 fn partitions_that_were_added_later_belong_to_a_whole_replay_and_compaction_ends_it() {
     let Some(bench) = postgres() else { return };
     differ(&bench);
-    let (admin, topic) = (admin(&bench), bench.topic("ohlcv_bar"));
+    let (admin, topic) = (bench.admin(), bench.topic("ohlcv_bar"));
     let grown = block_on(admin.create_partitions(&[NewPartitions::new(&topic, 6)], &AdminOptions::new())).unwrap();
     assert!(grown[0].is_ok(), "{grown:?}");
     let value = encode(BAR_SCHEMA_ID, &day(50));
