@@ -20,8 +20,8 @@ use crate::message::{Kept, Message};
 use crate::probe::{self, Batch};
 use crate::quiet::Quiet;
 
-/// Largest buffer for an expanded batch. librdkafka guesses the size of one in zstd in steps of three: it reads every batch
-/// of a third of this, and none that is larger.
+/// Largest buffer for an expanded batch. librdkafka triples its guess of a zstd batch's size until the batch fits or the guess
+/// exceeds this limit. So it reads every batch up to a third of the limit, and no batch above the limit.
 const MAX_EXPANDED_BYTES: u64 = 1_500_000_000;
 /// The part of the memory that a batch may take.
 const MEMORY_SHARE: u64 = 2;

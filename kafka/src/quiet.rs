@@ -13,7 +13,8 @@ use crate::refusal::Refusal;
 /// Polls within which a client finds what librdkafka has reported.
 const MAX_REPORTS: usize = 64;
 
-/// A request for metadata waits in vain while librdkafka fails to log in, so in between we look whether it does.
+/// How long each part of a request for metadata waits. While librdkafka fails to log in, the request gets no answer: after
+/// each part the client looks for a refused login.
 const METADATA_PATIENCE: [Duration; 3] =
     [Duration::from_millis(500), Duration::from_millis(2000), Duration::from_millis(7500)];
 
