@@ -1,6 +1,6 @@
 //! A chunk: the records of one partition that a consumer commits at once. Pure.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -63,6 +63,8 @@ pub struct Chunk {
     /// The original messages of the rows, for dead letters of rows that the database refuses.
     originals: Originals,
     refused: HashSet<usize>,
+    /// By publisher, how many of its rows the database refuses.
+    refusals: HashMap<Text, usize>,
 }
 
 impl Chunk {
@@ -80,6 +82,7 @@ impl Chunk {
             trips: Vec::new(),
             originals: Originals::default(),
             refused: HashSet::new(),
+            refusals: HashMap::new(),
         }
     }
 
@@ -97,10 +100,30 @@ impl Chunk {
     pub fn refuse(&mut self, row: usize, cause: Cause, now: DateTime<Utc>) {
         if self.refused.insert(row) {
             let original = self.originals.get(row);
+            let (publisher, reason) = (self.publisher_of(row), cause.reason.clone());
             append(&original, &self.partition, &self.target, (cause, now), &mut self.dead_letters);
-            let source = self.target.dataset.position("source");
-            self.publishers.push(publisher(source.and_then(|at| self.rows.column(at).text(row))));
+            self.publishers.push(publisher.clone());
+            self.count_refusal(publisher, reason);
         }
+    }
+
+    /// Begins the publisher's quarantine when the database refuses too many of its rows.
+    fn count_refusal(&mut self, publisher: Text, reason: String) {
+        let refused = self.refusals.entry(publisher.clone()).or_default();
+        *refused += 1;
+        let refused = *refused;
+        if refused < MIN_REFUSED || self.trips.iter().any(|trip| trip.publisher == publisher) {
+            return;
+        }
+        let seen = (0..self.rows.len()).filter(|row| self.publisher_of(*row) == publisher).count();
+        if refused * 100 > seen * MAX_REFUSED_PERCENT {
+            self.trips.push(Trip { publisher, refused, seen, reason });
+        }
+    }
+
+    fn publisher_of(&self, row: usize) -> Text {
+        let source = self.target.dataset.position("source");
+        publisher(source.and_then(|at| self.rows.column(at).text(row)))
     }
 
     /// The offset of a refused record.
@@ -126,8 +149,10 @@ fn append(
     dead_letter::append(refusal, dead_letters);
 }
 
-/// A sink or chunk with fewer refused records never halts, whatever their share.
+/// A publisher with fewer refused records is not quarantined, whatever their share.
 pub const MIN_REFUSED: usize = 50;
+/// Share of a publisher's rows in a chunk that the database may refuse, in percent, before its quarantine begins.
+const MAX_REFUSED_PERCENT: usize = 5;
 
 /// When a chunk is committed: as soon as it reaches one of these limits.
 #[derive(Debug, Clone, Copy)]

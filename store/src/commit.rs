@@ -106,7 +106,7 @@ impl<D: Dialect> Session<D> {
             return self.dialect.write_chunk(connection, chunk, folded, self.care).await;
         }
         let (target, mut upserted) = (chunk.target.clone(), Upserted::default());
-        let mut isolation = Isolation::new(chunk);
+        let mut isolation = Isolation::default();
         while let Some(part) = isolation.next(chunk) {
             connection.begin_part().await?;
             match self.dialect.write(connection, (target.dataset, &target.table), &chunk.rows, &part).await {
@@ -116,7 +116,7 @@ impl<D: Dialect> Session<D> {
                 }
                 Err(Fault::Record(cause)) => {
                     connection.take_back_part().await?;
-                    isolation.refuse(part, cause, chunk, Utc::now())?;
+                    isolation.refuse(&part, cause, chunk, Utc::now());
                 }
                 Err(other) => return Err(other),
             }

@@ -6,8 +6,8 @@ use rdkafka::admin::{AdminOptions, NewPartitions};
 use store::StoreError;
 use store::chunk::{Chunk, ChunkBuilder, SinkPartition, Target};
 use tests::broker::{Bench, benches, block_on, embedded, postgres};
-use tests::message::{BAR_SCHEMA_ID, Message, bar, encode, send};
-use tests::process::{Heard, command, fail, succeed, until};
+use tests::message::{BAR_SCHEMA_ID, Message, bar, encode, send, send_records};
+use tests::process::{Heard, command, fail, run, succeed, until};
 
 fn consume(bench: &Bench) {
     succeed("consumer", &["run", "ohlcv_bar", "--once"], &bench.environment);
@@ -72,20 +72,39 @@ fn refuse_thirteen(bench: &Bench) {
     bench.execute("create trigger thirteen before insert on ohlcv_bar for each row execute function thirteen()");
 }
 
+/// A bar of another publisher.
+fn of(publisher: &str, symbol: &str, day: u32, close: f64) -> Record {
+    let mut record = bar(symbol, day, close, 0, 0);
+    record.source = publisher.into();
+    record.into()
+}
+
 #[test]
-fn a_database_that_refuses_most_rows_halts_the_sink() {
+fn a_publisher_of_whose_rows_the_database_refuses_most_is_quarantined_and_all_valid_rows_are_stored() {
     for (name, bench) in benches() {
         succeed("consumer", &["migrate"], &bench.environment);
         refuse_thirteen(&bench);
-        send(&bench, "ohlcv_bar", &(0..400).map(|day| good("BAD", day, 13.0, 0)).collect::<Vec<_>>());
-        let said = fail("consumer", &["run", "ohlcv_bar"], &bench.environment);
-        let last = said.lines().last().unwrap();
-        assert!(
-            last.contains("the database refuses more than 50 of") && last.contains("thirteen is bad luck"),
-            "{said}"
-        );
-        assert_eq!(bench.number("select count(*) as n from dead_letter"), 0, "on {name}");
-        assert_eq!(bench.number("select count(*) as n from sink_chunk"), 0, "on {name}");
+        let bad = (0..1_100).map(|day| of("bad", "BAD", day, 13.0));
+        let valid = (0..20).map(|day| of("bad", "VALID", day, 1.0));
+        let good = (0..1_000).map(|day| of("good", "GOOD", day, if day < 40 { 13.0 } else { 1.0 }));
+        send_records(&bench, "ohlcv_bar", &bad.chain(valid).chain(good).collect::<Vec<_>>());
+        let output = run("consumer", &["run", "ohlcv_bar", "--once"], &bench.environment);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "on {name}: {said}");
+        let stored = bench.query("select symbol, count(*) as n from ohlcv_bar group by 1 order by 1");
+        assert_eq!(stored, [[text("GOOD"), text("960")], [text("VALID"), text("20")]], "on {name}");
+        let quarantines = bench.query("select publisher from quarantine");
+        assert_eq!(quarantines, [[text("bad")]], "on {name}: 40 of 1,000 are not too many");
+        let parked = bench.number("select cast(sum(records) as bigint) as n from parked_record");
+        assert_eq!((bench.number("select count(*) as n from dead_letter"), parked), (1_040, 100), "on {name}");
+        assert!(said.contains("quarantine") && said.contains("thirteen is bad luck"), "on {name}: {said}");
+        succeed("consumer", &["verify", "ohlcv_bar", "--deep"], &bench.environment);
+        // The user drops the constraint: what was refused is stored.
+        let drop = if name.contains("SQLite") { "drop trigger thirteen" } else { "drop trigger thirteen on ohlcv_bar" };
+        bench.execute(drop);
+        succeed("consumer", &["dead-letters", "release", "bad", "--dataset", "ohlcv_bar", "--yes"], &bench.environment);
+        succeed("consumer", &["dead-letters", "redrive", "--yes"], &bench.environment);
+        assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), 2_120, "on {name}");
     }
 }
 
