@@ -1,8 +1,10 @@
 //! Everything fails again and again, and no record is lost, doubled or reverted.
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tests::torture::{Plan, run};
+use tests::torture::{PARTITIONS, Plan, run};
+use tests::workload::Size;
 
 /// A number from the environment.
 fn setting(name: &str) -> Option<u64> {
@@ -19,11 +21,10 @@ fn seed() -> u64 {
 fn plan() -> Plan {
     let plan = Plan {
         seed: seed(),
-        records: 100_000,
+        size: Size { records: 100_000, keys: 2_000, partitions: PARTITIONS as usize, large: 10, batches: 2 },
+        previous: std::env::var_os("TAPEDECK_TEST_PREVIOUS").map(PathBuf::from),
         faults: 24,
         load: Duration::from_secs(150),
-        keys: 2_000,
-        large: 10,
         chunk_rows: 250,
         replay_kills: 2,
         least_strikes: 1,
@@ -36,11 +37,9 @@ fn plan() -> Plan {
         return plan;
     }
     Plan {
-        records: 2_000_000,
+        size: Size { records: 2_000_000, keys: 20_000, large: 100, batches: 10, ..plan.size },
         faults: 300,
         load: Duration::from_secs(1_560),
-        keys: 20_000,
-        large: 100,
         chunk_rows: 2_000,
         replay_kills: 10,
         least_strikes: 3,

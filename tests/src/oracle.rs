@@ -68,6 +68,8 @@ pub struct Oracle {
     pub rows: BTreeMap<Key, Row>,
     /// The dead letters by partition and offset.
     pub dead_letters: BTreeMap<(i32, i64), Dead>,
+    /// Refused messages of the publisher that sends no others: each is a dead letter, or its coordinate is kept.
+    pub flood: BTreeMap<(i32, i64), Dead>,
     /// Messages by partition.
     pub counts: BTreeMap<i32, i64>,
     /// Kinds of poison that were sent.
@@ -121,8 +123,14 @@ impl Oracle {
             Meaning::Delete(bar) => (bar, deleted(bar)),
             Meaning::Poison(poison) => {
                 self.poisons.insert(*poison);
-                let dead = (poison.class().to_owned(), sent.key.clone(), sent.value.clone());
+                let value = sent.value.clone().filter(|_| poison.is_kept());
+                let dead = (poison.class().to_owned(), sent.key.clone(), value);
                 self.dead_letters.insert((at.partition, at.offset), dead);
+                return;
+            }
+            Meaning::Flood => {
+                let dead = ("rule".to_owned(), sent.key.clone(), sent.value.clone());
+                self.flood.insert((at.partition, at.offset), dead);
                 return;
             }
         };
@@ -256,6 +264,8 @@ pub fn plain_consumer(brokers: &str, group: &str) -> BaseConsumer {
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "error")
         .set("check.crcs", "true")
+        // Batches that our consumers read aside.
+        .set("receive.message.max.bytes", "1500000000")
         .create()
         .unwrap()
 }

@@ -4,9 +4,12 @@ pub mod fault;
 mod fleet;
 mod invariants;
 mod load;
+mod produce;
 mod report;
+mod upgrade;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,16 +20,16 @@ use rdkafka::client::DefaultClientContext;
 
 use crate::broker::block_on;
 use crate::oracle::{Oracle, ends, group_offsets, read_topic};
-use crate::process::{Environment, run as run_command, succeed};
+use crate::process::{Environment, command_of, ended, executable, run as run_command};
 use crate::proxy::{Protocol, Proxy};
 use crate::services::Services;
-use crate::workload::{Random, Workload};
+use crate::workload::{Random, Size, Workload};
 use fault::{CrashPoint, Fault, ON_KAFKA, ON_SINK};
 use fleet::Fleet;
 pub use report::Report;
 
 /// Partitions of the topic.
-const PARTITIONS: i32 = 6;
+pub const PARTITIONS: i32 = 6;
 /// Longest time for the sinks to catch up after the last fault.
 const QUIESCENCE: Duration = Duration::from_secs(60);
 /// Share of the load's time in which faults strike: traps need chunks to spring.
@@ -39,16 +42,14 @@ const NAMESPACE: &str = "torture";
 pub struct Plan {
     /// Seed of the workload and the faults.
     pub seed: u64,
-    /// Messages.
-    pub records: u32,
+    /// The messages.
+    pub size: Size,
+    /// The consumer that runs before the upgrade; None: this build's own.
+    pub previous: Option<PathBuf>,
     /// Faults.
     pub faults: usize,
     /// Duration of the load.
     pub load: Duration,
-    /// Natural keys.
-    pub keys: usize,
-    /// Messages near 1 MB.
-    pub large: u32,
     /// Most records in a chunk.
     pub chunk_rows: u32,
     /// Kills during the replay, of each sink.
@@ -81,6 +82,8 @@ struct Stage {
     services: Services,
     kafka_proxy: Proxy,
     topic: String,
+    /// Longest that the load may take.
+    longest_load: Duration,
     fleets: Vec<Arc<Fleet>>,
     strikes: Mutex<Vec<Strike>>,
     /// Lanes whose faults are over.
@@ -93,7 +96,7 @@ pub fn run(plan: &Plan) -> Report {
     let begin = Instant::now();
     let stage = Stage::set_up(plan);
     let supervisors: Vec<_> = stage.fleets.iter().map(Fleet::supervise).collect();
-    let delivered = stage.strike_under_load(plan);
+    let (delivered, upgraded) = stage.strike_under_load(plan);
     stage.fleets.iter().for_each(|fleet| fleet.heal());
     let brokers = stage.services.address("kafka");
     let ends = ends(brokers, &stage.topic, PARTITIONS);
@@ -103,22 +106,34 @@ pub fn run(plan: &Plan) -> Report {
     drop(supervisors);
 
     let seen = read_topic(brokers, &stage.topic, &ends);
-    let oracle = Oracle::new(&delivered.acks, seen, plan.workload().take(plan.records as usize));
+    let sent = Workload::new(plan.seed, plan.size.clone()).take(plan.size.records as usize);
+    let oracle = Oracle::new(&delivered.acks, seen, sent);
+    violations.extend(upgraded.as_ref().err().cloned());
     violations.extend(oracle.violations.iter().cloned());
     for fleet in &stage.fleets {
         violations.extend(stage.check(fleet, &oracle, &ends));
     }
+    let parked = |fleet: &Arc<Fleet>| invariants::count_parked(&fleet.database, &fleet.group);
+    let parked = stage.fleets.iter().map(parked).collect();
     let replayed = stage.replay(plan, &oracle, &ends, &mut violations);
     violations.extend(stage.fleets.iter().filter_map(|fleet| stage.verify(fleet)));
-    Report::new(plan, stage, report::Outcome { delivered, oracle, violations, replayed, quiescence, begin })
+    Report::new(
+        plan,
+        stage,
+        report::Outcome {
+            delivered,
+            upgraded: upgraded.unwrap_or(0),
+            oracle,
+            parked,
+            violations,
+            replayed,
+            quiescence,
+            begin,
+        },
+    )
 }
 
 impl Plan {
-    /// The messages; the same ones at each call.
-    fn workload(&self) -> Workload {
-        Workload::new(self.seed, self.keys, PARTITIONS as usize, self.large)
-    }
-
     /// Faults for each of two sinks and for Kafka: every kind at least once.
     fn decks(&self, random: &mut Random) -> [Vec<Fault>; 3] {
         let on_kafka = (self.faults / 10).max(ON_KAFKA.len());
@@ -152,18 +167,21 @@ impl Stage {
             ("TAPEDECK_CHUNK_AGE_MS", "100".to_owned()),
             ("TAPEDECK_CHUNK_ROWS", plan.chunk_rows.to_string()),
         ]);
+        let previous = plan.previous.clone().unwrap_or_else(|| executable("consumer"));
         let fleet = |(sink, size): (&'static str, usize)| {
             let database = services.address(sink);
             let direct = Environment::from([("TAPEDECK_DATABASE_URL", database.to_owned())]);
-            succeed("consumer", &["migrate"], &direct);
+            let migrated = ended(command_of(&previous, &["migrate"], &direct));
+            assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
             invariants::watch_updates(database);
-            Fleet::new((sink, sink), database, size, &environment, services.folder())
+            Fleet::new((sink, sink), database, (&previous, size), &environment, services.folder())
         };
         let fleets = [("postgres", 3), ("timescale", 2)].map(fleet).into();
         Stage {
             services,
             kafka_proxy,
             topic,
+            longest_load: 2 * plan.load,
             fleets,
             strikes: Mutex::default(),
             ended_lanes: AtomicUsize::new(0),
@@ -172,10 +190,11 @@ impl Stage {
     }
 
     /// Sends all messages while faults strike the sinks and Kafka, each at its own pace.
-    fn strike_under_load(&self, plan: &Plan) -> load::Delivered {
+    fn strike_under_load(&self, plan: &Plan) -> (load::Delivered, Result<usize, String>) {
         let mut random = Random::new(plan.seed);
         let [first, second, kafka] = plan.decks(&mut random);
         let struck = plan.load.mul_f64(STRUCK_PART);
+        let progress = &upgrade::Progress::default();
         std::thread::scope(|scope| {
             for (fleet, deck) in self.fleets.iter().zip([first, second]) {
                 let mut random = Random::new(random.number());
@@ -193,12 +212,13 @@ impl Stage {
                 let strike = |fault: Fault| fault.strike_kafka(&self.kafka_proxy, &self.services);
                 self.lane("kafka", kafka, struck, || None, strike);
             });
-            let messages = Counted { workload: plan.workload(), left: plan.records as usize };
+            let upgrade =
+                scope.spawn(move || upgrade::roll(self, &executable("consumer"), plan.size.records, progress));
             let lanes = self.fleets.len() + 1;
             let are_over = || self.ended_lanes.load(Ordering::SeqCst) == lanes;
-            let delivered = load::send(&self.kafka_proxy.address(), &self.topic, messages, plan.load, are_over);
+            let delivered = load::send(&self.kafka_proxy.address(), &self.topic, plan, progress, are_over);
             self.is_loaded.store(true, Ordering::SeqCst);
-            delivered
+            (delivered, upgrade.join().unwrap())
         })
     }
 
@@ -315,27 +335,6 @@ impl Stage {
         kills
     }
 }
-
-/// A workload of known length.
-struct Counted {
-    workload: Workload,
-    left: usize,
-}
-
-impl Iterator for Counted {
-    type Item = crate::workload::Sent;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        self.workload.next()
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-}
-
-impl ExactSizeIterator for Counted {}
 
 fn create_topic(brokers: &str, topic: &str) {
     let admin: AdminClient<DefaultClientContext> =

@@ -18,6 +18,13 @@ const FIRST_VERSION: i64 = 1_704_067_200_000_000;
 /// Symbols of messages that must be refused; none may reach the table.
 pub const POISON_SYMBOL: &str = "POISON";
 
+/// Source of the bars that are all refused.
+pub const FLOOD_SOURCE: &str = "flood";
+/// Messages of a batch that librdkafka cannot expand. One in five is good; the others have 9 MB each.
+const BATCH: u32 = 17;
+/// A header name that is not UTF-8.
+const ODD_NAME: &[u8] = b"\xff\xfe";
+
 /// A bar of the workload.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bar {
@@ -52,6 +59,8 @@ pub enum Meaning {
     Delete(Bar),
     /// A message that must be refused.
     Poison(Poison),
+    /// A bar that must be refused, of a publisher that sends no other.
+    Flood,
 }
 
 /// A message to send.
@@ -65,10 +74,43 @@ pub struct Sent {
     pub key: Option<Vec<u8>>,
     /// The value.
     pub value: Option<Vec<u8>>,
-    /// Headers.
-    pub headers: Vec<(&'static str, String)>,
+    /// Headers. A name need not be UTF-8.
+    pub headers: Vec<(&'static [u8], String)>,
+    /// Number of the batch that it is sent in, which is too large for librdkafka when it is expanded.
+    pub batch: Option<u32>,
     /// Its kind.
     pub meaning: Meaning,
+}
+
+/// Size of a workload.
+#[derive(Debug, Clone)]
+pub struct Size {
+    /// Messages.
+    pub records: u32,
+    /// Natural keys.
+    pub keys: usize,
+    /// Partitions.
+    pub partitions: usize,
+    /// Most messages near 1 MB.
+    pub large: u32,
+    /// Batches that are too large for librdkafka when they are expanded.
+    pub batches: u32,
+}
+
+impl Size {
+    /// The first message of the second half. From it on there are messages that stopped consumers once: giant values, header
+    /// names that are not UTF-8, batches that cannot be expanded, and a publisher whose messages are all wrong.
+    pub fn half(&self) -> u32 {
+        self.records / 2
+    }
+
+    /// Whether it is in the second half, and its batch: number and position.
+    fn place(&self, id: u32) -> (bool, Option<(u32, u32)>) {
+        let Some(late) = id.checked_sub(self.half()) else { return (false, None) };
+        let every = (self.records - self.half()) / self.batches.max(1);
+        let batch = (late / every, late % every);
+        (true, Some(batch).filter(|(number, position)| *number < self.batches && *position < BATCH))
+    }
 }
 
 /// The latest state of a key.
@@ -81,8 +123,7 @@ struct Latest {
 #[derive(Debug)]
 pub struct Workload {
     random: Random,
-    most_large: u32,
-    partitions: usize,
+    size: Size,
     cumulated: Vec<f64>,
     keys: Vec<Latest>,
     deleted: VecDeque<usize>,
@@ -93,8 +134,8 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Messages for that many keys and partitions; at most `most_large` of them are near 1 MB.
-    pub fn new(seed: u64, keys: usize, partitions: usize, most_large: u32) -> Workload {
+    /// Messages of that size.
+    pub fn new(seed: u64, size: Size) -> Workload {
         // Zipf's law with exponent 1.1: few keys take most of the messages.
         let mut sum = 0.0;
         let weight = |rank: usize| {
@@ -103,10 +144,9 @@ impl Workload {
         };
         Workload {
             random: Random::new(seed),
-            most_large,
-            partitions,
-            cumulated: (1..=keys).map(weight).collect(),
-            keys: vec![Latest { message: None }; keys],
+            cumulated: (1..=size.keys).map(weight).collect(),
+            keys: vec![Latest { message: None }; size.keys],
+            size,
             deleted: VecDeque::new(),
             next: 0,
             clock: FIRST_VERSION,
@@ -167,7 +207,7 @@ impl Workload {
             3 => bar.currency = None,
             4 => bar.currency = Some("¤ \u{1f4c8} ' \" \\ | \t".to_owned()),
             5 => bar.trading_date = [-106_751, 106_750][self.random.below(2)],
-            6 if self.large < self.most_large => {
+            6 if self.large < self.size.large => {
                 self.large += 1;
                 bar.currency = Some("x".repeat(990_000));
             }
@@ -176,12 +216,16 @@ impl Workload {
     }
 
     /// The next message of a key.
-    fn meaning(&mut self) -> Meaning {
+    fn meaning(&mut self, is_late: bool) -> Meaning {
         let key = self.choose_key();
         let kind = self.random.below(1_000);
         if kind < 15 {
             self.poisons += 1;
-            return Meaning::Poison(poison::ALL[(self.poisons - 1) % poison::ALL.len()]);
+            let kinds = poison::ALL.len() - if is_late { 0 } else { poison::LATE };
+            return Meaning::Poison(poison::ALL[(self.poisons - 1) % kinds]);
+        }
+        if is_late && kind >= 970 {
+            return Meaning::Flood;
         }
         let Some((latest, is_deleted)) = self.keys[key].message.clone() else {
             return self.new_version(key);
@@ -231,26 +275,74 @@ impl Iterator for Workload {
     type Item = Sent;
 
     fn next(&mut self) -> Option<Sent> {
-        let meaning = self.meaning();
         let id = self.next;
         self.next += 1;
-        let (home, key, value, headers) = match &meaning {
-            Meaning::Bar(bar) => (avro::key(bar), Some(avro::key(bar)), Some(avro::message(bar)), Vec::new()),
-            Meaning::Delete(bar) => (avro::key(bar), Some(avro::key(bar)), None, avro::delete_headers(bar)),
+        let (is_late, batch) = self.size.place(id);
+        let meaning = match batch {
+            Some((_, position)) if position % 5 != 0 => Meaning::Poison(Poison::GiantValue),
+            Some(_) => {
+                let key = self.choose_key();
+                self.new_version(key)
+            }
+            None => self.meaning(is_late),
+        };
+        let Wire { home, key, value, headers } = self.wire(&meaning, is_late);
+        // A series stays in its partition; one message in fifty goes elsewhere, as after partitions were added.
+        let partition = match batch {
+            Some((number, _)) => number as usize % self.size.partitions,
+            None if self.random.below(50) == 0 => self.random.below(self.size.partitions),
+            None => avro::spread(&home) as usize % self.size.partitions,
+        };
+        let batch = batch.map(|(number, _)| number);
+        Some(Sent { id, partition: partition as i32, key, value, headers, batch, meaning })
+    }
+}
+
+/// A message without its place on the topic.
+struct Wire {
+    /// The key by which its partition is chosen.
+    home: Vec<u8>,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    headers: Vec<(&'static [u8], String)>,
+}
+
+impl Workload {
+    fn wire(&mut self, meaning: &Meaning, is_late: bool) -> Wire {
+        let bar = |bar: &Bar| Wire {
+            home: avro::key(bar),
+            key: Some(avro::key(bar)),
+            value: Some(avro::message(bar)),
+            headers: Vec::new(),
+        };
+        match meaning {
+            Meaning::Bar(good) => {
+                let is_odd = is_late && self.random.below(100) == 0;
+                Wire { headers: is_odd.then(odd_header).into_iter().collect(), ..bar(good) }
+            }
+            Meaning::Delete(good) => Wire { value: None, headers: avro::delete_headers(good), ..bar(good) },
             Meaning::Poison(poison) => {
                 // Spread among good keys: much poison in one partition would trip the consumers' breaker.
-                let good = self.choose_key();
-                let good = self.fresh(good, [self.clock; 2]);
+                let good = self.some_bar();
                 let (key, value) = poison.message(Bar { symbol: POISON_SYMBOL.to_owned(), ..good.clone() });
-                (avro::key(&good), key, value, Vec::new())
+                let headers = (*poison == Poison::OddHeaderName).then(odd_header).into_iter().collect();
+                Wire { home: avro::key(&good), key, value, headers }
             }
-        };
-        // A series stays in its partition; one message in fifty goes elsewhere, as after partitions were added.
-        let partition = if self.random.below(50) == 0 {
-            self.random.below(self.partitions)
-        } else {
-            avro::spread(&home) as usize % self.partitions
-        };
-        Some(Sent { id, partition: partition as i32, key, value, headers, meaning })
+            Meaning::Flood => {
+                let good = self.some_bar();
+                let source = FLOOD_SOURCE.to_owned();
+                bar(&Bar { source, interval: "7d".to_owned(), ..good })
+            }
+        }
     }
+
+    /// A bar of any key, which is not sent as it is.
+    fn some_bar(&mut self) -> Bar {
+        let key = self.choose_key();
+        self.fresh(key, [self.clock; 2])
+    }
+}
+
+fn odd_header() -> (&'static [u8], String) {
+    (ODD_NAME, "1".to_owned())
 }

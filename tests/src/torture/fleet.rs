@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use sqlx::{Connection as _, PgConnection};
 
+use super::fault::wait_while;
 use crate::broker::block_on;
-use crate::process::{Environment, command, signal_process};
+use crate::process::{Environment, command_of, executable, signal_process};
 use crate::proxy::{Mode, Protocol, Proxy};
 
 /// What a consumer logs if another was faster.
@@ -23,6 +24,8 @@ const FENCED: &str = "fenced: another consumer moved the partition on";
 const RECOGNISED: &str = "already committed: the answer to an earlier attempt was lost";
 /// What it logs if it gets partitions.
 const ASSIGNED: &str = " assigned sink=";
+/// What it logs if it reads a batch aside.
+const ASIDE: &str = "cannot read a batch";
 
 /// Sums over all consumers of a sink.
 #[derive(Debug, Default)]
@@ -33,6 +36,8 @@ pub struct Counts {
     pub recognised: AtomicU64,
     /// Assignments of partitions.
     pub assigned: AtomicU64,
+    /// Batches read aside.
+    pub aside: AtomicU64,
     /// Restarted processes.
     pub restarts: AtomicU64,
     /// Consumers that ended by themselves, each with its last lines.
@@ -44,12 +49,15 @@ pub struct Counts {
 pub struct Member {
     /// The proxy between it and its database.
     pub proxy: Proxy,
+    /// What the next process executes.
+    executable: Mutex<PathBuf>,
     process: Mutex<Process>,
 }
 
 #[derive(Default)]
 struct Process {
     child: Option<Child>,
+    executable: PathBuf,
     is_leaving: bool,
     last_words: Arc<Mutex<String>>,
 }
@@ -78,12 +86,16 @@ impl Fleet {
     pub fn new(
         (sink, service): (&str, &'static str),
         database: &str,
-        size: usize,
+        (executable, size): (&Path, usize),
         environment: &Environment,
         folder: &Path,
     ) -> Arc<Fleet> {
         let (server, _) = database.split_once('@').unwrap().1.split_once('/').unwrap();
-        let member = |_| Member { proxy: Proxy::start(None, server, Protocol::Postgres), process: Mutex::default() };
+        let member = |_| Member {
+            proxy: Proxy::start(None, server, Protocol::Postgres),
+            executable: Mutex::new(executable.to_owned()),
+            process: Mutex::default(),
+        };
         let log = File::create(folder.join(format!("{sink}.log"))).unwrap();
         let mut environment = environment.clone();
         environment.insert("TAPEDECK_SINK", sink.to_owned());
@@ -99,10 +111,11 @@ impl Fleet {
         })
     }
 
-    /// The same under another name: a sink that starts at offset 0, in the same database.
+    /// The same of this build under another name: a sink that starts at offset 0, in the same database.
     pub fn again(&self, folder: &Path) -> Arc<Fleet> {
         let sink = format!("again_{}", self.sink);
-        Fleet::new((&sink, self.service), &self.database, self.members.len(), &self.environment, folder)
+        let members = (&*executable("consumer"), self.members.len());
+        Fleet::new((&sink, self.service), &self.database, members, &self.environment, folder)
     }
 
     /// Starts all consumers and restarts those that end, until the supervisor is dropped.
@@ -145,7 +158,8 @@ impl Fleet {
         environment.insert("TAPEDECK_DATABASE_URL", format!("{scheme}@{}/{name}", member.proxy.address()));
         // A consumer must not outlive a killed test.
         environment.insert("TAPEDECK_STOP_AT_EOF", "1".to_owned());
-        let mut command = command("consumer", &["run", "ohlcv_bar"], &environment);
+        let executable = member.executable.lock().unwrap().clone();
+        let mut command = command_of(&executable, &["run", "ohlcv_bar"], &environment);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         member.proxy.serves(child.id());
@@ -160,7 +174,19 @@ impl Fleet {
                 *words.lock().unwrap() = line;
             }
         });
-        Process { child: Some(child), is_leaving: false, last_words }
+        Process { child: Some(child), executable, is_leaving: false, last_words }
+    }
+
+    /// Lets a consumer leave, and the supervisor start this executable in its place; whether it did in that time.
+    pub fn replace(&self, at: usize, executable: &Path, patience: Duration) -> bool {
+        let member = &self.members[at];
+        *member.executable.lock().unwrap() = executable.to_owned();
+        member.leave();
+        wait_while(patience, || {
+            let process = member.process.lock().unwrap();
+            // One that was started meanwhile, or leaves already.
+            process.executable != executable || process.is_leaving
+        })
     }
 
     /// The sink's position in each partition; None while the database is unavailable.
@@ -242,7 +268,9 @@ impl Member {
 
 impl Counts {
     fn take(&self, line: &str) {
-        for (text, count) in [(FENCED, &self.fenced), (RECOGNISED, &self.recognised), (ASSIGNED, &self.assigned)] {
+        let counted =
+            [(FENCED, &self.fenced), (RECOGNISED, &self.recognised), (ASSIGNED, &self.assigned), (ASIDE, &self.aside)];
+        for (text, count) in counted {
             if line.contains(text) {
                 count.fetch_add(1, Ordering::SeqCst);
             }

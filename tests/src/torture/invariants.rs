@@ -1,6 +1,6 @@
 //! What must hold after any faults; each violation is a line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use contract::Invariant;
@@ -85,7 +85,14 @@ pub(super) fn violations(
         }
         positions(&mut connection, group, oracle, offsets, &mut found).await;
         let dead_letters = dead_letters(&mut connection, group).await;
-        differences((Invariant::RefusalsKept, "dead letter"), group, &dead_letters, &oracle.dead_letters, &mut found);
+        let parked = parked(&mut connection, group).await;
+        let mut must_be = oracle.dead_letters.clone();
+        let letters_of_flood = oracle.flood.iter().filter(|(at, _)| !parked.contains(at));
+        must_be.extend(letters_of_flood.map(|(at, dead)| (*at, dead.clone())));
+        differences((Invariant::RefusalsKept, "dead letter"), group, &dead_letters, &must_be, &mut found);
+        for at in parked.iter().filter(|at| !oracle.flood.contains_key(at)).take(3) {
+            found.push(format!("{}: {group} has parked {at:?} of a good publisher", Invariant::RefusalsKept));
+        }
         let rows = rows(&mut connection).await;
         differences((Invariant::HighestVersion, "row"), group, &rows, &oracle.rows, &mut found);
         found
@@ -140,6 +147,29 @@ async fn dead_letters(connection: &mut PgConnection, group: &str) -> BTreeMap<(i
     rows.iter().map(dead).collect()
 }
 
+/// How many refused messages of a sink are no dead letters.
+pub(super) fn count_parked(database: &str, group: &str) -> usize {
+    block_on(async {
+        let mut connection = PgConnection::connect(database).await.unwrap();
+        parked(&mut connection, group).await.len()
+    })
+}
+
+/// Coordinates of refused messages that are no dead letters.
+async fn parked(connection: &mut PgConnection, group: &str) -> BTreeSet<(i32, i64)> {
+    let query = "select kafka_partition, offsets from parked_record where sink = $1";
+    let chunks: Vec<(i32, String)> = sqlx::query_as(query).bind(group).fetch_all(connection).await.unwrap();
+    let mut parked = BTreeSet::new();
+    for (partition, offsets) in &chunks {
+        for range in offsets.split(',') {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            let offsets = first.parse::<i64>().unwrap()..=last.parse().unwrap();
+            offsets.for_each(|offset| assert!(parked.insert((*partition, offset)), "{offset} is parked twice"));
+        }
+    }
+    parked
+}
+
 async fn rows(connection: &mut PgConnection) -> BTreeMap<Key, Row> {
     let query = "select source, symbol, bar_interval, ts_start, known_at, observed_at, content_hash, deleted, trading_date, \
         open, high, low, close, volume, adjusted_close, currency, flags from ohlcv_bar";
@@ -170,7 +200,7 @@ fn differences<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
     must_be: &BTreeMap<K, V>,
     found: &mut Vec<String>,
 ) {
-    let keys: std::collections::BTreeSet<&K> = is.keys().chain(must_be.keys()).collect();
+    let keys: BTreeSet<&K> = is.keys().chain(must_be.keys()).collect();
     let differ: Vec<&K> = keys.into_iter().filter(|key| is.get(key) != must_be.get(key)).collect();
     for key in differ.iter().take(3) {
         let shown = |value: Option<&V>| format!("{value:?}").chars().take(600).collect::<String>();

@@ -3,20 +3,24 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::bindings::rd_kafka_resp_err_t as Code;
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka::{ClientConfig, ClientContext, Message as _};
 
+use super::Plan;
+use super::produce::{Produced, produce};
+use super::upgrade::Progress;
 use crate::oracle::{Ack, ID_HEADER};
-use crate::workload::Sent;
+use crate::workload::{Sent, Workload};
 
 /// Share of the messages that is sent slowly while faults are still to strike: a sink without load springs no trap.
 const HELD_BACK: f64 = 0.1;
 /// How many times slower.
 const SLOWER: u32 = 10;
-/// Longest time until a message is acknowledged: longer than any outage of the tests.
+/// Longest time until a message is acknowledged, in milliseconds: longer than any outage of the tests.
 const DELIVERY_PATIENCE: &str = "240000";
+/// The same of all messages that are left.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(240);
 
 /// Receives the delivery reports.
 #[derive(Default)]
@@ -54,28 +58,32 @@ pub(super) struct Delivered {
     pub failures: Vec<String>,
 }
 
-/// Sends messages, spread evenly over that time, the last ones slowly until the faults are over.
+/// Sends the messages, spread evenly over the time of the load, the last ones slowly until the faults are over. The second
+/// half waits for the upgrade.
 pub(super) fn send(
     brokers: &str,
     topic: &str,
-    messages: impl ExactSizeIterator<Item = Sent>,
-    time: Duration,
+    plan: &Plan,
+    progress: &Progress,
     are_faults_over: impl Fn() -> bool,
 ) -> Delivered {
-    let producer: BaseProducer<Acknowledged> = ClientConfig::new()
-        .set("bootstrap.servers", brokers)
-        .set("enable.idempotence", "true")
-        .set("acks", "all")
-        .set("linger.ms", "5")
-        .set("message.timeout.ms", DELIVERY_PATIENCE)
-        .set("reconnect.backoff.ms", "50")
-        .set("reconnect.backoff.max.ms", "500")
-        .create_with_context(Acknowledged::default())
-        .unwrap();
-    let pause = time / u32::try_from(messages.len()).unwrap();
-    let at_pace = (messages.len() as f64 * (1.0 - HELD_BACK)) as u32;
+    let producer = producer_of(brokers, &[("linger.ms", "5")]);
+    // Keeps messages back until it is flushed, so that they are one batch.
+    let in_batches = [("linger.ms", "120000"), ("batch.size", "2000000000"), ("message.max.bytes", "1000000000")];
+    let in_batches = producer_of(brokers, &in_batches);
+    let pause = plan.load / plan.size.records;
+    let at_pace = (f64::from(plan.size.records) * (1.0 - HELD_BACK)) as u32;
     let mut due = Instant::now();
-    for sent in messages {
+    let mut batch = None;
+    for sent in Workload::new(plan.seed, plan.size.clone()).take(plan.size.records as usize) {
+        while !progress.may_send(sent.id, plan.size.half()) {
+            producer.poll(Duration::from_millis(20));
+            due = Instant::now();
+        }
+        if batch != sent.batch {
+            in_batches.flush(FLUSH_PATIENCE).unwrap();
+            batch = sent.batch;
+        }
         due += if sent.id >= at_pace && !are_faults_over() { pause * SLOWER } else { pause };
         loop {
             producer.poll(Duration::ZERO);
@@ -86,34 +94,55 @@ pub(super) fn send(
             // Not by `poll`: it rounds to whole milliseconds and would not wait at all for less.
             std::thread::sleep(left.min(Duration::from_millis(20)));
         }
-        send_one(&producer, topic, &sent);
+        send_one(if sent.batch.is_some() { &in_batches } else { &producer }, topic, &sent);
     }
-    producer.flush(Duration::from_secs(240)).unwrap();
-    let context = producer.context();
-    Delivered {
-        acks: std::mem::take(&mut context.acks.lock().unwrap()),
-        failures: std::mem::take(&mut context.failures.lock().unwrap()),
+    let mut delivered = Delivered::default();
+    for producer in [producer, in_batches] {
+        producer.flush(FLUSH_PATIENCE).unwrap();
+        let context = producer.context();
+        delivered.acks.append(&mut context.acks.lock().unwrap());
+        delivered.failures.append(&mut context.failures.lock().unwrap());
     }
+    delivered
+}
+
+/// An idempotent producer whose batches are compressed.
+fn producer_of(brokers: &str, settings: &[(&str, &str)]) -> BaseProducer<Acknowledged> {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", brokers)
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("compression.codec", "zstd")
+        // Before compression: giant values.
+        .set("message.max.bytes", "20000000")
+        .set("message.timeout.ms", DELIVERY_PATIENCE)
+        .set("reconnect.backoff.ms", "50")
+        .set("reconnect.backoff.max.ms", "500");
+    for (name, value) in settings {
+        config.set(*name, *value);
+    }
+    config.create_with_context(Acknowledged::default()).unwrap()
 }
 
 fn send_one(producer: &BaseProducer<Acknowledged>, topic: &str, sent: &Sent) {
     let id = sent.id.to_string();
-    let texts = sent.headers.iter().map(|(name, value)| (*name, value.as_str())).chain([(ID_HEADER, id.as_str())]);
-    let headers =
-        texts.fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
-    let mut record: BaseRecord<'_, [u8], [u8], Box<u32>> = BaseRecord::with_opaque_to(topic, Box::new(sent.id));
-    record.partition = Some(sent.partition);
-    record.key = sent.key.as_deref();
-    record.payload = sent.value.as_deref();
-    record.headers = Some(headers);
+    // The number first: rdkafka, which reads it, panics at a later one whose name is not UTF-8.
+    let number = (ID_HEADER.as_bytes(), id.as_bytes());
+    let headers = sent.headers.iter().map(|(name, value)| (*name, value.as_bytes()));
+    let message = Produced {
+        partition: sent.partition,
+        key: sent.key.as_deref(),
+        value: sent.value.as_deref(),
+        headers: std::iter::once(number).chain(headers).collect(),
+    };
     loop {
-        match producer.send(record) {
+        match produce(producer, topic, &message, sent.id) {
             Ok(()) => return,
-            Err((error, back)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
+            Err(Code::RD_KAFKA_RESP_ERR__QUEUE_FULL) => {
                 producer.poll(Duration::from_millis(20));
-                record = back;
             }
-            Err((error, _)) => panic!("cannot send: {error}"),
+            Err(code) => panic!("cannot send: {code:?}"),
         }
     }
 }

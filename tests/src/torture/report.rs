@@ -29,7 +29,10 @@ pub struct Report {
 /// Everything known at the end.
 pub(super) struct Outcome {
     pub(super) delivered: Delivered,
+    pub(super) upgraded: usize,
     pub(super) oracle: Oracle,
+    /// Of each sink: refused messages of which only the coordinates are kept.
+    pub(super) parked: Vec<usize>,
     pub(super) violations: Vec<String>,
     pub(super) replayed: usize,
     pub(super) quiescence: Duration,
@@ -41,6 +44,7 @@ struct Sums {
     fenced: u64,
     recognised: u64,
     assigned: u64,
+    aside: u64,
     restarts: u64,
 }
 
@@ -57,6 +61,7 @@ impl Report {
             fenced: sum(|counts| &counts.fenced),
             recognised: sum(|counts| &counts.recognised),
             assigned: sum(|counts| &counts.assigned),
+            aside: sum(|counts| &counts.aside),
             restarts: sum(|counts| &counts.restarts),
         };
         let progress = progress(&strikes);
@@ -119,11 +124,15 @@ fn not_covered(plan: &Plan, strikes: &[Strike], sums: &Sums, progress: f64, outc
         ("fenced commits", sums.fenced, plan.least_fenced),
         ("ambiguous commits that were recognised", sums.recognised, plan.least_recognised),
         ("assignments of partitions", sums.assigned, plan.least_assigned),
+        ("batches that were read aside", sums.aside, u64::from(plan.size.batches)),
     ];
     for (what, count, least) in events {
         if count < least {
             missing.push(format!("{count} {what}, fewer than {least}"));
         }
+    }
+    if outcome.parked.contains(&0) {
+        missing.push("a sink has parked no record of the publisher in quarantine".to_owned());
     }
     if outcome.replayed == 0 {
         missing.push("no kill during the replay".to_owned());
@@ -138,7 +147,7 @@ fn not_covered(plan: &Plan, strikes: &[Strike], sums: &Sums, progress: f64, outc
 }
 
 fn summary(plan: &Plan, strikes: &[Strike], sums: &Sums, progress: f64, outcome: &Outcome) -> String {
-    let Outcome { delivered, oracle, violations, replayed, quiescence, begin } = outcome;
+    let Outcome { delivered, upgraded, oracle, parked, violations, replayed, quiescence, begin } = outcome;
     let mut text = String::new();
     let mut line = |name: &str, value: String| writeln!(text, "| {name} | {value} |").unwrap();
     line("seed", plan.seed.to_string());
@@ -146,6 +155,8 @@ fn summary(plan: &Plan, strikes: &[Strike], sums: &Sums, progress: f64, outcome:
     line("records on the topic more than once", oracle.copies.to_string());
     line("keys in the table", oracle.rows.len().to_string());
     line("dead letters", format!("{} of {} kinds", oracle.dead_letters.len(), oracle.poisons.len()));
+    let flood = format!("{}; parked by the sinks: {parked:?}", oracle.flood.len());
+    line("records of a publisher that sends nothing right", flood);
     line("faults", strikes.iter().filter(|strike| strike.has_struck).count().to_string());
     for (fault, count) in by_fault(strikes) {
         line(&format!("- {}", fault.family()), count.to_string());
@@ -154,6 +165,9 @@ fn summary(plan: &Plan, strikes: &[Strike], sums: &Sums, progress: f64, outcome:
     line("fenced commits", sums.fenced.to_string());
     line("ambiguous commits recognised", sums.recognised.to_string());
     line("assignments of partitions", sums.assigned.to_string());
+    line("batches read aside", sums.aside.to_string());
+    let build = if plan.previous.is_some() { "of the previous build" } else { "of the same build" };
+    line("consumers upgraded under load", format!("{upgraded}, {build}"));
     line("restarts of consumers", sums.restarts.to_string());
     line("progress between faults", format!("{:.0} %", progress * 100.0));
     line("caught up after", format!("{:.1} s", quiescence.as_secs_f64()));

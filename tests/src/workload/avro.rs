@@ -79,13 +79,13 @@ pub(super) fn key(bar: &Bar) -> Vec<u8> {
 }
 
 /// Headers that mark a message without a value as a deletion.
-pub(super) fn delete_headers(bar: &Bar) -> Vec<(&'static str, String)> {
+pub(super) fn delete_headers(bar: &Bar) -> Vec<(&'static [u8], String)> {
     let time =
         |micros: i64| DateTime::from_timestamp_micros(micros).unwrap().to_rfc3339_opts(SecondsFormat::Micros, true);
     vec![
-        ("tapedeck-known-at", time(bar.version[0])),
-        ("tapedeck-observed-at", time(bar.version[1])),
-        ("tapedeck-time", time(bar.ts_start)),
+        (b"tapedeck-known-at", time(bar.version[0])),
+        (b"tapedeck-observed-at", time(bar.version[1])),
+        (b"tapedeck-time", time(bar.ts_start)),
     ]
 }
 

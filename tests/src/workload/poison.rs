@@ -42,12 +42,14 @@ pub enum Poison {
     LowAboveHigh,
     NegativeVolume,
     UnknownInterval,
+    GiantValue,
+    OddHeaderName,
 }
 
 use Poison::*;
 
 /// All kinds, each with the class that the dead letter must have.
-const CLASSES: [(Poison, &str); 35] = [
+const CLASSES: [(Poison, &str); 37] = [
     (BareTombstone, "tombstone"),
     (EmptyValue, "empty"),
     (WrongMagic, "header"),
@@ -83,11 +85,19 @@ const CLASSES: [(Poison, &str); 35] = [
     (LowAboveHigh, "rule"),
     (NegativeVolume, "rule"),
     (UnknownInterval, "rule"),
+    (GiantValue, "header"),
+    (OddHeaderName, "header"),
 ];
 
+/// How many of them, at the end of the list, are sent in the second half only.
+pub(super) const LATE: usize = 2;
+
+/// Length of a giant value: no dead letter holds it.
+const GIANT: usize = 9_000_000;
+
 /// All kinds.
-pub(super) const ALL: [Poison; 35] = {
-    let mut all = [BareTombstone; 35];
+pub(super) const ALL: [Poison; 37] = {
+    let mut all = [BareTombstone; 37];
     let mut at = 0;
     while at < all.len() {
         all[at] = CLASSES[at].0;
@@ -107,12 +117,19 @@ impl Poison {
         CLASSES.iter().find(|(poison, _)| *poison == self).unwrap().1
     }
 
+    /// Whether its dead letter has the value.
+    pub fn is_kept(self) -> bool {
+        self != GiantValue
+    }
+
     /// Key and value of such a message, made from a valid bar.
     pub(super) fn message(self, mut bar: Bar) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
         let key = Some(avro::key(&bar));
         let value = match self {
             BareTombstone => return (key, None),
             EmptyValue => Vec::new(),
+            GiantValue => vec![b'a'; GIANT],
+            OddHeaderName => b"no record".to_vec(),
             ShortHeader => HEADER[..3].to_vec(),
             _ => match self.damaged(&bar) {
                 Some(value) => value,
