@@ -145,6 +145,17 @@ impl Replay {
         Ok(side::compare(&mut *store, &self.side()?, false).await?)
     }
 
+    /// Number of rows of the side table; None if there is no such table.
+    pub async fn side_rows(&self) -> anyhow::Result<Option<u64>> {
+        Ok(side::count(&mut *self.database.store("replay"), &self.side()?.table).await?)
+    }
+
+    /// Drops the side table and forgets the replays into it.
+    pub async fn drop_side(&self) -> anyhow::Result<()> {
+        side::remove(&mut *self.database.store("replay"), &self.side()?.table).await?;
+        Ok(())
+    }
+
     /// Exchanges the rows of the side table and the dataset's own, catching up with the live sinks first.
     pub fn swap(&self, runtime: &Handle, stop: &CancellationToken) -> anyhow::Result<Exchanged> {
         let (target, topic) = (self.side()?, self.topic());

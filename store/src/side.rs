@@ -77,11 +77,35 @@ pub async fn exists(store: &mut dyn Store, table: &str) -> Result<bool, StoreErr
     Ok(!store.rows(query, &[table]).await?.is_empty())
 }
 
-/// Removes a side table, if it exists.
-pub async fn remove(store: &mut dyn Store, table: &str) -> Result<(), StoreError> {
+/// Drops a side table, if it exists, and forgets the replays into it; whether it existed.
+///
+/// # Errors
+///
+/// [`StoreError::Halt`] if the table was not made by a replay.
+pub async fn remove(store: &mut dyn Store, table: &str) -> Result<bool, StoreError> {
     check_name(table)?;
+    let (exists, runs) = (exists(store, table).await?, runs_into(store, table).await?);
+    if exists && runs.is_empty() {
+        let reason = format!("table `{table}` was not made by a replay: drop it yourself, or choose another name");
+        return Err(StoreError::Halt(reason));
+    }
+    store.rows("begin".to_owned(), &[]).await?;
+    for sink in &runs {
+        remove_run(store, sink).await?;
+    }
     store.rows(format!("drop table if exists {table}"), &[]).await?;
-    Ok(())
+    store.rows("commit".to_owned(), &[]).await?;
+    Ok(exists)
+}
+
+/// Number of rows of a side table; None if there is no such table.
+pub async fn count(store: &mut dyn Store, table: &str) -> Result<Option<u64>, StoreError> {
+    check_name(table)?;
+    if !exists(store, table).await? {
+        return Ok(None);
+    }
+    let rows = store.rows(format!("select cast(count(*) as text) from {table}"), &[]).await?;
+    Ok(rows.into_iter().flatten().flatten().next().and_then(|count| count.parse().ok()))
 }
 
 /// Compares a side table with the live table. With `newer` it counts only what an upsert of the side table's rows into
@@ -160,6 +184,16 @@ impl Comparison {
     }
 }
 
+/// The sinks of all replays into a side table, finished or not.
+async fn runs_into(store: &mut dyn Store, table: &str) -> Result<Vec<String>, StoreError> {
+    let rows = store.rows("select sink, parameters from replay_run".to_owned(), &[]).await?;
+    let is_into = |row: &Vec<Option<String>>| {
+        let parameters = row[1].as_deref().and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+        parameters.is_some_and(|parameters| parameters["into"] == table)
+    };
+    Ok(rows.into_iter().filter(is_into).filter_map(|row| row.into_iter().next().flatten()).collect())
+}
+
 /// The sink of an unfinished replay with these parameters.
 pub async fn unfinished_run(store: &mut dyn Store, parameters: &str) -> Result<Option<String>, StoreError> {
     let query = "select sink from replay_run where parameters = $1 and finished_at is null";
@@ -177,6 +211,12 @@ pub async fn begin_run(store: &mut dyn Store, sink: &str, parameters: &str) -> R
 pub async fn finish_run(store: &mut dyn Store, sink: &str) -> Result<(), StoreError> {
     let now = store.syntax().now;
     store.rows(format!("update replay_run set finished_at = {now} where sink = $1"), &[sink]).await.map(drop)
+}
+
+/// Records that the rows of a replay's side table were exchanged: nothing can resume it.
+async fn end_run(store: &mut dyn Store, sink: &str) -> Result<(), StoreError> {
+    finish_run(store, sink).await?;
+    store.rows("delete from sink_position where sink = $1".to_owned(), &[sink]).await.map(drop)
 }
 
 /// Deletes a replay and its positions.

@@ -1,9 +1,11 @@
 //! Replays: any range, into the table or beside it, without reverting newer rows. `replay/`: exchanges.
 
+use std::process::Output;
+
 use contract::Record;
 use tests::broker::{Bench, benches};
 use tests::message::{BAR_SCHEMA_ID, bar, encode, send, send_records};
-use tests::process::{Running, command, fail, succeed, until};
+use tests::process::{Running, command, fail, run, succeed, until};
 
 mod complete;
 mod exchange;
@@ -136,6 +138,44 @@ fn a_side_table_is_filled_under_another_rule_compared_and_exchanged() {
         let key = "insert into ohlcv_bar select * from ohlcv_bar where close = 60";
         assert!(bench.try_execute(key).is_err(), "the key is kept on {name}");
         assert!(bench.try_execute("update ohlcv_bar set low = 9, high = 1").is_err(), "the checks are kept on {name}");
+    }
+}
+
+#[test]
+fn a_side_table_is_dropped_with_its_replays_and_no_other_table_is() {
+    for (name, bench) in benches() {
+        load(&bench);
+        consume(&bench);
+        let side = |more: &[&str]| {
+            let all = [&["replay", "ohlcv_bar", "--into", "bars_next"], more].concat();
+            run("consumer", &all, &bench.environment)
+        };
+        let said = |output: &Output| String::from_utf8(output.stdout.clone()).unwrap();
+        let first = said(&side(&["--rule", "close >= 10"]));
+        side(&["--rule", "close >= 20", "--restart"]);
+        // The first replay's positions are gone with its rows.
+        let again = side(&["--rule", "close >= 10"]);
+        assert!(!again.status.success(), "on {name}: {again:?}");
+        let looked = side(&["--drop"]);
+        let rows = bench.number("select count(*) as n from bars_next");
+        assert_eq!(said(&looked), format!("`bars_next` has {rows} rows; `--yes` drops it\n"), "on {name}");
+        assert_eq!(
+            said(&side(&["--drop", "--yes"])),
+            format!("dropped `bars_next`, which had {rows} rows\n"),
+            "on {name}"
+        );
+        assert!(bench.try_execute("select 1 from bars_next").is_err(), "on {name}");
+        assert_eq!(said(&side(&["--rule", "close >= 10"])), first, "on {name}: nothing is left of the other replays");
+        // Also after an exchange, when it has the rows from before.
+        assert!(side(&["--rule", "close >= 10", "--swap"]).status.success(), "on {name}");
+        assert!(side(&["--drop", "--yes"]).status.success(), "on {name}");
+        bench.execute("create table bars_next (precious text)");
+        for arguments in [["--drop", "--yes"].as_slice(), &["--restart"]] {
+            let refused = side(arguments);
+            let words = String::from_utf8(refused.stderr).unwrap();
+            assert!(words.contains("table `bars_next` was not made by a replay"), "on {name}: {words}");
+            bench.execute("insert into bars_next values ('mine')");
+        }
     }
 }
 

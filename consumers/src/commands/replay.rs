@@ -55,6 +55,12 @@ pub struct Arguments {
     /// Exchange the rows of the side table and the dataset's own afterwards
     #[arg(long, requires = "into")]
     swap: bool,
+    /// Drop the side table that `--into` names, and replay nothing; without `--yes` only say what it has
+    #[arg(long, requires = "into", conflicts_with_all = ["dry_run", "diff", "swap", "restart", "rules"])]
+    drop: bool,
+    /// Drop it
+    #[arg(long, requires = "drop")]
+    yes: bool,
     /// Start over instead of continuing the same replay after an interruption
     #[arg(long)]
     restart: bool,
@@ -79,6 +85,9 @@ impl Arguments {
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
         let replay = self.replay(dataset, limits)?;
+        if self.drop {
+            return self.drop_and_print(&replay, runtime);
+        }
         if self.dry_run && self.swap {
             let exchanged = replay.rehearse_swap(runtime)?;
             return self.print_rehearsal(&exchanged, &dataset.name);
@@ -143,6 +152,22 @@ impl Arguments {
             into: self.into.clone(),
             rules: self.rules.clone(),
         })
+    }
+
+    fn drop_and_print(&self, replay: &Replay, runtime: &Handle) -> anyhow::Result<()> {
+        let table = self.into.as_deref().unwrap_or_default();
+        let Some(rows) = runtime.block_on(replay.side_rows())? else { bail!("there is no table `{table}`") };
+        if self.yes {
+            runtime.block_on(replay.drop_side())?;
+        }
+        if self.json {
+            println!("{}", serde_json::json!({ "table": table, "rows": rows, "dropped": self.yes }));
+        } else if self.yes {
+            println!("dropped `{table}`, which had {rows} rows");
+        } else {
+            println!("`{table}` has {rows} rows; `--yes` drops it");
+        }
+        Ok(())
     }
 
     fn print(&self, report: &Report) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@
 
 use contract::Dataset;
 
-use super::{Comparison, differs, remove_run};
+use super::{Comparison, differs, end_run};
 use crate::chunk::Target;
 use crate::outcome::StoreError;
 use crate::sql::{UPDATED_AT, joined, written};
@@ -84,7 +84,7 @@ async fn within(
         return Ok(exchanged);
     }
     write(store, live, &statements, &exchanged).await?;
-    remove_run(store, replay).await?;
+    end_run(store, replay).await?;
     store.rows(format!("drop table {DIFFERENCE}"), &[]).await?;
     store.rows("commit".to_owned(), &[]).await?;
     Ok(exchanged)
