@@ -34,7 +34,7 @@ const NO_SHARE: &str = "SIM-USD";
 /// all of them are in the database. The simulator prepares its responses before the clock starts, and no pauses are
 /// made between requests to it.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: tapedeck-bench pipeline --symbols 50 --years 2")]
+#[command(after_help = "Example: tapedeck-bench pipeline --symbols 50 --years 2 --partitions 64 --catch-up")]
 pub(crate) struct Arguments {
     /// Number of shares
     #[arg(long, default_value_t = SYMBOLS)]
@@ -42,6 +42,12 @@ pub(crate) struct Arguments {
     /// Years of daily bars
     #[arg(long, default_value_t = YEARS, value_parser = clap::value_parser!(u32).range(1..=10))]
     years: u32,
+    /// Partitions of the topic; by default as many as tapedeck creates
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..=1024))]
+    partitions: Option<i32>,
+    /// Start the consumer, and its clock, once all bars are on Kafka
+    #[arg(long)]
+    catch_up: bool,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -52,7 +58,7 @@ pub(crate) struct Arguments {
 
 /// Measures and prints.
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let report = on_bench(async |bench| bench.pipeline(arguments.symbols, arguments.years).await).await?;
+    let report = on_bench(async |bench| bench.pipeline(arguments).await).await?;
     print(&report, arguments.json)?;
     check_limits(&report.missed, arguments.check)
 }
@@ -63,9 +69,12 @@ struct Report {
     symbols: usize,
     years: u32,
     bars: u64,
+    partitions: i64,
+    /// Records of a committed chunk, on average.
+    bars_per_chunk: f64,
     /// From the start of producer and consumer until Kafka has acknowledged every bar.
     kafka_seconds: f64,
-    /// From the same start until every bar is committed.
+    /// From the same start until every bar is committed; with `--catch-up` from the start of the consumer.
     database_seconds: f64,
     /// Bars divided by `database_seconds`.
     bars_per_second: f64,
@@ -81,18 +90,30 @@ struct Report {
 }
 
 impl Bench {
-    async fn pipeline(&self, symbols: usize, years: u32) -> anyhow::Result<Report> {
+    async fn pipeline(&self, arguments: &Arguments) -> anyhow::Result<Report> {
+        let Arguments { symbols, years, .. } = *arguments;
         ensure!(symbols > 0, "`--symbols` must be at least 1");
         let simulator = Simulator::start(Config { symbols: symbols + 1, years, ..Config::default() }).await?;
         let shares: Vec<String> = simulator.symbols().into_iter().filter(|symbol| symbol != NO_SHARE).collect();
         let shares = &shares[..symbols];
         // The time that a provider takes to answer must not be measured.
         let bars: u64 = shares.iter().map(|symbol| simulator.draw_chart(symbol) as u64).sum();
-        self.cluster.ensure_topics(&[topic::topic(self.cluster.namespace(), self.dataset)]).await?;
-        let began = Instant::now();
-        let consumer = self.consumer("live", &[])?;
+        let topics = [topic::topic(self.cluster.namespace(), self.dataset)];
+        match arguments.partitions {
+            Some(partitions) => self.cluster.ensure_topics_of(&topics, partitions).await?,
+            None => self.cluster.ensure_topics(&topics).await?,
+        }
+        let mut began = Instant::now();
+        let early = if arguments.catch_up { None } else { Some(self.consumer("live", &[])?) };
         let producer = self.producer(&simulator, backfill(&simulator, shares), &[])?;
         let (kafka_seconds, producer_resident_mb) = published(producer, (symbols, bars), began).await?;
+        let consumer = match early {
+            Some(consumer) => consumer,
+            None => {
+                began = Instant::now();
+                self.consumer("live", &[])?
+            }
+        };
         self.await_rows(bars, began).await?;
         let database_seconds = began.elapsed().as_secs_f64();
         let consumer_resident_mb = resident_mb(consumer.id())?;
@@ -100,11 +121,13 @@ impl Bench {
         self.check(bars).await?;
         let copy_rows_per_second = copy_rate(&self.database, self.dataset, &generated(bars / 4)).await?;
         let bars_per_second = bars as f64 / database_seconds;
-        let has_limit = (symbols, years) == (SYMBOLS, YEARS);
+        let has_limit = (symbols, years) == (SYMBOLS, YEARS) && !arguments.catch_up;
         Ok(Report {
             symbols,
             years,
             bars,
+            partitions: self.number("select count(*) from sink_position").await?,
+            bars_per_chunk: bars as f64 / self.number("select count(*) from sink_chunk").await? as f64,
             kafka_seconds,
             database_seconds,
             bars_per_second,

@@ -1,6 +1,7 @@
 //! Creating and deleting topics.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ const TOPIC_VISIBLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Time between two checks whether a new topic is known.
 const VISIBLE_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Partitions that a new topic can have.
+const PARTITIONS: RangeInclusive<i64> = 1..=1024;
 
 /// Settings of every new topic. Records are kept forever, because tables are rebuilt from the topics. The broker sets
 /// the timestamps, because retention and `offsets_for_times` use them.
@@ -42,8 +46,17 @@ impl Cluster {
     /// [`KafkaError::Retry`] when Kafka cannot be reached or refuses a topic; [`KafkaError::Halt`] when a setting is out of
     /// range.
     pub async fn ensure_topics(&self, topics: &[String]) -> Result<(), KafkaError> {
+        self.ensure_topics_of(topics, number(&settings::TOPIC_PARTITIONS, PARTITIONS)?).await
+    }
+
+    /// The same; topics that do not exist yet have that many partitions, whatever the settings say.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cluster::ensure_topics`].
+    pub async fn ensure_topics_of(&self, topics: &[String], partitions: i32) -> Result<(), KafkaError> {
         // A wrong setting shows at once, and not with the first topic that is missing.
-        let shape = (number(&settings::TOPIC_PARTITIONS, 1..=1024)?, number(&settings::TOPIC_REPLICATION, -1..=16)?);
+        let shape = (partitions, number(&settings::TOPIC_REPLICATION, -1..=16)?);
         let client = Arc::new(offsets::consumer(self, "topics")?);
         let missing = self.missing_topics(&client, topics).await?;
         if missing.is_empty() {
@@ -165,7 +178,7 @@ fn options() -> AdminOptions {
     AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT))
 }
 
-fn number(variable: &Variable, bounds: std::ops::RangeInclusive<i64>) -> Result<i32, KafkaError> {
+fn number(variable: &Variable, bounds: RangeInclusive<i64>) -> Result<i32, KafkaError> {
     let number = settings::read_number(variable, bounds).map_err(|error| KafkaError::Halt(error.to_string()))?;
     Ok(i32::try_from(number).expect("the bounds are within 32 bits"))
 }
