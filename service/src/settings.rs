@@ -104,11 +104,17 @@ pub const SINK: Variable = variable(
     "Last part of the consumer groups' names; by default `postgres` or `sqlite`. Two databases fed from one Kafka need two names; the second one under a name is refused",
 );
 /// Most rows in a chunk.
-pub const CHUNK_ROWS: Variable =
-    variable("TAPEDECK_CHUNK_ROWS", Some("10000"), "Most records that a consumer commits at once");
+pub const CHUNK_ROWS: Variable = variable(
+    "TAPEDECK_CHUNK_ROWS",
+    Some("10000"),
+    "Most records that a consumer commits at once; above 20000 it is 20000",
+);
 /// Most bytes in a chunk.
-pub const CHUNK_BYTES: Variable =
-    variable("TAPEDECK_CHUNK_BYTES", Some("4194304"), "Most bytes of messages that a consumer commits at once");
+pub const CHUNK_BYTES: Variable = variable(
+    "TAPEDECK_CHUNK_BYTES",
+    Some("4194304"),
+    "Most bytes of messages that a consumer commits at once; above 16777216 it is 16777216",
+);
 /// Age at which a chunk is committed, however small it is.
 pub const CHUNK_AGE_MS: Variable = variable(
     "TAPEDECK_CHUNK_AGE_MS",

@@ -1,13 +1,13 @@
 //! `verify --deep` of a large table beside a consumer: bounded memory, short transactions, no false difference.
 
 use std::io::Read as _;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use contract::Record;
 use tests::broker::{Bench, postgres};
 use tests::message::{bar, send_records};
-use tests::process::{Running, command, run, succeed, until};
+use tests::process::{Running, command, peak_kib, run, succeed, until};
 
 /// Keys of the table.
 const KEYS: u32 = 1_000_000;
@@ -29,13 +29,6 @@ fn load(bench: &Bench) {
         send_records(bench, "ohlcv_bar", &records);
     }
     succeed("consumer", &["run", "ohlcv_bar", "--once"], &bench.environment);
-}
-
-/// Most memory that the process has used, in KiB.
-fn peak_kib(child: &Child) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 /// Corrections of keys everywhere in the table, and new keys, until it is told to stop.
@@ -67,7 +60,7 @@ fn compare_beside_a_consumer(bench: &Bench) -> (String, u64, f64) {
         let mut child = verify.stdout(Stdio::piped()).spawn().unwrap();
         let (mut peak, mut oldest) = (0, 0.0_f64);
         while child.try_wait().unwrap().is_none() {
-            peak = peak_kib(&child).unwrap_or(peak);
+            peak = peak_kib(child.id()).unwrap_or(peak);
             let age = "select cast(coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0) as text) as age \
                  from pg_stat_activity where application_name = 'tapedeck/verify' and datname = current_database()";
             oldest = oldest.max(bench.query(age)[0][0].as_deref().unwrap().parse().unwrap());

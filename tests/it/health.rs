@@ -59,7 +59,7 @@ impl Daemon {
 }
 
 /// The address in a daemon's file; waits for the file.
-fn address_in(file: &Path) -> String {
+pub(crate) fn address_in(file: &Path) -> String {
     let mut address = None;
     until("the health server's address is written", || {
         address = std::fs::read_to_string(file).ok();
@@ -78,7 +78,7 @@ pub(crate) fn get(address: &str, path: &str) -> (u16, String) {
 }
 
 /// The value of a metric at an address.
-fn metric(address: &str, name: &str) -> Option<f64> {
+pub(crate) fn metric(address: &str, name: &str) -> Option<f64> {
     let (status, text) = get(address, "/metrics");
     assert_eq!(status, 200);
     let value = |line: &str| line.strip_prefix(name).and_then(|rest| rest.strip_prefix(' ')).map(str::to_owned);

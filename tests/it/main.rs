@@ -40,6 +40,7 @@ mod ninth;
 mod odd;
 mod oracle;
 mod packages;
+mod partitions;
 mod pipeline;
 mod poison;
 mod quarantine;

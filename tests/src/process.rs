@@ -157,6 +157,13 @@ pub fn signal_process(id: u32, signal: &str) {
     assert!(status.success(), "cannot send {signal} to {id}");
 }
 
+/// Most memory that a process has used, in KiB; None once it has ended.
+pub fn peak_kib(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
 /// Waits until a condition holds.
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;

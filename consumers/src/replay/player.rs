@@ -18,7 +18,7 @@ use super::range::PartitionRange;
 use super::{Replay, Report};
 use crate::sink::admit::Admission;
 use crate::sink::driver::{Admitted, Driver, Feed, Writers};
-use crate::sink::state::Rules;
+use crate::sink::state::{MAX_HELD, Rules};
 use crate::sink::writer::{WriteError, Written};
 use crate::sink::{COMMAND_PATIENCE, SinkError};
 
@@ -173,7 +173,7 @@ fn rules(limits: Limits) -> Rules {
     Rules {
         // A replay has no latency to keep: it writes only full chunks, and the last ones.
         limits: Limits { age: Duration::MAX, ..limits },
-        max_records_held: usize::MAX,
+        max_held: MAX_HELD,
         writers: 1,
         // A replay is in no group, so that it never loses its partitions.
         pause_after: None,

@@ -3,10 +3,8 @@
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
-use store::chunk::Limits;
-
 use super::breaker::Breakers;
-use super::state::ChunkId;
+use super::state::{ChunkId, Size};
 
 /// Whether a partition accepts messages, and if not, why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +32,7 @@ pub(super) struct Parked {
 /// The chunk that a partition is building.
 #[derive(Debug)]
 struct Built {
-    records: usize,
-    bytes: usize,
+    size: Size,
     since: Instant,
 }
 
@@ -62,9 +59,9 @@ impl Partition {
         Partition { next_offset: offset, intake: Intake::Reading, breakers, from: offset, built: None, written: None }
     }
 
-    /// Number of records in the chunk being built.
-    pub(super) fn records(&self) -> usize {
-        self.built.as_ref().map_or(0, |built| built.records)
+    /// Size of the chunk being built.
+    pub(super) fn size(&self) -> Size {
+        self.built.as_ref().map_or(Size::default(), |built| built.size)
     }
 
     /// Whether it has no chunk being built or written.
@@ -78,11 +75,10 @@ impl Partition {
     }
 
     /// Takes a message.
-    pub(super) fn take(&mut self, offset: i64, bytes: usize, records: usize, now: Instant) {
+    pub(super) fn take(&mut self, offset: i64, message: Size, now: Instant) {
         self.next_offset = offset + 1;
-        let built = self.built.get_or_insert(Built { records: 0, bytes: 0, since: now });
-        built.records += records;
-        built.bytes += bytes;
+        let built = self.built.get_or_insert(Built { size: Size::default(), since: now });
+        built.size.add(message);
         match &mut self.intake {
             Intake::AtEnd | Intake::Parked(_) => self.intake = Intake::Reading,
             // A full partition is not polled. If it were, its message must not be lost.
@@ -92,9 +88,8 @@ impl Partition {
     }
 
     /// Marks the partition as full when its chunk reaches a limit; true when it was not full before.
-    pub(super) fn fill(&mut self, limits: &Limits) -> bool {
-        let is_full = |built: &Built| built.records >= limits.rows || built.bytes >= limits.bytes;
-        let fills = self.intake == Intake::Reading && self.built.as_ref().is_some_and(is_full);
+    pub(super) fn fill(&mut self, limits: Size) -> bool {
+        let fills = self.intake == Intake::Reading && self.size().reaches(limits);
         if fills {
             self.intake = Intake::Full { at_end: false };
         }

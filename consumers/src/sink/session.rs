@@ -21,7 +21,7 @@ use super::driver::{Admitted, Driver, Feed, Writers};
 use super::error::{SinkError, panic_text};
 use super::meters::PartitionMeter;
 use super::positions::DatabasePositions;
-use super::state::Rules;
+use super::state::{MAX_HELD, Rules};
 use super::writer::{WriteError, Written};
 use super::{COMMAND_PATIENCE, Sink};
 use crate::events::Events;
@@ -40,8 +40,6 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a sink must run after an assignment before its last halt counts as over: one that halts again and again, and
 /// is restarted each time, does not seem to run in between.
 const HALT_OVER_AFTER: Duration = Duration::from_secs(30);
-/// Most records in memory per sink, in chunks being built and being written, of all partitions: some 20 MB.
-const MAX_RECORDS_HELD: usize = 40_000;
 
 /// An event of a session.
 enum Event<'a> {
@@ -116,7 +114,7 @@ impl<'a> Session<'a> {
         let group: Arc<str> = sink.group().into();
         let rules = Rules {
             limits: sink.limits,
-            max_records_held: MAX_RECORDS_HELD,
+            max_held: MAX_HELD,
             writers: sink.writers,
             pause_after: Some(BLOCKED_PATIENCE),
             breaker_percent: sink.breaker_percent,

@@ -11,6 +11,8 @@
 //! 3. A full partition accepts no message before its chunk is handed over.
 //! 4. A position is reported to Kafka only after its commit.
 //! 5. A paused partition is resumed once there is room, and a missing schema is retried.
+//! 6. All chunks together hold at most one message more than [`Rules::max_held`], in records and in bytes.
+//! 7. While no chunk can grow, no writer is idle that could write one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -20,16 +22,22 @@ use store::chunk::Limits;
 use super::breaker::Breakers;
 use super::partition::{Intake, Parked, Partition};
 
+mod blocking;
+mod budget;
+
+use budget::Held;
+pub(crate) use budget::{MAX_HELD, Size};
+
 /// The settings of a machine; the same for all its partitions.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
     /// When a chunk is handed over.
     pub(crate) limits: Limits,
-    /// Most records in memory, in chunks being built and being written, of all partitions together.
-    pub(crate) max_records_held: usize,
+    /// Most that is held in memory, in chunks being built and being written, of all partitions together.
+    pub(crate) max_held: Size,
     /// Chunks written concurrently.
     pub(crate) writers: usize,
-    /// How long full partitions may hold up the others before they are paused; None: they are never paused.
+    /// How long polling may be blocked before the partitions that block it are paused; None: they are never paused.
     pub(crate) pause_after: Option<Duration>,
     /// Share of a publisher's refused records at which its quarantine begins, in percent.
     pub(crate) breaker_percent: usize,
@@ -101,29 +109,34 @@ enum Phase {
 #[derive(Debug)]
 pub(crate) struct State {
     rules: Rules,
-    /// The rules' limits, lowered when many partitions share the memory.
-    limits: Limits,
+    /// Size at which a chunk is full.
+    limits: Size,
     phase: Phase,
     partitions: BTreeMap<i32, Partition>,
     /// Partitions whose intake is `Full`: while there are any, polling is blocked.
     full: usize,
+    held: Held,
+    /// Whether all partitions are paused, because the memory is used up: polling them returns nothing.
+    is_held_up: bool,
     blocked_since: Option<Instant>,
-    /// Chunks that are being written, including those of revoked partitions.
-    in_flight: usize,
     last_chunk: u64,
     actions: VecDeque<Action>,
 }
 
 impl State {
     pub(crate) fn new(rules: Rules) -> State {
+        let (limits, most) = (rules.limits, rules.max_held);
+        // With one partition, a chunk is built while another is written.
+        let at_most = |limit: usize, held: usize| limit.min(held / 2).max(1);
         State {
-            limits: rules.limits,
+            limits: Size { records: at_most(limits.rows, most.records), bytes: at_most(limits.bytes, most.bytes) },
+            held: Held::new(most),
+            is_held_up: false,
             rules,
             phase: Phase::Joining,
             partitions: BTreeMap::new(),
             full: 0,
             blocked_since: None,
-            in_flight: 0,
             last_chunk: 0,
             actions: VecDeque::new(),
         }
@@ -139,11 +152,6 @@ impl State {
         self.actions.pop_front()
     }
 
-    /// Whether polling is blocked, because a polled message's partition may have no room.
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.full > 0
-    }
-
     /// Whether the machine was to stop at the end of the topic and has committed everything up to it.
     pub(crate) fn is_done(&self) -> bool {
         let done = |partition: &Partition| partition.intake == Intake::AtEnd && partition.is_settled();
@@ -152,7 +160,7 @@ impl State {
 
     /// Whether any chunk is being written.
     pub(crate) fn is_writing(&self) -> bool {
-        self.in_flight > 0
+        self.held.in_flight() > 0
     }
 
     /// Whether a partition waits for the schema of its next message.
@@ -176,10 +184,7 @@ impl State {
     }
 
     /// Handles an assignment: exactly these partitions are ours, each from this offset on.
-    pub(crate) fn on_assigned(&mut self, starts: impl ExactSizeIterator<Item = (i32, i64)>) {
-        // Each partition holds up to two chunks, one built and one being written.
-        let share = self.rules.max_records_held / (2 * starts.len().max(1));
-        self.limits.rows = self.rules.limits.rows.min(share.max(1));
+    pub(crate) fn on_assigned(&mut self, starts: impl Iterator<Item = (i32, i64)>) {
         self.forget_partitions();
         let breakers = Breakers::new(self.rules.breaker_percent);
         self.partitions = starts.map(|(number, offset)| (number, Partition::new(offset, breakers.clone()))).collect();
@@ -198,7 +203,8 @@ impl State {
 
     fn forget_partitions(&mut self) {
         self.partitions.clear();
-        (self.full, self.blocked_since) = (0, None);
+        self.held.forget_built();
+        (self.full, self.is_held_up, self.blocked_since) = (0, false, None);
     }
 
     /// Counts records of the expected message's partition by publisher.
@@ -208,24 +214,20 @@ impl State {
 
     /// The expected message is in its partition's chunk now, as a row or, refused, as a dead letter.
     pub(crate) fn on_taken(&mut self, number: i32, offset: i64, bytes: usize, now: Instant) {
-        if let Some(partition) = self.partitions.get_mut(&number) {
-            partition.take(offset, bytes, 1, now);
-            self.fill(number, now);
-        }
+        self.take(number, offset, Size { records: 1, bytes }, now);
     }
 
     /// The expected message is skipped, because a replay filters it out.
     pub(crate) fn on_passed(&mut self, number: i32, offset: i64, bytes: usize, now: Instant) {
-        if let Some(partition) = self.partitions.get_mut(&number) {
-            partition.take(offset, bytes, 0, now);
-            self.fill(number, now);
-        }
+        self.take(number, offset, Size { records: 0, bytes }, now);
     }
 
-    fn fill(&mut self, number: i32, now: Instant) {
-        if self.partitions.get_mut(&number).is_some_and(|partition| partition.fill(&self.limits)) {
-            self.full += 1;
-            self.blocked_since.get_or_insert(now);
+    fn take(&mut self, number: i32, offset: i64, message: Size, now: Instant) {
+        let Some(partition) = self.partitions.get_mut(&number) else { return };
+        partition.take(offset, message, now);
+        self.held.take(message);
+        self.full += usize::from(partition.fill(self.limits));
+        if self.is_blocked() {
             self.dispatch(now);
         }
     }
@@ -266,7 +268,7 @@ impl State {
 
     /// A chunk has been committed, with this range's end.
     pub(crate) fn on_committed(&mut self, number: i32, chunk: ChunkId, to: i64, now: Instant) {
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.held.committed(chunk);
         self.actions.push_back(Action::Report { partition: number, next_offset: to });
         if let Some(partition) = self.partitions.get_mut(&number) {
             partition.committed(chunk);
@@ -277,7 +279,11 @@ impl State {
     /// Time has passed: checks the ages of chunks, the partitions to pause, and the waits for schemas.
     pub(crate) fn on_tick(&mut self, now: Instant) {
         self.dispatch(now);
-        self.pause_full(now);
+        self.pause_blocked(now);
+        if self.is_held_up {
+            // There is no room for a message that waits for its schema either.
+            return;
+        }
         for (number, partition) in &mut self.partitions {
             if partition.is_to_be_tried(now, self.rules.schema_interval) {
                 self.actions.push_back(Action::Resume { partition: *number });
@@ -291,55 +297,52 @@ impl State {
         self.dispatch(now);
     }
 
-    /// Hands over due chunks while the writers have room: full chunks first, then the oldest.
+    /// Hands over chunks while the writers have room: full chunks first, then the oldest. When the memory is used up,
+    /// the largest.
     fn dispatch(&mut self, now: Instant) {
-        while self.in_flight < State::max_in_flight(self.rules.writers) {
-            let is_draining = self.phase == Phase::Draining;
-            let due = self.partitions.iter().filter_map(|(number, partition)| {
-                let urgency = partition.urgency(self.limits.age, now, is_draining)?;
-                Some((urgency, *number))
-            });
-            let Some((_, number)) = due.min() else { break };
+        while self.held.in_flight() < State::max_in_flight(self.rules.writers) {
+            let largest = || if self.held.is_used_up() { self.largest() } else { None };
+            let Some(number) = self.due(now).or_else(largest) else { break };
             self.hand_over(number);
         }
         // While polling is blocked, no chunk can grow: writers do not wait for a fuller one.
-        while self.full > 0 && self.in_flight < self.rules.writers {
-            let idle = self.partitions.iter().filter(|(_, partition)| partition.can_be_written());
-            let Some((number, _)) = idle.max_by_key(|(_, partition)| partition.records()) else { break };
-            self.hand_over(*number);
+        while self.full > 0 && self.held.in_flight() < self.rules.writers {
+            let Some(number) = self.largest() else { break };
+            self.hand_over(number);
         }
-        if self.full == 0 {
-            self.blocked_since = None;
-        }
+        self.note_room(now);
+    }
+
+    /// The partition whose chunk is the most urgent, of those that are due.
+    fn due(&self, now: Instant) -> Option<i32> {
+        let is_draining = self.phase == Phase::Draining;
+        let due = self.partitions.iter().filter_map(|(number, partition)| {
+            let urgency = partition.urgency(self.rules.limits.age, now, is_draining)?;
+            Some((urgency, *number))
+        });
+        due.min().map(|(_, number)| number)
+    }
+
+    /// The partition with the largest chunk, of those that can be handed over.
+    fn largest(&self) -> Option<i32> {
+        let idle = self.partitions.iter().filter(|(_, partition)| partition.can_be_written());
+        idle.max_by_key(|(_, partition)| self.held.share(partition.size())).map(|(number, _)| *number)
     }
 
     fn hand_over(&mut self, number: i32) {
         let Some(partition) = self.partitions.get_mut(&number) else { return };
         let chunk = ChunkId::numbered(self.last_chunk + 1);
+        self.held.hand_over(chunk, partition.size());
         let (from, to, before) = partition.hand_over(chunk);
         self.last_chunk += 1;
-        self.in_flight += 1;
         self.actions.push_back(Action::Write { partition: number, chunk, from, to });
         match before {
             Intake::Full { .. } => self.full -= 1,
+            // It is resumed with all others.
+            Intake::Paused { .. } if self.is_held_up => {}
             Intake::Paused { .. } => self.actions.push_back(Action::Resume { partition: number }),
             Intake::Reading | Intake::AtEnd | Intake::Parked(_) => {}
         }
-    }
-
-    /// Pauses full partitions that have held up the others for too long. Polling must continue before
-    /// `max.poll.interval.ms`, or Kafka revokes the partitions.
-    fn pause_full(&mut self, now: Instant) {
-        let Some(pause_after) = self.rules.pause_after else { return };
-        if self.blocked_since.is_none_or(|since| now.duration_since(since) < pause_after) {
-            return;
-        }
-        for (number, partition) in &mut self.partitions {
-            if partition.pause() {
-                self.actions.push_back(Action::Pause { partition: *number });
-            }
-        }
-        (self.full, self.blocked_since) = (0, None);
     }
 }
 

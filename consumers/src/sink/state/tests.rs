@@ -3,6 +3,9 @@
 use super::*;
 
 mod model;
+mod steady;
+
+use steady::CatchUp;
 
 /// Sequences of events that the model goes through.
 const SEEDS: u64 = 1000;
@@ -14,7 +17,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn rules() -> Rules {
     Rules {
         limits: Limits { rows: 4, bytes: 1000, age: SECOND },
-        max_records_held: 1000,
+        max_held: Size { records: 1000, bytes: 100_000 },
         writers: 1,
         pause_after: Some(2 * SECOND),
         breaker_percent: 5,
@@ -104,11 +107,107 @@ fn an_idle_writer_takes_the_largest_chunk_while_nothing_can_be_added() {
     assert!(!state.is_blocked());
 }
 
+/// Three partitions that may hold ten records, of which each chunk may have five.
+fn crowded() -> (State, Instant) {
+    let max_held = Size { records: 10, bytes: 100_000 };
+    machine(Rules { limits: Limits { rows: 5, ..rules().limits }, max_held, ..rules() }, 3)
+}
+
 #[test]
-fn many_partitions_share_the_memory() {
-    let (mut state, now) = machine(Rules { max_records_held: 12, ..rules() }, 3);
-    take(&mut state, 0, 0..2, now);
-    assert_eq!(actions(&mut state), [write(0, 1, 0, 2)], "12 records, 3 partitions, 2 chunks each");
+fn the_largest_chunks_are_handed_over_once_the_memory_is_used_up() {
+    let (mut state, now) = crowded();
+    take(&mut state, 0, 0..4, now);
+    take(&mut state, 1, 0..2, now);
+    take(&mut state, 2, 0..3, now);
+    assert_eq!(actions(&mut state), [], "each may grow to its limit");
+    take(&mut state, 1, 2..3, now);
+    let all = actions(&mut state);
+    assert_eq!(all[0], write(0, 1, 0, 4), "ten records are held");
+    assert_eq!(all.len(), 2, "as many as the writer has room for");
+    assert!(state.is_blocked(), "what is being written is held too");
+    state.on_committed(0, ChunkId::numbered(1), 4, now);
+    assert!(!state.is_blocked());
+}
+
+#[test]
+fn bytes_use_up_the_memory_too() {
+    let max_held = Size { records: 1000, bytes: 100 };
+    let (mut state, now) = machine(Rules { max_held, ..rules() }, 4);
+    (0..3).for_each(|partition| take(&mut state, partition, 0..3, now));
+    assert_eq!((actions(&mut state), state.is_blocked()), (vec![], false));
+    take(&mut state, 3, 0..1, now);
+    assert_eq!(actions(&mut state).len(), 2);
+    assert!(state.is_blocked());
+}
+
+#[test]
+fn all_partitions_are_paused_while_the_memory_stays_used_up_and_resumed_once_there_is_room() {
+    let (mut state, now) = crowded();
+    take(&mut state, 0, 0..5, now);
+    state.on_schema_missing(1, 0, Lack::Away, now).unwrap();
+    take(&mut state, 0, 5..10, now);
+    let held = Action::HoldAt { partition: 1, offset: 0 };
+    assert_eq!(actions(&mut state), [write(0, 1, 0, 5), held], "the other chunk waits for it");
+    state.on_tick(now + SECOND);
+    assert_eq!((actions(&mut state), state.is_blocked()), (vec![], true));
+    state.on_tick(now + 3 * SECOND);
+    let [pause, resume] = [|partition| Action::Pause { partition }, |partition| Action::Resume { partition }];
+    // The second may have been resumed by now, to try its message again.
+    assert_eq!(actions(&mut state), [pause(0), held, pause(2)]);
+    assert!(!state.is_blocked(), "polling returns nothing, and the group keeps its member");
+    state.on_tick(now + 9 * SECOND);
+    assert_eq!(actions(&mut state), [], "a message has no room when its schema is there");
+    state.on_committed(0, ChunkId::numbered(1), 5, now + 9 * SECOND);
+    let report = Action::Report { partition: 0, next_offset: 5 };
+    assert_eq!(
+        actions(&mut state),
+        [report, write(0, 2, 5, 10), resume(0), resume(2)],
+        "an empty chunk is no obstacle"
+    );
+    state.on_tick(now + 9 * SECOND);
+    assert_eq!(actions(&mut state), [resume(1)]);
+}
+
+#[test]
+fn chunks_that_are_written_for_the_owner_before_are_held_too() {
+    let (mut state, now) = crowded();
+    take(&mut state, 0, 0..5, now);
+    take(&mut state, 1, 0..4, now);
+    state.on_revoked();
+    state.on_assigned([(2, 0)].into_iter());
+    take(&mut state, 2, 0..4, now);
+    assert!(!state.is_blocked(), "what was built is dropped");
+    take(&mut state, 2, 4..5, now);
+    assert!(state.is_blocked());
+    state.on_committed(0, ChunkId::numbered(1), 5, now);
+    assert!(!state.is_blocked());
+}
+
+#[test]
+fn chunks_stay_large_however_many_partitions_fill_evenly() {
+    for (partitions, least) in [(1, 10_000.0), (4, 8_000.0), (12, 4_000.0), (64, 1_000.0)] {
+        for (run, bytes) in [(1, 100), (50, 100), (1000, 800)] {
+            let mut sink = CatchUp::new(steady::rules(), partitions, bytes);
+            sink.read(400_000, run);
+            let average = sink.average_chunk();
+            let least = if bytes > 100 { least / 2.0 } else { least };
+            assert!(average >= least, "{partitions} partitions, runs of {run}: chunks of {average}");
+            let (most, held) = (MAX_HELD, sink.most_held);
+            assert!(held.records <= most.records && held.bytes < most.bytes + bytes, "{partitions}: {held:?} are held");
+        }
+    }
+}
+
+#[test]
+fn a_partition_whose_chunk_takes_a_minute_holds_up_the_others_for_two_seconds_at_most() {
+    for partitions in [4, 64] {
+        let mut sink = CatchUp::new(steady::rules(), partitions, 100);
+        sink.delays.insert(0, 60 * SECOND);
+        sink.read(1_000_000, 50);
+        let longest = sink.longest_wait;
+        assert!(longest < 2 * SECOND + SECOND / 2, "{partitions} partitions: {longest:?} without a commit");
+        assert!(sink.rate() > 30_000.0, "{partitions} partitions: {} records/s", sink.rate());
+    }
 }
 
 #[test]

@@ -7,10 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::super::{Action, ChunkId, Lack, Limits, Rules, State};
+use super::super::{Action, ChunkId, Lack, Limits, Rules, Size, State};
 
 /// Most steps that a machine without failures may need to finish.
 const MAX_CALM_STEPS: usize = 20_000;
+
+/// Bytes of the largest message.
+const MAX_MESSAGE_BYTES: usize = 200;
 
 /// A small generator of random numbers (xorshift).
 struct Random(u64);
@@ -52,6 +55,7 @@ struct Fetched {
     handed_over: i64,
     /// Records read since; reading one again is an error.
     taken: Vec<i64>,
+    taken_bytes: usize,
     /// The record that waits for its schema.
     parked: Option<i64>,
 }
@@ -63,7 +67,7 @@ struct Flight {
     partition: i32,
     from: i64,
     to: i64,
-    records: usize,
+    size: Size,
     assignment: u64,
 }
 
@@ -103,9 +107,10 @@ impl World {
             limits: Limits {
                 rows: 1 + random.below(8) as usize,
                 bytes: 50 + random.below(500) as usize,
-                age: Duration::from_millis(random.below(1000)),
+                // A replay writes only full chunks, whatever their age.
+                age: if random.chance(20) { Duration::MAX } else { Duration::from_millis(random.below(1000)) },
             },
-            max_records_held: 10 + random.below(40) as usize,
+            max_held: Size { records: 1 + random.below(40) as usize, bytes: 1 + random.below(5000) as usize },
             writers: 1 + random.below(3) as usize,
             pause_after: random.chance(80).then_some(Duration::from_millis(500)),
             breaker_percent: 100,
@@ -151,7 +156,7 @@ impl World {
             let late = if self.random.chance(5) { self.random.below(2000) } else { 0 };
             let record = Record {
                 offset: self.end_of(partition) + hole,
-                bytes: self.random.below(200) as usize,
+                bytes: self.random.below(MAX_MESSAGE_BYTES as u64 + 1) as usize,
                 readable_at: self.now + Duration::from_millis(late),
             };
             self.topic[partition as usize].push(record);
@@ -223,6 +228,7 @@ impl World {
         }
         fetched.parked = None;
         fetched.taken.push(record.offset);
+        fetched.taken_bytes += record.bytes;
         self.state.on_taken(partition, record.offset, record.bytes, self.now);
     }
 
@@ -288,6 +294,7 @@ impl World {
                 end_reported_at: None,
                 handed_over: position,
                 taken: Vec::new(),
+                taken_bytes: 0,
                 parked: None,
             };
             (*partition, fetched)
@@ -356,17 +363,19 @@ impl World {
         assert_eq!(taken, there, "seed {seed}: records of {partition} are missing or taken twice");
         assert!(taken.len() <= self.rules.limits.rows, "seed {seed}: {} records in a chunk", taken.len());
         fetched.handed_over = to;
-        self.flights.push(Flight { chunk, partition, from, to, records: taken.len(), assignment: self.assignment });
+        let size = Size { records: taken.len(), bytes: std::mem::take(&mut fetched.taken_bytes) };
+        self.flights.push(Flight { chunk, partition, from, to, size, assignment: self.assignment });
         assert!(self.flights.len() <= State::max_in_flight(self.rules.writers), "seed {seed}: no room for a chunk");
     }
 
+    /// No more is held than allowed, in chunks being built and being written, and one message.
     fn check_memory(&self) {
-        let built: usize = self.assigned.values().map(|fetched| fetched.taken.len()).sum();
-        let flights = self.flights.iter().filter(|flight| flight.assignment == self.assignment);
-        let held = built + flights.map(|flight| flight.records).sum::<usize>();
-        // Each partition may hold one record in either chunk, however many partitions there are.
-        let bound = self.rules.max_records_held.max(2 * self.assigned.len());
-        assert!(held <= bound, "seed {}: {held} records are held, {bound} at most", self.seed);
+        let built = self.assigned.values().map(|fetched| (fetched.taken.len(), fetched.taken_bytes));
+        let written = self.flights.iter().map(|flight| (flight.size.records, flight.size.bytes));
+        let (records, bytes) = built.chain(written).fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1));
+        let (seed, most) = (self.seed, self.rules.max_held);
+        assert!(records <= most.records, "seed {seed}: {records} records are held, {most:?} at most");
+        assert!(bytes < most.bytes + MAX_MESSAGE_BYTES, "seed {seed}: {bytes} bytes are held, {most:?} at most");
     }
 
     /// Without further failures, every published record must be committed.
