@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use service::settings::env_file::{self, Around};
 use service::{settings, telemetry};
+use store::Database;
 use tokio::runtime::Runtime;
 
 use crate::folder::{Folder, Kind};
@@ -126,6 +127,10 @@ fn run(Arguments { data_dir, command }: Arguments) -> anyhow::Result<ExitCode> {
             if folder.kind() == Kind::Demo && operation.shows_missing_days() {
                 eprintln!("the demo's invented data ends on {}: later trading days count as gaps", simulator::END);
             }
+            if operation.shows_status() && folder.exists() && settings::read_secret(&settings::DATABASE_URL)?.is_some()
+            {
+                note_unpublished();
+            }
             operation.run()
         }
         Command::Consume(operation) => {
@@ -160,6 +165,20 @@ fn with_database(given: Option<&Path>) -> anyhow::Result<Folder> {
         );
     }
     Ok(folder)
+}
+
+/// Says how many dead letters Kafka refuses for good. A database that is away has no say in how fresh the sources are.
+fn note_unpublished() {
+    let count = async {
+        let database = Database::from_settings()?;
+        let unpublished = database.audit().await?.unpublished().await?;
+        Ok(unpublished.iter().map(|(_, count)| count).sum::<i64>())
+    };
+    match block_on(count) {
+        Ok(0) => {}
+        Ok(count) => eprintln!("{count} dead letters are not on their topic: see `tapedeck dead-letters list`"),
+        Err(error) => eprintln!("cannot count the dead letters that are not on their topic: {error:#}"),
+    }
 }
 
 /// Nothing guesses an address: another broker may listen on the usual port.

@@ -24,6 +24,7 @@ use kafka::publish::PublishError;
 use kafka::registry::Registry;
 use kafka::send::{SEND_TIMEOUT, Sender};
 use service::health::Heartbeat;
+use service::metrics::Counters;
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -72,6 +73,8 @@ pub struct Relay {
     pub database: Database,
     /// Beats while the relay makes progress: one that hangs keeps all dead letters from their topic.
     pub heartbeat: Arc<Heartbeat>,
+    /// Counts the dead letters that Kafka refuses for good, by dataset.
+    pub unpublished: Counters<1>,
 }
 
 /// A running relay.
@@ -221,11 +224,12 @@ struct Publisher {
     /// Why Kafka did not acknowledge the last dead letters; one reason stands for a whole outage.
     failure: Option<String>,
     heartbeat: Arc<Heartbeat>,
+    unpublished: Counters<1>,
 }
 
 impl Publisher {
     async fn connect(relay: &Relay) -> anyhow::Result<Publisher> {
-        let Relay { cluster, registry, heartbeat, .. } = relay;
+        let Relay { cluster, registry, .. } = relay;
         let topic = topic::topic(cluster.namespace(), dataset());
         let schema_id = match registry {
             Some(registry) => registry.register(&topic::subject(&topic), &dataset().schema).await?,
@@ -234,8 +238,8 @@ impl Publisher {
         cluster.ensure_writable_topics(std::slice::from_ref(&topic)).await?;
         let sender = Sender::connect(cluster, "relay")?;
         let decoder = Decoder::new(dataset(), &dataset().schema)?;
-        let heartbeat = Arc::clone(heartbeat);
-        Ok(Publisher { sender, topic, schema_id, decoder, published: 0, failure: None, heartbeat })
+        let (heartbeat, unpublished) = (Arc::clone(&relay.heartbeat), relay.unpublished.clone());
+        Ok(Publisher { sender, topic, schema_id, decoder, published: 0, failure: None, heartbeat, unpublished })
     }
 
     /// Publishes a dead letter; shortens it when it is too large for a message. What Kafka accepts in no form is marked in
@@ -306,10 +310,12 @@ impl Forward for Publisher {
             if abandoned > 0 {
                 self.failure = Some(format!("Kafka does not acknowledge records of `{}`", self.topic));
             }
-            for sent in results.iter().flatten() {
+            for (letter, sent) in letters.iter().zip(&results) {
+                let Some(sent) = sent else { continue };
                 match sent {
                     Ok(Sent::Published) => self.published += 1,
-                    Ok(Sent::Kept | Sent::Refused(_)) => {}
+                    Ok(Sent::Kept) => {}
+                    Ok(Sent::Refused(_)) => self.unpublished.with([letter.dataset.as_str()]).add(1),
                     Err(error) => self.failure = Some(error.to_string()),
                 }
             }

@@ -98,6 +98,12 @@ impl Operation {
         matches!(self, Operation::Backfill(_) | Operation::Delete(_))
     }
 
+    /// Whether it shows how the deck is.
+    #[must_use]
+    pub fn shows_status(&self) -> bool {
+        matches!(self, Operation::Status(_))
+    }
+
     /// Whether it shows the days of which a source has no data.
     #[must_use]
     pub fn shows_missing_days(&self) -> bool {

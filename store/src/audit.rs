@@ -120,6 +120,13 @@ impl Audit {
         Ok(self.all(&query, &[]).await?.into_iter().map(row).collect())
     }
 
+    /// The number of dead letters that Kafka refuses for good, by sink.
+    pub async fn unpublished(&mut self) -> Result<Vec<(String, i64)>, StoreError> {
+        let query =
+            "select source, count(*) from dead_letter_outbox where refused is not null group by source order by 1";
+        Ok(self.all(query, &[]).await?.iter().map(|line| (line.text(0), line.int(1))).collect())
+    }
+
     /// The sums of the ledger by partition, in one pass.
     ///
     /// Each offset is mixed into a number of 40 bits. If every chunk begins where another ends, the steps from

@@ -20,6 +20,8 @@ use tests::process::{Running, command, run, succeed, until};
 use tests::service;
 use tests::table::letters;
 
+use crate::health;
+
 /// A header's name that is not UTF-8.
 const ODD_NAME: &[u8] = b"\xff\xfe";
 /// Bytes of a value that no dead letter holds, and that compress below the limit of a topic.
@@ -110,20 +112,25 @@ fn a_dead_letter_that_kafka_accepts_in_no_form_is_marked_with_the_reason_and_hol
         block_on(admin.create_topics(&[topic], &AdminOptions::new())).unwrap()[0].as_ref().unwrap();
         send(&bench, "ohlcv_bar", &[(Some(0), Some(b"key".to_vec()), Some(b"no record".to_vec()))]);
         send_records(&bench, "ohlcv_bar", &[good("AFTER", 0)]);
-        let log = bench.folder.path().join("log");
-        let mut consumer = command("consumer", &["run", "ohlcv_bar"], &bench.environment);
+        let [log, health] = ["log", "health"].map(|file| bench.folder.path().join(file));
+        let daemon = bench.with(&[("TAPEDECK_HEALTH_FILE", health.to_str().unwrap())]);
+        let mut consumer = command("consumer", &["run", "ohlcv_bar"], &daemon);
         consumer.stderr(std::fs::File::create(&log).unwrap());
         let consumer = Running::start(consumer);
         let said = || std::fs::read_to_string(&log).unwrap().contains("not published, also not without its value");
         until("the relay gives the dead letter up", said);
         let waiting = "select count(*) as n from dead_letter_outbox where refused is null";
         until("nothing waits in the outbox", || bench.number(waiting) == 0);
+        let counter = "tapedeck_dead_letters_unpublished_total{dataset=\"ohlcv_bar\"}";
+        let counted = health::metric(&health::address_in(&health), counter);
+        assert_eq!(counted, Some(1.0), "on {name}");
         drop(consumer);
         let reasons = bench.query("select refused from dead_letter_outbox");
         let [reason] = reasons.as_slice() else { panic!("{reasons:?} on {name}") };
         assert!(reason[0].as_deref().unwrap().contains("bytes, more than Kafka accepts"), "on {name}: {reason:?}");
         let listed = succeed("consumer", &["dead-letters", "list"], &bench.environment);
         assert!(listed.contains("\n1 never published on the topic: "), "on {name}: {listed}");
+        assert_unpublished_is_shown(name, &bench);
         let refused = letters(&bench.database);
         assert_eq!(refused.len(), 1, "on {name}");
         assert_eq!(refused[0].record_value.as_deref(), Some(b"no record".as_slice()), "on {name}");
@@ -138,6 +145,17 @@ fn a_dead_letter_that_kafka_accepts_in_no_form_is_marked_with_the_reason_and_hol
         succeed("consumer", &["run", "ohlcv_bar", "--once"], &bench.environment);
         assert_eq!(bench.number("select count(*) as n from dead_letter_outbox"), 1, "on {name}");
     }
+}
+
+/// Nothing is lost, so that `verify` succeeds.
+fn assert_unpublished_is_shown(name: &str, bench: &Bench) {
+    for arguments in [&["verify", "ohlcv_bar"][..], &["verify", "ohlcv_bar", "--deep"]] {
+        let verified = succeed("consumer", arguments, &bench.environment);
+        assert!(verified.contains("note: 1 dead letters of `"), "on {name}: {verified}");
+    }
+    let status = run("tapedeck", &["status", "--data-dir", bench.folder.path().to_str().unwrap()], &bench.environment);
+    let shown = String::from_utf8_lossy(&status.stderr);
+    assert!(shown.contains("1 dead letters are not on their topic: see `tapedeck dead-letters list`"), "{shown}");
 }
 
 /// Bytes of a value that a dead letter holds.

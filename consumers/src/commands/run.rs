@@ -50,7 +50,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     sinks.iter_mut().for_each(|sink| sink.identity = Some(identity.clone()));
     let heartbeat = Arc::new(health.heartbeat("relay of dead letters", HEARTBEAT_BOUND));
     let (cluster, registry) = (Cluster::from_settings()?, Registry::from_settings()?);
-    let relay = Relay { cluster, registry, database: database.clone(), heartbeat };
+    let help = "Dead letters that Kafka accepts in no form: they are in the table and not on their topic";
+    let unpublished = health.metrics().counters("dead_letters_unpublished", help, ["dataset"]);
+    let relay = Relay { cluster, registry, database: database.clone(), heartbeat, unpublished };
     tokio::select! {
         ended = run_with_relay(relay, sinks, &stop) => ended,
         () = keep_compact(&database) => Ok(()),

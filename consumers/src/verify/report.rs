@@ -97,7 +97,7 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// How many there are of each kind, by dataset.
     pub totals: BTreeMap<String, BTreeMap<&'static str, u64>>,
-    /// What could not be verified, and why.
+    /// What an operator should know, and what could not be verified and why.
     pub notes: Vec<String>,
 }
 
