@@ -25,6 +25,7 @@ use tokio::runtime::Handle;
 
 use report::Findings;
 pub use report::{PartitionLine, Report, TableLine, Violation};
+use store::chunk::SinkPartition;
 use store::{Database, GapRow, HaltRow, PositionRow};
 
 /// Part of the name of every replay's sink. Replays are not verified.
@@ -55,6 +56,8 @@ struct Facts {
     positions: Vec<PositionRow>,
     gaps: Vec<GapRow>,
     halts: Vec<HaltRow>,
+    /// Partitions without a position, and the id of the topic that the sink was assigned.
+    unread: Vec<(SinkPartition, String)>,
     /// The identity of the database.
     identity: Option<String>,
     /// By topic: each partition's first offset and the one after its last.
@@ -78,9 +81,10 @@ impl Verification {
         let positions = runtime.block_on(audit.positions())?;
         let gaps = runtime.block_on(audit.gaps())?;
         let halts = runtime.block_on(audit.halts())?;
+        let unread = runtime.block_on(audit.unread())?;
         let identity = runtime.block_on(audit.identity())?;
         let (watermarks, topic_ids) = (HashMap::new(), HashMap::new());
-        let mut facts = Facts { positions, gaps, halts, identity, reported, watermarks, topic_ids };
+        let mut facts = Facts { positions, gaps, halts, unread, identity, reported, watermarks, topic_ids };
         for dataset in &self.datasets {
             let topic = topic::topic(self.cluster.namespace(), dataset);
             let ends = end_offsets(&self.cluster, &topic)?;

@@ -106,6 +106,16 @@ impl Audit {
         Ok(self.all(&query, &[]).await?.into_iter().map(row).collect())
     }
 
+    /// Partitions of which a sink has stored nothing yet, and the id of the topic that it was assigned.
+    pub async fn unread(&mut self) -> Result<Vec<(SinkPartition, String)>, StoreError> {
+        let query = "select assigned.sink, assigned.kafka_topic, cast(assigned.kafka_incarnation as bigint), \
+             cast(assigned.kafka_partition as bigint), assigned.topic_id from sink_topic as assigned \
+             left join sink_position as latest on latest.sink = assigned.sink \
+             and latest.kafka_topic = assigned.kafka_topic and latest.kafka_partition = assigned.kafka_partition \
+             where latest.sink is null order by 1, 2, 3, 4";
+        Ok(self.all(query, &[]).await?.iter().map(|line| (line.partition(), line.text(4))).collect())
+    }
+
     /// The identity of the database; None when it has none.
     pub async fn identity(&mut self) -> Result<Option<String>, StoreError> {
         let lines = self.all("select database_id from sink_identity", &[]).await?;

@@ -85,6 +85,23 @@ fn a_topic_that_was_created_again_under_a_frozen_or_a_running_consumer_is_read_f
     }
 }
 
+#[test]
+fn a_topic_that_was_created_again_before_anything_of_it_was_stored_fails_the_verification() {
+    for (name, bench) in benches() {
+        succeed("consumer", &["run", "ohlcv_bar", "--once"], &bench.environment);
+        send(&bench, "ohlcv_bar", &bars("UNREAD", 0..10, 1));
+        assert!(verify(&bench).0, "on {name}");
+        create_again(&bench);
+        let (good, said) = verify(&bench);
+        let named = "[0] was assigned the topic with id `";
+        assert!(!good && said.contains("recreated: ohlcv_bar: ") && said.contains(named), "on {name}: {said}");
+        send(&bench, "ohlcv_bar", &bars("READ", 0..10, 1));
+        succeed("consumer", &["run", "ohlcv_bar", "--once"], &bench.environment);
+        let (good, said) = verify(&bench);
+        assert!(good && rows(&bench) == 10, "on {name}: {said}");
+    }
+}
+
 fn rows_of_symbols(bench: &Bench) -> i64 {
     // Before the first migration there is no table.
     block_on(bench.database.query("select count(*) as n from ohlcv_bar"))

@@ -36,6 +36,7 @@ impl Verification {
                     )
                 });
             }
+            recreated(dataset, (&sink, &topic), facts, findings);
             self.owner(dataset, (&sink, &topic), facts, findings)?;
             self.waiting(dataset, (&sink, &topic), facts, findings)?;
         }
@@ -111,5 +112,22 @@ impl Verification {
             findings.add(kind, &dataset.name, || what);
         }
         Ok(())
+    }
+}
+
+/// A topic that was deleted and created again before anything of it was stored: there is no position to compare.
+fn recreated(dataset: &Dataset, (sink, topic): (&str, &str), facts: &Facts, findings: &mut Findings) {
+    let Some(now) = facts.topic_ids.get(topic) else { return };
+    for (partition, assigned) in &facts.unread {
+        // The new topic may have fewer partitions.
+        let exists = facts.watermarks.get(topic).is_some_and(|ends| ends.contains_key(&partition.number));
+        if *partition.sink == *sink && *partition.topic == *topic && exists && assigned != now {
+            findings.add("recreated", &dataset.name, || {
+                format!(
+                    "`{sink}` in {partition} was assigned the topic with id `{assigned}` and has stored nothing of it, and \
+                     now its id is `{now}`: publish again what was on it, and start the consumer"
+                )
+            });
+        }
     }
 }
