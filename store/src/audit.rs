@@ -1,5 +1,7 @@
 //! Reads a snapshot of the database, which `consumer verify` compares with Kafka.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use contract::Kind;
 use futures::TryStreamExt as _;
@@ -11,6 +13,7 @@ use crate::line::Line;
 use crate::outcome::{Outcome, StoreError};
 use crate::partition::{LastRecord, SinkPartition};
 use crate::quarantine::{self, Parked};
+use crate::session::bounded;
 use crate::statement::Statement;
 use crate::statements::sinks::TOPIC_ID;
 use crate::syntax::Syntax;
@@ -23,6 +26,8 @@ use crate::text;
 pub struct Audit {
     connection: Box<dyn Connection>,
     syntax: &'static Syntax,
+    /// How long the database may send nothing. Not for a whole result: that of a large table takes hours.
+    silence: Option<Duration>,
 }
 
 /// Sums over the ledger of one partition of a sink.
@@ -84,8 +89,8 @@ pub struct HaltRow {
 }
 
 impl Audit {
-    pub(crate) fn new(connection: Box<dyn Connection>, syntax: &'static Syntax) -> Audit {
-        Audit { connection, syntax }
+    pub(crate) fn new(connection: Box<dyn Connection>, syntax: &'static Syntax, silence: Option<Duration>) -> Audit {
+        Audit { connection, syntax, silence }
     }
 
     /// All positions.
@@ -286,7 +291,7 @@ impl Audit {
         let query = Statement::once(query.to_owned());
         let query = parameters.iter().fold(query, |query, parameter| query.bind(*parameter));
         let mut lines = self.connection.fetch(query);
-        while let Some(line) = lines.try_next().await.map_err(failed)? {
+        while let Some(line) = bounded(self.silence, lines.try_next()).await.map_err(failed)? {
             each(line)?;
         }
         Ok(())

@@ -16,7 +16,7 @@ use crate::migrations::{self, Migration, Report};
 use crate::outcome::StoreError;
 use crate::query::Found;
 use crate::rehash;
-use crate::session::{Session, Slot};
+use crate::session::{Session, Slot, bounded};
 use crate::sql::ColumnDeclaration;
 use crate::statement::Statement;
 use crate::store::Store;
@@ -121,8 +121,9 @@ impl<D: Dialect> Backend for Backed<D> {
 
     fn audit(&self) -> BoxFuture<'_, Result<Audit, StoreError>> {
         async move {
-            let connection = self.dialect.with_role("verify").snapshot().await?;
-            Ok(Audit::new(Box::new(connection), D::syntax()))
+            let dialect = self.dialect.with_role("verify");
+            let connection = bounded(D::SNAPSHOT_TIMEOUT, dialect.snapshot()).await?;
+            Ok(Audit::new(Box::new(connection), D::syntax(), D::SNAPSHOT_TIMEOUT))
         }
         .boxed()
     }
@@ -186,8 +187,12 @@ impl<D: Dialect> Backend for Backed<D> {
 
     fn history(&self) -> BoxFuture<'_, Result<Vec<Applied>, StoreError>> {
         async move {
-            let mut connection = self.dialect.with_role("migrate").snapshot().await?;
-            history::read(&mut connection, D::syntax()).await
+            let dialect = self.dialect.with_role("migrate");
+            let read = async {
+                let mut connection = dialect.snapshot().await?;
+                history::read(&mut connection, D::syntax()).await
+            };
+            bounded(D::SNAPSHOT_TIMEOUT, read).await
         }
         .boxed()
     }

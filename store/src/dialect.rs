@@ -94,6 +94,8 @@ pub(crate) trait Dialect: Clone + Send + Sync + 'static {
     const SHARES_CONNECTION: bool;
     /// Our time limit for one statement of a commit; None: a local database always answers.
     const ATTEMPT_TIMEOUT: Option<Duration>;
+    /// How long the database may send nothing while a snapshot is read; None: a local database always answers.
+    const SNAPSHOT_TIMEOUT: Option<Duration>;
     /// Our time limit for reading the positions; None: a local database always answers.
     const POSITIONS_TIMEOUT: Option<Duration>;
 

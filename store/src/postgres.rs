@@ -192,6 +192,8 @@ impl Dialect for Postgres {
     const SHARES_CONNECTION: bool = false;
     /// Longer than the server's own statement timeout.
     const ATTEMPT_TIMEOUT: Option<Duration> = Some(Duration::from_secs(35));
+    // The server has no limit of its own there: summing a large ledger takes a while before the first row.
+    const SNAPSHOT_TIMEOUT: Option<Duration> = Some(Duration::from_secs(60));
     /// Short, because Kafka is not polled meanwhile.
     const POSITIONS_TIMEOUT: Option<Duration> = Some(Duration::from_secs(10));
 

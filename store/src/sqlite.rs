@@ -118,6 +118,7 @@ impl Dialect for Sqlite {
     const MAX_WRITERS: usize = 1;
     const SHARES_CONNECTION: bool = true;
     const ATTEMPT_TIMEOUT: Option<Duration> = None;
+    const SNAPSHOT_TIMEOUT: Option<Duration> = None;
     const POSITIONS_TIMEOUT: Option<Duration> = None;
 
     fn syntax() -> &'static Syntax {

@@ -5,7 +5,7 @@ use kafka::Cluster;
 use tests::broker::{Bench, block_on, postgres};
 use tests::forward::{Network, through};
 use tests::message::{BAR_SCHEMA_ID, Message, bar, encode, send};
-use tests::process::{Heard, command, until};
+use tests::process::{Heard, command, fail, succeed, until};
 
 fn bars(days: std::ops::Range<u32>) -> Vec<Message> {
     let value = |day| encode(BAR_SCHEMA_ID, &Record::from(bar("A", day, 1.0, 0, 0)));
@@ -42,4 +42,21 @@ fn a_database_behind_a_black_hole_stops_neither_the_sink_nor_the_relay_for_ever(
     forward.set(Network::Good);
     until("all is stored and relayed", || rows(&bench) == 40 && letters() == 2);
     assert_eq!(consumer.said("sink restarts"), Vec::<String>::new());
+}
+
+#[test]
+fn a_database_that_falls_silent_ends_a_verification() {
+    let Some(bench) = postgres() else { return };
+    send(&bench, "ohlcv_bar", &bars(0..20));
+    succeed("consumer", &["run", "ohlcv_bar", "--once"], &bench.environment);
+    succeed("consumer", &["verify", "ohlcv_bar"], &bench.environment);
+    // Longer than a command may take in these tests.
+    bench.execute("alter table sink_halt rename to really_sink_halt");
+    bench.execute(
+        "create view sink_halt as select * from really_sink_halt union all \
+         select '', '', now() where pg_sleep(3600) is null",
+    );
+    let said = fail("consumer", &["verify", "ohlcv_bar"], &bench.environment);
+    let last = said.lines().last().unwrap();
+    assert!(last.ends_with("cannot read the database: the database has been silent for 60 s"), "{said}");
 }
