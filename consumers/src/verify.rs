@@ -12,15 +12,14 @@ mod monitor;
 mod progress;
 mod report;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use contract::{Dataset, topic};
 use kafka::Cluster;
 use kafka::Registry;
-use kafka::offsets::{end_offsets, group_offsets};
-use kafka::topic_id::topic_id;
+use kafka::survey::{Ends, GroupFacts, Survey};
 use tokio::runtime::Handle;
 
 use report::Findings;
@@ -61,11 +60,11 @@ struct Facts {
     /// The identity of the database.
     identity: Option<String>,
     /// By topic: each partition's first offset and the one after its last.
-    watermarks: HashMap<String, HashMap<i32, (i64, i64)>>,
+    watermarks: HashMap<String, Ends>,
     /// By topic: its id, where Kafka says it.
     topic_ids: HashMap<String, String>,
-    /// By sink and topic: the offsets that the group has reported to Kafka.
-    reported: HashMap<(String, String), HashMap<i32, i64>>,
+    /// By sink: what its group has reported to Kafka.
+    reported: HashMap<String, GroupFacts>,
 }
 
 impl Verification {
@@ -76,25 +75,20 @@ impl Verification {
         let mut findings = Findings::default();
         // In this order: the groups' reported offsets, the snapshot, the ends of the topics. All three only grow, so
         // that beside a running consumer none is ahead of the next one.
-        let reported = self.reported(runtime)?;
+        let survey = Survey::new(&self.cluster)?;
+        let reported = self.reported(&survey, runtime)?;
         let mut audit = runtime.block_on(self.database.audit())?;
         let positions = runtime.block_on(audit.positions())?;
         let gaps = runtime.block_on(audit.gaps())?;
         let halts = runtime.block_on(audit.halts())?;
         let unread = runtime.block_on(audit.unread())?;
         let identity = runtime.block_on(audit.identity())?;
-        let (watermarks, topic_ids) = (HashMap::new(), HashMap::new());
-        let mut facts = Facts { positions, gaps, halts, unread, identity, reported, watermarks, topic_ids };
-        for dataset in &self.datasets {
-            let topic = topic::topic(self.cluster.namespace(), dataset);
-            let ends = end_offsets(&self.cluster, &topic)?;
-            let ends = ends.into_iter().map(|(partition, low, high)| (partition, (low, high))).collect();
-            if let Some(id) = topic_id(&self.cluster, &topic)? {
-                facts.topic_ids.insert(topic.clone(), id);
-            }
-            facts.watermarks.insert(topic, ends);
-        }
+        let namespace = self.cluster.namespace();
+        let topics: Vec<String> = self.datasets.iter().map(|dataset| topic::topic(namespace, dataset)).collect();
+        let (watermarks, topic_ids) = (survey.ends(&topics)?, survey.topic_ids(&topics)?);
+        let facts = Facts { positions, gaps, halts, unread, identity, reported, watermarks, topic_ids };
         let mut lines = self.ledger(&facts, &mut audit, runtime, &mut findings)?;
+        self.last_records(&facts, &survey, &mut findings)?;
         if self.deep {
             // The deep check counts the records, so that offsets without a record need no note.
             findings.notes.clear();
@@ -105,7 +99,7 @@ impl Verification {
             }
         }
         drop(audit);
-        self.monitor(&facts, &mut findings)?;
+        self.monitor(&facts, &survey, &mut findings)?;
         let mut tables = Vec::new();
         if self.deep {
             for dataset in &self.datasets {
@@ -115,19 +109,15 @@ impl Verification {
         Ok(Report::new(lines, tables, findings))
     }
 
-    fn reported(&self, runtime: &Handle) -> anyhow::Result<HashMap<(String, String), HashMap<i32, i64>>> {
+    /// What the groups have reported: those of the positions, and those of this configuration.
+    fn reported(&self, survey: &Survey, runtime: &Handle) -> anyhow::Result<HashMap<String, GroupFacts>> {
         let mut audit = runtime.block_on(self.database.audit())?;
         let positions = runtime.block_on(audit.positions())?;
-        let mut partitions: HashMap<(String, String), Vec<i32>> = HashMap::new();
-        for row in positions.iter().filter(|row| self.dataset_of(&row.partition.sink).is_some()) {
-            let key = (row.partition.sink.to_string(), row.partition.topic.to_string());
-            partitions.entry(key).or_default().push(row.partition.number);
-        }
-        let ask = |((sink, topic), numbers): ((String, String), Vec<i32>)| {
-            let reported = group_offsets(&self.cluster, &sink, &topic, &numbers)?;
-            Ok(((sink, topic), reported))
-        };
-        partitions.into_iter().map(ask).collect()
+        let known = positions.iter().map(|row| row.partition.sink.to_string());
+        let sink = |dataset: &&'static Dataset| topic::group(self.cluster.namespace(), dataset, &self.database.sink());
+        let groups = known.filter(|sink| self.dataset_of(sink).is_some()).chain(self.datasets.iter().map(sink));
+        let groups: BTreeSet<String> = groups.collect();
+        Ok(survey.groups(&groups.into_iter().collect::<Vec<_>>())?)
     }
 
     /// The dataset that a sink fills; None when the dataset is not to be verified.

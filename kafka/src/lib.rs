@@ -37,6 +37,7 @@ pub mod schemas;
 mod security;
 pub mod send;
 mod statistics;
+pub mod survey;
 pub mod topic_id;
 mod topics;
 pub mod waiting;

@@ -1,6 +1,6 @@
 //! Offsets: the beginning and end of partitions, the offset of a time, the reported offsets of a consumer group.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -9,7 +9,6 @@ use rdkafka::metadata::Metadata;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::claim;
 use crate::cluster::{Cluster, REQUEST_TIMEOUT};
 use crate::error::{KafkaError, halt};
 use crate::quiet::{Quiet, failed, metadata};
@@ -34,7 +33,11 @@ fn ranges_in<C: ConsumerContext>(
 
 /// First offset and end of one partition. Retries errors right after the topic was created: neither the client nor the
 /// brokers know a new partition's leader at once.
-fn range<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str, partition: i32) -> KafkaResult<(i64, i64)> {
+pub(crate) fn range<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+) -> KafkaResult<(i64, i64)> {
     use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition, UnknownPartition, UnknownTopicOrPartition};
     let deadline = Instant::now() + REQUEST_TIMEOUT;
     loop {
@@ -104,61 +107,6 @@ pub fn offsets_at(
         (*partition, offset.unwrap_or(*end))
     };
     Ok(ends.iter().map(offset).collect())
-}
-
-/// The offsets that a group has reported for these partitions of a topic; partitions without one are left out. It only
-/// reads: the group's members are not affected. Blocks.
-///
-/// # Errors
-///
-/// [`KafkaError::Retry`] when Kafka cannot be reached.
-pub fn group_offsets(
-    cluster: &Cluster,
-    group: &str,
-    topic: &str,
-    partitions: &[i32],
-) -> Result<HashMap<i32, i64>, KafkaError> {
-    let committed = committed(cluster, group, topic, partitions)?;
-    let reported = committed.elements().into_iter().filter_map(|element| match element.offset() {
-        Offset::Offset(offset) => Some((element.partition(), offset)),
-        _ => None,
-    });
-    Ok(reported.collect())
-}
-
-/// The identity of the database that a group fills: that of the lowest of these partitions with one. Blocks.
-///
-/// # Errors
-///
-/// [`KafkaError::Retry`] when Kafka cannot be reached.
-pub fn group_database(
-    cluster: &Cluster,
-    group: &str,
-    topic: &str,
-    partitions: &[i32],
-) -> Result<Option<String>, KafkaError> {
-    let committed = committed(cluster, group, topic, partitions)?;
-    let mut elements = committed.elements();
-    elements.sort_by_key(|element| element.partition());
-    Ok(elements.iter().find_map(|element| claim::identity(element.metadata()).map(str::to_owned)))
-}
-
-fn committed(
-    cluster: &Cluster,
-    group: &str,
-    topic: &str,
-    partitions: &[i32],
-) -> Result<TopicPartitionList, KafkaError> {
-    let mut config = cluster.client_config("group-offsets");
-    // The client names the group, but does not join it.
-    config.set("group.id", group).set("enable.auto.commit", "false");
-    let consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet::default()).map_err(|error| halt(&error))?;
-    let mut list = TopicPartitionList::new();
-    for partition in partitions {
-        list.add_partition(topic, *partition);
-    }
-    let committed = consumer.committed_offsets(list, REQUEST_TIMEOUT);
-    committed.map_err(|error| failed(&consumer, &format!("cannot read the offsets of group `{group}`"), &error))
 }
 
 /// The id that the cluster gave itself when it was made; None when it does not say within ten seconds. Blocks.

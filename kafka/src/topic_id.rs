@@ -69,6 +69,16 @@ where
             retry(&format!("cannot read the id of topic `{}`", self.topic), &ClientError::AdminOp(code))
         }))
     }
+
+    /// Waits for the answer.
+    pub(crate) fn wait(&self) -> Result<Option<String>, KafkaError> {
+        // Longer than the request may take: librdkafka answers a timeout as well.
+        let (topic, patience) = (&self.topic, 2 * REQUEST_TIMEOUT);
+        self.answer(patience).unwrap_or_else(|| {
+            let seconds = patience.as_secs();
+            Err(KafkaError::Retry(format!("cannot read the id of topic `{topic}`: no answer in {seconds} s")))
+        })
+    }
 }
 
 impl<O> Drop for Question<O> {
@@ -130,9 +140,5 @@ pub fn topic_id(cluster: &Cluster, topic: &str) -> Result<Option<String>, KafkaE
 
 /// The same through a client that exists already.
 pub(crate) fn ask<C: ConsumerContext>(client: &BaseConsumer<C>, topic: &str) -> Result<Option<String>, KafkaError> {
-    // Longer than the request may take: librdkafka answers a timeout as well.
-    let patience = 2 * REQUEST_TIMEOUT;
-    Question::ask(client, topic).answer(patience).unwrap_or_else(|| {
-        Err(KafkaError::Retry(format!("cannot read the id of topic `{topic}`: no answer in {} s", patience.as_secs())))
-    })
+    Question::ask(client, topic).wait()
 }

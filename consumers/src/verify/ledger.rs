@@ -1,9 +1,9 @@
 //! Checks the ledger for consistency, against Kafka's offsets, and against the dead letters.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use contract::{Dataset, topic};
-use kafka::reader::records_at;
+use kafka::survey::Survey;
 use store::chunk::{LastRecord, SinkPartition};
 use store::quarantine::Parked;
 use store::{Audit, GapRow, LedgerSums, PositionRow};
@@ -90,13 +90,12 @@ impl Verification {
                 findings.add("dead_letters", &dataset.name, what);
             }
         }
-        self.last_records(facts, findings)?;
         self.unread(facts, &mut lines);
         Ok(lines)
     }
 
     /// Checks that the topic still holds the record that the sink stored last.
-    fn last_records(&self, facts: &Facts, findings: &mut Findings) -> anyhow::Result<()> {
+    pub(super) fn last_records(&self, facts: &Facts, survey: &Survey, findings: &mut Findings) -> anyhow::Result<()> {
         let mut by_sink: BTreeMap<(String, String), BTreeMap<i32, (i32, LastRecord)>> = BTreeMap::new();
         for row in &facts.positions {
             let SinkPartition { sink, topic, incarnation, number } = &row.partition;
@@ -109,19 +108,34 @@ impl Verification {
                 partitions.insert(*number, (*incarnation, last));
             }
         }
-        for ((sink, topic), partitions) in by_sink {
-            let Some(dataset) = self.dataset_of(&sink) else { continue };
-            let offsets: Vec<(i32, i64)> =
-                partitions.iter().map(|(number, (_, last))| (*number, last.offset)).collect();
-            let found = records_at(&self.cluster, &topic, &offsets)?;
-            for (number, (_, last)) in partitions.iter().filter(|(number, (_, last))| found[*number] != *last) {
-                findings.add("other_record", &dataset.name, || {
-                    format!(
-                        "{topic}[{number}] at offset {} holds another record than `{sink}` took: the topic was recreated",
-                        last.offset
-                    )
-                });
+        let ours = by_sink.into_iter().filter_map(|((sink, topic), partitions)| {
+            let dataset = self.dataset_of(&sink)?;
+            Some(
+                partitions
+                    .into_iter()
+                    .map(move |(number, (_, last))| (sink.clone(), dataset, topic.clone(), number, last)),
+            )
+        });
+        let mut rest: Vec<_> = ours.flatten().collect();
+        // Two sinks can have read the same partition to different offsets: those of one at a time.
+        while !rest.is_empty() {
+            let mut taken = HashSet::new();
+            let (now, later): (Vec<_>, Vec<_>) =
+                rest.into_iter().partition(|(_, _, topic, number, _)| taken.insert((topic.clone(), *number)));
+            let places: Vec<_> =
+                now.iter().map(|(_, _, topic, number, last)| (topic.clone(), *number, last.offset)).collect();
+            let found = survey.records_at(&places)?;
+            for (sink, dataset, topic, number, last) in now {
+                if found.get(&(topic.clone(), number)) != Some(&last) {
+                    findings.add("other_record", &dataset.name, || {
+                        format!(
+                            "{topic}[{number}] at offset {} holds another record than `{sink}` took: the topic was recreated",
+                            last.offset
+                        )
+                    });
+                }
             }
+            rest = later;
         }
         Ok(())
     }
@@ -257,8 +271,8 @@ impl Check<'_> {
         if start > low && position <= high {
             self.add("ledger", format!("begins at offset {start}, but the topic has records from offset {low} on"));
         }
-        let reported = facts.reported.get(&(self.partition.sink.to_string(), self.partition.topic.to_string()));
-        let reported = reported.and_then(|reported| reported.get(&self.partition.number)).copied();
+        let at = (self.partition.topic.to_string(), self.partition.number);
+        let reported = facts.reported.get(&*self.partition.sink).and_then(|group| group.offsets.get(&at)).copied();
         // The group's reported offset outlives its topic: a recreated topic may show its predecessor's.
         if let Some(reported) = reported.filter(|reported| *reported > position && self.partition.incarnation == 0) {
             self.add(
