@@ -15,6 +15,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use contract::declarations::{self, SCHEMA_HEADER};
 use contract::records::DeadLetter;
 use contract::{Decoder, Rows, Text, encode, topic};
 use futures::FutureExt as _;
@@ -219,6 +220,8 @@ struct Publisher {
     sender: Sender,
     topic: String,
     schema_id: u32,
+    /// The value of [`SCHEMA_HEADER`].
+    schema_header: Option<String>,
     decoder: Decoder,
     published: u64,
     /// Why Kafka did not acknowledge the last dead letters; one reason stands for a whole outage.
@@ -235,11 +238,13 @@ impl Publisher {
             Some(registry) => registry.register(&topic::subject(&topic), &dataset().schema).await?,
             None => dataset().schema_id,
         };
+        let schema_header = declarations::schema_header(dataset(), schema_id);
         cluster.ensure_writable_topics(std::slice::from_ref(&topic)).await?;
         let sender = Sender::connect(cluster, "relay")?;
         let decoder = Decoder::new(dataset(), &dataset().schema)?;
         let (heartbeat, unpublished) = (Arc::clone(&relay.heartbeat), relay.unpublished.clone());
-        Ok(Publisher { sender, topic, schema_id, decoder, published: 0, failure: None, heartbeat, unpublished })
+        let published = 0;
+        Ok(Publisher { sender, topic, schema_id, schema_header, decoder, published, failure: None, heartbeat, unpublished })
     }
 
     /// Publishes a dead letter; shortens it when it is too large for a message. What Kafka accepts in no form is marked in
@@ -283,7 +288,9 @@ impl Publisher {
         encode::put_header(self.schema_id, &mut message);
         letter.encode(&mut message);
         let headers = headers(letter);
-        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let of_schema = self.schema_header.iter().map(|value| (SCHEMA_HEADER, value.as_str()));
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (*name, value.as_str())).chain(of_schema).collect();
         self.sender.send(&self.topic, &letter.message_key(), &message, &headers).await?;
         Ok(Sent::Published)
     }

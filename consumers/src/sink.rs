@@ -20,6 +20,7 @@ mod error;
 pub mod meters;
 mod partition;
 mod positions;
+pub(crate) mod schemas;
 mod session;
 pub(crate) mod state;
 pub(crate) mod writer;

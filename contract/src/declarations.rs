@@ -60,6 +60,32 @@ pub fn writers(dataset: &Dataset, schema_id: u32) -> Vec<&str> {
     current.into_iter().chain(past().iter().filter(is_it).map(|version| version.schema)).collect()
 }
 
+/// Header of a message with a registry's id: that id, and the declared id of the same schema, as `7=2147483692`.
+///
+/// The message is so readable without the registry. The registry's id is in it because programs that copy headers to
+/// records of their own write these with another id.
+pub const SCHEMA_HEADER: &str = "tapedeck-schema";
+
+/// The value of [`SCHEMA_HEADER`] in a dataset's messages; None where their id is the declared one.
+pub fn schema_header(dataset: &Dataset, schema_id: u32) -> Option<String> {
+    (schema_id != dataset.schema_id).then(|| format!("{schema_id}={}", dataset.schema_id))
+}
+
+/// The declared id that [`SCHEMA_HEADER`] names for a message's schema id; else the id itself.
+pub fn declared_id<'a>(dataset: &Dataset, schema_id: u32, header: impl FnOnce() -> Option<&'a [u8]>) -> u32 {
+    if schema_id >= FIRST_SCHEMA_ID {
+        return schema_id;
+    }
+    let named = || {
+        let (of_registry, declared) = std::str::from_utf8(header()?).ok()?.split_once('=')?;
+        let declared = declared.parse().ok().filter(|declared| *declared >= FIRST_SCHEMA_ID)?;
+        let is_of_message = of_registry.parse() == Ok(schema_id);
+        // One of a later version is not known here.
+        (is_of_message && !writers(dataset, declared).is_empty()).then_some(declared)
+    };
+    named().unwrap_or(schema_id)
+}
+
 /// The name of the dataset that has or had the schema id.
 pub fn of_schema_id(schema_id: u32) -> Option<&'static str> {
     let current = datasets().iter().find(|dataset| dataset.schema_id == schema_id).map(|dataset| dataset.name.as_str());

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use contract::declarations::{self, SCHEMA_HEADER};
 use contract::{Dataset, Record, encode, topic};
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders, ToBytes};
@@ -114,6 +115,8 @@ pub struct Route {
     pub topic: Arc<str>,
     /// The schema id in its messages.
     pub schema_id: u32,
+    /// The value of [`SCHEMA_HEADER`] in them.
+    pub schema_header: Option<String>,
 }
 
 /// A partition, and the offset after its last acknowledged message.
@@ -149,7 +152,8 @@ impl Publisher {
                 None => dataset.schema_id,
             };
             let name = dataset.name.as_str();
-            routes.insert(name, Route { dataset: name, topic: topic.into(), schema_id });
+            let schema_header = declarations::schema_header(dataset, schema_id);
+            routes.insert(name, Route { dataset: name, topic: topic.into(), schema_id, schema_header });
         }
         let topics: Vec<String> = routes.values().map(|route| route.topic.to_string()).collect();
         cluster.ensure_writable_topics(&topics).await?;
@@ -192,7 +196,7 @@ impl Publisher {
         self.put(record, Some(OwnedHeaders::new().insert(header))).await
     }
 
-    async fn put(&mut self, record: &Record, headers: Option<OwnedHeaders>) -> Result<(), PublishError> {
+    async fn put(&mut self, record: &Record, mut headers: Option<OwnedHeaders>) -> Result<(), PublishError> {
         let Some(route) = self.routes.get(record.dataset()) else {
             return Err(PublishError::Record(format!(
                 "this publisher was not prepared for dataset `{}`",
@@ -200,6 +204,10 @@ impl Publisher {
             )));
         };
         let (topic, schema_id) = (Arc::clone(&route.topic), route.schema_id);
+        if let Some(value) = &route.schema_header {
+            let header = Header { key: SCHEMA_HEADER, value: Some(value) };
+            headers = Some(headers.unwrap_or_default().insert(header));
+        }
         let mut message = std::mem::take(&mut self.message);
         message.clear();
         encode::put_header(schema_id, &mut message);

@@ -53,6 +53,7 @@ mod store;
 mod syntax;
 mod text;
 pub mod topics;
+pub mod writer_schemas;
 
 pub use audit::{Audit, GapRow, HaltRow, LedgerSums, PositionRow};
 pub use compact::FINE as LEDGER_FINE;

@@ -157,7 +157,7 @@ fn two_redrives_at_once_apply_each_record_once() {
 }
 
 #[test]
-fn a_redrive_without_its_registry_fails_and_changes_nothing() {
+fn a_redrive_without_its_registry_and_without_a_kept_schema_fails_and_changes_nothing() {
     let (Some(bench), Some(registry)) = (postgres(), tests::service("TAPEDECK_TEST_REGISTRY")) else { return };
     break_table(&bench);
     let with_registry = bench.with(&[("TAPEDECK_SCHEMA_REGISTRY_URL", &registry)]);
@@ -170,6 +170,7 @@ fn a_redrive_without_its_registry_fails_and_changes_nothing() {
     succeed("consumer", &["run", "--once"], &with_registry);
     assert_eq!(bench.number("select count(*) as n from dead_letter"), 1);
     mend_table(&bench);
+    bench.execute("delete from writer_schema");
     let before = tables(&bench);
     let away = bench.with(&[("TAPEDECK_SCHEMA_REGISTRY_URL", &format!("http://{}", tests::broker::free_address()))]);
     let said = fail("consumer", &["dead-letters", "redrive", "--yes"], &away);

@@ -45,6 +45,7 @@ mod pipeline;
 mod poison;
 mod quarantine;
 mod recipes;
+mod registry;
 mod rehash;
 mod replay;
 mod restatements;

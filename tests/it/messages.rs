@@ -143,7 +143,7 @@ fn any_message_is_a_row_that_another_decoder_reads_or_one_dead_letter_with_its_b
         let bodies = valid_bodies(dataset);
         assert!(!bodies.is_empty(), "{} has golden records", dataset.name);
         let schema = Schema::parse_str(&dataset.schema).unwrap();
-        let mut admission = Admission::new(dataset, Schemas::new(dataset, None), Vec::new());
+        let mut admission = Admission::new(dataset, Schemas::new(dataset, None, None), Vec::new());
         let partition = SinkPartition { sink: "test".into(), topic: "test".into(), incarnation: 0, number: 0 };
         let mut builder = ChunkBuilder::new(partition, Target::live(dataset, "test".into()), 0);
         for offset in 0..i64::from(MESSAGES) {

@@ -13,8 +13,9 @@ use tokio::runtime::Handle;
 
 use super::show::original;
 use crate::sink::admit::Admission;
+use crate::sink::schemas;
 use crate::sink::writer::backoff;
-use kafka::schemas::{Missing, Schemas};
+use kafka::schemas::Missing;
 use store::chunk::Target;
 use store::dead_letter::Refused;
 use store::{Batch, Database, DeadLetters, Fate, Filter, Name, StoreError, StoredDeadLetter};
@@ -56,9 +57,9 @@ pub(crate) async fn run(
         after = name(last);
         report.read += letters.len() as u64;
         // Fetching a schema blocks, so this runs outside of the runtime's threads.
-        let (runtime, registry) = (Handle::current(), registry.clone());
+        let (runtime, sources) = (Handle::current(), (database.clone(), registry.clone()));
         let read = move || {
-            let batches = admit(&letters, registry.as_ref(), &mut admissions, &runtime);
+            let batches = admit(&letters, &sources, &mut admissions, &runtime);
             (batches, admissions)
         };
         let (read, known) = tokio::task::spawn_blocking(read).await?;
@@ -85,7 +86,7 @@ type Admitted = (&'static Dataset, Rows, Vec<Name>);
 /// Decodes and validates. Returns the valid records by dataset, and the classes of those that are still refused.
 fn admit(
     letters: &[StoredDeadLetter],
-    registry: Option<&Registry>,
+    (database, registry): &(Database, Option<Registry>),
     admissions: &mut HashMap<&'static str, Admission>,
     runtime: &Handle,
 ) -> anyhow::Result<(Vec<Admitted>, Vec<String>)> {
@@ -95,9 +96,9 @@ fn admit(
             refused.push("unknown_dataset".to_owned());
             continue;
         };
-        let admission = admissions
-            .entry(&dataset.name)
-            .or_insert_with(|| Admission::new(dataset, Schemas::new(dataset, registry.cloned()), Vec::new()));
+        let admission = admissions.entry(&dataset.name).or_insert_with(|| {
+            Admission::new(dataset, schemas::kept_in(database, dataset, registry.clone()), Vec::new())
+        });
         let at = admitted.iter().position(|(own, ..)| own.name == dataset.name).unwrap_or_else(|| {
             admitted.push((dataset, Rows::new(dataset), Vec::new()));
             admitted.len() - 1

@@ -10,7 +10,6 @@ use contract::{Dataset, Original, Rows, declarations};
 use kafka::offsets::end_offsets;
 use kafka::reader::Topic;
 use kafka::registry::Registry;
-use kafka::schemas::Schemas;
 use kafka::{Cluster, KafkaError, Message};
 use store::dead_letter::{self, Cause, Refusal};
 use store::quarantine::{Parked, Quarantine};
@@ -18,6 +17,7 @@ use store::{Database, DeadLetters, StoreError};
 use tokio::runtime::Handle;
 
 use crate::sink::admit::{Admission, unreadable};
+use crate::sink::schemas;
 
 /// Chunks whose parked records are read from the database at once.
 const CHUNKS: i64 = 20;
@@ -77,7 +77,8 @@ impl Release {
         let Some(dataset) = dataset_of(sink) else { anyhow::bail!("`{sink}` is the sink of no dataset") };
         let mut store = self.database.dead_letters("release");
         runtime.block_on(store.end_quarantine(sink, publisher))?;
-        let mut admission = Admission::new(dataset, Schemas::new(dataset, self.registry.clone()), Vec::new());
+        let schemas = schemas::kept_in(&self.database, dataset, self.registry.clone());
+        let mut admission = Admission::new(dataset, schemas, Vec::new());
         let (mut report, mut left) = (Report::default(), *parked);
         // A new quarantine can begin meanwhile. What it parks is not waited for.
         while left > 0 {

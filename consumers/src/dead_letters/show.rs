@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 
 use super::plain;
 use crate::sink::admit::Admission;
-use kafka::schemas::Schemas;
+use crate::sink::schemas;
 use store::{Database, Filter, Name, StoredDeadLetter};
 
 /// Most bytes of a key, value or header that are shown.
@@ -29,12 +29,15 @@ pub(crate) async fn shown(database: &Database, registry: Option<Registry>, filte
         bail!("there is no dead letter `{}`; `dead-letters list --all` lists the newest", filter.ids.join(" "));
     }
     // Fetching a schema blocks, so this runs outside of the runtime's threads.
-    let runtime = Handle::current();
-    let text = move || letters.iter().map(|letter| one(letter, registry.as_ref(), &runtime)).collect::<Vec<_>>();
+    let (runtime, sources) = (Handle::current(), (database.clone(), registry));
+    let text = move || letters.iter().map(|letter| one(letter, &sources, &runtime)).collect::<Vec<_>>();
     Ok(tokio::task::spawn_blocking(text).await?.join("\n"))
 }
 
-fn one(letter: &StoredDeadLetter, registry: Option<&Registry>, runtime: &Handle) -> String {
+/// Where schemas come from.
+type Sources = (Database, Option<Registry>);
+
+fn one(letter: &StoredDeadLetter, sources: &Sources, runtime: &Handle) -> String {
     let StoredDeadLetter { record, resolution, resolved_at } = letter;
     let mut out = String::new();
     let mut line = |name: &str, text: Option<String>| {
@@ -65,19 +68,20 @@ fn one(letter: &StoredDeadLetter, registry: Option<&Registry>, runtime: &Handle)
     }
     line("value", record.record_value.as_deref().map(bytes));
     if record.stage != "parse" {
-        let read = decoded(record, registry, runtime);
+        let read = decoded(record, sources, runtime);
         line("record", Some(read.map_or_else(|why| format!("(not readable: {})", plain(&why)), |json| plain(&json))));
     }
     out
 }
 
 /// The record as JSON, or why it cannot be read.
-fn decoded(record: &DeadLetter, registry: Option<&Registry>, runtime: &Handle) -> Result<String, String> {
+fn decoded(record: &DeadLetter, (database, registry): &Sources, runtime: &Handle) -> Result<String, String> {
     let Some(dataset) = contract::dataset(&record.dataset) else {
         return Err(format!("there is no dataset `{}`", record.dataset));
     };
     let mut rows = Rows::new(dataset);
-    let mut admission = Admission::new(dataset, Schemas::new(dataset, registry.cloned()), Vec::new());
+    let schemas = schemas::read_from(database, dataset, registry.clone());
+    let mut admission = Admission::new(dataset, schemas, Vec::new());
     match admission.decode(&original(record), runtime, &mut rows) {
         Ok(None) => Ok(json(dataset, &rows)),
         Ok(Some(cause)) => Err(cause.reason),

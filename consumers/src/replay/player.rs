@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use contract::rule::Rule;
 use kafka::reader::Reader;
-use kafka::schemas::{RETRY_INTERVAL, Schemas};
+use kafka::schemas::RETRY_INTERVAL;
 use kafka::{KafkaError, Message};
 use store::chunk::{Limits, SinkPartition, Target};
 use store::{Store, StoreError};
@@ -18,6 +18,7 @@ use super::range::PartitionRange;
 use super::{Replay, Report};
 use crate::sink::admit::Admission;
 use crate::sink::driver::{Admitted, Driver, Feed, Writers};
+use crate::sink::schemas;
 use crate::sink::state::{MAX_HELD, Rules};
 use crate::sink::writer::{WriteError, Written};
 use crate::sink::{COMMAND_PATIENCE, SinkError};
@@ -58,7 +59,8 @@ impl<'a> Player<'a> {
     ) -> Player<'a> {
         let Destination { sink, topic, target, store } = destination;
         let dataset = replay.dataset;
-        let admission = Admission::new(dataset, Schemas::new(dataset, replay.registry.clone()), rules_today);
+        let schemas = schemas::kept_in(&replay.database, dataset, replay.registry.clone());
+        let admission = Admission::new(dataset, schemas, rules_today);
         let cancelled = CancellationToken::new();
         let writers = Writers::start(vec![store], None, runtime, &cancelled);
         let driver = Driver::new(rules(replay.limits), target, admission, writers, runtime);

@@ -3,7 +3,7 @@
 use contract::decode::split_header;
 use contract::rule::Rule;
 use contract::validate::{Refusal, validate_last};
-use contract::{Dataset, Original, Rows, tombstone};
+use contract::{Dataset, Original, Rows, declarations, tombstone};
 use tokio::runtime::Handle;
 
 use kafka::schemas::{Missing, Schemas};
@@ -82,6 +82,7 @@ impl Admission {
             Ok(parts) => parts,
             Err(error) => return Ok(Some(cause("decode", error.class(), error.to_string()))),
         };
+        let id = declarations::declared_id(self.dataset, id, || original.header(declarations::SCHEMA_HEADER));
         Ok(match self.schemas.decoder(id, runtime)? {
             Ok(decoder) => {
                 let read = decoder.decode(body, rows);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use contract::topic;
 use kafka::group::{GroupConsumer, Membership, Start};
-use kafka::schemas::{RETRY_INTERVAL, Schemas};
+use kafka::schemas::RETRY_INTERVAL;
 use kafka::{KafkaError, Message, group};
 use store::chunk::{SinkPartition, Target};
 use store::{Outcome, StoreError};
@@ -21,6 +21,7 @@ use super::driver::{Admitted, Driver, Feed, Writers};
 use super::error::{SinkError, panic_text};
 use super::meters::PartitionMeter;
 use super::positions::DatabasePositions;
+use super::schemas;
 use super::state::{MAX_HELD, Rules};
 use super::writer::{WriteError, Written};
 use super::{COMMAND_PATIENCE, Sink};
@@ -123,7 +124,7 @@ impl<'a> Session<'a> {
             away_patience: sink.once.then_some(COMMAND_PATIENCE),
             once: sink.once,
         };
-        let schemas = Schemas::new(sink.dataset, sink.registry.clone());
+        let schemas = schemas::kept_in(&sink.database, sink.dataset, sink.registry.clone());
         let admission = Admission::new(sink.dataset, schemas, Vec::new());
         let target = Target::live(sink.dataset, group.clone());
         let driver = Driver::new(rules, target, admission, writers, runtime);

@@ -1,6 +1,6 @@
 //! Every version that was ever on a topic can be read by the current declaration.
 
-use super::{FIRST_SCHEMA_ID, datasets, first_schema_id, of_schema_id, past, writers};
+use super::{FIRST_SCHEMA_ID, datasets, declared_id, first_schema_id, of_schema_id, past, schema_header, writers};
 use crate::dataset::Dataset;
 use crate::decode::Decoder;
 
@@ -86,4 +86,23 @@ fn no_declared_id_can_be_a_registrys_but_the_old_ones_and_none_is_used_twice() {
     }
     let bars = datasets().iter().find(|dataset| dataset.name == "ohlcv_bar").unwrap();
     assert_eq!((first_schema_id(bars), bars.schema_id), (1, FIRST_SCHEMA_ID + 1));
+}
+
+#[test]
+fn a_header_names_the_declaration_of_a_registrys_id_and_of_no_other() {
+    let dataset = crate::dataset("ohlcv_bar").unwrap();
+    assert_eq!(schema_header(dataset, dataset.schema_id), None);
+    let header = schema_header(dataset, 57).unwrap();
+    assert_eq!(declared_id(dataset, 57, || Some(header.as_bytes())), dataset.schema_id);
+    // Copied by a program that writes with a schema of its own.
+    assert_eq!(declared_id(dataset, 58, || Some(header.as_bytes())), 58);
+    assert_eq!(declared_id(dataset, FIRST_SCHEMA_ID, || Some(header.as_bytes())), FIRST_SCHEMA_ID);
+    let other = crate::dataset("observation").unwrap().schema_id;
+    let of_other = format!("57={other}");
+    // A lower id than the first declared one can be a registry's.
+    let bad: [&[u8]; 8] = [b"", b"57", b"57=", b"=", b"57=1", b"57=4294967295", b"57=\xff", of_other.as_bytes()];
+    for header in bad {
+        assert_eq!(declared_id(dataset, 57, || Some(header)), 57, "{}", header.escape_ascii());
+    }
+    assert_eq!(declared_id(dataset, 57, || None), 57);
 }

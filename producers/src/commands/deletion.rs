@@ -93,7 +93,7 @@ impl Deletion {
     /// Reads the topic and finds the records to delete. Blocks, so it must not run on a thread of the runtime.
     pub(super) fn find(&self, cluster: &Cluster, runtime: &Handle) -> anyhow::Result<Found> {
         let topic = Topic::open(cluster, &topic::topic(cluster.namespace(), self.dataset))?;
-        let schemas = Schemas::new(self.dataset, Registry::from_settings()?);
+        let schemas = Schemas::new(self.dataset, Registry::from_settings()?, None);
         let mut reading = Reading { dataset: self.dataset, schemas };
         let mut candidates: HashMap<u128, Candidate> = HashMap::new();
         let unreadable = self.pass(&topic, (&mut reading, runtime), &mut candidates, true)?;
@@ -245,6 +245,7 @@ impl Reading {
             return Ok(tombstone::decode(self.dataset, message.key(), |name| message.header(name), rows).is_ok());
         };
         let Ok((id, body)) = split_header(value) else { return Ok(false) };
+        let id = declarations::declared_id(self.dataset, id, || message.header(declarations::SCHEMA_HEADER));
         match self.schemas.decoder(id, runtime) {
             Ok(decoder) => Ok(decoder.is_ok_and(|decoder| decoder.decode(body, rows).is_ok())),
             Err(Missing::Unknown(_)) => Ok(false),

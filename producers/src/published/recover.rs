@@ -171,6 +171,8 @@ fn message(published: &Published<'_>, route: &Route, keys: &[u8], prints: &mut F
         return None;
     }
     let (schema_id, body) = decode::split_header(published.value()?).ok()?;
+    let header = || published.header(declarations::SCHEMA_HEADER);
+    let schema_id = declarations::declared_id(contract::dataset(route.dataset)?, schema_id, header);
     if schema_id != route.schema_id && !is_written_alike(route.dataset, schema_id) {
         return None;
     }

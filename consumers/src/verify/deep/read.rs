@@ -7,11 +7,12 @@ use chrono::Utc;
 use contract::{Dataset, Original, Rows};
 use kafka::Message;
 use kafka::reader::{Reader, Topic};
-use kafka::schemas::{RETRY_INTERVAL, Schemas};
+use kafka::schemas::RETRY_INTERVAL;
 use tokio::runtime::Handle;
 
 use super::{Subject, key_text};
 use crate::sink::admit::Admission;
+use crate::sink::schemas;
 
 /// How long a poll waits.
 const POLL_PATIENCE: Duration = Duration::from_millis(200);
@@ -34,7 +35,7 @@ pub(super) struct Records<'a> {
 impl<'a> Records<'a> {
     pub(super) fn new(subject: &'a Subject<'a>) -> Records<'a> {
         let Subject { dataset, verification, .. } = subject;
-        let schemas = Schemas::new(dataset, verification.registry.clone());
+        let schemas = schemas::read_from(&verification.database, dataset, verification.registry.clone());
         let admission = Admission::new(dataset, schemas, Vec::new());
         Records { subject, admission, rows: Rows::new(dataset), headers: Vec::new() }
     }
