@@ -17,7 +17,7 @@ mod statements;
 
 pub use losses::Loss;
 pub use progress::{Progress, Report};
-pub(crate) use statements::{index_of, is_gentle, split};
+pub(crate) use statements::{Index, index_of, is_gentle, per_chunk, split};
 
 /// The table in which sqlx keeps what was applied.
 pub(crate) const TABLE: &str = "_sqlx_migrations";

@@ -1,4 +1,5 @@
 //! Migrations of a busy database: locks, long statements, kills, rolling upgrades. `migrate/back.rs`: going back, scripts.
+//! `migrate/chunks.rs`: indexes of hypertables.
 
 use std::fs;
 use std::sync::Mutex;
@@ -17,6 +18,7 @@ use tokio::runtime::Runtime;
 use crate::declared::postgres_databases;
 
 mod back;
+mod chunks;
 
 /// Longer than the limits of a consumer's session: 5 s for a lock.
 const LONG_LOCK: Duration = Duration::from_secs(7);
@@ -175,7 +177,7 @@ fn an_index_whose_creation_was_interrupted_is_built_anew_and_the_migration_compl
         runtime.block_on(async {
             tokio::select! {
                 migrated = newest.migrate() => panic!("the build did not wait on {name}: {migrated:?}"),
-                () = half_built(&scratch.database) => {}
+                () = half_built(&scratch.database, "series_title") => {}
             }
         });
         drop(runtime);
@@ -193,10 +195,10 @@ fn an_index_whose_creation_was_interrupted_is_built_anew_and_the_migration_compl
 }
 
 /// Waits until the index is in the catalogue, and not valid.
-async fn half_built(database: &Database) {
+async fn half_built(database: &Database, index: &str) {
     let mut connection = PgConnection::connect(database.address().expose()).await.unwrap();
-    let query = "select count(*) from pg_index where indexrelid = to_regclass('series_title') and not indisvalid";
-    while sqlx::query_scalar::<_, i64>(query).fetch_one(&mut connection).await.unwrap() == 0 {
+    let query = "select count(*) from pg_index where indexrelid = to_regclass($1) and not indisvalid";
+    while sqlx::query_scalar::<_, i64>(query).bind(index).fetch_one(&mut connection).await.unwrap() == 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

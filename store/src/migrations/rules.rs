@@ -33,6 +33,8 @@ fn broken(migration: &Migration) -> Vec<String> {
             }
         };
         rule(is_index && !is_gentle(statement), "not concurrently");
+        let is_hypertable = contract::dataset(table).is_some_and(|dataset| dataset.time.is_some());
+        rule(is_hypertable && text.starts_with("create unique index"), "a unique index of a hypertable");
         let adds_check =
             text.starts_with("alter table") && [" check (", " references "].iter().any(|word| text.contains(word));
         rule(adds_check && !text.contains("not valid"), "a check that is not `not valid`");
@@ -68,6 +70,10 @@ fn a_migration_that_stops_others_is_found() {
         ("create index a_b on a (b)", "not concurrently"),
         ("create unique index a_b on a (b)", "not concurrently"),
         ("create index concurrently if not exists a_b on a (b)", "needs `-- no-transaction`"),
+        (
+            "-- no-transaction\ncreate unique index concurrently if not exists a_b on ohlcv_bar (b)",
+            "a unique index of a h",
+        ),
         ("alter table a add check (b > 0)", "a check that is not `not valid`"),
         ("alter table a add column b bigint check (b > 0)", "a check that is not `not valid`"),
         ("drop table a", "not named `contract`"),

@@ -83,21 +83,65 @@ pub(crate) fn is_gentle(statement: &str) -> bool {
     }
 }
 
+/// An index that a statement creates concurrently.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Index {
+    pub(crate) name: String,
+    pub(crate) table: String,
+    pub(crate) is_unique: bool,
+}
+
 /// The index that the statement creates concurrently. A creation that was interrupted leaves an invalid one.
-pub(crate) fn index_of(statement: &str) -> Option<String> {
+pub(crate) fn index_of(statement: &str) -> Option<Index> {
     let words = words(statement);
     let rest: Vec<&str> = words.iter().map(String::as_str).collect();
-    let rest = match rest.as_slice() {
-        ["create", "index", "concurrently", rest @ ..] | ["create", "unique", "index", "concurrently", rest @ ..] => {
-            rest
-        }
+    let (is_unique, rest) = match rest.as_slice() {
+        ["create", "index", "concurrently", rest @ ..] => (false, rest),
+        ["create", "unique", "index", "concurrently", rest @ ..] => (true, rest),
         _ => return None,
     };
-    let name = match rest {
-        ["if", "not", "exists", name, ..] | [name, ..] => name,
-        [] => return None,
+    let (name, table) = match rest {
+        ["if", "not", "exists", name, "on", "only", table, ..]
+        | ["if", "not", "exists", name, "on", table, ..]
+        | [name, "on", "only", table, ..]
+        | [name, "on", table, ..] => (name, table),
+        _ => return None,
     };
-    Some((*name).to_owned())
+    Some(Index { name: (*name).to_owned(), table: (*table).to_owned(), is_unique })
+}
+
+/// The statement that creates the same index of a hypertable, one chunk after the other.
+pub(crate) fn per_chunk(statement: &str) -> String {
+    const OPTION: &str = "timescaledb.transaction_per_chunk";
+    let (mut without, mut option_at, mut depth, mut at) = (String::new(), None, 0, 0);
+    let (mut has_options, mut awaits_options) = (false, false);
+    while let Some(character) = statement[at..].chars().next() {
+        let length = token(&statement[at..]).unwrap_or_else(|| {
+            let word = statement[at..].find(|letter: char| !letter.is_alphanumeric() && letter != '_');
+            word.unwrap_or(statement.len() - at).max(character.len_utf8())
+        });
+        let word = &statement[at..at + length];
+        depth += i32::from(word == "(") - i32::from(word == ")");
+        let is_outer = |name: &str| depth == 0 && word.eq_ignore_ascii_case(name);
+        if option_at.is_none() && ["with", "tablespace", "where"].into_iter().any(is_outer) {
+            has_options = is_outer("with");
+            awaits_options = has_options;
+            option_at = Some(without.len());
+        }
+        if !is_outer("concurrently") {
+            without += word;
+        }
+        if awaits_options && word == "(" {
+            awaits_options = false;
+            option_at = Some(without.len());
+        }
+        at += length;
+    }
+    let (before, after) = without.split_at(option_at.unwrap_or(without.len()));
+    match has_options {
+        true => format!("{before}{OPTION}, {after}"),
+        false => format!("{} with ({OPTION}) {after}", before.trim_end()),
+    }
 }
 
 #[cfg(test)]
@@ -118,10 +162,31 @@ mod tests {
 
     #[test]
     fn an_index_that_is_created_concurrently_is_named() {
-        let named = |statement| index_of(statement);
-        assert_eq!(named("create index concurrently if not exists a_b on a (b)").as_deref(), Some("a_b"));
-        assert_eq!(named("CREATE UNIQUE INDEX CONCURRENTLY a_b on a (b)").as_deref(), Some("a_b"));
-        assert_eq!(named("create index a_b on a (b)"), None);
+        let index = |is_unique| Some(Index { name: "a_b".to_owned(), table: "a".to_owned(), is_unique });
+        assert_eq!(index_of("create index concurrently if not exists a_b on a (b)"), index(false));
+        assert_eq!(index_of("CREATE UNIQUE INDEX CONCURRENTLY a_b on only a (b)"), index(true));
+        assert_eq!(index_of("create index a_b on a (b)"), None);
+    }
+
+    #[test]
+    fn an_index_of_a_hypertable_is_the_same_index_built_chunk_by_chunk() {
+        for (concurrent, expected) in [
+            (
+                "create index concurrently if not exists a_b on a (b)",
+                "create index  if not exists a_b on a (b) with (!) ",
+            ),
+            (
+                "create index CONCURRENTLY a_b on a using btree (b, lower('where')) include (c) where (b > 0)",
+                "create index  a_b on a using btree (b, lower('where')) include (c) with (!) where (b > 0)",
+            ),
+            (
+                "create index concurrently a_b on a (b) WITH (fillfactor = 70) where c is not null",
+                "create index  a_b on a (b) WITH (!, fillfactor = 70) where c is not null",
+            ),
+            ("create index concurrently a_é on a (b) tablespace d", "create index  a_é on a (b) with (!) tablespace d"),
+        ] {
+            assert_eq!(per_chunk(concurrent), expected.replace('!', "timescaledb.transaction_per_chunk"));
+        }
     }
 
     #[test]

@@ -11,9 +11,10 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use super::fault::{classify, message};
 use super::{Postgres, SYNTAX};
 use crate::history;
-use crate::migrations::{Migration, Progress, Report, Script, index_of, is_gentle, split};
+use crate::migrations::{Index, Migration, Progress, Report, Script, index_of, is_gentle, split};
 use crate::outcome::StoreError;
 
+mod chunks;
 mod comments;
 mod script;
 mod watch;
@@ -91,6 +92,8 @@ struct Session<'a> {
     connection: PgConnection,
     watcher: watch::Watcher,
     report: Report<'a>,
+    /// The index of a hypertable that is being built.
+    built: Option<Index>,
 }
 
 impl<'a> Session<'a> {
@@ -98,7 +101,7 @@ impl<'a> Session<'a> {
         let mut connection = database.open().await?;
         connection.execute(SESSION).await.map_err(classify)?;
         let watcher = watch::Watcher::new(database, &mut connection).await?;
-        let mut session = Session { connection, watcher, report };
+        let mut session = Session { connection, watcher, report, built: None };
         session.set_lock_timeout(LOCK_TIMEOUT).await?;
         Ok(session)
     }
@@ -158,12 +161,13 @@ impl<'a> Session<'a> {
 
     /// Runs a statement that commits by itself.
     async fn alone(&mut self, what: &str, statement: &str) -> Result<(), StoreError> {
-        // What is interrupted leaves an index that no query uses, and that `if not exists` takes for the index.
         if let Some(index) = index_of(statement) {
-            let invalid = format!("select from pg_index where indexrelid = to_regclass('{index}') and not indisvalid");
-            let found = self.connection.fetch_optional(AssertSqlSafe(invalid)).await.map_err(classify)?;
-            if found.is_some() {
-                let drop = format!("drop index concurrently if exists {index}");
+            if self.is_on_hypertable(&index).await? {
+                return self.chunk_by_chunk(what, &index, statement).await;
+            }
+            // What is interrupted leaves an index that no query uses, and that `if not exists` takes for the index.
+            if self.holds(&chunks::is_invalid(&index.name)).await? {
+                let drop = format!("drop index concurrently if exists {}", index.name);
                 Box::pin(self.alone(&format!("{what}, after an interruption"), &drop)).await?;
             }
         }
@@ -184,15 +188,21 @@ impl<'a> Session<'a> {
             if statements.len() > 1 && error.as_database_error().is_some() {
                 self.connection.execute("rollback").await.map_err(classify)?;
             }
-            if !is_contention(&error) {
-                return Err(failed(what, error));
-            }
-            if reported.is_due() {
-                let holder = self.watcher.oldest_lock().await;
-                (self.report)(&Progress::Slow(format!("{what} waits for a lock{holder}")));
-            }
-            tokio::time::sleep(PAUSE).await;
+            self.obstructed(what, error, &mut reported).await?;
         }
+    }
+
+    /// Pauses if a lock was in the way; any other error is returned.
+    async fn obstructed(&mut self, what: &str, error: sqlx::Error, reported: &mut Reported) -> Result<(), StoreError> {
+        if !is_contention(&error) {
+            return Err(failed(what, error));
+        }
+        if reported.is_due() {
+            let holder = self.watcher.oldest_lock().await;
+            (self.report)(&Progress::Slow(format!("{what} waits for a lock{holder}")));
+        }
+        tokio::time::sleep(PAUSE).await;
+        Ok(())
     }
 
     async fn attempt(&mut self, what: &str, statements: &[&str]) -> sqlx::Result<()> {
@@ -204,7 +214,7 @@ impl<'a> Session<'a> {
                 tokio::select! {
                     outcome = &mut work => break outcome.map(drop)?,
                     () = tokio::time::sleep(REPORT_EVERY) => {
-                        let phase = self.watcher.phase().await;
+                        let phase = self.watcher.phase(self.built.as_ref()).await;
                         let seconds = start.elapsed().as_secs();
                         (self.report)(&Progress::Slow(format!("{what} runs for {seconds} s{phase}")));
                     }

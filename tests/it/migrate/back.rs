@@ -81,7 +81,7 @@ fn script(arguments: &[&str]) -> String {
 }
 
 /// Runs a script with a database's own client, which must succeed.
-fn run(client: &mut Command, script: &str) {
+pub(super) fn run(client: &mut Command, script: &str) {
     let mut child = client.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();

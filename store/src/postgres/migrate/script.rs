@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use contract::datasets;
 
-use super::{CREATE_TABLE, LOCK_TIMEOUT, checksum, comments};
-use crate::migrations::{Migration, Script, TABLE, index_of, split};
+use super::{CREATE_TABLE, LOCK_TIMEOUT, checksum, chunks, comments};
+use crate::migrations::{Index, Migration, Script, TABLE, index_of, per_chunk, split};
 use crate::sql;
 
 /// Stops at the first error: the script can be run again, and continues after what was done.
@@ -49,15 +49,25 @@ fn part(text: &mut String, migration: &Migration, when: &str, script: &Script, b
     *text += &before;
     for statement in split(&script.sql) {
         if let Some(index) = index_of(statement) {
-            let invalid =
-                format!("exists (select from pg_index where indexrelid = to_regclass('{index}') and not indisvalid)");
-            *text += &format!(
-                "select {invalid} as interrupted \\gset\n\\if :interrupted\ndrop index concurrently {index};\n\\endif\n"
-            );
+            *text += &built(&index, statement);
+        } else {
+            *text += &format!("{statement};\n");
         }
-        *text += &format!("{statement};\n");
     }
     *text += &format!("{record};\n\\endif\n");
+}
+
+/// The index that the statement creates concurrently.
+fn built(index: &Index, statement: &str) -> String {
+    let Index { name, table, .. } = index;
+    let (installed, invalid) = (chunks::IS_INSTALLED, chunks::is_invalid(name));
+    let (hypertable, chunked) = (chunks::is_hypertable(table), per_chunk(statement));
+    format!(
+        "select {invalid} as interrupted \\gset\n\\if :interrupted\ndrop index concurrently {name};\n\\endif\n\
+         \\set hypertable false\nselect {installed} as installed \\gset\n\
+         \\if :installed\nselect {hypertable} as hypertable \\gset\n\\endif\n\
+         \\if :hypertable\n{chunked};\n\\else\n{statement};\n\\endif\n"
+    )
 }
 
 /// The last statement of a file may lack its semicolon, and a comment may follow it.
