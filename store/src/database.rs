@@ -167,7 +167,7 @@ impl<D: Dialect> Backend for Backed<D> {
         async move {
             self.dialect.with_role("migrate").migrate(migrations, to, report).await?;
             // The tables of an earlier state may lack what this needs.
-            if to.is_none() { self.session("migrate").rehash().await } else { Ok(()) }
+            if to.is_none() { self.session("migrate").rehash(report).await } else { Ok(()) }
         }
         .boxed_local()
     }

@@ -1,7 +1,7 @@
 //! Hashes stored rows again after the content hash has changed, so that a replay finds them unchanged.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use contract::{Dataset, Kind, Rows, Value, datasets};
@@ -9,6 +9,7 @@ use contract::{Dataset, Kind, Rows, Value, datasets};
 use crate::dialect::{Connection, Dialect};
 use crate::fault::Fault;
 use crate::line::Line;
+use crate::migrations::{Progress, Report};
 use crate::outcome::{RetryClass, StoreError};
 use crate::session::Session;
 use crate::sql::{CONTENT_HASH, DELETED, UPDATED_AT, joined, key};
@@ -25,6 +26,8 @@ const ROLLOUT: TimeDelta = TimeDelta::hours(24);
 const OVERLAP: TimeDelta = TimeDelta::minutes(10);
 /// Time between two attempts at a locked table.
 const LOCK_PAUSE: Duration = Duration::from_secs(2);
+/// Time between two lines of progress.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
 /// Rows that are read and updated at once.
 const PAGE_ROWS: usize = 2000;
 /// The same for a dataset with bytes, of which a dead letter can hold megabytes.
@@ -48,15 +51,18 @@ impl<D: Dialect> Session<D> {
     /// Hashes the rows of all tables again that an earlier build has written. It can be interrupted at any time.
     ///
     /// It waits for a locked table, but not to check again what was done before: the next start does that.
-    pub(crate) async fn rehash(&mut self) -> Result<(), StoreError> {
-        while !self.rehash_unlocked().await? {
+    ///
+    /// Sinks start afterwards. Of two records with one version the higher hash wins, so that a stored hash of version 1
+    /// beside a new one could let the other record win.
+    pub(crate) async fn rehash(&mut self, report: Report<'_>) -> Result<(), StoreError> {
+        while !self.rehash_unlocked(report).await? {
             tokio::time::sleep(LOCK_PAUSE).await;
         }
         Ok(())
     }
 
     /// The same until a lock is in the way; returns whether that is all for now.
-    async fn rehash_unlocked(&mut self) -> Result<bool, StoreError> {
+    async fn rehash_unlocked(&mut self, report: Report<'_>) -> Result<bool, StoreError> {
         let mut lease = self.lease().await?;
         let now = Utc::now();
         let records = read_records::<D>(&mut *lease).await?;
@@ -81,7 +87,8 @@ impl<D: Dialect> Session<D> {
                 tables.extend(side_tables::<D>(&mut *lease, dataset).await?);
             }
             for table in tables {
-                match rehash_table::<D>(&mut *lease, dataset, &table, written_since).await {
+                let mut meter = Meter::new(report, &table, written_since.is_none());
+                match rehash_table::<D>(&mut *lease, dataset, written_since, &mut meter).await {
                     Err(fault) if is_locked(&fault) => return Ok(record.is_some()),
                     done => done?,
                 }
@@ -91,6 +98,55 @@ impl<D: Dialect> Session<D> {
         }
         // Not given back: closing the connection ends its lock and its settings.
         Ok(true)
+    }
+}
+
+/// Reports how much of a table is done.
+struct Meter<'a> {
+    report: Report<'a>,
+    table: &'a str,
+    /// Whether all rows are read, and so the number of rows says how many are left.
+    reads_all: bool,
+    total: Option<u64>,
+    done: u64,
+    start: Instant,
+    reported_at: Instant,
+}
+
+impl<'a> Meter<'a> {
+    fn new(report: Report<'a>, table: &'a str, reads_all: bool) -> Meter<'a> {
+        let start = Instant::now();
+        Meter { report, table, reads_all, total: None, done: 0, start, reported_at: start }
+    }
+
+    async fn add<D: Dialect>(&mut self, connection: &mut D::Connection, rows: u64) -> Result<(), Fault> {
+        self.done += rows;
+        if self.reported_at.elapsed() < REPORT_EVERY {
+            return Ok(());
+        }
+        if self.reads_all && self.total.is_none() {
+            // Not before: a small table is done by now.
+            let count = format!("select cast(count(*) as bigint) from {}", self.table);
+            let lines = connection.lines(Statement::once(count)).await?;
+            self.total = lines.first().and_then(|line| line.int(0).try_into().ok());
+        }
+        self.reported_at = Instant::now();
+        (self.report)(&Progress::Slow(self.line(self.start.elapsed())));
+        Ok(())
+    }
+
+    fn line(&self, elapsed: Duration) -> String {
+        let Meter { table, done, .. } = self;
+        let left = |total: u64| elapsed.as_secs_f64() / (*done).max(1) as f64 * total.saturating_sub(*done) as f64;
+        match self.total {
+            Some(total) => {
+                format!(
+                    "hashes rows of `{table}` again: {done} of {total} rows, about {:.0} s left",
+                    left(total).ceil()
+                )
+            }
+            None => format!("hashes rows of `{table}` again: {done} rows"),
+        }
     }
 }
 
@@ -153,9 +209,10 @@ fn side_table(parameters: &str, dataset: &Dataset) -> Option<String> {
 async fn rehash_table<D: Dialect>(
     connection: &mut D::Connection,
     dataset: &Dataset,
-    table: &str,
     written_since: Option<DateTime<Utc>>,
+    meter: &mut Meter<'_>,
 ) -> Result<(), Fault> {
+    let table = meter.table;
     let has_bytes = dataset.fields.iter().any(|field| field.kind == Kind::Bytes);
     let page_rows = if has_bytes { PAGE_ROWS_WITH_BYTES } else { PAGE_ROWS };
     let update = update::<D>(dataset, table);
@@ -174,6 +231,7 @@ async fn rehash_table<D: Dialect>(
             connection.execute(Statement::new(&update).bind(serde_json::Value::from(changes).to_string())).await?;
             connection.run("COMMIT").await?;
         }
+        meter.add::<D>(connection, lines.len() as u64).await?;
         match lines.last().filter(|_| lines.len() == page_rows) {
             Some(line) => last = Some(key_of(dataset, line)),
             None => return Ok(()),

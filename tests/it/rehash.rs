@@ -1,10 +1,14 @@
 //! Content hashes of an earlier build: `consumer migrate` carries them over, so that a replay changes nothing.
 
+use std::sync::Mutex;
+use std::time::Duration;
+
 use contract::{Dataset, Record, Rows, Value, dataset};
 use sources::{fixture, source};
-use tests::broker::{Bench, benches, block_on};
+use tests::broker::{Bench, benches, block_on, postgres, timescale};
 use tests::message::{bar, send_records};
 use tests::process::succeed;
+use tokio::runtime::Runtime;
 
 /// Bars: more than are hashed at once.
 const BARS: u32 = 4500;
@@ -110,5 +114,38 @@ fn rows_that_an_earlier_build_writes_during_a_rollout_are_hashed_again_by_the_ne
         age(&bench, dataset("ohlcv_bar").unwrap(), "ohlcv_bar", "ts_start", 10);
         block_on(bench.database.migrate()).unwrap();
         assert_ne!(content(&bench), before, "on {name}");
+    }
+}
+
+#[test]
+fn a_long_rehash_reports_rows_done_of_rows_and_the_time_left_and_continues_after_an_interruption() {
+    for bench in [postgres(), timescale()].into_iter().flatten() {
+        load(&bench);
+        let before = content(&bench);
+        age_all(&bench);
+        bench.execute("delete from content_hash_version");
+        // A page of 2000 rows takes 6 s.
+        bench.execute(
+            "create function slow() returns trigger language plpgsql as \
+             $$ begin perform pg_sleep(0.003); return new; end $$",
+        );
+        bench.execute("create trigger slow before update on ohlcv_bar for each row execute function slow()");
+        let lines = Mutex::new(Vec::new());
+        let say = |progress: &store::Progress| lines.lock().unwrap().push(progress.to_string());
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(async {
+            tokio::select! {
+                done = bench.database.migrate_to(None, &say) => panic!("it was not slow: {done:?}"),
+                () = async { while lines.lock().unwrap().is_empty() { tokio::time::sleep(Duration::from_millis(10)).await } } => {}
+            }
+        });
+        drop(runtime);
+        let said = lines.into_inner().unwrap().join("\n");
+        let expected = "hashes rows of `ohlcv_bar` again: 2000 of 4500 rows, about ";
+        assert!(said.starts_with(expected) && said.ends_with(" s left"), "{said}");
+        bench.execute("drop trigger slow on ohlcv_bar");
+        assert_ne!(content(&bench), before);
+        block_on(bench.database.migrate()).unwrap();
+        assert_eq!(content(&bench), before);
     }
 }
