@@ -244,7 +244,17 @@ impl Publisher {
         let decoder = Decoder::new(dataset(), &dataset().schema)?;
         let (heartbeat, unpublished) = (Arc::clone(&relay.heartbeat), relay.unpublished.clone());
         let published = 0;
-        Ok(Publisher { sender, topic, schema_id, schema_header, decoder, published, failure: None, heartbeat, unpublished })
+        Ok(Publisher {
+            sender,
+            topic,
+            schema_id,
+            schema_header,
+            decoder,
+            published,
+            failure: None,
+            heartbeat,
+            unpublished,
+        })
     }
 
     /// Publishes a dead letter; shortens it when it is too large for a message. What Kafka accepts in no form is marked in
