@@ -130,6 +130,11 @@ fn a_mixed_load_on_several_consumers_is_verified_to_the_last_value_also_while_it
         succeed("consumer", &["migrate"], &environment);
         let start = || Running::start(command("consumer", &["run"], &environment));
         let consumers = [start(), start()];
+        let cluster = kafka::Cluster::new(&bench.brokers, &bench.namespace);
+        let has_topic = |dataset: &contract::Dataset| {
+            kafka::offsets::end_offsets(&cluster, &bench.topic(&dataset.name)).is_ok_and(|ends| !ends.is_empty())
+        };
+        until("they have created all topics", || contract::datasets().iter().all(has_topic));
         for symbols in [3..6, 6..9, 9..12] {
             load(&bench, symbols);
             let (good, said) = verify(&bench, &["--deep"]);
