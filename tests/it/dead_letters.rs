@@ -135,6 +135,23 @@ fn assert_nothing_left_to_redrive(name: &str, bench: &Bench) {
 }
 
 #[test]
+fn a_version_that_was_of_the_future_when_it_was_refused_is_refused_by_its_redrive_too() {
+    for (name, bench) in benches() {
+        break_table(&bench);
+        send_records(&bench, "ohlcv_bar", &[Record::from(bar("BAD", 0, 1.0, 10, 10))]);
+        consume(&bench);
+        mend_table(&bench);
+        let redrive = |how: &str| dead_letters(&bench, &["redrive", how]);
+        assert!(redrive("--dry-run").contains("1  would be inserted"), "on {name}");
+        // As if it had been refused before its version, and nobody had redriven it for years.
+        bench.execute("update dead_letter set known_at = '2020-01-01T00:00:00.000000Z'");
+        let said = redrive("--yes");
+        assert!(said.contains("1  still refused: version_bounds"), "on {name}: {said}");
+        assert_eq!(bench.number("select count(*) as n from ohlcv_bar where symbol = 'BAD'"), 0, "on {name}");
+    }
+}
+
+#[test]
 fn two_redrives_at_once_apply_each_record_once() {
     for (name, bench) in benches() {
         break_table(&bench);

@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::bail;
-use chrono::Utc;
 use contract::{Dataset, Rows};
 use kafka::registry::Registry;
 use tokio::runtime::Handle;
@@ -104,7 +103,10 @@ fn admit(
             admitted.len() - 1
         });
         let (_, rows, names) = &mut admitted[at];
-        match admission.admit(&original(&letter.record), runtime, rows, Utc::now().timestamp_micros()) {
+        // The time of its refusal, not the present: waiting makes no version of the future acceptable, which replay and
+        // `verify` refuse too.
+        let refused_at = letter.record.known_at.timestamp_micros();
+        match admission.admit(&original(&letter.record), runtime, rows, refused_at) {
             Ok(None) => names.push(name(letter)),
             Ok(Some(Refused { cause, .. })) => refused.push(cause.class.to_owned()),
             Err(Missing::Unknown(_)) => refused.push("unknown_schema".to_owned()),
