@@ -181,6 +181,20 @@ impl Keeper for Memory {
     }
 }
 
+/// A database that can be read, and not written.
+#[derive(Debug)]
+struct Full;
+
+impl Keeper for Full {
+    fn kept(&self, _: &Handle) -> Result<Pairs, String> {
+        Ok(Vec::new())
+    }
+
+    fn keep(&self, _: u32, _: &str, _: &Handle) -> Result<(), String> {
+        Err("the disk is full".to_owned())
+    }
+}
+
 #[test]
 fn what_a_registry_gave_is_kept_and_read_without_it_and_while_it_does_not_know_the_id() {
     let runtime = Runtime::new().unwrap();
@@ -201,6 +215,8 @@ fn what_a_registry_gave_is_kept_and_read_without_it_and_while_it_does_not_know_t
 fn nothing_is_read_with_a_schema_that_could_not_be_kept() {
     let runtime = Runtime::new().unwrap();
     let (known, _) = registry(&[(57, observation().schema.as_str())]);
+    let mut full = Schemas::new(observation(), Some(known.clone()), Some(Box::new(Full)));
+    assert_eq!(read(&mut full, 57, &body(), &runtime), Err("missing: the disk is full".to_owned()));
     let memory = Memory::default();
     let mut schemas = memory.schemas(Some(known));
     assert_eq!(read(&mut schemas, 57, &body(), &runtime), Err("missing: no database".to_owned()));
