@@ -26,7 +26,7 @@ use crate::text;
 pub struct Audit {
     connection: Box<dyn Connection>,
     syntax: &'static Syntax,
-    /// How long the database may send nothing. Not for a whole result: that of a large table takes hours.
+    /// How long the database may send nothing. A whole result has no limit: a large table takes hours.
     silence: Option<Duration>,
 }
 
