@@ -76,8 +76,8 @@ fn recovers(bench: &Bench, consumer: &mut Heard, count: i64) {
     until_rows(bench, count);
     assert!(over.elapsed() < RECOVERY, "rows flow again after {:?}, which is too late", over.elapsed());
     assert_eq!(dead_letters(bench), 0);
-    consumer.running.signal("TERM");
-    assert!(consumer.running.wait(), "the consumer did not stop cleanly");
+    consumer.signal("TERM");
+    assert!(consumer.wait(), "the consumer did not stop cleanly");
 }
 
 /// A producer of twenty bars that reaches Kafka through a proxy.
@@ -146,8 +146,8 @@ fn a_daemon_that_gave_up_waiting_for_an_acknowledgement_recovers_before_it_publi
     producer.until_said("round complete");
     assert!(proxied.messages("fetch_log") > 0, "nothing was published again");
     assert_eq!(proxied.messages("ohlcv_bar"), 20);
-    producer.running.signal("TERM");
-    assert!(producer.running.wait(), "the producer did not stop cleanly");
+    producer.signal("TERM");
+    assert!(producer.wait(), "the producer did not stop cleanly");
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn a_table_without_one_of_its_columns_halts_the_sink_with_one_line_and_makes_no_
     let mut consumer = consumer(&bench, &[]);
     execute(&bench, "alter table ohlcv_bar drop column volume");
     send_days(&bench, 10..20);
-    assert!(!consumer.running.wait(), "the consumer took that for a success");
+    assert!(!consumer.wait(), "the consumer took that for a success");
     let errors = consumer.said("error: ");
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(errors[0].contains("volume"), "{errors:?}");
@@ -242,7 +242,7 @@ fn when_a_consumer_is_killed_another_stores_its_rows_within_fifteen_seconds() {
     for each in [&first, &second] {
         each.until_said("partitions=2");
     }
-    first.running.signal("KILL");
+    first.signal("KILL");
     is_succeeded(&bench, Instant::now());
 }
 
@@ -250,7 +250,7 @@ fn when_a_consumer_is_killed_another_stores_its_rows_within_fifteen_seconds() {
 fn a_consumer_that_is_killed_and_started_again_stores_rows_within_fifteen_seconds() {
     let Some(bench) = postgres() else { return };
     let first = consumer(&bench, &[]);
-    first.running.signal("KILL");
+    first.signal("KILL");
     let killed = Instant::now();
     let _second = run(&bench);
     is_succeeded(&bench, killed);

@@ -43,9 +43,9 @@ fn a_consumer_that_was_silent_for_longer_than_its_session_continues() {
     for (name, bench) in benches() {
         let consumer = consumer(&bench);
         are_stored(&bench, name, 0);
-        consumer.running.signal("STOP");
+        consumer.signal("STOP");
         sleep(MISSED);
-        consumer.running.signal("CONT");
+        consumer.signal("CONT");
         are_stored(&bench, name, 1);
     }
 }
@@ -59,10 +59,10 @@ fn another_consumer_takes_over_from_a_silent_one_and_later_returns_its_share() {
         until_assigned(name, &leader, 2, 1);
         until_assigned(name, &other, 2, 1);
         are_stored(&bench, name, 0);
-        leader.running.signal("STOP");
+        leader.signal("STOP");
         until_assigned(name, &other, 4, 1);
         are_stored(&bench, name, 1);
-        leader.running.signal("CONT");
+        leader.signal("CONT");
         until_assigned(name, &leader, 2, 2);
         until_assigned(name, &other, 2, 2);
         are_stored(&bench, name, 2);

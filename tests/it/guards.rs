@@ -64,15 +64,15 @@ fn a_topic_that_was_created_again_under_a_frozen_or_a_running_consumer_is_read_f
             let mut consumer = start(&bench.environment);
             until("the first records are stored", || rows_of_symbols(&bench) == before + 10);
             if is_frozen {
-                consumer.running.signal("STOP");
+                consumer.signal("STOP");
             }
             let elapsed = create_again(&bench);
             // More than before: by the offsets alone nothing is missing.
             send(&bench, "ohlcv_bar", &bars(symbol, 0..40, 1));
             if is_frozen {
-                consumer.running.signal("CONT");
+                consumer.signal("CONT");
             }
-            assert!(!consumer.running.wait(), "it must halt on {name}, the topic was new after {elapsed:?}");
+            assert!(!consumer.wait(), "it must halt on {name}, the topic was new after {elapsed:?}");
             let last = consumer.said("error: ").pop().unwrap();
             assert!(last.contains("is not the topic that it has read: the topic was recreated"), "on {name}: {last}");
             let (good, said) = verify(&bench);
@@ -164,7 +164,7 @@ fn of_two_databases_that_begin_together_one_gets_everything() {
         }
         send(&bench, "ohlcv_bar", &bars("A", 0..20, 4));
         let mut both = [start(&bench.environment), start(&environment)];
-        let is_running = |one: &mut Heard| one.running.0.try_wait().unwrap().is_none();
+        let is_running = |one: &mut Heard| one.ended().is_none();
         until("one of them fills its database alone", || {
             let running = both.each_mut().map(is_running);
             for (one, environment) in both.iter_mut().zip([&bench.environment, &environment]) {

@@ -11,7 +11,7 @@ use simulator::hostile::{Hostile, Kind, SYMBOL};
 use tests::broker::{Bench, block_on, embedded};
 use tests::oracle::plain_consumer;
 use tests::pages::Pages;
-use tests::process::{Environment, Heard, PATIENCE, command, succeed, until};
+use tests::process::{Environment, Heard, command, succeed, until};
 use tokio::runtime::Runtime;
 
 /// Most memory that a producer may use.
@@ -72,18 +72,13 @@ fn meet(kind: Kind, environment: &Environment, state: PathBuf) -> Met {
     let begin = Instant::now();
     while status.is_none() {
         assert!(begin.elapsed() < LONGEST, "a producer that meets {kind:?} does not end");
-        peak = peak_kib(producer.running.0.id()).unwrap_or_default().max(peak);
-        status = producer.running.0.try_wait().unwrap();
+        peak = peak_kib(producer.id()).unwrap_or_default().max(peak);
+        status = producer.ended();
         std::thread::sleep(Duration::from_millis(20));
     }
-    // Its last lines may not have been read yet.
-    let begin = Instant::now();
-    while producer.said("round complete").len() < 2 {
-        assert!(begin.elapsed() < PATIENCE, "{kind:?}: {:#?}", producer.said(""));
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    assert_eq!(producer.said("round complete").len(), 2, "{kind:?}: {:#?}", producer.said(""));
     let complaints = [" WARN ", " ERROR ", "panicked"].map(|word| producer.said(word)).concat();
-    Met { kind, complaints, peak_kib: peak, succeeded: status.unwrap().success(), state }
+    Met { kind, complaints, peak_kib: peak, succeeded: status.unwrap(), state }
 }
 
 /// State of the producer's polls of the provider: its cursor, and the number of failures.

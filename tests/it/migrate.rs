@@ -98,7 +98,7 @@ fn a_lock_held_for_longer_than_a_session_may_wait_delays_a_consumers_start_and_n
         let waited = slowest(&bench.database, "select count(*) from fetch_log", LONG_LOCK);
         assert!(waited < BEHIND, "a reader waited for {waited:?}");
         holder.run("commit");
-        assert!(consumer.running.wait(), "{:?}", consumer.said(""));
+        assert!(consumer.wait(), "{:?}", consumer.said(""));
         let said = consumer.said("migration 4 `polling` waits for a lock: process");
         assert!(said.iter().any(|line| line.contains("on `fetch_log`")), "{:?}", consumer.said(""));
         assert_eq!(missing(&bench.database), [0; 0]);
@@ -212,7 +212,7 @@ fn a_migration_that_is_killed_is_completed_by_the_next_start() {
         holder.run("select count(*) from fetch_log");
         let migrating = Heard::start(command("consumer", &["migrate"], &bench.environment));
         migrating.until_said("migration 4 `polling` waits for a lock");
-        migrating.running.signal("KILL");
+        migrating.signal("KILL");
         drop(migrating);
         holder.run("commit");
         succeed("consumer", &["migrate", "up"], &bench.environment);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Longest that a test waits for anything.
@@ -123,9 +124,10 @@ impl Drop for Running {
 /// A process whose standard error is read while it runs.
 #[derive(Debug)]
 pub struct Heard {
-    /// The process.
-    pub running: Running,
+    running: Running,
     lines: Arc<Mutex<Vec<String>>>,
+    /// Reads them until the end.
+    listener: JoinHandle<()>,
 }
 
 impl Heard {
@@ -134,10 +136,36 @@ impl Heard {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let lines = Arc::<Mutex<Vec<String>>>::default();
         let (said, heard) = (BufReader::new(child.stderr.take().unwrap()), lines.clone());
-        std::thread::spawn(move || {
+        let listener = std::thread::spawn(move || {
             said.lines().map_while(Result::ok).for_each(|line| heard.lock().unwrap().push(line));
         });
-        Heard { running: Running(child), lines }
+        Heard { running: Running(child), lines, listener }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.running.0.id()
+    }
+
+    /// Sends it a signal by name.
+    pub fn signal(&self, signal: &str) {
+        self.running.signal(signal);
+    }
+
+    /// Whether it succeeded, once it has ended and its last line is among those that it said; None before.
+    pub fn ended(&mut self) -> Option<bool> {
+        let status = self.running.0.try_wait().unwrap()?;
+        self.listener.is_finished().then(|| status.success())
+    }
+
+    /// Waits until it ends; true if it succeeded.
+    pub fn wait(&mut self) -> bool {
+        let mut succeeded = None;
+        until("the process ends", || {
+            succeeded = self.ended();
+            succeeded.is_some()
+        });
+        succeeded.unwrap()
     }
 
     /// Lines so far that contain a text.
