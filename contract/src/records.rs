@@ -376,7 +376,7 @@ pub struct Company {
     pub former_names: Vec<String>,
     /// The provider's other fields; null when there are none.
     pub other: Option<String>,
-    /// The provider's date of the last update, else the time of receipt.
+    /// `Last-Modified` of a file (sec_edgar), else the time of receipt.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
     pub observed_at: DateTime<Utc>,
@@ -944,7 +944,7 @@ pub struct Filing {
     pub is_xbrl: Option<i64>,
     /// 1 when it holds inline XBRL, else 0; null when not stated.
     pub is_inline_xbrl: Option<i64>,
-    /// When it was accepted, the later time if its zone is unknown; else the end of `filed_on` in New York.
+    /// When the SEC published it: 06:00 in New York on the next business day if it was accepted after 17:30 (forms 3, 4, 5 and 144: after 22:00). Without a time, the end of `filed_on` in New York; of letters and drafts, the time of receipt.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
     pub observed_at: DateTime<Utc>,
@@ -1169,7 +1169,7 @@ pub struct FinancialStatement {
     pub free_cash_flow: Option<Decimal>,
     /// All amounts under the provider's own names, in units of `currency` (not thousands). A 0 of FMP may mean that nothing is known.
     pub metrics: String,
-    /// `accepted_at`, else the end of `filed_on` at the exchange, else the time of receipt. A restatement in place keeps it and wins by `observed_at`.
+    /// When the SEC published the filing: 06:00 in New York on the next business day if it was accepted after 17:30. Else the end of `filed_on` at the exchange, else the time of receipt. A restatement in place keeps it and wins by `observed_at`.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
     pub observed_at: DateTime<Utc>,
@@ -1296,7 +1296,7 @@ pub struct InsiderTransaction {
     pub reported_on: Option<NaiveDate>,
     /// Address of the filing; null when not stated.
     pub link: Option<Text>,
-    /// When the SEC accepted the filing, else the end of `reported_on` in New York where that is the day of filing, else the time of receipt.
+    /// When the SEC published the filing: 06:00 in New York on the next business day if it was accepted after 22:00. Else the end of `reported_on` in New York where that is the day of filing, else the time of receipt.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
     pub observed_at: DateTime<Utc>,
@@ -1491,7 +1491,7 @@ pub struct NewsArticle {
     pub sentiment_positive: Option<f64>,
     /// Who scored it: `provider`, or name and version of our scorer; null like `sentiment_score`.
     pub sentiment_scorer: Option<Text>,
-    /// `published_at`, else the time of receipt.
+    /// `published_at`; the end of its date in the last time zone if its time is 00:00 UTC, which stands for a date alone. Else the time of receipt.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
     pub observed_at: DateTime<Utc>,
@@ -1641,7 +1641,7 @@ pub struct ObservationVintage {
     pub realtime_end: Option<NaiveDate>,
     /// The value in the series' `units`; null where the provider had none (FRED's `.`).
     pub value: Option<f64>,
-    /// 00:00 UTC of `realtime_start`; of a value that was replaced, of the day after `realtime_end`, when that became known.
+    /// The end of `realtime_start` in Washington; of a value that was replaced, of the day after `realtime_end`, when that became known.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
     pub observed_at: DateTime<Utc>,
@@ -1721,7 +1721,7 @@ pub struct OhlcvBar {
     pub adjusted_close: Option<f64>,
     /// The provider's currency code, e.g. `USD`, `GBp` (pence); null for index points.
     pub currency: Option<Text>,
-    /// When the provider made the value public: `Last-Modified` of a file (cboe), else the time of receipt (yahoo).
+    /// When the provider made the value public: `Last-Modified` of a file (cboe), else the time of receipt.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
     pub observed_at: DateTime<Utc>,
@@ -2065,7 +2065,7 @@ pub struct Series {
     pub popularity: Option<i64>,
     /// Free text, may hold line breaks and quotes; null when absent.
     pub notes: Option<Text>,
-    /// The provider's `last_updated`: when data or description last changed.
+    /// The time of receipt: the provider states when the data changed, and not the description.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
     pub observed_at: DateTime<Utc>,
@@ -2136,7 +2136,7 @@ pub struct SeriesVintage {
     pub vintage_date: NaiveDate,
     /// Its place in the series' list of such dates, from 1 on.
     pub vintage_number: i64,
-    /// 00:00 UTC of `vintage_date`.
+    /// The end of `vintage_date` in Washington.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
     pub observed_at: DateTime<Utc>,

@@ -12,6 +12,7 @@
 //! | [`schedule`], [`market`] | when an item is polled, and when its market trades |
 //! | [`parse`] | what parsers share, from the body of a response down to a value |
 //! | [`time`] | when a date begins and ends in a zone |
+//! | [`dissemination`] | when a filing with the SEC becomes public |
 //! | [`sentiment`] | scores of articles that come without one |
 //!
 //! # Read a saved response
@@ -102,6 +103,7 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod dead_letter;
+pub mod dissemination;
 #[cfg(any(test, feature = "fixtures"))]
 pub mod fixture;
 pub mod market;

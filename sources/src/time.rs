@@ -29,6 +29,11 @@ pub fn end_of_day(date: NaiveDate, zone: Tz) -> Option<DateTime<Utc>> {
     start_of_day(date.succ_opt()?, zone)
 }
 
+/// The end of a date of an unknown zone: no zone is further behind UTC than 12 hours.
+pub fn end_of_day_anywhere(date: NaiveDate) -> Option<DateTime<Utc>> {
+    end_of_day(date, Tz::Etc__GMTPlus12)
+}
+
 /// When the days of a zone begin, looked up once in a process. Fast for pages that ask for one day after the other.
 #[derive(Debug)]
 pub struct Calendar {

@@ -32,6 +32,7 @@ mod hashes;
 mod health;
 mod hostile;
 mod interop;
+mod known;
 mod memory;
 mod messages;
 mod migrate;

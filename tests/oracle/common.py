@@ -143,6 +143,49 @@ def day_after(day, zone="UTC"):
     return midnight((datetime.date.fromisoformat(day) + datetime.timedelta(days=1)).isoformat(), zone)
 
 
+def published(time):
+    """When an article of that time was public: of a date without a time, once the date has ended in the last zone."""
+    if time is None or not re.search(r"T00:00:00(\.0+)?(Z|\+00:00)$", time):
+        return time
+    return day_after(date(time), "Etc/GMT+12")
+
+
+def federal_holidays(year):
+    """The days on which federal offices are closed, weekends aside."""
+    of = lambda month, day: datetime.date(year, month, day)
+    # The n-th of a weekday (Monday is 0) on or after a date.
+    nth = lambda start, weekday, n: start + datetime.timedelta((weekday - start.weekday()) % 7 + 7 * (n - 1))
+    fixed = [of(1, 1), of(7, 4), of(11, 11), of(12, 25), datetime.date(year + 1, 1, 1)]
+    fixed += [of(6, 19)] if year >= 2021 else []
+    days = {nth(of(2, 1), 0, 3), nth(of(5, 25), 0, 1), nth(of(9, 1), 0, 1), nth(of(10, 1), 0, 2), nth(of(11, 1), 3, 4)}
+    days |= {nth(of(1, 1), 0, 3)} if year >= 1986 else set()
+    shift = {5: -1, 6: 1}
+    return days | {day + datetime.timedelta(shift.get(day.weekday(), 0)) for day in fixed}
+
+
+def public(accepted_at, filed_on, form):
+    """When a filing was public that EDGAR accepted then; None when nobody says it."""
+    form = (form or "").removesuffix("/A")
+    if form in ("UPLOAD", "CORRESP", "LETTER", "DRS", "DRSLTR"):
+        return None
+    if accepted_at is None:
+        return day_after(filed_on, NEW_YORK)
+    local = instant(accepted_at).astimezone(zoneinfo.ZoneInfo(NEW_YORK))
+    day, time = local.date(), local.time()
+    closed = lambda day: day.weekday() > 4 or day in federal_holidays(day.year)
+    latest = datetime.time(22) if form in ("3", "4", "5", "144") else datetime.time(17, 30)
+    times = [accepted_at]
+    if time > latest or closed(day):
+        day += datetime.timedelta(1)
+        while closed(day):
+            day += datetime.timedelta(1)
+        times.append(clock(f"{day} 06:00:00", NEW_YORK))
+    times.append(clock(f"{day} 06:00:00", NEW_YORK))
+    if filed_on is not None:
+        times.append(clock(f"{filed_on} 06:00:00", NEW_YORK))
+    return max(times, key=instant)
+
+
 def clock(time, zone):
     """A time of the clocks of a zone, `YYYY-MM-DD HH:MM:SS`, as an instant."""
     return rfc3339(datetime.datetime.fromisoformat(time).replace(tzinfo=zoneinfo.ZoneInfo(zone)))

@@ -16,6 +16,7 @@ from common import (
     load,
     midnight,
     number,
+    published,
     record,
     rfc3339,
     ten_digits,
@@ -132,7 +133,7 @@ def news(request, body):
             sentiment_neutral=number(sentiment.get("neu")) if sentiment else SCORED,
             sentiment_positive=number(sentiment.get("pos")) if sentiment else SCORED,
             sentiment_scorer="provider" if sentiment else SCORED,
-            known_at=request.known(published_at),
+            known_at=request.known(published(published_at)),
         )
 
 
@@ -214,7 +215,7 @@ def company(request, answer, general, has_ratio):
         shares_outstanding=number((answer.get("SharesStats") or {}).get("SharesOutstanding")),
         market_cap=number((answer.get("Highlights") or {}).get("MarketCapitalization")),
         other=dump(other) if other else None,
-        known_at=request.known(day_after(date(general.get("UpdatedAt")))),
+        known_at=request.received_at,
     )
 
 
@@ -271,6 +272,8 @@ def statements(request, answer, general):
                 if not amounts:
                     continue  # It says nothing.
                 filed_on = date(row.get("filing_date"))
+                # No period is filed before it is over.
+                filed_on = filed_on if filed_on and filed_on > date(row["date"]) else None
                 yield record(
                     "financial_statement",
                     source="eodhd",

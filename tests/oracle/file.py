@@ -5,10 +5,11 @@ import datetime
 import decimal
 import io
 import json
+import re
 import zoneinfo
 from urllib.parse import unquote
 
-from common import UTC, Number, declaration, dump, load, midnight, number, record, rfc3339
+from common import UTC, declaration, day_after, dump, instant, load, midnight, number, record, rfc3339
 
 NOTHING = ("", "NA", "N/A", "NaN", "None", "null", "-")
 
@@ -47,6 +48,8 @@ def rows_of(request, names, rows):
             value = mapping.values.get(name) if column is None else row.get(column)
             if value is not None:
                 values[name] = read(value, kind, form, mapping.zone)
+            if name == "known_at" and values.get(name) and is_day(value, form):
+                values[name] = day_after(date_in(values[name], mapping.zone), mapping.zone.key)
         if mapping.dataset == "ohlcv_bar":
             if values.get("ts_start") is None:
                 values["ts_start"] = midnight(values["trading_date"], mapping.zone.key)
@@ -55,6 +58,19 @@ def rows_of(request, names, rows):
                 values["trading_date"] = start.astimezone(mapping.zone).date().isoformat()
         values["known_at"] = request.known(values.get("known_at") or request.last_modified)
         yield record(mapping.dataset, **values)
+
+
+def is_day(value, form):
+    """Whether a value is a date without a time."""
+    if form:
+        return form not in ("s", "ms", "us", "ns") and not re.search("%[HIkLsTcrRX]", form)
+    is_date = isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
+    return is_date or not isinstance(value, datetime.date) and ":" not in str(value)
+
+
+def date_in(time, zone):
+    """The date of an instant in a zone."""
+    return instant(time).astimezone(zone).date().isoformat()
 
 
 def read(value, kind, form, zone):

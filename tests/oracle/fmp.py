@@ -3,7 +3,7 @@
 import csv
 import io
 
-from common import NEW_YORK, Number, clock, date, day_after, dump, load, midnight, number, record, ten_digits, text
+from common import NEW_YORK, Number, clock, date, dump, load, midnight, number, public, record, ten_digits, text
 
 # Texts that stand in front of the numbers of a statement.
 NOT_AMOUNTS = {"calendarYear", "fiscalYear", "cik"}
@@ -39,9 +39,9 @@ def statement(request, body, name, amounts):
         period_end, accepted = row["date"], row.get("acceptedDate") or ""
         filed_on = date(first(row, "filingDate", "fillingDate"))
         # For old statements both are the end of the period, which cannot be.
-        if filed_on == period_end:
+        if filed_on and filed_on <= period_end:
             filed_on = None
-        has_time = len(accepted) > len("YYYY-MM-DD") and date(accepted) != period_end
+        has_time = len(accepted) > len("YYYY-MM-DD") and date(accepted) > period_end
         accepted_at = clock(accepted, NEW_YORK) if has_time else None
         yield record(
             "financial_statement",
@@ -58,7 +58,7 @@ def statement(request, body, name, amounts):
             link=text(row.get("link")),
             **{field: number(first(row, *names)) for field, names in amounts.items()},
             metrics=metrics(row),
-            known_at=request.known(accepted_at or day_after(filed_on, NEW_YORK)),
+            known_at=request.known(public(accepted_at, filed_on, None)),
         )
 
 

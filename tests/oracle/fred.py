@@ -1,10 +1,9 @@
 """FRED and ALFRED, as JSON and XML."""
 
-import datetime
 import re
 import xml.etree.ElementTree as ElementTree
 
-from common import date, day_after, load, midnight, number, record, rfc3339, text
+from common import NEW_YORK, date, day_after, load, number, record, text
 
 OPEN_END = "9999-12-31"
 
@@ -40,9 +39,6 @@ def value(row):
 def series(request, body):
     _, rows = answer(body, "seriess")
     for row in rows:
-        # `2024-10-30 07:54:01-05`: mostly an offset without minutes.
-        last_updated = re.sub(r"([+-]\d\d)$", r"\1:00", row["last_updated"])
-        updated = datetime.datetime.fromisoformat(last_updated)
         yield record(
             "series",
             source="fred",
@@ -55,7 +51,7 @@ def series(request, body):
             last_observation_date=date(row["observation_end"]),
             popularity=number(row.get("popularity")),
             notes=text(row.get("notes")),
-            known_at=request.known(rfc3339(updated)),
+            known_at=request.received_at,
         )
 
 
@@ -73,7 +69,7 @@ def vintages(request, body):
             realtime_start=start,
             realtime_end=None if is_open else end,
             value=value(row),
-            known_at=request.known(midnight(start) if is_open else day_after(end)),
+            known_at=request.known(day_after(start if is_open else date(day_after(end)), NEW_YORK)),
         )
 
 
@@ -86,5 +82,5 @@ def vintage_dates(request, body):
             series_id=request.item,
             vintage_date=date(day),
             vintage_number=str(place),
-            known_at=request.known(midnight(date(day))),
+            known_at=request.known(day_after(date(day), NEW_YORK)),
         )

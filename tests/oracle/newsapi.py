@@ -1,6 +1,6 @@
 """NewsAPI.org: articles as JSON, the same from both endpoints."""
 
-from common import SCORED, article_id, instant, load, record, rfc3339, text
+from common import SCORED, article_id, instant, load, published, record, rfc3339, text
 
 REMOVED = "https://removed.com"
 
@@ -27,7 +27,7 @@ def everything(request, body):
             sentiment_neutral=SCORED,
             sentiment_positive=SCORED,
             sentiment_scorer=SCORED,
-            known_at=request.known(published_at),
+            known_at=request.known(published(published_at)),
         )
 
 

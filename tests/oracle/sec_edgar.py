@@ -5,7 +5,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 import zoneinfo
 
-from common import NEW_YORK, clock, date, day_after, dump, instant, load, number, record, ten_digits, text
+from common import NEW_YORK, clock, date, dump, instant, load, number, public, record, ten_digits, text
 
 ZONE = zoneinfo.ZoneInfo(NEW_YORK)
 # A day without a time: midnight, in New York or as UTC has it.
@@ -74,10 +74,10 @@ def clocks(digits, received_at):
     return possible
 
 
-def acceptance(digits, filed_on, told, request):
-    """When a filing was accepted, and from when on it was known; `told` are the clocks that the page's filings tell."""
+def acceptance(digits, told, request):
+    """When a filing was accepted, and the latest time that it can be; `told` are the clocks that the page's filings tell."""
     if not digits or DAY_ALONE.search(digits):
-        return None, day_after(filed_on, NEW_YORK)
+        return None, None
     own = clocks(digits, request.received_at)
     zones = own if len(own) == 1 else told
     accepted_at = clock(digits, *zones) if len(zones) == 1 else None
@@ -90,7 +90,7 @@ def filings(request, cik, columns):
     told = set().union(*(zones for zones in told if len(zones) == 1))
     for values, digits in zip(zip(*columns.values(), strict=True), times, strict=True):
         row = dict(zip(columns, values))
-        accepted_at, known_at = acceptance(digits, date(row["filingDate"]), told, request)
+        accepted_at, latest = acceptance(digits, told, request)
         yield record(
             "filing",
             source="sec_edgar",
@@ -110,7 +110,7 @@ def filings(request, cik, columns):
             core_type=text(row.get("core_type")),
             is_xbrl=number(row.get("isXBRL")),
             is_inline_xbrl=number(row.get("isInlineXBRL")),
-            known_at=request.known(known_at),
+            known_at=request.known(public(latest, date(row["filingDate"]), row["form"])),
         )
 
 
@@ -136,7 +136,7 @@ def company_facts(request, body):
                         form=fact["form"],
                         filed_on=date(fact["filed"]),
                         frame=text(fact.get("frame")),
-                        known_at=request.known(day_after(date(fact["filed"]), NEW_YORK)),
+                        known_at=request.known(public(None, date(fact["filed"]), fact["form"])),
                     )
 
 
@@ -146,9 +146,9 @@ def ownership(request, body):
     filed = re.search(r"FILED AS OF DATE:\s*(\d{4})(\d\d)(\d\d)", document)
     filed_on = "-".join(filed.groups()) if filed else None
     accepted = re.search(r"<ACCEPTANCE-DATETIME>\s*(\d{14})", document)
-    known_at = day_after(filed_on, NEW_YORK)
+    accepted_at = None
     if accepted:
-        known_at = clock(datetime.datetime.strptime(accepted.group(1), "%Y%m%d%H%M%S").isoformat(), NEW_YORK)
+        accepted_at = clock(datetime.datetime.strptime(accepted.group(1), "%Y%m%d%H%M%S").isoformat(), NEW_YORK)
     if filed:
         document = document.split("<XML>")[1].split("</XML>")[0].strip()
     root = ElementTree.fromstring(document)
@@ -181,7 +181,7 @@ def ownership(request, body):
             ownership=value(line, "ownershipNature/directOrIndirectOwnership"),
             reported_on=filed_on or signed_on,
             link=f"https://www.sec.gov/Archives/edgar/data/{'/'.join(re.split('[,/]', request.item))}",
-            known_at=request.known(known_at),
+            known_at=request.known(public(accepted_at, filed_on, text(root.findtext("documentType")))),
         )
 
 

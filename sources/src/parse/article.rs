@@ -1,11 +1,15 @@
-//! Ids of news articles: their normalised address, without scheme variants, fragments and campaign parameters.
+//! News articles: their ids, and since when they are known.
+//!
+//! An id is the normalised address, without scheme variants, fragments and campaign parameters.
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveTime, SecondsFormat, Utc};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::parse::percent::printable;
+use crate::response::Request;
+use crate::time::end_of_day_anywhere;
 
 /// Longest address that is used as an id; a key holds 512 bytes.
 const MAX_ADDRESS_BYTES: usize = 500;
@@ -93,6 +97,17 @@ fn is_kept(parameter: &str) -> bool {
     !parameter.is_empty() && !is_campaign && !TRACKING.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
+/// When an article was known: when it was published, else when it was received.
+///
+/// At midnight, the publisher gives a date without a time, in an unknown zone: the article was public at the end of that
+/// date.
+pub fn known_at(request: &Request<'_>, published_at: Option<DateTime<Utc>>) -> DateTime<Utc> {
+    let Some(published_at) = published_at else { return request.received_at };
+    let is_date = published_at.time() == NaiveTime::MIN;
+    let public_at = if is_date { end_of_day_anywhere(published_at.date_naive()) } else { Some(published_at) };
+    request.not_after_receipt(public_at.unwrap_or(request.received_at))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,5 +159,13 @@ mod tests {
         assert_eq!(id(&exact), exact);
         // Percent-encoding may take a short address over the limit.
         assert!(id(&format!("https://example.com/{}", "é".repeat(100))).starts_with("xxh3:"));
+    }
+
+    #[test]
+    fn an_article_of_a_date_without_a_time_is_known_at_the_end_of_the_date_anywhere() {
+        let known_at = |text: &str| known_at(&crate::fixture::request("x"), Some(crate::fixture::at(text)));
+        assert_eq!(known_at("2024-05-01T00:00:01Z"), crate::fixture::at("2024-05-01T00:00:01Z"));
+        assert_eq!(known_at("2024-05-01T00:00:00Z"), crate::fixture::at("2024-05-02T12:00:00Z"));
+        assert_eq!(known_at("2099-05-01T00:00:00Z"), crate::fixture::at(crate::fixture::RECEIVED));
     }
 }

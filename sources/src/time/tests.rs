@@ -25,6 +25,15 @@ fn a_day_ends_when_the_next_one_starts() {
 }
 
 #[test]
+fn no_zone_is_on_a_date_once_it_has_ended_anywhere() {
+    for date in ["2024-03-10", "2024-07-01", "2011-12-30"].map(|text| text.parse().unwrap()) {
+        let end = end_of_day_anywhere(date).unwrap();
+        assert!(chrono_tz::TZ_VARIANTS.iter().all(|zone| end_of_day(date, *zone).unwrap() <= end), "{date}");
+    }
+    assert_eq!(end_of_day_anywhere("2024-03-10".parse().unwrap()).unwrap().to_string(), "2024-03-11 12:00:00 UTC");
+}
+
+#[test]
 fn days_begin_as_if_each_was_looked_up() {
     let first = NaiveDate::from_ymd_opt(1865, 1, 1).unwrap();
     for zone in chrono_tz::TZ_VARIANTS {

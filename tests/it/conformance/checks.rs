@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use contract::{Column, Dataset, Decoder, Record, Rows, dataset};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 use sources::parse::body::MAX_ROWS;
 use sources::response::{MAX_FRAGMENT_BYTES, PageError, Parsed, Request};
+use sources::time::midnight;
 
 /// Longest reason or error: it goes into a log line.
 const MAX_MESSAGE_BYTES: usize = 2048;
@@ -75,8 +76,26 @@ pub(super) fn assert_page(request: &Request<'_>, page: &Parsed) {
     for record in &page.records {
         let json = serde_json::to_value(record).expect("JSON");
         let known_at: DateTime<Utc> = json["known_at"].as_str().expect("a time").parse().expect("a time");
-        assert!(known_at <= request.received_at, "nothing is known before it is received");
+        assert!(known_at <= request.received_at, "nothing is known after it is received");
+        assert_not_early(&json, known_at, request.received_at);
         record.encode(&mut Vec::new());
+    }
+}
+
+/// A record is known neither before the time at which it was published, nor before its day of publication is over.
+fn assert_not_early(json: &serde_json::Value, known_at: DateTime<Utc>, received_at: DateTime<Utc>) {
+    for name in ["accepted_at", "published_at", "evaluated_at", "made_at"] {
+        let time: Option<DateTime<Utc>> = json[name].as_str().map(|text| text.parse().expect("a time"));
+        assert!(time.is_none_or(|time| known_at >= time.min(received_at)), "{name}: {json}");
+    }
+    // A filing is public on its date; of the others only the date is known, which must be over.
+    let dates = [("filed_on", 0), ("realtime_start", 1), ("vintage_date", 1)];
+    let of_statement = json["statement"].is_string().then_some(("period_end", 1));
+    for (name, days) in dates.into_iter().chain(of_statement) {
+        let Some(date) = json[name].as_str() else { continue };
+        let date: NaiveDate = date.parse().expect("a date");
+        let Some(earliest) = date.checked_add_days(Days::new(days)).map(midnight) else { continue };
+        assert!(known_at >= earliest.min(received_at), "{name}: {json}");
     }
 }
 

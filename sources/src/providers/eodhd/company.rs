@@ -1,6 +1,5 @@
 //! A company or fund, and where it is listed.
 
-use chrono::{Days, NaiveTime};
 use contract::Text;
 use contract::records::{Company, Exchange};
 use serde_json::Value;
@@ -50,10 +49,6 @@ pub(super) fn company(request: &Request<'_>, sections: &Sections<'_>) -> Result<
     let text = |name| text(sections, name);
     let name = text("Name")?.ok_or_else(|| absent("Name"))?;
     let [highlights, _, shares, _] = &sections.ratios;
-    let updated_on = general.date("UpdatedAt")?;
-    // The hour is unknown: it was public at the latest at the end of that day.
-    let next_day = updated_on.and_then(|date| date.checked_add_days(Days::new(1)));
-    let known_at = next_day.map(|date| date.and_time(NaiveTime::MIN).and_utc());
     Ok(Company {
         source: NAME,
         symbol: request.item.into(),
@@ -79,7 +74,8 @@ pub(super) fn company(request: &Request<'_>, sections: &Sections<'_>) -> Result<
         market_cap: highlights.decimal("MarketCapitalization")?,
         former_names: Vec::new(),
         other: other(sections),
-        known_at: known_at.map_or(request.received_at, |time| request.not_after_receipt(time)),
+        // `UpdatedAt` is the date of `General` alone: the market value and the shares change on other days.
+        known_at: request.received_at,
         observed_at: request.received_at,
         flags: Vec::new(),
     })

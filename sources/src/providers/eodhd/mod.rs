@@ -126,7 +126,7 @@ const FUNDAMENTALS: Endpoint = Endpoint {
         "exchange",
     ],
     item: "symbol, e.g. `AAPL.US`",
-    known_at: "the end of the day on which a statement was filed or a company was updated, else the time of receipt",
+    known_at: "of a statement the end of the day on which it was filed, at its exchange; else the time of receipt",
     // A request counts as ten calls.
     schedule: Schedule::once_a_day(Kind::Fundamentals),
     history: History::ALL,

@@ -7,7 +7,7 @@ use contract::records::NewsArticle;
 
 use super::row::Row;
 use super::{NAME, rows};
-use crate::parse::article::article_id;
+use crate::parse::article::{article_id, known_at};
 use crate::parse::body::excerpt;
 use crate::parse::fault::Fault;
 use crate::parse::json::Bounded;
@@ -69,7 +69,7 @@ fn article(request: &Request<'_>, row: &Object<'_>) -> Result<NewsArticle, Fault
         sentiment_neutral: sentiment.number("neu")?,
         sentiment_positive: sentiment.number("pos")?,
         sentiment_scorer: score.map(|_| SCORER.into()),
-        known_at: published_at.map_or(request.received_at, |time| request.not_after_receipt(time)),
+        known_at: known_at(request, published_at),
         observed_at: request.received_at,
         flags: Vec::new(),
     })

@@ -65,7 +65,8 @@ impl Kind {
             Some(date) => date,
             None => key.parse().map_err(|_| absent("date"))?,
         };
-        let filed_on = row.date("filing_date")?;
+        // No period is filed before it is over: such a date is that of the period.
+        let filed_on = row.date("filing_date")?.filter(|date| *date > period_end);
         // The hour is unknown: it was public at the latest at the end of that day at its exchange.
         let known_at = filed_on.and_then(|date| end_of_day(date, zone::of_symbol(request.item)));
         let statement = FinancialStatement {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use chrono::format::{Item as FormatItem, Parsed, StrftimeItems, parse};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, TimeZone as _, Utc};
 use chrono_tz::Tz;
+use contract::dataset::KNOWN_AT;
 use contract::validate::{MAX_DAY, MIN_DAY};
 use contract::{Decimal, Field, Kind, Text, Value, decimal, json};
 
@@ -13,7 +14,7 @@ use super::decimal_sign::DecimalSign;
 use crate::parse::body::excerpt;
 use crate::parse::fault::Fault;
 use crate::parse::value::{NOTHING, finite, short, year_month_day};
-use crate::time::start_of_day;
+use crate::time::{end_of_day, start_of_day};
 
 mod clock;
 mod unread;
@@ -115,6 +116,7 @@ pub(super) fn read(
         Kind::Decimal => (exact(&cell).map(Value::Decimal), "number", "a number"),
         Kind::Long => (whole(&cell).map(Value::Long), "number", "a whole number"),
         Kind::Date => (date(&cell, format, zone).map(Value::Date), "date", "a date"),
+        Kind::Timestamp if field.name == KNOWN_AT => (known_at(&cell, format, zone).map(Value::Long), "date", "a time"),
         Kind::Timestamp => (instant(&cell, format, zone).map(Value::Long), "date", "a time"),
         Kind::Json => (as_json(&cell).map(Value::Text), "json", "JSON"),
         Kind::TextList => (texts(&cell).map(Value::TextList), "list", "a list of texts"),
@@ -300,6 +302,25 @@ fn instant(cell: &Cell<'_>, format: &Format, zone: Tz) -> Option<i64> {
         _ => return None,
     };
     storable(DateTime::from_timestamp_micros(micros)?.date_naive()).map(|_| micros)
+}
+
+/// When a value was known: of a date without a time the end, as the value may have been published at any hour.
+fn known_at(cell: &Cell<'_>, format: &Format, zone: Tz) -> Option<i64> {
+    let micros = instant(cell, format, zone)?;
+    let is_date = match (cell, format) {
+        (_, Format::Epoch(_)) => false,
+        (Cell::Date(_) | Cell::Whole(_), _) => true,
+        (Cell::Text(text), Format::Plain) => !text.contains(':'),
+        (Cell::Text(text), Format::Letters(items)) => {
+            let parsed = letters(text.trim_ascii(), items)?;
+            parsed.to_datetime().is_err() && parsed.to_naive_time().is_err()
+        }
+        _ => false,
+    };
+    if !is_date {
+        return Some(micros);
+    }
+    end_of_day(day(date_of(micros, zone)?.into())?, zone).map(|end| end.timestamp_micros())
 }
 
 /// The first instant of a date in the zone.

@@ -24,7 +24,7 @@
 //!
 //! A field that the item does not mention comes from the column of its own name, in any case. Without such a column it
 //! is null. A file without a column for a required field is refused. `known_at` is the time at which the file was last
-//! written, unless a column holds it, and never after the receipt. Of a bar, `trading_date` follows from `ts_start` in
+//! written, unless a column holds it, and never after the receipt. A date in that column means its end. Of a bar, `trading_date` follows from `ts_start` in
 //! the given zone, or the other way round; name one of them.
 //!
 //! Try an item before you put it on the watchlist: `tapedeck parse file csv prices.csv --item '<item>'` shows its

@@ -134,7 +134,7 @@ const fn statement(name: &'static str, doc: &'static str, path: PathOf, parse: P
         doc,
         datasets: &["financial_statement"],
         item: PERIOD_ITEM,
-        known_at: "when the SEC accepted the filing, else the end of its day in New York, else the time of receipt",
+        known_at: "when the SEC published the filing, else the end of its day in New York, else the time of receipt",
         schedule: REFERENCE,
         history: History::ALL,
         base: HOME,

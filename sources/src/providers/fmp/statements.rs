@@ -5,11 +5,11 @@ use contract::Text;
 use contract::records::FinancialStatement;
 
 use super::{NAME, Page, ZONE, metrics, period, rows, spelled};
+use crate::dissemination::public_at;
 use crate::parse::body::excerpt;
 use crate::parse::fault::Fault;
 use crate::parse::value::Object;
 use crate::response::{PageError, Parsed, Request};
-use crate::time::end_of_day;
 
 /// Digits of a filer's number at the SEC.
 const CIK_DIGITS: usize = 10;
@@ -36,10 +36,11 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8], statement: &str) -> Resu
 fn read(request: &Request<'_>, row: &Object<'_>, statement: &str) -> Result<FinancialStatement, Fault> {
     let period_end = row.needed_date("date")?;
     let fiscal = period(request, row)?;
-    // Before about 2008, FMP gives the last day of the period as the filing date, which is impossible.
-    let filed_on = row.date(spelled(row, &["filingDate", "fillingDate"]))?.filter(|date| *date != period_end);
+    // Before about 2008, FMP gives the last day of the period as the filing date. No period is filed before it is over.
+    let filed_on = row.date(spelled(row, &["filingDate", "fillingDate"]))?.filter(|date| *date > period_end);
     let accepted_at = accepted_at(row, period_end)?;
-    let known_at = accepted_at.or_else(|| end_of_day(filed_on?, ZONE)).unwrap_or(request.received_at);
+    // FMP does not name the form.
+    let known_at = public_at(accepted_at, filed_on, "").unwrap_or(request.received_at);
     let amount = |names: &[&str]| row.decimal(spelled(row, names));
     Ok(FinancialStatement {
         source: NAME,
@@ -71,7 +72,7 @@ fn read(request: &Request<'_>, row: &Object<'_>, statement: &str) -> Result<Fina
 
 /// When the SEC accepted the filing, in New York time; None for the false date of old rows, or a date without a time.
 fn accepted_at(row: &Object<'_>, period_end: NaiveDate) -> Result<Option<DateTime<Utc>>, Fault> {
-    let day = row.date("acceptedDate")?.filter(|day| *day != period_end);
+    let day = row.date("acceptedDate")?.filter(|day| *day > period_end);
     let has_time = row.text("acceptedDate")?.is_some_and(|text| text.len() > "2024-12-31".len());
     if day.is_none() || !has_time {
         return Ok(None);

@@ -1,15 +1,16 @@
 //! FRED, the Federal Reserve Bank of St. Louis' collection of economic series.
 //!
 //! The default `realtime_start` of a page is an artefact of FRED's cache: two requests in the same second returned
-//! different ones with equal data. For current values it is therefore ignored; `Last-Modified` and `last_updated` tell
-//! when data changed. For vintages the request names the dates, and they are right.
+//! different ones with equal data. For current values it is therefore ignored; `Last-Modified` tells when data
+//! changed. For vintages the request names the dates, and they are right. They are days in Washington without an hour, so
+//! a vintage counts as known from the end of its day on.
 //!
 //! FRED silently ignores unknown parameters. So each response is checked against its request: units, format and window
 //! of dates. Responses are JSON or, by default, XML; both are read.
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use chrono_tz::America;
 use contract::Text;
 use contract::records::{Observation, Series};
@@ -65,7 +66,7 @@ pub const SOURCE: Source = Source {
             doc: "Metadata of a series: title, frequency, units, seasonal adjustment, notes",
             datasets: &["series"],
             item: "series id, e.g. `GDP`",
-            known_at: "`last_updated` of the series",
+            known_at: "the time of receipt: FRED states when the data changed, and not the description",
             schedule: Schedule::once_a_day(Kind::Reference),
             history: History::ALL,
             base: None,
@@ -77,7 +78,7 @@ pub const SOURCE: Source = Source {
             doc: "Every value of a series that was ever published (ALFRED); refused for more than 2,000 vintages",
             datasets: &["observation_vintage"],
             item: "series id, e.g. `GDP`",
-            known_at: "00:00 UTC of `realtime_start`; of a replaced value, of the day after `realtime_end`",
+            known_at: "the end of `realtime_start` in Washington; of a replaced value, of the day after `realtime_end`",
             schedule: Schedule::once_a_day(Kind::Macro),
             history: History::ALL,
             base: None,
@@ -89,7 +90,7 @@ pub const SOURCE: Source = Source {
             doc: "The dates on which values of a series were published or revised (ALFRED)",
             datasets: &["series_vintage"],
             item: "series id, e.g. `GDP`",
-            known_at: "00:00 UTC of `vintage_date`",
+            known_at: "the end of `vintage_date` in Washington",
             schedule: Schedule::once_a_day(Kind::Macro),
             history: History::ALL,
             base: None,
@@ -214,7 +215,6 @@ fn other_series(request: &Request<'_>, id: &str) -> PageError {
 }
 
 fn series(request: &Request<'_>, row: &Object<'_>) -> Result<Series, Fault> {
-    let known_at = last_updated(&row.needed_text("last_updated")?)?;
     Ok(Series {
         source: NAME,
         series_id: row.needed_text("id")?,
@@ -226,23 +226,11 @@ fn series(request: &Request<'_>, row: &Object<'_>) -> Result<Series, Fault> {
         last_observation_date: row.needed_date("observation_end")?,
         popularity: row.whole("popularity")?,
         notes: row.text("notes")?,
-        known_at: request.not_after_receipt(known_at),
+        // `last_updated` is that of the data: title, notes and popularity change at other times.
+        known_at: request.received_at,
         observed_at: request.received_at,
         flags: Vec::new(),
     })
-}
-
-/// Reads `2024-10-30 07:54:01-05`: most offsets have no minutes.
-fn last_updated(text: &str) -> Result<DateTime<Utc>, Fault> {
-    // chrono's `%#z` accepts an offset with or without minutes, with or without a colon.
-    let time = DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%#z");
-    let bad = |_| {
-        Fault(
-            "date",
-            format!("`last_updated` `{}` is not a time like `2024-10-30 07:54:01-05`", excerpt(text.as_bytes())),
-        )
-    };
-    time.map(|time| time.to_utc()).map_err(bad)
 }
 
 #[cfg(test)]

@@ -112,7 +112,7 @@ fn xml_says_the_same_as_json() {
     let series = series_of("GNPCA~xml.xml");
     assert_eq!((series.title.as_str(), series.frequency.as_str()), ("Real Gross <National> Product", "Annual"));
     assert_eq!(series.notes.as_deref(), Some("Account: \"A001RX\"\n\nIn two paragraphs."));
-    assert_eq!((series.popularity, series.known_at), (Some(11), at("2021-07-29T12:45:58Z")));
+    assert_eq!((series.popularity, series.known_at), (Some(11), at(RECEIVED)));
     assert_eq!(series.first_observation_date, date("1929-01-01"));
 }
 
@@ -175,34 +175,22 @@ fn a_series_is_described_in_the_words_of_the_provider() {
     assert_eq!((series.first_observation_date, series.last_observation_date), (date("1947-01-01"), date("2024-07-01")));
     assert_eq!(series.popularity, Some(93));
     assert_eq!(series.notes.as_deref(), Some("Account: \"A191RC\"\n\nThe value of what is produced."));
-    assert_eq!((series.known_at, series.observed_at), (at("2024-10-30T12:54:01Z"), at(RECEIVED)));
+    // `last_updated` is that of the data, not of the description.
+    assert_eq!((series.known_at, series.observed_at), (at(RECEIVED), at(RECEIVED)));
 }
 
 #[test]
 fn notes_and_popularity_may_be_absent() {
     let series = series_of("ECBESTRNUMTRANS~no_notes.json");
     assert_eq!((series.notes, series.popularity), (None, None));
-    assert_eq!(series.known_at, at("2024-06-12T22:31:02Z"));
-}
-
-#[test]
-fn last_updated_has_an_offset_with_or_without_minutes() {
-    let read = |text| last_updated(text).map_err(|fault| fault.1);
-    assert_eq!(read("2024-10-30 07:54:01-05"), Ok(at("2024-10-30T12:54:01Z")));
-    assert_eq!(read("2024-10-30 07:54:01+00"), Ok(at("2024-10-30T07:54:01Z")));
-    assert_eq!(read("2024-10-30 07:54:01-05:30"), Ok(at("2024-10-30T13:24:01Z")));
-    assert_eq!(read("2024-10-30 07:54:01+0530"), Ok(at("2024-10-30T02:24:01Z")));
-    for text in ["", "yesterday", "2024-10-30 07:54:01", "2024-10-30 07:54:01-", "2024-13-30 07:54:01-05"] {
-        assert!(read(text).is_err(), "{text}");
-    }
 }
 
 #[test]
 fn a_series_that_cannot_be_read_is_refused() {
     let parsed = parse_file(&SOURCE, "series", "GDP~odd.json").unwrap();
-    assert_eq!(rejects(&parsed), [("date", "`last_updated` `yesterday` is not a time like `2024-10-30 07:54:01-05`")]);
+    assert_eq!(rejects(&parsed), [("date", "`observation_start` `\"yesterday\"` is not a date like `2024-12-31`")]);
     let parsed = parse_series(&request("GDP"), br#"{"seriess":[{"id":"GDP"}]}"#).unwrap();
-    assert_eq!(rejects(&parsed), [("absent", "has no `last_updated`")]);
+    assert_eq!(rejects(&parsed), [("absent", "has no `title`")]);
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! the key, so the window must start at FRED's first day. A row valid until the end of the window has no end: its value
 //! may also hold on the next day.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::{America, Tz};
 use contract::Text;
 use contract::records::{ObservationVintage, SeriesVintage};
 
@@ -16,11 +17,13 @@ use crate::parse::duplicates::Keys;
 use crate::parse::fault::Fault;
 use crate::parse::value::{Object, scalar, year_month_day};
 use crate::response::{PageError, Parsed, Request};
-use crate::time::midnight;
+use crate::time::end_of_day;
 
 /// First and last day of FRED's calendar.
 const FIRST_DAY: &str = "1776-07-04";
 const LAST_DAY: NaiveDate = NaiveDate::from_ymd_opt(9999, 12, 31).expect("a date");
+/// Zone of the agencies' days of release.
+const ZONE: Tz = America::New_York;
 /// By real-time period, as requested, or initial releases only; the rows of both mean the same.
 const OUTPUT_TYPES: &[&str] = &["1", "4"];
 /// Most rows of a response.
@@ -95,10 +98,15 @@ fn vintage(
         realtime_start,
         realtime_end,
         value,
-        known_at: request.not_after_receipt(midnight(known_on)),
+        known_at: known_by_end_of(known_on, request),
         observed_at: request.received_at,
         flags: Vec::new(),
     })
+}
+
+/// The hour of a release is unknown: the value was public by the end of that day. It was by the receipt, if that is earlier.
+fn known_by_end_of(date: NaiveDate, request: &Request<'_>) -> DateTime<Utc> {
+    request.not_after_receipt(end_of_day(date, ZONE).unwrap_or(request.received_at))
 }
 
 pub(super) fn parse_dates(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
@@ -142,7 +150,7 @@ fn series_vintage(
         series_id: series_id.clone(),
         vintage_date,
         vintage_number,
-        known_at: request.not_after_receipt(midnight(vintage_date)),
+        known_at: known_by_end_of(vintage_date, request),
         observed_at: request.received_at,
         flags: Vec::new(),
     }

@@ -15,7 +15,7 @@ use chrono::{DateTime, Datelike as _, SubsecRound as _, Utc};
 use contract::Text;
 use contract::records::NewsArticle;
 
-use crate::parse::article::article_id;
+use crate::parse::article::{article_id, known_at};
 use crate::parse::body::{excerpt, is_markup, without_bom};
 use crate::parse::fault::Fault;
 use crate::parse::json::Bounded;
@@ -216,7 +216,7 @@ fn article(request: &Request<'_>, raw: Raw<'_>, keys: &mut HashSet<Text>) -> Res
         sentiment_neutral: None,
         sentiment_positive: None,
         sentiment_scorer: None,
-        known_at: published_at.map_or(request.received_at, |time| request.not_after_receipt(time)),
+        known_at: known_at(request, published_at),
         observed_at: request.received_at,
         flags: Vec::new(),
     };

@@ -2,14 +2,14 @@
 //!
 //! The pages of a filer write it as `2024-11-01T06:01:36.000Z`, but on some pages the digits are New York time, not
 //! UTC. The SEC accepts filings from 06:00 to a few minutes after 22:00 in New York, so the hours of a few filings tell
-//! the zone of a page. If they do not, a filing counts as known from the later of both times on, as before that it may
-//! not have been public.
+//! the zone of a page. If they do not, the later of both times counts, as before that the filing may not have been
+//! accepted.
 
 use std::ops::RangeInclusive;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _, Timelike as _, Utc};
+use chrono::{DateTime, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _, Timelike as _, Utc};
 
-use super::{ZONE, end_of_day};
+use super::ZONE;
 use crate::time::Calendar;
 
 /// Hours of New York in which filings are accepted.
@@ -26,11 +26,13 @@ pub(super) enum Clock {
     Unknown,
 }
 
-/// When a filing was accepted, if known, and from when on it counts as known.
+/// When a filing was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Acceptance {
+    /// The time, if it is known.
     pub(super) accepted_at: Option<DateTime<Utc>>,
-    pub(super) known_at: DateTime<Utc>,
+    /// The latest possible time; None if only its date is known.
+    pub(super) latest: Option<DateTime<Utc>>,
 }
 
 impl Clock {
@@ -69,36 +71,28 @@ impl Clock {
         }
     }
 
-    /// The acceptance of a filing of that date with that time, on a page in that zone.
-    pub(super) fn read(
-        self,
-        time: NaiveDateTime,
-        filed_on: NaiveDate,
-        received_at: DateTime<Utc>,
-        new_york: &mut NewYork,
-    ) -> Acceptance {
+    /// The acceptance of a filing with that time, on a page in that zone.
+    pub(super) fn read(self, time: NaiveDateTime, received_at: DateTime<Utc>, new_york: &mut NewYork) -> Acceptance {
         if is_day_alone(time) {
-            return Acceptance::of_day(filed_on, received_at);
+            return Acceptance::WITHOUT_TIME;
         }
         let own = Clock::told_by(time, received_at, new_york);
         match if own == Clock::Unknown { self } else { own } {
             Clock::Utc => Acceptance::at(time.and_utc()),
             Clock::NewYork => Acceptance::at(new_york.instant(time)),
             // New York is behind UTC: its reading is the later one.
-            Clock::Unknown => Acceptance { accepted_at: None, known_at: new_york.instant(time) },
+            Clock::Unknown => Acceptance { accepted_at: None, latest: Some(new_york.instant(time)) },
         }
     }
 }
 
 impl Acceptance {
+    /// At an unknown time of its date.
+    pub(super) const WITHOUT_TIME: Acceptance = Acceptance { accepted_at: None, latest: None };
+
     /// At a known time.
     pub(super) fn at(instant: DateTime<Utc>) -> Acceptance {
-        Acceptance { accepted_at: Some(instant), known_at: instant }
-    }
-
-    /// At an unknown time of a date: it was public at the end of the date.
-    pub(super) fn of_day(filed_on: NaiveDate, received_at: DateTime<Utc>) -> Acceptance {
-        Acceptance { accepted_at: None, known_at: end_of_day(filed_on).unwrap_or(received_at) }
+        Acceptance { accepted_at: Some(instant), latest: Some(instant) }
     }
 }
 

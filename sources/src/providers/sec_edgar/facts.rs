@@ -13,7 +13,8 @@ use contract::{Text, decimal};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{NAME, check_filer, end_of_day, filer, markup, not_json};
+use super::{NAME, check_filer, filer, markup, not_json};
+use crate::dissemination::public_at;
 use crate::parse::body::{excerpt, is_markup, without_bom};
 use crate::parse::duplicates::{KeyMap, Keys};
 use crate::parse::fault::Fault;
@@ -124,11 +125,11 @@ impl<'p, 'de> Page<'p, 'de> {
         let value = row.val.ok_or_else(|| absent("val"))?;
         let bad_value = || Fault("number", format!("`val` `{}` is not a number", excerpt(value.get().as_bytes())));
         let value = scalar(value).and_then(|text| decimal::parse(&text)).ok_or_else(bad_value)?;
-        let form = needed("form", row.form)?.0.into();
+        let form: Text = needed("form", row.form)?.0.into();
         if !self.keys.insert((self.list, period_start, period_end, accession_number.clone())) {
             return Err(Fault("duplicate", "another fact has the same period and filing".to_owned()));
         }
-        let known_at = end_of_day(filed_on).unwrap_or(self.request.received_at);
+        let known_at = public_at(None, Some(filed_on), &form).unwrap_or(self.request.received_at);
         Ok(XbrlFact {
             source: NAME,
             cik: self.cik.clone(),

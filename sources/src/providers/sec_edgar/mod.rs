@@ -3,8 +3,12 @@
 //! - Clients must identify themselves in the user agent. Otherwise they get an HTML page, sometimes with status 200.
 //! - The response is XML for a missing file and HTML in an outage, whatever the requested format.
 //! - Times of acceptance end with `Z`, but on some pages they are New York time, four or five hours behind UTC. The
-//!   hours of a page's filings tell which, as none is accepted at night. If they do not, `accepted_at` is null and
-//!   `known_at` the later reading. A date without a time ends at midnight in New York.
+//!   hours of a page's filings tell which, as none is accepted at night. If they do not, `accepted_at` is null, and the
+//!   later reading counts.
+//! - A filing accepted after 17:30 in New York is public at 06:00 on the next business day; forms 3, 4, 5 and 144 are
+//!   public until 22:00. So `known_at` is often later than `accepted_at`. A date without a time ends at midnight in New
+//!   York. Letters of a review and drafts (`UPLOAD`, `CORRESP`, `LETTER`, `DRS`, `DRSLTR`) are published weeks later, so
+//!   they are known from their receipt on.
 //! - Later filings repeat a fact, sometimes with another value; its fiscal year and period are those of the filing.
 //! - A filer has one page of the newest filings (about a thousand, or a year) and older pages of columns only.
 //! - A company has a record for each of its tickers, from `company_tickers`, and a more detailed one under its number,
@@ -13,7 +17,6 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::{America, Tz};
 use contract::records::Company;
 use contract::{Record, Text};
@@ -25,7 +28,6 @@ use crate::parse::value::Object;
 use crate::response::{PageError, Parsed, Request};
 use crate::schedule::{Frequency, Kind, Schedule, days, hours};
 use crate::source::{Auth, Base, Endpoint, History, Source};
-use crate::time;
 
 mod acceptance;
 mod facts;
@@ -66,7 +68,7 @@ pub const SOURCE: Source = Source {
             doc: "Every filing of a company or person, the newest first, and the filer itself",
             datasets: &["filing", "company"],
             item: "CIK, the filer's number at the SEC, e.g. `320193`",
-            known_at: "when the SEC accepted the filing, else the end of its day in New York; of the company `Last-Modified`, else the time of receipt",
+            known_at: "when the SEC published the filing, else the end of its day in New York; of the company `Last-Modified`, else the time of receipt",
             schedule: Schedule::on_weekdays(Kind::Filings, ZONE, hours(1)),
             history: History::ALL,
             base: None,
@@ -90,7 +92,7 @@ pub const SOURCE: Source = Source {
             doc: "The lines of one report of an insider: forms 3, 4 and 5",
             datasets: &["insider_transaction"],
             item: "CIK, accession number without dashes and file, e.g. `320193/000032019322000061/form4.xml`",
-            known_at: "when the SEC accepted the filing, where the file says it (`.txt`), else the time of receipt",
+            known_at: "when the SEC published the filing, where the file says when it was accepted (`.txt`), else the time of receipt",
             // A filing never changes: an amendment has a number of its own.
             schedule: Schedule { sla: days(7), ..Schedule::once_a_day(Kind::Filings) },
             history: History::ALL,
@@ -171,12 +173,6 @@ fn check_filer(asked: &str, found: &str) -> Result<(), PageError> {
         return Ok(());
     }
     Err(PageError::Skip(format!("requested CIK {asked}, the response is for `{}`", excerpt(found.as_bytes()))))
-}
-
-/// The latest time at which a filing of that date became public: reports of insiders are accepted until 22:00, which is
-/// the next day in UTC.
-fn end_of_day(date: NaiveDate) -> Option<DateTime<Utc>> {
-    time::end_of_day(date, ZONE)
 }
 
 fn tickers_path(item: &str, _offset: u64) -> Result<String, PageError> {

@@ -7,9 +7,10 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use contract::records::InsiderTransaction;
 use contract::{Decimal, Text, decimal};
 
-use super::acceptance::{Acceptance, new_york};
+use super::acceptance::new_york;
 use super::report::{self, Line, Report, Texts};
 use super::{NAME, WWW, cik, markup};
+use crate::dissemination::public_at;
 use crate::parse::body::{excerpt, is_markup};
 use crate::parse::fault::Fault;
 use crate::parse::value::{absent, year_month_day};
@@ -112,11 +113,11 @@ fn filed_on(header: &[u8]) -> Option<NaiveDate> {
     year_month_day(&format!("{}-{}-{}", text.get(..4)?, text.get(4..6)?, text.get(6..)?))
 }
 
-/// The time of acceptance, from there; the date if there is no time.
-fn acceptance(header: &[u8], filed_on: NaiveDate, received_at: DateTime<Utc>) -> Acceptance {
+/// The time of acceptance, from there.
+fn accepted_at(header: &[u8]) -> Option<DateTime<Utc>> {
     let accepted = behind(header, ACCEPTED, 14).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     let time = accepted.and_then(|text| NaiveDateTime::parse_from_str(text, "%Y%m%d%H%M%S").ok());
-    time.map_or_else(|| Acceptance::of_day(filed_on, received_at), |time| Acceptance::at(new_york(time)))
+    time.map(new_york)
 }
 
 /// The text of that length after a label of the header.
@@ -143,7 +144,8 @@ struct Filing<'a> {
 impl<'a> Filing<'a> {
     fn of(request: &'a Request<'a>, item: &Item<'_>, report: &'a Report<'a>, header: &[u8]) -> Filing<'a> {
         let filed_on = filed_on(header);
-        let known_at = filed_on.map(|date| acceptance(header, date, request.received_at).known_at);
+        let form = report.texts.get("documentType").unwrap_or_default();
+        let known_at = filed_on.and_then(|date| public_at(accepted_at(header), Some(date), form));
         let names: Vec<&str> = report.owners.iter().filter_map(|owner| owner.get("rptOwnerName")).collect();
         let first = report.owners.first();
         let symbol = report.texts.get("issuerTradingSymbol");

@@ -3,12 +3,13 @@
 //! Only the first page tells how many older pages there are, so the offset carries it: the number of the page, plus
 //! [`PAGES`] times their count.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono::{DateTime, NaiveDateTime};
 use contract::records::{Company, Filing};
 use contract::{Record, Text};
 
 use super::acceptance::{Acceptance, Clock, NewYork};
 use super::{NAME, check_filer, company, filer, object};
+use crate::dissemination::public_at;
 use crate::parse::body::{MAX_ROWS, excerpt};
 use crate::parse::duplicates::Keys;
 use crate::parse::fault::Fault;
@@ -176,14 +177,13 @@ fn acceptance(
     request: &Request<'_>,
     (clock, new_york): (Clock, &mut NewYork),
     row: &Object<'_>,
-    filed_on: NaiveDate,
 ) -> Result<Acceptance, Fault> {
     let digits = row.raw(ACCEPTED).and_then(scalar).and_then(|text| written_as_utc(&text));
     if let Some(digits) = digits {
-        return Ok(clock.read(digits, filed_on, request.received_at, new_york));
+        return Ok(clock.read(digits, request.received_at, new_york));
     }
     let time = row.instant(ACCEPTED)?;
-    Ok(time.map_or_else(|| Acceptance::of_day(filed_on, request.received_at), Acceptance::at))
+    Ok(time.map_or(Acceptance::WITHOUT_TIME, Acceptance::at))
 }
 
 fn filing(
@@ -193,12 +193,14 @@ fn filing(
     row: &Object<'_>,
 ) -> Result<Box<Filing>, Fault> {
     let filed_on = row.needed_date("filingDate")?;
-    let Acceptance { accepted_at, known_at } = acceptance(request, clock, row, filed_on)?;
+    let form = row.needed_text("form")?;
+    let Acceptance { accepted_at, latest } = acceptance(request, clock, row)?;
+    let known_at = public_at(latest, Some(filed_on), &form).unwrap_or(request.received_at);
     Ok(Box::new(Filing {
         source: NAME,
         cik: cik.clone(),
         accession_number: accession_number(row)?,
-        form: row.needed_text("form")?,
+        form,
         filed_on,
         reported_on: row.date("reportDate")?,
         accepted_at,

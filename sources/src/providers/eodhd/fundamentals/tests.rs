@@ -44,7 +44,7 @@ fn a_company_is_what_it_says_of_itself() {
     assert_eq!(company.fiscal_year_end.as_deref(), Some("September"));
     assert_eq!(company.shares_outstanding, number("4519179776"));
     assert_eq!(company.market_cap, number("989519609856"));
-    assert_eq!((company.known_at, company.observed_at), (at("2019-10-03T00:00:00Z"), at(RECEIVED)));
+    assert_eq!((company.known_at, company.observed_at), (at(RECEIVED), at(RECEIVED)));
 }
 
 #[test]
@@ -102,6 +102,25 @@ fn a_statement_has_all_amounts_under_their_own_names() {
     assert_eq!(balance.total_equity, number("96456000000"));
     let cash_flow = statements[4];
     assert_eq!((cash_flow.operating_cash_flow, cash_flow.free_cash_flow), (number("77434000000"), None));
+}
+
+#[test]
+fn a_filing_date_within_its_period_says_nothing() {
+    let filed = |filing_date: &str| {
+        let entry = format!(r#"{{"date":"2019-06-29","filing_date":"{filing_date}","totalRevenue":"1.00"}}"#);
+        let part = format!(r#"{{"Income_Statement":{{"quarterly":{{"2019-06-29":{entry}}}}}}}"#);
+        let general = r#"{"Code":"SIM","Type":"Common Stock","Name":"Simile Inc"}"#;
+        let body = format!(r#"{{"General":{general},"Financials":{part}}}"#);
+        let parsed = parse(&request("SIM.US"), body.as_bytes()).unwrap();
+        let statement = parsed.records.iter().find_map(|record| match record {
+            Record::FinancialStatement(statement) => Some((statement.filed_on, statement.known_at)),
+            _ => None,
+        });
+        statement.unwrap()
+    };
+    assert_eq!(filed("2019-06-28"), (None, at(RECEIVED)));
+    assert_eq!(filed("2019-06-29"), (None, at(RECEIVED)));
+    assert_eq!(filed("2019-06-30"), (Some(date("2019-06-30")), at("2019-07-01T04:00:00Z")));
 }
 
 #[test]

@@ -154,12 +154,29 @@ fn of_rows_with_the_same_key_the_one_known_last_counts_else_the_later_one() {
     let parsed = parse_text(item, &text).unwrap();
     let found: Vec<(f64, String)> = bars(&parsed).iter().map(|bar| (bar.close, bar.known_at.to_rfc3339())).collect();
     let received = at(RECEIVED).to_rfc3339();
-    assert_eq!(found, [(1.0, "2024-01-03T00:00:00+00:00".to_owned()), (4.0, received.clone()), (5.0, received)]);
+    assert_eq!(found, [(1.0, "2024-01-04T00:00:00+00:00".to_owned()), (4.0, received.clone()), (5.0, received)]);
     assert_eq!(
         rejects(&parsed),
         [("duplicate", "line 3: line 2 has the same key"), ("duplicate", "line 4: line 5 has the same key")]
     );
     assert_eq!(parsed.rejects[1].fragment, b"2024-01-03,3,\n");
+}
+
+#[test]
+fn a_row_of_which_only_the_day_of_publication_is_stated_is_known_at_the_end_of_that_day() {
+    let known_at = |zone: &str, known: &str| {
+        let item = format!("a.csv?ohlcv_bar&symbol:=X&bar_interval:=1d&trading_date=Date&known_at=Known{zone}");
+        let parsed = parse_text(&item, &format!("Date,Close,Known\n2024-01-02,1,{known}\n")).unwrap();
+        bars(&parsed)[0].known_at
+    };
+    assert_eq!(known_at("", "2024-01-03"), at("2024-01-04T00:00:00Z"));
+    assert_eq!(known_at("", "20240103"), at("2024-01-04T00:00:00Z"));
+    assert_eq!(known_at("&zone:=America/New_York", "2024-03-10"), at("2024-03-11T04:00:00Z"));
+    assert_eq!(known_at("|%m/%d/%Y", "01/03/2024"), at("2024-01-04T00:00:00Z"));
+    // With a time it is known at that time, also at midnight.
+    assert_eq!(known_at("", "2024-01-03T00:00:00Z"), at("2024-01-03T00:00:00Z"));
+    assert_eq!(known_at("|%m/%d/%Y %H:%M", "01/03/2024 00:00"), at("2024-01-03T00:00:00Z"));
+    assert_eq!(known_at("|s", "1704240000"), at("2024-01-03T00:00:00Z"));
 }
 
 #[test]

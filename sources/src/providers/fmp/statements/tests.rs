@@ -47,8 +47,9 @@ fn the_time_of_acceptance_is_new_yorks() {
 fn v3_is_read_in_its_own_spelling() {
     let parsed = parse_file(&SOURCE, "income_statement", "AAPL~v3.json").unwrap();
     let all = statements(&parsed);
-    // Accepted after 17:30: filed on the next day.
+    // Accepted after 17:30: filed on the next day, and public at 06:00 in New York.
     assert_eq!((all[0].filed_on, all[0].accepted_at), (Some(date("2023-11-03")), Some(at("2023-11-02T22:08:27Z"))));
+    assert_eq!(all[0].known_at, at("2023-11-03T10:00:00Z"));
     assert_eq!((all[0].fiscal_year, all[0].eps_diluted), (Some(2023), amount("6.13")));
     assert_eq!(
         all[0].link.as_deref(),
@@ -64,6 +65,24 @@ fn a_filing_on_the_last_day_of_its_period_is_false_and_says_nothing() {
     assert_eq!((old.filed_on, old.accepted_at, old.known_at), (None, None, at(RECEIVED)));
     assert_eq!((old.link.as_deref(), old.cik.as_deref()), (None, None));
     assert!(!old.metrics.contains("Infinity") && old.metrics.contains("\"eps\":0,"), "{}", old.metrics);
+}
+
+#[test]
+fn a_restatement_under_the_same_time_is_a_later_version_of_the_same_statement() {
+    let read = |net_income: u64, received_at: &str| {
+        let row = format!(
+            r#"[{{"date":"2024-12-31","period":"Q4","filingDate":"2025-02-03","acceptedDate":"2025-01-31 18:00:00","netIncome":{net_income}}}]"#
+        );
+        let request = Request { received_at: at(received_at), ..request("X@quarter") };
+        let parsed = parse(&request, row.as_bytes(), "income").unwrap();
+        let only = statements(&parsed)[0];
+        (only.known_at, only.observed_at, only.net_income)
+    };
+    let public_at = at("2025-02-03T11:00:00Z");
+    assert_eq!(read(1, "2025-02-03T12:00:00Z"), (public_at, at("2025-02-03T12:00:00Z"), amount("1")));
+    assert_eq!(read(2, "2025-06-01T12:00:00Z"), (public_at, at("2025-06-01T12:00:00Z"), amount("2")));
+    // Who has it before the SEC publishes it knows it.
+    assert_eq!(read(1, "2025-02-02T12:00:00Z").0, at("2025-02-02T12:00:00Z"));
 }
 
 #[test]

@@ -41,11 +41,13 @@ fn a_value_is_valid_from_its_publication_to_the_day_before_the_next() {
 }
 
 #[test]
-fn that_a_value_was_replaced_is_known_on_the_day_after_its_last() {
+fn that_a_value_was_replaced_is_known_at_the_end_of_the_day_after_its_last() {
     let parsed = parse_file(&SOURCE, "vintages", "GDP.json").unwrap();
     let known_at: Vec<_> = vintages(&parsed).iter().map(|vintage| vintage.known_at).collect();
-    let expected = ["1991-12-04", "2014-05-29", "2014-06-25", "2014-06-25", "2014-08-28", "2014-08-28"];
-    assert_eq!(known_at, expected.map(|day| at(&format!("{day}T00:00:00Z"))));
+    // Washington is five hours behind UTC in winter, four in summer.
+    let expected =
+        ["1991-12-05T05", "2014-05-30T04", "2014-06-26T04", "2014-06-26T04", "2014-08-29T04", "2014-08-29T04"];
+    assert_eq!(known_at, expected.map(|hour| at(&format!("{hour}:00:00Z"))));
     let first = vintages(&parsed)[0];
     assert_eq!((first.source.as_str(), first.series_id.as_str()), ("fred", "GDP"));
     assert_eq!(first.observed_at, at(RECEIVED));
@@ -53,7 +55,7 @@ fn that_a_value_was_replaced_is_known_on_the_day_after_its_last() {
 
 #[test]
 fn nothing_is_known_before_it_is_received() {
-    let early = Request { received_at: at("2014-06-24T20:00:00Z"), ..request("GDP") };
+    let early = Request { received_at: at("2014-06-25T13:00:00Z"), ..request("GDP") };
     let rows = r#"{"realtime_start":"2014-05-29","realtime_end":"2014-06-24","date":"2014-01-01","value":"1"}"#;
     let body = format!(r#"{{"realtime_start":"1776-07-04","realtime_end":"9999-12-31","observations":[{rows}]}}"#);
     assert_eq!(vintages(&parse(&early, body.as_bytes()).unwrap())[0].known_at, early.received_at);
@@ -69,7 +71,7 @@ fn a_validity_that_the_window_cuts_off_has_no_end() {
     assert_eq!(validities("GDP~window_end.json"), expected);
     // Older than what closes the row, so that it never opens it again.
     let parsed = parse_file(&SOURCE, "vintages", "GDP~window_end.json").unwrap();
-    assert_eq!(vintages(&parsed)[1].known_at, at("2014-05-29T00:00:00Z"));
+    assert_eq!(vintages(&parsed)[1].known_at, at("2014-05-30T04:00:00Z"));
 }
 
 #[test]
@@ -140,7 +142,7 @@ fn a_vintage_date_has_its_number_in_the_whole_list() {
     assert_eq!((numbers(&parsed).as_slice(), parsed.next_offset), (expected.as_slice(), None));
     let Record::SeriesVintage(first) = &parsed.records[0] else { panic!() };
     assert_eq!((first.source.as_str(), first.series_id.as_str()), ("fred", "GDP"));
-    assert_eq!((first.known_at, first.observed_at), (at("1991-12-04T00:00:00Z"), at(RECEIVED)));
+    assert_eq!((first.known_at, first.observed_at), (at("1991-12-05T05:00:00Z"), at(RECEIVED)));
     let second = parse_file(&SOURCE, "vintage_dates", "DFF~second_page.json").unwrap();
     assert_eq!(numbers(&second), [(date("2023-05-16"), 10_001), (date("2023-05-17"), 10_002)]);
     assert_eq!(second.next_offset, Some(10_002));

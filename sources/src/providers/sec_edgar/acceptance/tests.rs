@@ -1,5 +1,5 @@
 use super::*;
-use crate::fixture::{RECEIVED, at, date};
+use crate::fixture::{RECEIVED, at};
 
 fn digits(text: &str) -> NaiveDateTime {
     text.parse().unwrap()
@@ -41,21 +41,23 @@ fn a_time_that_is_yet_to_come_in_new_york_is_one_of_utc() {
 
 #[test]
 fn the_same_digits_are_another_instant_on_another_clock() {
-    let read = |clock: Clock, time| clock.read(digits(time), date("2025-07-07"), at(RECEIVED), &mut NewYork::clocks());
+    let read = |clock: Clock, time| clock.read(digits(time), at(RECEIVED), &mut NewYork::clocks());
     assert_eq!(read(Clock::Utc, "2025-07-07T20:13:14"), Acceptance::at(at("2025-07-07T20:13:14Z")));
     assert_eq!(read(Clock::NewYork, "2025-07-07T20:13:14"), Acceptance::at(at("2025-07-08T00:13:14Z")));
     assert_eq!(read(Clock::NewYork, "2025-01-07T20:13:14"), Acceptance::at(at("2025-01-08T01:13:14Z")));
-    let later = Acceptance { accepted_at: None, known_at: at("2025-07-08T00:13:14Z") };
+    let later = Acceptance { accepted_at: None, latest: Some(at("2025-07-08T00:13:14Z")) };
     assert_eq!(read(Clock::Unknown, "2025-07-07T20:13:14"), later);
     // What a time tells by itself outweighs its page.
     assert_eq!(read(Clock::NewYork, "2025-07-08T00:12:54"), Acceptance::at(at("2025-07-08T00:12:54Z")));
 }
 
 #[test]
-fn a_day_without_a_time_is_over_at_midnight_in_new_york() {
-    let read = |time| Clock::Utc.read(digits(time), date("1994-01-26"), at(RECEIVED), &mut NewYork::clocks());
-    let over = Acceptance { accepted_at: None, known_at: at("1994-01-27T05:00:00Z") };
-    assert_eq!((read("1994-01-26T05:00:00"), read("1994-01-26T00:00:00")), (over, over));
+fn a_day_at_midnight_has_no_time() {
+    let read = |time| Clock::Utc.read(digits(time), at(RECEIVED), &mut NewYork::clocks());
+    assert_eq!(
+        (read("1994-01-26T05:00:00"), read("1994-01-26T00:00:00")),
+        (Acceptance::WITHOUT_TIME, Acceptance::WITHOUT_TIME)
+    );
 }
 
 #[test]

@@ -87,6 +87,21 @@ fn the_text_of_a_submission_says_the_day_of_filing() {
 }
 
 #[test]
+fn a_report_accepted_after_ten_in_the_evening_is_known_on_the_next_business_day() {
+    let known_at = |accepted: &str, form: &str| {
+        let header = format!("<ACCEPTANCE-DATETIME>{accepted}\nFILED AS OF DATE: 20220509\n");
+        let owner = "<reportingOwner><rptOwnerName>A</rptOwnerName></reportingOwner>";
+        let line = "<nonDerivativeTable><nonDerivativeHolding></nonDerivativeHolding></nonDerivativeTable>";
+        let xml = format!("<ownershipDocument><documentType>{form}</documentType>{owner}{line}</ownershipDocument>");
+        let parsed = parse(&request("1/000149315225000007/a.txt"), (header + &xml).as_bytes()).unwrap();
+        lines(&parsed)[0].known_at
+    };
+    assert_eq!(known_at("20220509215959", "4"), at("2022-05-10T01:59:59Z"));
+    assert_eq!(known_at("20220506220500", "4"), at("2022-05-09T10:00:00Z"));
+    assert_eq!(known_at("20220506220500", "5/A"), at("2022-05-09T10:00:00Z"));
+}
+
+#[test]
 fn each_odd_line_is_refused_and_the_rest_goes_on() {
     let parsed = report_of("933972,000149315225000007,form4.xml~odd_rows.xml");
     assert_eq!(

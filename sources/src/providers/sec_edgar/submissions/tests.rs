@@ -107,6 +107,30 @@ fn the_same_digits_are_read_by_the_clock_of_their_page() {
 }
 
 #[test]
+fn a_filing_is_known_when_the_sec_has_published_it() {
+    let filing = |form: &str, filed_on: &str, accepted_at: &str| {
+        let body = format!(
+            r#"{{"accessionNumber":["0000320193-23-000106"],"filingDate":["{filed_on}"],"form":["{form}"],
+                "acceptanceDateTime":["{accepted_at}"]}}"#
+        );
+        let page = parse(&Request { offset: 1, ..request("320193") }, body.as_bytes()).unwrap();
+        let filing = filings_of(&page)[0];
+        (filing.accepted_at, filing.known_at)
+    };
+    let accepted_at = at("2023-11-02T22:08:27Z");
+    let evening = "2023-11-02T18:08:27-04:00";
+    assert_eq!(filing("10-K", "2023-11-03", evening), (Some(accepted_at), at("2023-11-03T10:00:00Z")));
+    assert_eq!(filing("4", "2023-11-02", evening), (Some(accepted_at), accepted_at));
+    assert_eq!(filing("144/A", "2023-11-02", evening), (Some(accepted_at), accepted_at));
+    // A Friday before a holiday.
+    let friday = "2023-11-10T16:00:00-05:00";
+    assert_eq!(filing("8-K", "2023-11-13", friday), (Some(at("2023-11-10T21:00:00Z")), at("2023-11-13T11:00:00Z")));
+    // Letters of a review are published weeks later.
+    assert_eq!(filing("UPLOAD", "2023-11-02", evening), (Some(accepted_at), at(RECEIVED)));
+    assert_eq!(filing("DRS/A", "2023-11-02", ""), (None, at(RECEIVED)));
+}
+
+#[test]
 fn who_has_no_ticker_is_under_their_number_too() {
     let parsed = page_of("1771340~person.json");
     let person = company_of(&parsed);
