@@ -6,9 +6,12 @@ use serde_json::Value;
 use thiserror::Error;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::assumed::Assumed;
+use crate::column::Column;
 use crate::decimal;
 use crate::field::default_value;
 pub use crate::field::{Field, Kind};
+use crate::rows::Rows;
 use crate::rule::{Rule, RuleError};
 
 /// The provider that a record came from. Every dataset has this field; it is never null.
@@ -19,6 +22,9 @@ pub const KNOWN_AT: &str = "known_at";
 pub const OBSERVED_AT: &str = "observed_at";
 /// The texts of the expectations that a record breaks; mostly an empty list.
 pub const FLAGS: &str = "flags";
+
+/// The attribute of a declaration with the rules of [`Dataset::assumed_known_at`].
+const ASSUMED: &str = "assumed_known_at";
 
 /// A dataset: one `.avsc` file.
 ///
@@ -44,6 +50,9 @@ pub struct Dataset {
     pub rules: Vec<Rule>,
     /// What a record should satisfy; validation names each broken one in `flags`.
     pub expectations: Vec<Rule>,
+    /// When a record whose publication nobody states counts as known; empty where nothing tells. See
+    /// [`Dataset::assumed_known_at`].
+    pub assumed: Vec<Assumed>,
     /// The declaration as written.
     pub schema: String,
     /// Positions of `known_at` and `observed_at`.
@@ -75,6 +84,9 @@ pub enum DeclarationError {
     /// A key, time or version names no field.
     #[error("`{0}` is not a field")]
     NoField(String),
+    /// `assumed_known_at` cannot be read.
+    #[error("`assumed_known_at`: {0}")]
+    Assumed(String),
     /// A rule cannot be read.
     #[error("rule `{rule}`: {error}")]
     Rule {
@@ -117,6 +129,7 @@ impl Dataset {
             },
             rules: rules("rules")?,
             expectations: rules("expectations")?,
+            assumed: assumed(&json, &fields)?,
             schema: text.to_owned(),
             version_fields: [position(KNOWN_AT)?, position(OBSERVED_AT)?],
             flags: position(FLAGS)?,
@@ -141,11 +154,33 @@ impl Dataset {
         self.key.iter().copied().filter(|position| Some(*position) != self.time)
     }
 
+    /// When a row counts as known if nobody states it, in microseconds since 1970: for a daily bar the close of its
+    /// session. Never after its `observed_at`, by which it was known.
+    ///
+    /// It is for the first version of a key alone. A correction counts as known from its receipt on. None where the
+    /// declaration has no rule that fits the row; such a row is known from its receipt on, too.
+    pub fn assumed_known_at(&self, rows: &Rows, row: usize) -> Option<i64> {
+        let known_at = self.assumed.iter().find_map(|assumed| assumed.micros(rows, row))?;
+        match rows.column(self.version_fields[1]) {
+            Column::Timestamp(observed) => Some(known_at.min(observed[row]?)),
+            _ => None,
+        }
+    }
+
     /// Positions of the values: all fields but the key, the version and the flags.
     pub fn values(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.fields.len())
             .filter(|at| !self.key.contains(at) && !self.version_fields.contains(at) && *at != self.flags)
     }
+}
+
+/// The rules of `assumed_known_at`, in their order.
+fn assumed(json: &Value, fields: &[Field]) -> Result<Vec<Assumed>, DeclarationError> {
+    if json.get(ASSUMED).is_none() {
+        return Ok(Vec::new());
+    }
+    let rules = list(json, ASSUMED)?.iter().map(|rule| Assumed::parse(rule, fields));
+    rules.collect::<Result<_, _>>().map_err(DeclarationError::Assumed)
 }
 
 /// Each of a writer's fields is one field of the dataset.

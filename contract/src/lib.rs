@@ -64,6 +64,7 @@
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
+pub mod assumed;
 pub mod column;
 pub mod coordinate;
 pub mod dataset;
@@ -86,6 +87,7 @@ pub mod topic;
 pub mod validate;
 pub mod value;
 
+pub use assumed::Assumed;
 pub use column::Column;
 pub use coordinate::{Coordinate, LastRecord};
 pub use dataset::Dataset;
