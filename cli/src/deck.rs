@@ -165,6 +165,12 @@ impl Deck {
         Ok(())
     }
 
+    /// The folder of the producer's state.
+    pub(crate) fn state(&self) -> PathBuf {
+        let given = self.environment.iter().find(|(name, _)| name == settings::STATE_DIR.name);
+        given.map_or_else(|| self.folder.state(), |(_, path)| PathBuf::from(path))
+    }
+
     /// Whether the producer has ended.
     pub(crate) fn polled_all(&self) -> bool {
         self.producer.is_none()

@@ -5,6 +5,9 @@ use chrono::{Datelike, NaiveDate, Weekday};
 /// Last day: fixed, so that the same request returns the same bytes.
 pub const END: NaiveDate = NaiveDate::from_ymd_opt(2025, 12, 31).expect("a date");
 
+/// Last day of the world before its corrections: see `Control::uncorrect`.
+pub(crate) const BEFORE: NaiveDate = NaiveDate::from_ymd_opt(2025, 12, 16).expect("a date");
+
 /// A day, from constants of this crate.
 pub(crate) const fn day(year: i32, month: u32, day: u32) -> NaiveDate {
     NaiveDate::from_ymd_opt(year, month, day).expect("a date that exists")

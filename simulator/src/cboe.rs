@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use chrono::NaiveDate;
 use serde_json::{Value, json};
 
-use crate::calendar::{END, day, days, is_trading_day};
+use crate::calendar::{BEFORE, END, day, days, is_trading_day};
 use crate::random::Random;
 use crate::reply::Reply;
 
@@ -13,6 +14,10 @@ pub(crate) const INDEXES: &[&str] = &["VIX", "SKEW"];
 
 const CSV: &str = "text/csv";
 const LAST_MODIFIED: &str = "Wed, 31 Dec 2025 22:15:03 GMT";
+/// The same before the correction.
+const LAST_MODIFIED_BEFORE: &str = "Tue, 16 Dec 2025 22:15:03 GMT";
+/// The VIX row whose close is corrected later.
+const CORRECTED: NaiveDate = day(2025, 12, 15);
 /// Rows at the beginning of VIX with one price for all four, as in the official file.
 const SINGLE_PRICE_ROWS: usize = 506;
 /// VIX rows whose low lies above the open, as in the official file.
@@ -21,9 +26,12 @@ const LOW_ABOVE_OPEN_ROWS: &[usize] = &[530, 1200, 2600, 4800, 7000, 9000];
 const GARBLED_ROW: usize = 3100;
 
 /// Answers `{index}_History.csv`.
-pub(crate) fn history(seed: u64, file: &str) -> Reply {
+pub(crate) fn history(seed: u64, file: &str, is_corrected: bool) -> Reply {
     let body = match file {
-        "VIX_History.csv" => vix(seed),
+        "VIX_History.csv" if !is_corrected => {
+            return Reply::ok(CSV, vix(seed, false)).last_modified(LAST_MODIFIED_BEFORE);
+        }
+        "VIX_History.csv" => vix(seed, true),
         "SKEW_History.csv" => skew(seed),
         _ => return access_denied(),
     };
@@ -37,11 +45,14 @@ fn access_denied() -> Reply {
     Reply::new(403, "application/xml", body.to_owned())
 }
 
-fn vix(seed: u64) -> String {
+/// Before its correction, the file ends earlier, and one close lies halfway between high and low.
+fn vix(seed: u64, is_corrected: bool) -> String {
     let mut random = Random::new(seed, "VIX");
     let mut text = String::from("DATE,OPEN,HIGH,LOW,CLOSE\n");
     let mut close = 17.24;
-    for (row, date) in days(day(1990, 1, 2)).filter(|date| is_trading_day(*date)).enumerate() {
+    let last = if is_corrected { END } else { BEFORE };
+    let dates = days(day(1990, 1, 2)).take_while(|date| *date <= last).filter(|date| is_trading_day(*date));
+    for (row, date) in dates.enumerate() {
         let open = close;
         // Drawn back to 19, as volatility is.
         close = f64::max(9.0, open + 0.02 * (19.0 - open) + open * 0.12 * random.swing());
@@ -51,7 +62,8 @@ fn vix(seed: u64) -> String {
         if LOW_ABOVE_OPEN_ROWS.contains(&row) {
             (low, high, close) = (open + 0.08, open + 0.5, open + 0.2);
         }
-        let prices = if row < SINGLE_PRICE_ROWS { [close; 4] } else { [open, high, low, close] };
+        let shown = if is_corrected || date != CORRECTED { close } else { (low + high) / 2.0 };
+        let prices = if row < SINGLE_PRICE_ROWS { [close; 4] } else { [open, high, low, shown] };
         write!(text, "{}", date.format("%m/%d/%Y")).expect("writing to a string cannot fail");
         for price in prices {
             write!(text, ",{:.2}0000", price).expect("writing to a string cannot fail");

@@ -35,6 +35,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Settings {
     clock: Option<Clock>,
+    is_uncorrected: bool,
     sources: HashMap<&'static str, Source>,
 }
 
@@ -109,6 +110,18 @@ impl Control {
     /// The time on the clock, if there is one.
     pub fn now(&self) -> Option<DateTime<Utc>> {
         self.state().clock.as_ref().map(Clock::now)
+    }
+
+    /// Whether three values are as they were before their corrections: the third quarter of FMP's `ACME`, which the
+    /// company restates, FRED's `GDP` of that quarter, which has its third release, and a close of Cboe's `VIX`. By
+    /// default they are corrected.
+    pub fn uncorrect(&self, is_uncorrected: bool) {
+        self.state().is_uncorrected = is_uncorrected;
+    }
+
+    /// Whether the corrections have been made.
+    pub(crate) fn is_corrected(&self) -> bool {
+        !self.state().is_uncorrected
     }
 
     /// Grants `calls` within any window of length `per`, and answers 429 to further ones.

@@ -31,6 +31,9 @@ const OTHERS: usize = 200;
 /// A day on which the market was closed although it is in no calendar.
 const CLOSED: NaiveDate = NaiveDate::from_ymd_opt(2025, 1, 9).expect("a date");
 
+/// The statement that is restated: a symbol and the last day of its quarter.
+const RESTATED: (&str, NaiveDate) = ("ACME", day(2025, 9, 30));
+
 /// Symbols of the companies.
 pub(crate) fn symbols() -> Vec<String> {
     COMPANIES.iter().map(|(symbol, ..)| (*symbol).to_owned()).collect()
@@ -47,7 +50,7 @@ pub(crate) fn dates() -> Vec<String> {
 }
 
 /// Answers the endpoints below `/stable/`.
-pub(crate) fn stable(seed: u64, endpoint: &str, query: &HashMap<String, String>) -> Reply {
+pub(crate) fn stable(seed: u64, endpoint: &str, query: &HashMap<String, String>, is_corrected: bool) -> Reply {
     let parameter = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
     let key = parameter("apikey");
     if key.len() != 32 || !key.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
@@ -66,7 +69,11 @@ pub(crate) fn stable(seed: u64, endpoint: &str, query: &HashMap<String, String>)
         "income-statement" | "balance-sheet-statement" | "cash-flow-statement" | "ratios" | "key-metrics" => {
             let limit = parameter("limit").parse().unwrap_or(DEFAULT_LIMIT);
             let periods = ends(parameter("period") == "quarter").into_iter().take(limit);
-            periods.map(|period| statement(seed, company.0, endpoint, period)).collect()
+            let mut rows: Vec<Value> = periods.map(|period| statement(seed, company.0, endpoint, period)).collect();
+            if !is_corrected {
+                rows.iter_mut().for_each(unrestated);
+            }
+            rows
         }
         _ => return error(404, "Not found! Please check the path."),
     };
@@ -102,14 +109,63 @@ fn statement(seed: u64, symbol: &str, endpoint: &str, (end, year, period): (Naiv
     }
     put("fiscalYear", year.to_string().into());
     put("period", period.into());
-    for (name, value) in metrics(seed, symbol, endpoint, end) {
+    for (name, value) in figures(seed, symbol, endpoint, end, period) {
         put(name, value);
     }
     Value::Object(row)
 }
 
+/// A statement as it was before the company restated it, silently: under the same time of acceptance.
+fn unrestated(row: &mut Value) {
+    if row["symbol"] != RESTATED.0 || row["date"] != json!(RESTATED.1) {
+        return;
+    }
+    for name in ["netIncome", "eps", "epsDiluted"] {
+        match row.get_mut(name) {
+            Some(value) if value.is_u64() => *value = Value::from(value.as_u64().unwrap_or_default() / 10 * 9),
+            Some(value) => *value = Value::from(0.9 * value.as_f64().unwrap_or_default()),
+            None => {}
+        }
+    }
+}
+
 fn cik(symbol: &str) -> usize {
     1_000_001 + COMPANIES.iter().position(|(own, ..)| *own == symbol).unwrap_or_default()
+}
+
+/// The figures of a period. A year sums up its quarters; what holds at a date is that of its last quarter.
+fn figures(seed: u64, symbol: &str, endpoint: &str, end: NaiveDate, period: &str) -> Vec<(&'static str, Value)> {
+    let mut figures = metrics(seed, symbol, endpoint, end);
+    if period != "FY" {
+        return figures;
+    }
+    let earlier = [(3, 31), (6, 30), (9, 30)].map(|(month, date)| day(end.year(), month, date));
+    for quarter in earlier {
+        let others = metrics(seed, symbol, endpoint, quarter);
+        for ((_, value), (_, other)) in figures.iter_mut().zip(&others).filter(|((name, _), _)| is_sum(name)) {
+            *value = match (value.as_u64(), other.as_u64()) {
+                (Some(sum), Some(other)) => Value::from(sum + other),
+                _ => Value::from(value.as_f64().unwrap_or_default() + other.as_f64().unwrap_or_default()),
+            };
+        }
+    }
+    figures
+}
+
+/// Whether a figure is that of a span of time: a year has the sum of its quarters.
+fn is_sum(name: &str) -> bool {
+    const SUMS: [&str; 9] = [
+        "revenue",
+        "costOfRevenue",
+        "operatingIncome",
+        "netIncome",
+        "eps",
+        "epsDiluted",
+        "operatingCashFlow",
+        "freeCashFlow",
+        "returnOnEquity",
+    ];
+    SUMS.contains(&name)
 }
 
 fn metrics(seed: u64, symbol: &str, endpoint: &str, end: NaiveDate) -> Vec<(&'static str, Value)> {
@@ -207,7 +263,7 @@ mod tests {
     fn answer(endpoint: &str, symbol: &str, more: &[(&str, &str)]) -> (u16, String) {
         let own = [("apikey", KEY), ("symbol", symbol)];
         let query = own.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        body(stable(1, endpoint, &query))
+        body(stable(1, endpoint, &query, true))
     }
 
     #[test]
@@ -220,6 +276,42 @@ mod tests {
         assert_eq!((&rows(&[])[0]["date"], &rows(&[])[0]["period"]), (&"2024-12-31".into(), &"FY".into()));
         let quarters = rows(&[("period", "quarter")]);
         assert_eq!((&quarters[0]["date"], &quarters[0]["period"]), (&"2025-09-30".into(), &"Q3".into()));
+    }
+
+    #[test]
+    fn a_year_is_the_sum_of_its_quarters_and_ends_with_the_balance_of_the_last() {
+        let rows = |endpoint: &str, more: &[(&str, &str)]| -> Vec<Value> {
+            serde_json::from_str(&answer(endpoint, "ACME", more).1).unwrap()
+        };
+        let (years, quarters) =
+            (rows("income-statement", &[]), rows("income-statement", &[("period", "quarter"), ("limit", "9")]));
+        let of_2024 = || quarters.iter().filter(|row| row["fiscalYear"] == "2024");
+        for name in ["revenue", "netIncome"] {
+            let sum: u64 = of_2024().map(|row| row[name].as_u64().unwrap()).sum();
+            assert_eq!((of_2024().count(), years[0][name].as_u64()), (4, Some(sum)), "{name}");
+        }
+        let sum: f64 = of_2024().map(|row| row["eps"].as_f64().unwrap()).sum();
+        assert!((years[0]["eps"].as_f64().unwrap() - sum).abs() < 1e-9);
+        let sheets = [
+            rows("balance-sheet-statement", &[]),
+            rows("balance-sheet-statement", &[("period", "quarter"), ("limit", "9")]),
+        ];
+        let last = sheets[1].iter().find(|row| row["date"] == "2024-12-31").unwrap();
+        assert_eq!(sheets[0][0]["totalAssets"], last["totalAssets"]);
+    }
+
+    #[test]
+    fn before_its_restatement_a_quarter_has_other_profits_under_the_same_time() {
+        let query = [("apikey", KEY), ("symbol", "ACME"), ("period", "quarter")];
+        let query = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let rows = |is_corrected| -> Vec<Value> {
+            serde_json::from_str(&body(stable(1, "income-statement", &query, is_corrected)).1).unwrap()
+        };
+        let (before, after) = (rows(false), rows(true));
+        assert_eq!(before[1..], after[1..]);
+        assert_eq!((&before[0]["date"], &before[0]["acceptedDate"]), (&"2025-09-30".into(), &after[0]["acceptedDate"]));
+        assert_eq!(before[0]["revenue"], after[0]["revenue"]);
+        assert!(["netIncome", "eps"].iter().all(|name| before[0][name] != after[0][name]), "{}", before[0]);
     }
 
     #[test]
@@ -239,7 +331,7 @@ mod tests {
     fn an_unknown_symbol_is_an_empty_list_and_a_wrong_key_is_refused() {
         assert_eq!(answer("profile", "NOSUCH", &[]), (200, "[]".to_owned()));
         let query = HashMap::from([("apikey".to_owned(), "x".to_owned())]);
-        let (status, text) = body(stable(1, "profile", &query));
+        let (status, text) = body(stable(1, "profile", &query, true));
         assert!(status == 401 && text.contains("Invalid API KEY"), "{text}");
     }
 }

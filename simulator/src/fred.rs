@@ -1,12 +1,12 @@
 //! FRED's API: observations, descriptions and vintages of a few series.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use chrono::{Days, Months, NaiveDate};
 use serde_json::json;
 
-use crate::calendar::{END, day, days, is_trading_day, months};
+use crate::calendar::{BEFORE, END, day, days, is_trading_day, months};
 use crate::random::Random;
 use crate::range::Range;
 use crate::reply::Reply;
@@ -15,6 +15,8 @@ use crate::reply::Reply;
 pub const FRED_API_KEY: &str = "simulatedsimulatedsimulated00000";
 
 const LAST_MODIFIED: &str = "Wed, 31 Dec 2025 13:16:02 GMT";
+/// The same before the last release of GDP.
+const LAST_MODIFIED_BEFORE: &str = "Thu, 27 Nov 2025 13:31:02 GMT";
 /// Most rows in one response of FRED.
 const MAX_LIMIT: usize = 100_000;
 /// Most vintage dates in one response of FRED.
@@ -246,7 +248,7 @@ pub(crate) fn series(query: &Query) -> Reply {
 }
 
 /// Answers `fred/series/observations`: the current values, or with a start of the window all vintages.
-pub(crate) fn observations(seed: u64, query: &Query) -> Reply {
+pub(crate) fn observations(seed: u64, query: &Query, is_corrected: bool) -> Reply {
     let series = match query.series() {
         Ok(series) => series,
         Err(reply) => return reply,
@@ -256,12 +258,14 @@ pub(crate) fn observations(seed: u64, query: &Query) -> Reply {
         if has_window { (FIRST_DAY.to_owned(), LAST_DAY.to_owned()) } else { (END.to_string(), END.to_string()) };
     let mut rows: Vec<Row> = if has_window {
         match vintages(seed, series) {
-            Ok(rows) => rows,
+            Ok(rows) if is_corrected => rows,
+            Ok(rows) => before(rows),
             Err(reply) => return reply,
         }
     } else {
         let row = |(date, value)| Row { from: to.clone(), to: to.clone(), date, value };
-        values(seed, series).into_iter().map(row).collect()
+        let values = values(seed, series).into_iter();
+        if is_corrected { values.map(row).collect() } else { values_before(seed, series, values).map(row).collect() }
     };
     let (start, end) = (query.observation_start.as_deref(), query.observation_end.as_deref());
     let range = Range::new(start, end);
@@ -287,7 +291,7 @@ pub(crate) fn observations(seed: u64, query: &Query) -> Reply {
         end.unwrap_or("9999-12-31"),
         rows.len()
     );
-    Reply::json(200, body).last_modified(LAST_MODIFIED)
+    Reply::json(200, body).last_modified(if is_corrected { LAST_MODIFIED } else { LAST_MODIFIED_BEFORE })
 }
 
 /// A value, and the first and last day on which it was the published one.
@@ -328,6 +332,23 @@ fn vintages(seed: u64, series: &Series) -> Result<Vec<Row>, Reply> {
         }
     }
     Ok(rows)
+}
+
+/// The vintages that were published before the corrections; the last one of a period is the current one.
+fn before(rows: Vec<Row>) -> Vec<Row> {
+    let known = rows.into_iter().filter(|row| row.from <= BEFORE.to_string());
+    known.map(|row| if row.to < BEFORE.to_string() { row } else { Row { to: LAST_DAY.to_owned(), ..row } }).collect()
+}
+
+/// The values before the corrections: of a period that was revised since, the vintage of then.
+fn values_before(
+    seed: u64,
+    series: &Series,
+    values: impl Iterator<Item = (NaiveDate, String)>,
+) -> impl Iterator<Item = (NaiveDate, String)> {
+    let known = before(vintages(seed, series).unwrap_or_default());
+    let known: HashMap<NaiveDate, String> = known.into_iter().map(|row| (row.date, row.value)).collect();
+    values.map(move |(date, value)| (date, known.get(&date).cloned().unwrap_or(value)))
 }
 
 fn vintage_days(seed: u64, series: &Series) -> BTreeSet<NaiveDate> {

@@ -117,6 +117,15 @@ impl Simulator {
         }
     }
 
+    /// A watchlist of the items with a value that [`Control::uncorrect`] takes back.
+    pub fn corrected_watchlist_toml(&self) -> String {
+        let fred = "[fred]\nobservations = [\"GDP\"]\nvintages = [\"GDP\"]\n";
+        format!("[cboe]\nindex_history = [\"VIX\"]\n[fmp]\nincome_statement = [\"ACME@quarter\"]\n{fred}")
+    }
+
+    /// The sources on that watchlist.
+    pub const CORRECTED_SOURCES: [&str; 3] = ["cboe", "fmp", "fred"];
+
     /// A watchlist of all simulated items.
     pub fn watchlist_toml(&self) -> String {
         let (mut text, mut section) = (String::new(), "");

@@ -83,9 +83,10 @@ async fn cboe_history(State(world): State<Arc<World>>, Path(file): Path<String>)
     let seed = world.config.seed;
     match file.strip_suffix("_History.csv") {
         Some(index) if cboe::INDEXES.contains(&index) => {
-            world.reply(format!("cboe/{file}"), |_| cboe::history(seed, &file))
+            let is_corrected = world.control.is_corrected();
+            world.reply(format!("cboe/{file}/{is_corrected}"), |_| cboe::history(seed, &file, is_corrected))
         }
-        _ => cboe::history(seed, &file),
+        _ => cboe::history(seed, &file, true),
     }
 }
 
@@ -155,7 +156,7 @@ async fn fmp_stable(
     Path(endpoint): Path<String>,
     Query(parameters): Parameters,
 ) -> Reply {
-    fmp::stable(world.config.seed, &endpoint, &parameters)
+    fmp::stable(world.config.seed, &endpoint, &parameters, world.control.is_corrected())
 }
 
 async fn sec_edgar(State(world): State<Arc<World>>, Path(path): Path<String>, headers: HeaderMap) -> Reply {
@@ -172,7 +173,7 @@ async fn fred_series(Query(parameters): Parameters) -> Reply {
 }
 
 async fn fred_observations(State(world): State<Arc<World>>, Query(parameters): Parameters) -> Reply {
-    fred::observations(world.config.seed, &fred_query(parameters))
+    fred::observations(world.config.seed, &fred_query(parameters), world.control.is_corrected())
 }
 
 async fn fred_vintage_dates(State(world): State<Arc<World>>, Query(parameters): Parameters) -> Reply {

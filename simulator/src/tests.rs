@@ -55,11 +55,11 @@ fn the_same_question_has_the_same_answer_and_another_seed_another() {
     let again = |config: &Config| body(yahoo::chart(config, "SIM000", "1d")).1;
     assert_eq!(again(&small), again(&small));
     assert_ne!(again(&small), again(&Config { seed: 2, ..small.clone() }));
-    assert_eq!(body(cboe::history(1, "VIX_History.csv")), body(cboe::history(1, "VIX_History.csv")));
+    assert_eq!(body(cboe::history(1, "VIX_History.csv", true)), body(cboe::history(1, "VIX_History.csv", true)));
     assert_eq!(body(cboe::options(1, "SIM.json")), body(cboe::options(1, "SIM.json")));
     assert_ne!(body(cboe::options(1, "SIM.json")), body(cboe::options(2, "SIM.json")));
     let query = query(FRED_API_KEY, "DGS10");
-    assert_eq!(body(fred::observations(1, &query)), body(fred::observations(1, &query)));
+    assert_eq!(body(fred::observations(1, &query, true)), body(fred::observations(1, &query, true)));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn the_default_world_has_more_than_125_000_records() {
 
 #[test]
 fn vix_breaks_expectations_and_has_one_row_that_cannot_be_read() {
-    let (_, text) = body(cboe::history(1, "VIX_History.csv"));
+    let (_, text) = body(cboe::history(1, "VIX_History.csv", true));
     let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split(',').collect()).collect();
     assert!(rows.len() > 9000 && rows.iter().all(|row| row.len() == 5));
     let numbers = |row: &Vec<&str>| row[1..].iter().map(|text| text.parse::<f64>().ok()).collect::<Option<Vec<f64>>>();
@@ -101,7 +101,7 @@ fn every_option_has_a_symbol_of_its_own_and_one_underlying_has_none() {
 
 #[test]
 fn errors_are_the_providers_own() {
-    let (status, text) = body(cboe::history(1, "NOSUCH_History.csv"));
+    let (status, text) = body(cboe::history(1, "NOSUCH_History.csv", true));
     assert!(status == 403 && text.contains("<Code>AccessDenied</Code>"));
     let (status, text) = body(cboe::options(1, "NOSUCH.json"));
     assert!(status == 403 && text.contains("<Code>AccessDenied</Code>"));
@@ -111,7 +111,7 @@ fn errors_are_the_providers_own() {
     assert!(status == 404 && text.contains("symbol may be delisted"));
     let (status, text) = body(fred::series(&query(FRED_API_KEY, "NOSUCH")));
     assert!(status == 400 && text.contains("Bad Request.  The series does not exist."));
-    let (status, text) = body(fred::observations(1, &query("short", "GDP")));
+    let (status, text) = body(fred::observations(1, &query("short", "GDP"), true));
     assert!(status == 400 && text.contains("is not a 32 character alpha-numeric lower-case string"));
 }
 
@@ -157,7 +157,7 @@ fn a_part_of_a_history_is_given_when_it_is_asked_for() {
     let eod = json(body(eodhd::symbol(1, "eod", "SIMA.US", &eodhd_query(&bounds))));
     assert_eq!(dates(&eod, "date"), days);
     let key = [("apikey", FRED_API_KEY), ("symbol", "ACME")];
-    let prices = fmp::stable(1, "historical-price-eod/full", &parameters(&[&key[..], &bounds].concat()));
+    let prices = fmp::stable(1, "historical-price-eod/full", &parameters(&[&key[..], &bounds].concat()), true);
     assert_eq!(dates(&json(body(prices)), "date"), days.map(str::to_owned).into_iter().rev().collect::<Vec<_>>());
     let late = [("from", "2025-12-30"), ("to", "2025-12-30")];
     let query = [&[("s", "SIMA.US"), ("limit", "1000")][..], &late].concat();
@@ -168,7 +168,7 @@ fn a_part_of_a_history_is_given_when_it_is_asked_for() {
     assert_eq!(page["totalResults"], 10);
     let (observation_start, observation_end) = (Some("2025-03-03".to_owned()), Some("2025-03-05".to_owned()));
     let query = fred::Query { observation_start, observation_end, ..query_of("DGS10") };
-    let part = json(body(fred::observations(1, &query)));
+    let part = json(body(fred::observations(1, &query, true)));
     assert_eq!((dates(&part["observations"], "date"), &part["count"]), (days.map(str::to_owned).to_vec(), &3.into()));
     assert_eq!(part["observation_start"], "2025-03-03");
 }
@@ -219,7 +219,7 @@ fn newsapi_gives_a_hundred_articles_and_its_own_errors() {
 #[test]
 fn the_last_vintage_of_a_value_is_the_current_one() {
     let ask = |query: &fred::Query| -> serde_json::Value {
-        serde_json::from_str(&body(fred::observations(1, query)).1).unwrap()
+        serde_json::from_str(&body(fred::observations(1, query, true)).1).unwrap()
     };
     let start = Some("1776-07-04".to_owned());
     let all = ask(&fred::Query { realtime_start: start.clone(), ..query(FRED_API_KEY, "GDP") });
@@ -239,7 +239,7 @@ fn the_last_vintage_of_a_value_is_the_current_one() {
     starts.dedup();
     assert_eq!(dates["vintage_dates"].as_array().unwrap().iter().collect::<Vec<_>>(), starts);
     let daily = fred::Query { realtime_start: start, ..query(FRED_API_KEY, "DGS10") };
-    let (status, text) = body(fred::observations(1, &daily));
+    let (status, text) = body(fred::observations(1, &daily, true));
     assert!(status == 400 && text.contains("exceeds the maximum number of vintage dates allowed (2000)"), "{text}");
 }
 
@@ -284,10 +284,42 @@ fn options_are_on_shares_and_expire_on_the_dates_that_are_named() {
 #[test]
 fn a_page_of_observations_is_a_part_of_all_of_them() {
     let all: serde_json::Value =
-        serde_json::from_str(&body(fred::observations(1, &query(FRED_API_KEY, "GDP"))).1).unwrap();
+        serde_json::from_str(&body(fred::observations(1, &query(FRED_API_KEY, "GDP"), true)).1).unwrap();
     let part = fred::Query { limit: Some("10".to_owned()), offset: Some("5".to_owned()), ..query(FRED_API_KEY, "GDP") };
-    let part: serde_json::Value = serde_json::from_str(&body(fred::observations(1, &part)).1).unwrap();
+    let part: serde_json::Value = serde_json::from_str(&body(fred::observations(1, &part, true)).1).unwrap();
     assert_eq!(part["observations"].as_array().unwrap(), &all["observations"].as_array().unwrap()[5..15]);
     assert_eq!(part["count"], all["count"]);
     assert_eq!(all["observations"][0]["value"], ".");
+}
+
+#[test]
+fn before_its_correction_one_day_of_vix_has_another_close_and_the_file_ends_the_day_after() {
+    let lines = |is_corrected| -> Vec<String> {
+        let (_, text) = body(cboe::history(1, "VIX_History.csv", is_corrected));
+        text.lines().map(str::to_owned).collect()
+    };
+    let (before, after) = (lines(false), lines(true));
+    assert!(before.last().unwrap().starts_with("12/16/2025,") && after.last().unwrap().starts_with("12/31/2025,"));
+    let differ: Vec<_> = before.iter().zip(&after).filter(|(before, after)| before != after).collect();
+    assert!(matches!(differ[..], [(before, _)] if before.starts_with("12/15/2025,")), "{differ:?}");
+}
+
+#[test]
+fn before_its_last_release_gdp_has_the_value_of_the_release_before() {
+    let rows = |window: Option<&str>, is_corrected: bool| -> Vec<serde_json::Value> {
+        let query = fred::Query { realtime_start: window.map(str::to_owned), ..query(FRED_API_KEY, "GDP") };
+        let answer: serde_json::Value =
+            serde_json::from_str(&body(fred::observations(1, &query, is_corrected)).1).unwrap();
+        answer["observations"].as_array().unwrap().clone()
+    };
+    let of = |rows: &[serde_json::Value]| -> Vec<[String; 3]> {
+        let quarter = rows.iter().filter(|row| row["date"] == "2025-07-01");
+        quarter.map(|row| ["realtime_start", "realtime_end", "value"].map(|name| row[name].to_string())).collect()
+    };
+    let [before, after] = [false, true].map(|is_corrected| of(&rows(Some("1776-07-04"), is_corrected)));
+    assert_eq!((before.len(), after.len()), (2, 3));
+    assert_eq!((&before[1][0], &before[1][2]), (&after[1][0], &after[1][2]));
+    assert_eq!((before[1][1].as_str(), after[1][1].as_str()), ("\"9999-12-31\"", "\"2025-12-25\""));
+    let [now_before, now_after] = [false, true].map(|is_corrected| of(&rows(None, is_corrected)));
+    assert_eq!((&now_before[0][2], &now_after[0][2]), (&before[1][2], &after[2][2]));
 }

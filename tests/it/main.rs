@@ -18,6 +18,7 @@ mod declared;
 mod deep;
 mod delete;
 mod delivery;
+mod demo;
 mod derived;
 mod evolution;
 mod faults;

@@ -1,5 +1,7 @@
 //! `tapedeck up`: runs broker, producers, consumers and database on this machine, from an empty folder to rows.
 
+mod corrections;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -76,11 +78,11 @@ pub(super) async fn run(arguments: &Arguments, data_dir: Option<&Path>) -> anyho
     let real = if arguments.demo { None } else { Some(Polled::real()?) };
     let (folder, _lock) = Folder::take(data_dir, kind)?;
     // Kept until the end, because dropping it ends it.
-    let mut _simulator = None;
+    let mut simulator = None;
     let polled = match real {
         Some(real) => real,
         None => {
-            let simulator = _simulator.insert(Simulator::start(simulator::Config::default()).await?);
+            let simulator = simulator.insert(Simulator::start(simulator::Config::default()).await?);
             Polled::demo(simulator, &folder)?
         }
     };
@@ -88,7 +90,7 @@ pub(super) async fn run(arguments: &Arguments, data_dir: Option<&Path>) -> anyho
     let settings: Vec<_> = deck.environment().iter().chain(&polled.environment).cloned().collect();
     let saved = folder.save_settings(&settings);
     let outcome = match saved {
-        Ok(()) => play(&mut deck, arguments, &polled, began, &stop).await,
+        Ok(()) => play(&mut deck, arguments, (&polled, simulator.as_ref()), began, &stop).await,
         Err(error) => Err(error),
     };
     folder.forget_settings();
@@ -128,7 +130,7 @@ struct Finished {
 async fn play(
     deck: &mut Deck,
     arguments: &Arguments,
-    polled: &Polled,
+    (polled, simulator): (&Polled, Option<&Simulator>),
     began: Instant,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Finished>> {
@@ -136,6 +138,9 @@ async fn play(
     meter.check_topics().await?;
     let mut progress = Progress::new();
     deck.start_consumer()?;
+    if let Some(simulator) = simulator {
+        corrections::publish(deck, simulator, &polled.environment, (&mut meter, &mut progress), stop).await?;
+    }
     let reports = mpsc::channel(REPORTS);
     deck.start_producer(&polled.sources, arguments.once, &polled.environment, &reports.0)?;
     greet(deck, arguments, &progress, polled, began);
