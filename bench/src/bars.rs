@@ -6,6 +6,8 @@ use contract::Record;
 use contract::records::OhlcvBar;
 use kafka::publish::Publisher;
 
+/// The dataset of bars.
+pub(crate) const DATASET: &str = "ohlcv_bar";
 /// Symbols in the generated bars: enough that all partitions have some.
 const SYMBOLS: u64 = 500;
 

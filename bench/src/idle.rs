@@ -11,6 +11,7 @@ use simulator::{Config, Simulator};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::time::{sleep, timeout};
 
+use crate::bars::DATASET;
 use crate::memory::{memory_mb, resident_mb};
 use crate::report::{check_limits, print};
 use crate::setup::{Bench, PATIENCE, WATCHLIST, on_bench};
@@ -46,7 +47,7 @@ pub(crate) struct Arguments {
 
 /// Measures and prints.
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let report = on_bench(async |bench| bench.idle(arguments.items, arguments.seconds).await).await?;
+    let report = on_bench(DATASET, async |bench| bench.idle(arguments.items, arguments.seconds).await).await?;
     print(&report, arguments.json)?;
     check_limits(&report.missed, arguments.check)
 }

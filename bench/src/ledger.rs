@@ -5,11 +5,13 @@ use serde::Serialize;
 use store::Database;
 
 use crate::report::print;
-use crate::scratch;
+use crate::scratch::{self, size};
 
 /// Chunks of a day at 11 polls/s, each of which is a chunk of its own.
 const CHUNKS_PER_DAY: i64 = 11 * 86_400;
 const DAYS: i64 = 365;
+/// Its table.
+const LEDGER: &str = "sink_chunk";
 
 /// Measure the size of the ledger after a year at 11 chunks/s
 ///
@@ -60,12 +62,12 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 async fn measure(database: &Database, arguments: &Arguments) -> anyhow::Result<Report> {
     database.migrate_to(None, &|_| {}).await?;
-    let is_sqlite = database.shown().starts_with("sqlite:");
+    let is_sqlite = scratch::is_file(database);
     let Arguments { share, partitions, .. } = *arguments;
     let per_partition = (CHUNKS_PER_DAY / share / partitions).max(1);
     let start: DateTime<Utc> = "2025-01-01T00:00:00Z".parse()?;
     let mut store = database.store("bench");
-    let empty = size(database, is_sqlite).await?;
+    let empty = size(database, LEDGER).await?;
     let (mut bytes_per_chunk, mut removed, mut merging) = (0.0, 0, std::time::Duration::ZERO);
     for number in 0..partitions {
         let position = format!(
@@ -77,7 +79,7 @@ async fn measure(database: &Database, arguments: &Arguments) -> anyhow::Result<R
     for day in 0..DAYS {
         store.rows(chunks(day, start, (partitions, per_partition), is_sqlite), &[]).await?;
         if day == 0 {
-            bytes_per_chunk = (size(database, is_sqlite).await? - empty) / (partitions * per_partition) as f64;
+            bytes_per_chunk = (size(database, LEDGER).await? - empty) / (partitions * per_partition) as f64;
         }
         let begun = std::time::Instant::now();
         removed += database.compact_ledger(start + TimeDelta::days(day + 1)).await?;
@@ -87,9 +89,9 @@ async fn measure(database: &Database, arguments: &Arguments) -> anyhow::Result<R
             store.rows("vacuum sink_chunk".to_owned(), &[]).await?;
         }
     }
-    let kept = number(database, "select cast(count(*) as text) from sink_chunk").await? as i64;
+    let kept = scratch::number(database, "select count(*) from sink_chunk").await?;
     let kept_of_the_last_day = partitions * per_partition;
-    let size_mb = (size(database, is_sqlite).await? - empty) / 1e6;
+    let size_mb = (size(database, LEDGER).await? - empty) / 1e6;
     Ok(Report {
         written: DAYS * partitions * per_partition,
         kept,
@@ -128,20 +130,4 @@ fn chunks(day: i64, start: DateTime<Utc>, (partitions, each): (i64, i64), is_sql
          committed_at) select 'tapedeck.ohlcv_bar.postgres', 'tapedeck.ohlcv_bar.v1', 0, p.p, ({first} + i.i) * 10, \
          ({first} + i.i) * 10 + 10, 10, 10, 0, 0, 0, 0, {time} from i, p where true order by i.i, p.p"
     )
-}
-
-/// Bytes of the ledger with PostgreSQL, of the whole file with SQLite.
-async fn size(database: &Database, is_sqlite: bool) -> anyhow::Result<f64> {
-    let query = if is_sqlite {
-        "select cast(page_count * page_size as text) from pragma_page_count(), pragma_page_size()"
-    } else {
-        "select cast(pg_total_relation_size('sink_chunk') as text)"
-    };
-    number(database, query).await
-}
-
-async fn number(database: &Database, query: &str) -> anyhow::Result<f64> {
-    let rows = database.store("bench").rows(query.to_owned(), &[]).await?;
-    let number = rows.into_iter().flatten().flatten().next();
-    Ok(number.as_deref().unwrap_or("0").parse()?)
 }

@@ -25,6 +25,7 @@ mod report;
 mod scratch;
 mod setup;
 mod upsert;
+mod verify;
 
 /// The producer's, so that `parse` measures what the producer runs.
 #[global_allocator]
@@ -48,6 +49,7 @@ enum Command {
     Upsert(upsert::Arguments),
     Poison(poison::Arguments),
     Ledger(ledger::Arguments),
+    Verify(verify::Arguments),
     Parse(parse::Arguments),
     Broker(broker::Arguments),
 }
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
                 Command::Upsert(arguments) => upsert::run(&arguments).await,
                 Command::Poison(arguments) => poison::run(&arguments).await,
                 Command::Ledger(arguments) => ledger::run(&arguments).await,
+                Command::Verify(arguments) => verify::run(&arguments).await,
                 Command::Parse(arguments) => parse::run(&arguments),
                 Command::Broker(arguments) => broker::run(&arguments).await,
             }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use simulator::{Config, Simulator};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::bars::generated;
+use crate::bars::{DATASET, generated};
 use crate::limits::copy_rate;
 use crate::memory::resident_mb;
 use crate::report::{check_limits, print};
@@ -58,7 +58,7 @@ pub(crate) struct Arguments {
 
 /// Measures and prints.
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let report = on_bench(async |bench| bench.pipeline(arguments).await).await?;
+    let report = on_bench(DATASET, async |bench| bench.pipeline(arguments).await).await?;
     print(&report, arguments.json)?;
     check_limits(&report.missed, arguments.check)
 }
@@ -114,7 +114,7 @@ impl Bench {
                 self.consumer("live", &[])?
             }
         };
-        self.await_rows(bars, began).await?;
+        self.await_rows(bars).await?;
         let database_seconds = began.elapsed().as_secs_f64();
         let consumer_resident_mb = resident_mb(consumer.id())?;
         consumer.stop().await?;
@@ -152,7 +152,7 @@ impl Bench {
             "the simulator has {bars} bars, of which {read} were read from Kafka, {inserted} inserted, and {rows} are stored"
         );
         // The topic holds nothing that was not read.
-        let mut verification = self.consumer_command("verify", "verify", &[])?;
+        let mut verification = self.consumer_command(("verify", false), &["verify"], &[])?;
         let status = verification.wait().await?;
         ensure!(status.success(), "the database is not what the topic says; see {}", verification.log().display());
         Ok(())

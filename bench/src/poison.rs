@@ -13,7 +13,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde::Serialize;
 
-use crate::bars::bar;
+use crate::bars::{DATASET, bar};
 use crate::report::print;
 use crate::setup::{Bench, on_bench};
 
@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
 
 /// Measures and prints.
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    print(&on_bench(async |bench| bench.poison(arguments.rows).await).await?, arguments.json)
+    print(&on_bench(DATASET, async |bench| bench.poison(arguments.rows).await).await?, arguments.json)
 }
 
 /// The results.

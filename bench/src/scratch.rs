@@ -1,5 +1,6 @@
 //! A database of a benchmark's own, beside the one that the environment names.
 
+use anyhow::Context as _;
 use store::Database;
 
 /// Makes an empty database of that name on the same server, or in the same folder.
@@ -29,6 +30,23 @@ pub(crate) async fn remove(database: &Database, beside: &Database, name: &str) -
     Ok(())
 }
 
-fn is_file(database: &Database) -> bool {
+/// Bytes of a table and its indexes with PostgreSQL, of the whole file with SQLite.
+pub(crate) async fn size(database: &Database, table: &str) -> anyhow::Result<f64> {
+    let query = if is_file(database) {
+        "select page_count * page_size from pragma_page_count(), pragma_page_size()".to_owned()
+    } else {
+        format!("select pg_total_relation_size('{table}')")
+    };
+    Ok(number(database, &query).await? as f64)
+}
+
+/// A single number from the database.
+pub(crate) async fn number(database: &Database, query: &str) -> anyhow::Result<i64> {
+    let query = format!("select cast(({query}) as text)");
+    let found = database.store("bench").rows(query, &[]).await?;
+    Ok(found.into_iter().flatten().flatten().next().context("no number")?.parse()?)
+}
+
+pub(crate) fn is_file(database: &Database) -> bool {
     database.address().expose().starts_with("sqlite:")
 }

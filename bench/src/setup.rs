@@ -16,12 +16,21 @@ use crate::scratch;
 
 /// Name of the watchlist file; without it nothing is polled but what a command names.
 pub(crate) const WATCHLIST: &str = "watchlist.toml";
-/// How long the consumer may take to store what was published.
+/// How long a child may take for its first progress, and for each further one.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
+/// How often progress is reported.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// Shortest pause before the ledger is read again.
+const LEDGER_PAUSE: Duration = Duration::from_millis(20);
+/// The pause is so many times as long as reading the ledger took, so that a long ledger costs the consumer little.
+const LEDGER_SHARE: u32 = 20;
 
-/// Measures in an environment of its own, which is removed whether or not that succeeds.
-pub(crate) async fn on_bench<T>(measure: impl AsyncFnOnce(&Bench) -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let bench = Bench::new().await?;
+/// Measures one dataset in an environment of its own, which is removed whether or not that succeeds.
+pub(crate) async fn on_bench<T>(
+    dataset: &str,
+    measure: impl AsyncFnOnce(&Bench) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let bench = Bench::new(dataset).await?;
     let measured = measure(&bench).await;
     let removed = bench.remove(measured.is_ok()).await;
     let measured = measured?;
@@ -40,7 +49,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    async fn new() -> anyhow::Result<Bench> {
+    async fn new(dataset: &str) -> anyhow::Result<Bench> {
         let namespace = format!("tapedeck_bench_{}", std::process::id());
         let brokers = settings::read(&settings::KAFKA_BROKERS).unwrap_or_default();
         let beside = Database::from_settings()?;
@@ -48,7 +57,7 @@ impl Bench {
         database.migrate().await?;
         Ok(Bench {
             cluster: Cluster::new(&brokers, &namespace),
-            dataset: contract::dataset("ohlcv_bar").expect("it is declared"),
+            dataset: contract::dataset(dataset).expect("it is declared"),
             folder: std::env::temp_dir().join(&namespace),
             beside,
             database,
@@ -96,21 +105,19 @@ impl Bench {
 
     /// A single number from the database.
     pub(crate) async fn number(&self, query: &str) -> anyhow::Result<i64> {
-        let query = format!("select cast(({query}) as text)");
-        let found = self.database.store("bench").rows(query, &[]).await?;
-        Ok(found.into_iter().flatten().flatten().next().context("no number")?.parse()?)
+        scratch::number(&self.database, query).await
     }
 
     /// Starts a consumer that stores the topic.
     pub(crate) fn consumer(&self, name: &str, environment: &[(&str, &str)]) -> anyhow::Result<Child> {
-        self.consumer_command(name, "run", environment)
+        self.consumer_command((name, false), &["run"], environment)
     }
 
-    /// Starts a command of `consumer`.
+    /// Starts a command of `consumer`, with its standard output piped or in its log.
     pub(crate) fn consumer_command(
         &self,
-        name: &str,
-        command: &str,
+        (name, piped): (&str, bool),
+        command: &[&str],
         environment: &[(&str, &str)],
     ) -> anyhow::Result<Child> {
         let own = [
@@ -122,25 +129,56 @@ impl Bench {
         let recipe = Recipe {
             name: format!("consumer-{name}"),
             program: beside("consumer")?,
-            arguments: vec![command.to_owned(), self.dataset.name.clone()],
+            arguments: command.iter().chain([&self.dataset.name.as_str()]).map(|&word| word.to_owned()).collect(),
             environment: environment.collect(),
-            piped: false,
+            piped,
         };
         Child::start(recipe, &self.folder)
     }
 
     /// Waits until the ledger accounts for that many records.
-    pub(crate) async fn await_rows(&self, rows: u64, began: Instant) -> anyhow::Result<()> {
-        let mut store = self.database.store("bench");
+    pub(crate) async fn await_rows(&self, rows: u64) -> anyhow::Result<()> {
+        let (mut progress, mut last, mut last_at) = (Progress::new("records stored", rows), 0, Instant::now());
         loop {
-            let read: u64 = store.totals().await?.iter().map(|total| total.outcome.read).sum();
+            let asked = Instant::now();
+            let read = self.read().await?;
             if read >= rows {
                 return Ok(());
             }
-            if began.elapsed() > PATIENCE {
+            if read > last {
+                (last, last_at) = (read, asked);
+            }
+            if last_at.elapsed() > PATIENCE {
                 bail!("only {read} of {rows} records were stored; see {}", self.folder.display());
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            progress.at(read);
+            tokio::time::sleep(LEDGER_PAUSE.max(asked.elapsed() * LEDGER_SHARE)).await;
+        }
+    }
+
+    /// How many records the ledger accounts for.
+    pub(crate) async fn read(&self) -> anyhow::Result<u64> {
+        Ok(self.database.store("bench").totals().await?.iter().map(|total| total.outcome.read).sum())
+    }
+}
+
+/// Reports on standard error how far a long phase is.
+pub(crate) struct Progress {
+    what: &'static str,
+    total: u64,
+    reported: Instant,
+}
+
+impl Progress {
+    pub(crate) fn new(what: &'static str, total: u64) -> Progress {
+        Progress { what, total, reported: Instant::now() }
+    }
+
+    /// Reports it when it is time to.
+    pub(crate) fn at(&mut self, done: u64) {
+        if self.reported.elapsed() >= REPORT_INTERVAL {
+            self.reported = Instant::now();
+            eprintln!("{done} of {} {}", self.total, self.what);
         }
     }
 }

@@ -1,18 +1,16 @@
 //! `tapedeck-bench upsert`: the consumer from a filled topic, compared with the database's limit and with a plain
 //! client.
 
-use std::time::{Duration, Instant};
-
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use kafka::publish::Publisher;
 use serde::Serialize;
 use service::settings;
 
-use crate::bars::{generated, publish};
+use crate::bars::{DATASET, generated, publish};
 use crate::limits::{copy_rate, values_rate};
 use crate::memory::resident_mb;
 use crate::report::print;
-use crate::setup::{Bench, PATIENCE, on_bench};
+use crate::setup::{Bench, on_bench};
 
 /// Most rows written by `COPY` and by 500-row upserts; more rows take longer and give the same rate.
 const MOST_COMPARED: u64 = 500_000;
@@ -33,7 +31,7 @@ pub(crate) struct Arguments {
 
 /// Measures and prints.
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    print(&on_bench(async |bench| bench.upsert(arguments.rows).await).await?, arguments.json)
+    print(&on_bench(DATASET, async |bench| bench.upsert(arguments.rows).await).await?, arguments.json)
 }
 
 /// What was measured; all in one run against the same database.
@@ -99,13 +97,7 @@ impl Bench {
         let clock = store.rows("select cast(clock_timestamp() as text)".to_owned(), &[]).await?;
         let since = clock.into_iter().flatten().flatten().next().context("the database tells no time")?;
         let consumer = self.consumer(name, environment)?;
-        let began = Instant::now();
-        while self.read().await? < before + rows {
-            if began.elapsed() > PATIENCE {
-                bail!("the rows were not stored in time; see {}", self.folder.display());
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        self.await_rows(before + rows).await?;
         let memory = resident_mb(consumer.id())?;
         consumer.stop().await?;
         // Joining the group takes seconds that are not part of the speed, so the first commit starts the clock.
@@ -116,9 +108,5 @@ impl Bench {
         let rate = store.rows(query.to_owned(), &[&since]).await?;
         let rate = rate.into_iter().flatten().flatten().next().context("too few chunks to tell a speed")?;
         Ok((rate.parse()?, memory))
-    }
-
-    async fn read(&self) -> anyhow::Result<u64> {
-        Ok(self.database.store("bench").totals().await?.iter().map(|total| total.outcome.read).sum())
     }
 }

@@ -27,3 +27,14 @@ fn a_daemon_with_nothing_to_do_does_nothing() {
     assert!(report["core_percent"].as_f64().unwrap() < 50.0, "{report}");
     assert!(report["idle_resident_mb"].as_f64().unwrap() > 1.0, "{report}");
 }
+
+#[test]
+fn a_deep_verification_of_many_keys_counts_each_of_them_once_and_stays_small() {
+    // Of every hundred keys two are corrected and one is repeated; the benchmark fails unless all are verified.
+    let Some(report) = measure(&["verify", "--keys", "300000"]) else { return };
+    assert_eq!(report["records"], 309_000, "{report}");
+    let [resident, temporary] = ["peak_resident_mb", "temporary_mb"].map(|name| report[name].as_f64().unwrap());
+    assert!(1.0 < resident && resident < 256.0, "{report}");
+    // A part of the rows, and one of the records, goes to disk beyond 64 KiB: of 300,000 keys all do.
+    assert!((256.0 * 2.0 * 0.065..300.0).contains(&temporary), "{report}");
+}
