@@ -6,6 +6,7 @@ use contract::{Coordinate, topic};
 use store::{PositionRow, dead_letter};
 
 use super::super::dead_letters::is_passed;
+use super::super::progress::Progress;
 use super::super::report::{Findings, MAX_NAMED};
 use super::Subject;
 use super::fold::{Record, Topic};
@@ -51,14 +52,18 @@ impl<'a> Compared<'a> {
 
     /// Compares all rows with all records.
     pub(super) fn all(&mut self, topic: &mut Topic, table: &mut Table, findings: &mut Findings) -> anyhow::Result<()> {
+        let mut progress = Progress::new(&self.subject.dataset.name, "rows compared", Some(table.count));
+        // One for all parts: its memory is allocated once.
+        let mut part = Part::default();
         for number in 0..PARTS {
-            let mut part = Part::default();
+            part.clear();
             let mut records = topic.take(number)?;
             while let Some((key, record)) = records.next()? {
                 part.take(key, record);
             }
             let mut rows = table.take(number)?;
             while let Some((key, row)) = rows.next()? {
+                progress.count();
                 self.row(key, &row, &mut part, findings);
             }
             self.keys += part.expected.len() as u64;
@@ -121,6 +126,11 @@ impl<'a> Compared<'a> {
 }
 
 impl Part {
+    fn clear(&mut self) {
+        self.expected.clear();
+        self.late.clear();
+    }
+
     fn take(&mut self, key: Key, record: Record) {
         if record.is_late {
             self.late.entry(key).or_default().push(record);
