@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 
+use crate::idle::core_seconds;
 use crate::memory::{resident_mb, temporary_bytes};
 use crate::report::{check_limits, print};
 use crate::scratch::size;
@@ -70,13 +71,22 @@ struct Report {
     table_mb: f64,
     verify_seconds: f64,
     keys_per_second: f64,
-    /// Peak resident memory of the comparison.
-    peak_resident_mb: f64,
-    /// Most bytes of its temporary files.
-    temporary_mb: f64,
+    #[serde(flatten)]
+    cost: Cost,
     database: String,
     /// Limits that were exceeded.
     missed: Vec<String>,
+}
+
+/// What the comparison needed.
+#[derive(Debug, Default, Serialize)]
+struct Cost {
+    /// Time that it took of all cores; other processes do not change it much.
+    core_seconds: f64,
+    /// Peak resident memory.
+    peak_resident_mb: f64,
+    /// Most bytes of its temporary files.
+    temporary_mb: f64,
 }
 
 impl Bench {
@@ -94,7 +104,7 @@ impl Bench {
 
         let began = Instant::now();
         let mut comparison = self.consumer_command(("verify", true), &["verify", "--deep", "--json"], &[])?;
-        let (verified, peak_resident_mb, temporary_mb) = watch(&mut comparison).await?;
+        let (verified, cost) = watch(&mut comparison).await?;
         let verify_seconds = began.elapsed().as_secs_f64();
         let line = &verified["tables"][0];
         let found = ["keys", "rows", "records"].map(|name| line[name].as_u64());
@@ -102,8 +112,9 @@ impl Bench {
             verified["verified"] == true && found == [Some(keys), Some(keys), Some(records)],
             "of {keys} keys and {records} records, `verify` says: {verified}"
         );
-        let missed = (peak_resident_mb > MEMORY_LIMIT_MB)
-            .then(|| format!("{peak_resident_mb:.0} MB were resident, the limit is {MEMORY_LIMIT_MB} MB"));
+        let resident = cost.peak_resident_mb;
+        let missed = (resident > MEMORY_LIMIT_MB)
+            .then(|| format!("{resident:.0} MB were resident, the limit is {MEMORY_LIMIT_MB} MB"));
         Ok(Report {
             keys,
             records,
@@ -112,38 +123,38 @@ impl Bench {
             table_mb,
             verify_seconds,
             keys_per_second: keys as f64 / verify_seconds,
-            peak_resident_mb,
-            temporary_mb,
+            cost,
             database: self.database.shown(),
             missed: missed.into_iter().collect(),
         })
     }
 }
 
-/// Waits until a comparison has ended; returns its report, its peak resident memory, and the most of its temporary files.
-async fn watch(comparison: &mut Child) -> anyhow::Result<(Value, f64, f64)> {
+/// Waits until a comparison has ended; returns its report and what it needed.
+async fn watch(comparison: &mut Child) -> anyhow::Result<(Value, Cost)> {
     let log = comparison.log();
     let mut stdout = comparison.stdout().context("the standard output of the comparison is not piped")?;
     let report = tokio::spawn(async move {
         let mut text = String::new();
         stdout.read_to_string(&mut text).await.map(|_| text)
     });
-    let (began, mut looks, mut peak, mut temporary) = (Instant::now(), 0_u64, 0.0, 0);
+    let (began, mut looks, mut cost) = (Instant::now(), 0_u64, Cost::default());
     while timeout(LOOK_INTERVAL, comparison.wait()).await.is_err() {
         // It may have ended meanwhile.
-        peak = resident_mb(comparison.id()).unwrap_or(peak);
-        let open = temporary_bytes(comparison.id()).unwrap_or(0);
-        temporary = temporary.max(open);
+        cost.core_seconds = core_seconds(comparison.id()).unwrap_or(cost.core_seconds);
+        cost.peak_resident_mb = resident_mb(comparison.id()).unwrap_or(cost.peak_resident_mb);
+        let open = temporary_bytes(comparison.id()).unwrap_or(0) as f64 / 1e6;
+        cost.temporary_mb = cost.temporary_mb.max(open);
         looks += 1;
         if looks.is_multiple_of(LOOKS_REPORTED) {
             let (seconds, line) = (began.elapsed().as_secs(), comparison.last_line());
-            eprintln!("{seconds} s: at most {peak:.0} MB resident, {} MB of files; {line}", open / 1_000_000);
+            eprintln!("{seconds} s: at most {:.0} MB resident, {open:.0} MB of files; {line}", cost.peak_resident_mb);
         }
     }
     let report = report.await??;
     let report = serde_json::from_str(&report)
         .with_context(|| format!("the comparison says `{report}`; see {}", log.display()))?;
-    Ok((report, peak, temporary as f64 / 1e6))
+    Ok((report, cost))
 }
 
 /// Publishes all observations, and later some of them again; returns how many records that were.
