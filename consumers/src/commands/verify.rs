@@ -20,7 +20,7 @@ pub struct Arguments {
     /// Names of datasets; all when none is named
     #[arg(value_name = "DATASET")]
     datasets: Vec<String>,
-    /// Read the topics again and compare every row; takes about 200 bytes on disk per record and row
+    /// Read the topics again and compare every row; takes about 160 MB on disk per million keys
     #[arg(long)]
     deep: bool,
     /// Keep what does not fit into memory in this folder instead of the system's for temporary files
