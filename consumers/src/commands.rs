@@ -14,6 +14,7 @@ use tokio::runtime::Runtime;
 
 pub mod dead_letters;
 pub mod migrate;
+pub mod refresh;
 pub mod replay;
 pub mod run;
 pub mod verify;
@@ -56,6 +57,8 @@ pub enum Operation {
     Verify(verify::Arguments),
     /// Migrate the database's tables: forward (also without a word), back, or as a script
     Migrate(migrate::Arguments),
+    /// Bring PostgreSQL's materialized views up to date; their readers do not wait
+    Refresh(refresh::Arguments),
     /// List refused records and why, and try them again once the cause is fixed
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
@@ -73,6 +76,7 @@ impl Operation {
                 Operation::Replay(arguments) => replay::run(arguments).await,
                 Operation::Verify(arguments) => verify::run(arguments).await,
                 Operation::Migrate(arguments) => migrate::run(arguments).await,
+                Operation::Refresh(arguments) => refresh::run(arguments).await,
                 Operation::DeadLetters(command) => dead_letters::run(command).await,
             }
         })

@@ -53,6 +53,7 @@ mod store;
 mod syntax;
 mod text;
 pub mod topics;
+mod views;
 pub mod writer_schemas;
 
 pub use audit::{Audit, GapRow, HaltRow, LedgerSums, PositionRow};
@@ -69,6 +70,7 @@ pub use pages::Pages;
 pub use partition::{LastRecord, SinkPartition};
 pub use query::Found;
 pub use store::{Store, Texts};
+pub use views::Refreshed;
 
 use database::{Backed, Backend};
 use migrations::Migration;

@@ -17,7 +17,7 @@ mod statements;
 
 pub use losses::Loss;
 pub use progress::{Progress, Report};
-pub(crate) use statements::{Index, index_of, is_gentle, per_chunk, split};
+pub(crate) use statements::{Index, index_of, is_gentle, per_chunk, split, views};
 
 /// The table in which sqlx keeps what was applied.
 pub(crate) const TABLE: &str = "_sqlx_migrations";
@@ -119,6 +119,11 @@ pub(crate) fn of_files<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) 
         }
     };
     ups.into_iter().map(migration).collect()
+}
+
+/// The names of the views that the migrations of either database create.
+pub(crate) fn view_names() -> Vec<String> {
+    POSTGRES.iter().chain(SQLITE).flat_map(|(_, sql)| views(sql)).map(|view| view.name).collect()
 }
 
 /// The migrations in a folder.

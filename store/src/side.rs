@@ -4,6 +4,7 @@
 use contract::{Dataset, datasets};
 
 use crate::chunk::Target;
+use crate::migrations;
 use crate::outcome::StoreError;
 use crate::sql::{CONTENT_HASH, DELETED};
 use crate::store::Store;
@@ -44,10 +45,11 @@ pub fn check_name(table: &str) -> Result<(), StoreError> {
     if !shaped
         || datasets().iter().any(|dataset| dataset.name == table)
         || ours.iter().any(|ours| table.starts_with(ours))
+        || migrations::view_names().iter().any(|view| view == table)
     {
         return Err(StoreError::Halt(format!(
             "`{table}` cannot be a side table: a name of lower-case letters, digits and `_`, at most {MAX_NAME_BYTES} \
-             long, that is not one of tapedeck's own tables"
+             long, that is not one of tapedeck's own tables or views"
         )));
     }
     Ok(())

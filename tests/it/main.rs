@@ -62,5 +62,6 @@ mod up;
 mod values;
 mod verify;
 mod versions;
+mod views;
 mod write_path;
 mod year;

@@ -18,9 +18,10 @@ fn broken(migration: &Migration) -> Vec<String> {
         let table = match all.as_slice() {
             ["create", "table", "if", "not", "exists", table, ..] | ["create" | "alter", "table", table, ..] => *table,
             ["drop", "table", table, ..] => *table,
+            ["create", "materialized", "view", view, ..] => *view,
             words => words.iter().skip_while(|word| **word != "on").nth(1).copied().unwrap_or_default(),
         };
-        if text.starts_with("create table") {
+        if text.starts_with("create table") || text.starts_with("create materialized view") {
             made.push(table.to_owned());
         }
         if made.iter().any(|name| name == table) {

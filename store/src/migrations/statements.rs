@@ -110,6 +110,29 @@ pub(crate) fn index_of(statement: &str) -> Option<Index> {
     Some(Index { name: (*name).to_owned(), table: (*table).to_owned(), is_unique })
 }
 
+/// A view that a statement creates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct View {
+    pub(crate) name: String,
+    /// Whether the database stores its rows until the next refresh.
+    pub(crate) is_materialized: bool,
+}
+
+/// The views that a file creates, in its order.
+pub(crate) fn views(sql: &str) -> Vec<View> {
+    let view = |statement| {
+        let words = words(statement);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let (is_materialized, name) = match words.as_slice() {
+            ["create", "view", name, ..] => (false, name),
+            ["create", "materialized", "view", name, ..] => (true, name),
+            _ => return None,
+        };
+        Some(View { name: (*name).to_owned(), is_materialized })
+    };
+    split(sql).into_iter().filter_map(view).collect()
+}
+
 /// The statement that creates the same index of a hypertable, one chunk after the other.
 pub(crate) fn per_chunk(statement: &str) -> String {
     const OPTION: &str = "timescaledb.transaction_per_chunk";
@@ -158,6 +181,14 @@ mod tests {
         );
         assert_eq!(split("  \n-- nothing\n"), [""; 0]);
         assert_eq!(split("select 'open"), ["select 'open"]);
+    }
+
+    #[test]
+    fn the_views_of_a_file_are_named() {
+        let sql =
+            "-- create view x as\ncreate view a as select 1; CREATE MATERIALIZED VIEW b as select 2; drop view c;";
+        let view = |name: &str, is_materialized| View { name: name.to_owned(), is_materialized };
+        assert_eq!(views(sql), [view("a", false), view("b", true)]);
     }
 
     #[test]
