@@ -68,6 +68,12 @@ pub(crate) trait Backend: Debug + Send + Sync {
         report: Report<'a>,
     ) -> LocalBoxFuture<'a, Result<(), StoreError>>;
 
+    fn grant_roles<'a>(
+        &'a self,
+        migrations: &'a [Migration],
+        report: Report<'a>,
+    ) -> LocalBoxFuture<'a, Result<(), StoreError>>;
+
     fn migration_script(&self, migrations: &[Migration], from: i64, to: i64) -> String;
 
     /// The migrations that the database has.
@@ -179,6 +185,14 @@ impl<D: Dialect> Backend for Backed<D> {
         report: Report<'a>,
     ) -> LocalBoxFuture<'a, Result<(), StoreError>> {
         async move { self.dialect.with_role("migrate").migrate_down(migrations, to, report).await }.boxed_local()
+    }
+
+    fn grant_roles<'a>(
+        &'a self,
+        migrations: &'a [Migration],
+        report: Report<'a>,
+    ) -> LocalBoxFuture<'a, Result<(), StoreError>> {
+        async move { self.dialect.with_role("migrate").grant_roles(migrations, report).await }.boxed_local()
     }
 
     fn migration_script(&self, migrations: &[Migration], from: i64, to: i64) -> String {

@@ -139,7 +139,14 @@ pub(crate) trait Dialect: Clone + Send + Sync + 'static {
         report: Report<'a>,
     ) -> LocalBoxFuture<'a, Result<(), StoreError>>;
 
-    /// The same as a script for the database's own client: up when `from` is below `to`, otherwise down.
+    /// Creates the least-privilege roles, and gives them their rights.
+    fn grant_roles<'a>(
+        &'a self,
+        migrations: &'a [Migration],
+        report: Report<'a>,
+    ) -> LocalBoxFuture<'a, Result<(), StoreError>>;
+
+    /// The migrations as a script for the database's own client: up when `from` is below `to`, otherwise down.
     fn migration_script(migrations: &[Migration], from: i64, to: i64) -> String;
 
     /// Upserts folded rows.

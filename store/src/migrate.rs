@@ -83,6 +83,16 @@ impl Database {
         self.backend.migrate_down(&self.migrations, to, report).await
     }
 
+    /// Creates the roles `tapedeck_owner`, `tapedeck_sink`, `tapedeck_api` and `tapedeck_reader`, and gives each the rights
+    /// that it needs on our tables and views. Can be repeated.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::migrate`]; SQLite has no roles.
+    pub async fn grant_roles(&self, report: Report<'_>) -> Result<(), StoreError> {
+        self.backend.grant_roles(&self.migrations, report).await
+    }
+
     /// Every migration that this executable or the database has.
     ///
     /// # Errors

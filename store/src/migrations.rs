@@ -90,6 +90,12 @@ impl Migration {
     }
 }
 
+/// The names of the tables and views that migrations create.
+pub(crate) fn objects(migrations: &[Migration]) -> Vec<String> {
+    let tables = migrations.last().map(|last| last.tables.clone()).unwrap_or_default();
+    tables.into_iter().chain(migrations.iter().flat_map(|one| views(&one.up.sql)).map(|view| view.name)).collect()
+}
+
 /// How messages name a migration.
 pub(crate) fn shown(version: i64, description: &str) -> String {
     format!("migration {version} `{description}`")

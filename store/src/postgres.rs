@@ -248,6 +248,14 @@ impl Dialect for Postgres {
         self.undo(migrations, to, report).boxed_local()
     }
 
+    fn grant_roles<'a>(
+        &'a self,
+        migrations: &'a [Migration],
+        report: Report<'a>,
+    ) -> LocalBoxFuture<'a, Result<(), StoreError>> {
+        self.create_roles(migrations, report).boxed_local()
+    }
+
     fn migration_script(migrations: &[Migration], from: i64, to: i64) -> String {
         migrate::script(migrations, from, to)
     }

@@ -171,6 +171,11 @@ impl Dialect for Sqlite {
         self.undo(migrations, to, report).boxed_local()
     }
 
+    fn grant_roles<'a>(&'a self, _: &'a [Migration], _: Report<'a>) -> LocalBoxFuture<'a, Result<(), StoreError>> {
+        let reason = "SQLite has no roles: the rights on its file decide who reads and writes";
+        async move { Err(StoreError::Halt(reason.to_owned())) }.boxed_local()
+    }
+
     fn migration_script(migrations: &[Migration], from: i64, to: i64) -> String {
         migrate::script(migrations, from, to)
     }

@@ -51,6 +51,7 @@ mod registry;
 mod rehash;
 mod replay;
 mod restatements;
+mod roles;
 mod rules;
 mod samples;
 mod secrets;

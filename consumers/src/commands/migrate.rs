@@ -8,6 +8,10 @@ use store::{Database, MigrationStatus, Progress, Reversion};
 
 use super::print;
 
+/// What to do with the roles.
+const ROLES: &str =
+    "the roles have their rights: give them to the users that log in, e.g. `grant tapedeck_sink to LOGIN`\n";
+
 /// What to do; without a word: `up`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -36,6 +40,8 @@ pub enum Command {
         #[arg(long, conflicts_with = "dry_run")]
         yes: bool,
     },
+    /// Create roles with no more rights than they need: `tapedeck_owner`, `_sink`, `_api`, `_reader`; can be repeated
+    Roles,
     /// List the migrations, and which of them the database has
     Status,
     /// Print a script that migrates, for `psql` or `sqlite3`; needs no database
@@ -66,6 +72,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
             Database::from_settings()?.migrate_to(to, &say).await?;
         }
         Command::Down { to, dry_run, yes } => down(&Database::from_settings()?, to, dry_run, yes).await?,
+        Command::Roles => {
+            Database::from_settings()?.grant_roles(&say).await?;
+            print(ROLES)?;
+        }
         Command::Status => {
             let database = Database::from_settings()?;
             print(&listed(&database.migration_status().await?))?;

@@ -16,6 +16,7 @@ use crate::outcome::StoreError;
 
 mod chunks;
 mod comments;
+mod roles;
 mod script;
 mod watch;
 
@@ -63,12 +64,23 @@ impl Postgres {
             for migration in history::pending(migrations, &history, to)? {
                 session.run(migration, &migration.up, &[], &migration.record(checksum), "applied").await?;
             }
+            if roles::are_used(&mut session).await? {
+                roles::grant(&mut session, migrations).await?;
+            }
         }
         let is_complete =
             history::pending(migrations, &history, None)?.iter().all(|one| to.is_none_or(|to| one.version <= to));
         if is_complete && !history::is_newer(migrations, &history) {
             comments::write(&mut session.connection, report).await?;
         }
+        session.connection.close().await.map_err(classify)
+    }
+
+    /// Creates the roles, and gives them their rights on the tables.
+    pub(super) async fn create_roles(&self, migrations: &[Migration], report: Report<'_>) -> Result<(), StoreError> {
+        let mut session = Session::open(self, report).await?;
+        session.lock().await?;
+        roles::create(&mut session, migrations).await?;
         session.connection.close().await.map_err(classify)
     }
 
