@@ -34,6 +34,7 @@ pub(crate) const DECLARATIONS: &[&str] = &[
     include_str!("../../schemas/filing.avsc"),
     include_str!("../../schemas/financial_ratio.avsc"),
     include_str!("../../schemas/financial_statement.avsc"),
+    include_str!("../../schemas/industry.avsc"),
     include_str!("../../schemas/insider_transaction.avsc"),
     include_str!("../../schemas/model_performance.avsc"),
     include_str!("../../schemas/news_article.avsc"),
@@ -42,6 +43,7 @@ pub(crate) const DECLARATIONS: &[&str] = &[
     include_str!("../../schemas/ohlcv_bar.avsc"),
     include_str!("../../schemas/option_quote.avsc"),
     include_str!("../../schemas/prediction.avsc"),
+    include_str!("../../schemas/sector.avsc"),
     include_str!("../../schemas/series.avsc"),
     include_str!("../../schemas/series_vintage.avsc"),
     include_str!("../../schemas/technical_indicator.avsc"),
@@ -56,6 +58,7 @@ pub(crate) const PAST: &[&str] = &[
     include_str!("../../schemas/past/dead_letter.4.avsc"),
     include_str!("../../schemas/past/etf_flow.7.avsc"),
     include_str!("../../schemas/past/exchange.13.avsc"),
+    include_str!("../../schemas/past/exchange.2147483661.avsc"),
     include_str!("../../schemas/past/fetch_log.21.avsc"),
     include_str!("../../schemas/past/fetch_log.21.first.avsc"),
     include_str!("../../schemas/past/filing.16.avsc"),
@@ -99,6 +102,8 @@ pub enum Record {
     FinancialRatio(Box<FinancialRatio>),
     /// A record of `financial_statement`.
     FinancialStatement(Box<FinancialStatement>),
+    /// A record of `industry`.
+    Industry(Box<Industry>),
     /// A record of `insider_transaction`.
     InsiderTransaction(Box<InsiderTransaction>),
     /// A record of `model_performance`.
@@ -115,6 +120,8 @@ pub enum Record {
     OptionQuote(Box<OptionQuote>),
     /// A record of `prediction`.
     Prediction(Box<Prediction>),
+    /// A record of `sector`.
+    Sector(Box<Sector>),
     /// A record of `series`.
     Series(Box<Series>),
     /// A record of `series_vintage`.
@@ -139,6 +146,7 @@ impl Record {
             Record::Filing(_) => "filing",
             Record::FinancialRatio(_) => "financial_ratio",
             Record::FinancialStatement(_) => "financial_statement",
+            Record::Industry(_) => "industry",
             Record::InsiderTransaction(_) => "insider_transaction",
             Record::ModelPerformance(_) => "model_performance",
             Record::NewsArticle(_) => "news_article",
@@ -147,6 +155,7 @@ impl Record {
             Record::OhlcvBar(_) => "ohlcv_bar",
             Record::OptionQuote(_) => "option_quote",
             Record::Prediction(_) => "prediction",
+            Record::Sector(_) => "sector",
             Record::Series(_) => "series",
             Record::SeriesVintage(_) => "series_vintage",
             Record::TechnicalIndicator(_) => "technical_indicator",
@@ -167,6 +176,7 @@ impl Record {
             Record::Filing(record) => record.encode(out),
             Record::FinancialRatio(record) => record.encode(out),
             Record::FinancialStatement(record) => record.encode(out),
+            Record::Industry(record) => record.encode(out),
             Record::InsiderTransaction(record) => record.encode(out),
             Record::ModelPerformance(record) => record.encode(out),
             Record::NewsArticle(record) => record.encode(out),
@@ -175,6 +185,7 @@ impl Record {
             Record::OhlcvBar(record) => record.encode(out),
             Record::OptionQuote(record) => record.encode(out),
             Record::Prediction(record) => record.encode(out),
+            Record::Sector(record) => record.encode(out),
             Record::Series(record) => record.encode(out),
             Record::SeriesVintage(record) => record.encode(out),
             Record::TechnicalIndicator(record) => record.encode(out),
@@ -195,6 +206,7 @@ impl Record {
             Record::Filing(record) => record.message_key(),
             Record::FinancialRatio(record) => record.message_key(),
             Record::FinancialStatement(record) => record.message_key(),
+            Record::Industry(record) => record.message_key(),
             Record::InsiderTransaction(record) => record.message_key(),
             Record::ModelPerformance(record) => record.message_key(),
             Record::NewsArticle(record) => record.message_key(),
@@ -203,6 +215,7 @@ impl Record {
             Record::OhlcvBar(record) => record.message_key(),
             Record::OptionQuote(record) => record.message_key(),
             Record::Prediction(record) => record.message_key(),
+            Record::Sector(record) => record.message_key(),
             Record::Series(record) => record.message_key(),
             Record::SeriesVintage(record) => record.message_key(),
             Record::TechnicalIndicator(record) => record.message_key(),
@@ -225,6 +238,7 @@ impl Record {
             "filing" => Filing::from_values(values)?.into(),
             "financial_ratio" => FinancialRatio::from_values(values)?.into(),
             "financial_statement" => FinancialStatement::from_values(values)?.into(),
+            "industry" => Industry::from_values(values)?.into(),
             "insider_transaction" => InsiderTransaction::from_values(values)?.into(),
             "model_performance" => ModelPerformance::from_values(values)?.into(),
             "news_article" => NewsArticle::from_values(values)?.into(),
@@ -233,6 +247,7 @@ impl Record {
             "ohlcv_bar" => OhlcvBar::from_values(values)?.into(),
             "option_quote" => OptionQuote::from_values(values)?.into(),
             "prediction" => Prediction::from_values(values)?.into(),
+            "sector" => Sector::from_values(values)?.into(),
             "series" => Series::from_values(values)?.into(),
             "series_vintage" => SeriesVintage::from_values(values)?.into(),
             "technical_indicator" => TechnicalIndicator::from_values(values)?.into(),
@@ -757,6 +772,12 @@ pub struct Exchange {
     pub currency: Option<Text>,
     /// Its time zone (IANA); null when not stated.
     pub time_zone: Option<Text>,
+    /// Market identifier code (ISO 10383), e.g. `XNYS`; null when not stated.
+    pub mic: Option<Text>,
+    /// Start of its regular session, `HH:MM` in its time zone; null when not stated.
+    pub opens_at: Option<Text>,
+    /// End of its regular session, the closing auction included, `HH:MM` in its time zone; null when not stated.
+    pub closes_at: Option<Text>,
     /// The time of receipt: the providers do not state when they changed it.
     pub known_at: DateTime<Utc>,
     /// When the record was received.
@@ -781,6 +802,9 @@ impl Exchange {
         put_optional(self.country_code.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_optional(self.currency.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_optional(self.time_zone.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.mic.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.opens_at.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.closes_at.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
         put_timestamp(self.known_at, out);
         put_timestamp(self.observed_at, out);
         put_texts(&self.flags, out);
@@ -804,6 +828,9 @@ impl Exchange {
             country_code: next(values)?,
             currency: next(values)?,
             time_zone: next(values)?,
+            mic: next(values)?,
+            opens_at: next(values)?,
+            closes_at: next(values)?,
             known_at: next(values)?,
             observed_at: next(values)?,
             flags: next(values)?,
@@ -1246,6 +1273,70 @@ impl FinancialStatement {
             operating_cash_flow: next(values)?,
             free_cash_flow: next(values)?,
             metrics: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
+    }
+}
+
+/// An industry in one classification.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Industry {
+    /// Who published the record, `reference` for those of `tapedeck seed`.
+    pub source: Text,
+    /// `sic` (Standard Industrial Classification, as in `company.sic`), or one of your own.
+    pub classification: Text,
+    /// Its code, e.g. `3571`.
+    pub industry_code: Text,
+    /// Its name, e.g. `Electronic Computers`.
+    pub name: Text,
+    /// Its sector in the same classification; null when it belongs to none.
+    pub sector_code: Option<Text>,
+    /// When it was published; a fixed time in records of `tapedeck seed`.
+    pub known_at: DateTime<Utc>,
+    /// When the record was received.
+    pub observed_at: DateTime<Utc>,
+    /// The expectations that the record breaks, mostly none; set by the consumer.
+    pub flags: Vec<String>,
+}
+
+impl From<Industry> for Record {
+    fn from(record: Industry) -> Record {
+        Record::Industry(Box::new(record))
+    }
+}
+
+impl Industry {
+    /// Appends its Avro body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(self.source.as_bytes(), out);
+        put_bytes(self.classification.as_bytes(), out);
+        put_bytes(self.industry_code.as_bytes(), out);
+        put_bytes(self.name.as_bytes(), out);
+        put_optional(self.sector_code.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_timestamp(self.known_at, out);
+        put_timestamp(self.observed_at, out);
+        put_texts(&self.flags, out);
+    }
+
+    /// Key of its message: the natural key without the time.
+    pub fn message_key(&self) -> String {
+        let mut key = String::new();
+        put_key_part(&self.source, &mut key);
+        put_key_part(&self.classification, &mut key);
+        put_key_part(&self.industry_code, &mut key);
+        key
+    }
+
+    fn from_values(values: &mut [Value]) -> Option<Industry> {
+        let values = &mut values.iter_mut();
+        Some(Industry {
+            source: next(values)?,
+            classification: next(values)?,
+            industry_code: next(values)?,
+            name: next(values)?,
+            sector_code: next(values)?,
             known_at: next(values)?,
             observed_at: next(values)?,
             flags: next(values)?,
@@ -2035,6 +2126,66 @@ impl Prediction {
             upper: next(values)?,
             confidence: next(values)?,
             features: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
+    }
+}
+
+/// A sector of the economy in one classification.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Sector {
+    /// Who published the record, `reference` for those of `tapedeck seed`.
+    pub source: Text,
+    /// `sic` (Standard Industrial Classification: its divisions), `provider` (the sectors that Yahoo, FMP and EODHD name in `company`), or one of your own.
+    pub classification: Text,
+    /// Its code, e.g. `D`; of `provider` its name.
+    pub sector_code: Text,
+    /// Its name, e.g. `Manufacturing`.
+    pub name: Text,
+    /// When it was published; a fixed time in records of `tapedeck seed`.
+    pub known_at: DateTime<Utc>,
+    /// When the record was received.
+    pub observed_at: DateTime<Utc>,
+    /// The expectations that the record breaks, mostly none; set by the consumer.
+    pub flags: Vec<String>,
+}
+
+impl From<Sector> for Record {
+    fn from(record: Sector) -> Record {
+        Record::Sector(Box::new(record))
+    }
+}
+
+impl Sector {
+    /// Appends its Avro body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(self.source.as_bytes(), out);
+        put_bytes(self.classification.as_bytes(), out);
+        put_bytes(self.sector_code.as_bytes(), out);
+        put_bytes(self.name.as_bytes(), out);
+        put_timestamp(self.known_at, out);
+        put_timestamp(self.observed_at, out);
+        put_texts(&self.flags, out);
+    }
+
+    /// Key of its message: the natural key without the time.
+    pub fn message_key(&self) -> String {
+        let mut key = String::new();
+        put_key_part(&self.source, &mut key);
+        put_key_part(&self.classification, &mut key);
+        put_key_part(&self.sector_code, &mut key);
+        key
+    }
+
+    fn from_values(values: &mut [Value]) -> Option<Sector> {
+        let values = &mut values.iter_mut();
+        Some(Sector {
+            source: next(values)?,
+            classification: next(values)?,
+            sector_code: next(values)?,
+            name: next(values)?,
             known_at: next(values)?,
             observed_at: next(values)?,
             flags: next(values)?,

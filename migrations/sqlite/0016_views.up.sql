@@ -351,7 +351,7 @@ where place = 1;
 -- One row per code: that of the provider that says most about it.
 create view exchanges as
 select exchange_code as id, exchange_code as code, coalesce(name, exchange_code) as name, country, country_code,
-    currency, time_zone as timezone, source, observed_at as created_at, updated_at
+    currency, time_zone as timezone, mic, opens_at, closes_at, source, observed_at as created_at, updated_at
 from (
     select *, row_number() over (partition by exchange_code order by
         case when time_zone is not null then 0 when name is not null then 1 else 2 end, known_at desc, source) as place
@@ -360,18 +360,36 @@ from (
 ) as exchange
 where place = 1;
 
+-- By name: those of a classification, and those that providers state of companies.
 create view sectors as
-select sector as id, sector as name, cast(null as text) as description, min(observed_at) as created_at
-from company
-where sector is not null and not deleted
-group by sector;
+select name as id, name, cast(null as text) as description, min(observed_at) as created_at
+from (
+    select name, observed_at
+    from sector
+    where not deleted
+    union all
+    select sector, observed_at
+    from company
+    where sector is not null and not deleted
+) as named
+group by name;
 
 create view industries as
-select industry as id, min(sector) as sector_id, industry as name, cast(null as text) as description,
+select name as id, min(sector_name) as sector_id, name, max(code) as sic, cast(null as text) as description,
     min(observed_at) as created_at
-from company
-where industry is not null and not deleted
-group by industry;
+from (
+    select industry.name, sector.name as sector_name,
+        case industry.classification when 'sic' then industry.industry_code end as code, industry.observed_at
+    from industry
+    left join sector on sector.source = industry.source and sector.classification = industry.classification
+        and sector.sector_code = industry.sector_code and not sector.deleted
+    where not industry.deleted
+    union all
+    select industry, sector, null, observed_at
+    from company
+    where industry is not null and not deleted
+) as named
+group by name;
 
 create view data_refresh_log as
 select source as data_source, endpoint as data_type, item, fetched_at as refresh_time,

@@ -33,6 +33,7 @@ mod list;
 mod parse;
 mod plan;
 mod run;
+mod seed;
 mod status;
 
 /// Poll providers of financial and economic data and publish their records to Kafka
@@ -72,6 +73,7 @@ pub enum Operation {
     Backfill(backfill::Arguments),
     Delete(delete::Arguments),
     Parse(parse::Arguments),
+    Seed(seed::Arguments),
 }
 
 impl Operation {
@@ -89,13 +91,14 @@ impl Operation {
             Operation::Backfill(arguments) => backfill::run(arguments),
             Operation::Delete(arguments) => delete::run(&arguments),
             Operation::Parse(arguments) => parse::run(&arguments),
+            Operation::Seed(arguments) => seed::run(&arguments),
         }
     }
 
     /// Whether it publishes to Kafka.
     #[must_use]
     pub fn needs_kafka(&self) -> bool {
-        matches!(self, Operation::Backfill(_) | Operation::Delete(_))
+        matches!(self, Operation::Backfill(_) | Operation::Delete(_) | Operation::Seed(_))
     }
 
     /// Whether it shows how the deck is.

@@ -17,6 +17,7 @@ pub mod poll;
 pub mod progress;
 pub mod published;
 pub mod run;
+pub mod seed;
 pub mod state;
 mod tally;
 #[cfg(test)]

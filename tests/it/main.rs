@@ -56,6 +56,7 @@ mod rules;
 mod samples;
 mod secrets;
 mod security;
+mod seed;
 mod strange;
 mod supervise;
 mod tidy;

@@ -136,6 +136,7 @@ async fn play(
 ) -> anyhow::Result<Option<Finished>> {
     let mut meter = Meter::start(deck.cluster().clone(), deck.database().clone()).await?;
     meter.check_topics().await?;
+    producers::seed::publish(deck.cluster()).await?;
     let mut progress = Progress::new();
     deck.start_consumer()?;
     if let Some(simulator) = simulator {

@@ -1,0 +1,36 @@
+-- Reference data beside what providers publish: sectors, industries, and an exchange's code and hours.
+create table sector (
+    source text collate "C" not null,
+    classification text collate "C" not null,
+    sector_code text collate "C" not null,
+    name text,
+    known_at timestamptz not null,
+    observed_at timestamptz not null,
+    flags text[] not null,
+    content_hash bigint not null,
+    updated_at timestamptz not null default now(),
+    deleted boolean not null default false,
+    primary key (source, classification, sector_code),
+    check (deleted or name is not null)
+);
+
+create table industry (
+    source text collate "C" not null,
+    classification text collate "C" not null,
+    industry_code text collate "C" not null,
+    name text,
+    sector_code text,
+    known_at timestamptz not null,
+    observed_at timestamptz not null,
+    flags text[] not null,
+    content_hash bigint not null,
+    updated_at timestamptz not null default now(),
+    deleted boolean not null default false,
+    primary key (source, classification, industry_code),
+    check (deleted or name is not null)
+);
+
+alter table exchange
+    add column mic text,
+    add column opens_at text,
+    add column closes_at text;
