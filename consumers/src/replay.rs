@@ -99,6 +99,7 @@ impl Replay {
             table: self.into.as_deref().unwrap_or(&self.dataset.name).into(),
             dead_letters: None,
             accounted: true,
+            incarnations: Some(Arc::new(runtime.block_on(side::incarnations(&mut *store, &topic))?)),
         };
         for position in runtime.block_on(store.positions(&sink, &topic))? {
             let Some(range) = ranges.iter_mut().find(|range| range.partition == position.partition) else { continue };
@@ -117,6 +118,9 @@ impl Replay {
         let mut player = Player::new(self, rules, destination, runtime, stop);
         player.play(&ranges)?;
         if self.into.is_none() && !stop.is_cancelled() {
+            if self.key.is_none() && self.rules.is_empty() {
+                runtime.block_on(side::note_kept(&mut *store, &sink, &self.topic()))?;
+            }
             runtime.block_on(side::finish_run(&mut *store, &sink))?;
         }
         Ok(Report { resumed, ..player.report })
@@ -126,7 +130,13 @@ impl Replay {
     pub fn trial(&self, runtime: &Handle, stop: &CancellationToken) -> anyhow::Result<(Report, Difference)> {
         let mut store = self.database.store("replay");
         runtime.block_on(side::create(&mut *store, self.dataset, TRIAL_TABLE, true))?;
-        let target = Target { dataset: self.dataset, table: TRIAL_TABLE.into(), dead_letters: None, accounted: false };
+        let target = Target {
+            dataset: self.dataset,
+            table: TRIAL_TABLE.into(),
+            dead_letters: None,
+            accounted: false,
+            incarnations: None,
+        };
         let topic = self.topic();
         let ranges = self.range.resolve(&self.cluster, &topic)?;
         let destination = Destination { sink: "trial".into(), topic, target: target.clone(), store };
@@ -243,7 +253,13 @@ impl Replay {
 
     fn side(&self) -> anyhow::Result<Target> {
         let table = self.into.as_deref().context("name the side table with `--into`")?;
-        Ok(Target { dataset: self.dataset, table: table.into(), dead_letters: None, accounted: true })
+        Ok(Target {
+            dataset: self.dataset,
+            table: table.into(),
+            dead_letters: None,
+            accounted: true,
+            incarnations: None,
+        })
     }
 
     fn parameters(&self) -> anyhow::Result<String> {

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::column::Column;
 use crate::dataset::Dataset;
-use crate::rows::{DELETED_HASH, Folded, Rows, USUAL_ROW_BYTES};
+use crate::rows::{DELETED_HASH, Folded, Rows, USUAL_ROW_BYTES, Versions};
 
 impl Rows {
     /// Empty rows of that dataset.
@@ -81,6 +81,15 @@ impl Rows {
     ///
     /// When a row was not validated: see [`Rows::version`].
     pub fn fold(&self, dataset: &Dataset, without: impl Fn(usize) -> bool) -> Vec<Folded> {
+        self.versions(dataset, without).highest
+    }
+
+    /// All distinct versions of a chunk, in the order of the keys: the highest of each key, and the others.
+    ///
+    /// # Panics
+    ///
+    /// When a row was not validated: see [`Rows::version`].
+    pub fn versions(&self, dataset: &Dataset, without: impl Fn(usize) -> bool) -> Versions {
         let rows = (0..self.len()).filter(|row| !without(*row));
         let mut room = Vec::with_capacity(USUAL_ROW_BYTES);
         let folded = |row| Folded { row, version: self.version_in(dataset, row, &mut room) };
@@ -89,8 +98,16 @@ impl Rows {
         let varying = self.varying(dataset, &rows);
         let by_key = |left: &Folded, right: &Folded| self.compare_at(&varying, left.row, right.row);
         rows.sort_by(|left, right| by_key(left, right).then_with(|| right.version.cmp(&left.version)));
-        rows.dedup_by(|later, first| by_key(later, first).is_eq());
-        rows
+        let mut others = Vec::new();
+        // Where a key has several versions, the one before is the last of them so far.
+        let mut before: Option<Folded> = None;
+        rows.retain(|row| {
+            let same_key = before.filter(|before| by_key(before, row).is_eq());
+            before = Some(*row);
+            others.extend(same_key.filter(|before| before.version != row.version).map(|_| *row));
+            same_key.is_none()
+        });
+        Versions { highest: rows, others }
     }
 
     /// The fields of the key in which these rows differ: a chunk often has one source and one interval.

@@ -116,7 +116,16 @@ impl Rows {
     }
 }
 
-/// The row with the highest version of its key, as [`Rows::fold`] finds it.
+/// The distinct versions of a chunk, as [`Rows::versions`] finds them. Of equal versions only the first row is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Versions {
+    /// Of each key the highest, in the order of the keys.
+    pub highest: Vec<Folded>,
+    /// The others: in the order of the keys, of one key the higher ones first.
+    pub others: Vec<Folded>,
+}
+
+/// A row and its version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Folded {
     /// Index of the row.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use contract::Kind;
+use contract::{Kind, datasets, topic};
 use futures::TryStreamExt as _;
 
 use crate::commit::outcome;
@@ -14,6 +14,7 @@ use crate::outcome::{Outcome, StoreError};
 use crate::partition::{LastRecord, SinkPartition};
 use crate::quarantine::{self, Parked};
 use crate::session::bounded;
+use crate::snapshot::{NO_ID, Snapshot, TopicSnapshot};
 use crate::statement::Statement;
 use crate::statements::sinks::TOPIC_ID;
 use crate::syntax::Syntax;
@@ -111,6 +112,38 @@ impl Audit {
         Ok(self.all(&query, &[]).await?.into_iter().map(row).collect())
     }
 
+    /// What the sinks of a namespace have read by now, of these datasets; of all that have been read if there are none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Halt`] if nothing was read of one of them.
+    pub async fn topics(&mut self, namespace: &str, names: &[String]) -> Result<Snapshot, StoreError> {
+        let positions = self.positions().await?;
+        let mut topics = Vec::new();
+        for dataset in datasets().iter().filter(|dataset| names.is_empty() || names.contains(&dataset.name)) {
+            let name = topic::topic(namespace, dataset);
+            let is_read = |sink: &str, of: &str| of == name && !sink.contains(".replay.");
+            let read = positions.iter().filter(|row| is_read(&row.partition.sink, &row.partition.topic));
+            let Some(incarnation) = read.clone().map(|row| row.partition.incarnation).max() else {
+                if names.contains(&dataset.name) {
+                    let reason =
+                        format!("nothing of `{}` has been read yet, so there is no snapshot of it", dataset.name);
+                    return Err(StoreError::Halt(reason));
+                }
+                continue;
+            };
+            let (mut next, mut topic_id) = (Vec::new(), NO_ID.to_owned());
+            for row in read.filter(|row| row.partition.incarnation == incarnation) {
+                let number = usize::try_from(row.partition.number).unwrap_or_default();
+                next.resize(next.len().max(number + 1), 0);
+                next[number] = row.next_offset.max(next[number]);
+                topic_id = row.topic_id.clone().unwrap_or(topic_id);
+            }
+            topics.push(TopicSnapshot { dataset: dataset.name.clone(), topic_id, incarnation, next });
+        }
+        Ok(Snapshot::new(topics))
+    }
+
     /// Partitions of which a sink has stored nothing yet, and the id of the topic that it was assigned.
     pub async fn unread(&mut self) -> Result<Vec<(SinkPartition, String)>, StoreError> {
         let query = "select assigned.sink, assigned.kafka_topic, cast(assigned.kafka_incarnation as bigint), \
@@ -149,7 +182,7 @@ impl Audit {
     /// never begin at the same offset, so any other ledger has another sum, except by a chance of 1 in 2^40. This
     /// avoids a sort, which would be ten times as slow.
     pub async fn ledger(&mut self) -> Result<Vec<LedgerSums>, StoreError> {
-        let counts = ["read", "inserted", "changed", "unchanged", "superseded", "dead_lettered"];
+        let counts = ["read", "inserted", "changed", "unchanged", "superseded", "dead_lettered", "kept"];
         let sums = counts.map(|count| format!("cast(sum(records_{count}) as bigint)")).join(", ");
         let mixed = self.syntax.mixed;
         let query = format!(
@@ -167,11 +200,11 @@ impl Audit {
         let row = |line: Line| LedgerSums {
             partition: line.partition(),
             outcome: outcome(&line, 4),
-            range: (line.int(10), line.int(11)),
-            span: line.int(12),
-            broken: line.int(13),
-            steps: line.int(14),
-            ends: (line.int(15), line.int(16)),
+            range: (line.int(11), line.int(12)),
+            span: line.int(13),
+            broken: line.int(14),
+            steps: line.int(15),
+            ends: (line.int(16), line.int(17)),
         };
         Ok(self.all(&query, &[]).await?.into_iter().map(row).collect())
     }
@@ -220,6 +253,25 @@ impl Audit {
         );
         let rows = self.all(&query, &[&partition.sink, &partition.topic]).await?;
         Ok(rows.first().and_then(|line| Some((line.optional_int(0)?, line.int(1)))))
+    }
+
+    /// The ranges of a partition whose superseded records were not kept, merged and in order.
+    pub async fn without_revisions(&mut self, partition: &SinkPartition) -> Result<Vec<(i64, i64)>, StoreError> {
+        let query = format!(
+            "select from_offset, to_offset from sink_chunk where {} and records_kept is null order by from_offset",
+            these(partition)
+        );
+        let mut ranges: Vec<(i64, i64)> = Vec::new();
+        let push = |line: Line| {
+            let (from, to) = (line.int(0), line.int(1));
+            match ranges.last_mut() {
+                Some(last) if last.1 >= from => last.1 = to.max(last.1),
+                _ => ranges.push((from, to)),
+            }
+            Ok(())
+        };
+        self.each(&query, &[&partition.sink, &partition.topic], push).await?;
+        Ok(ranges)
     }
 
     /// The number of dead letters of a source, optionally with an id in a range: from the first name (inclusive) to the

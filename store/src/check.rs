@@ -46,7 +46,7 @@ pub(crate) fn folded(chunk: &Chunk, folded: &[Folded]) -> Result<(), StoreError>
 
 /// Checks before the COMMIT; `dead_letters` is the number of dead letters written.
 pub(crate) fn outcome(chunk: &Chunk, outcome: &Outcome, dead_letters: usize) -> Result<(), StoreError> {
-    let Outcome { read, inserted, changed, unchanged, superseded, dead_lettered } = *outcome;
+    let Outcome { read, inserted, changed, unchanged, superseded, kept, dead_lettered } = *outcome;
     let (from, to) = (chunk.from_offset, chunk.to_offset);
     let is_outside = |offset: i64| !(from..to).contains(&offset);
     if to <= from || chunk.last.is_some_and(|last| is_outside(last.offset)) {
@@ -54,6 +54,10 @@ pub(crate) fn outcome(chunk: &Chunk, outcome: &Outcome, dead_letters: usize) -> 
         return Err(violated(Invariant::ContiguousLedger, chunk, what));
     }
     let sum = inserted + changed + unchanged + superseded + dead_lettered;
+    if kept.is_some_and(|kept| kept > superseded) {
+        let what = format!("it kept {kept:?} of {superseded} superseded records as revisions");
+        return Err(violated(Invariant::RecordsAddUp, chunk, what));
+    }
     if read != sum || read > (to - from).cast_unsigned() {
         return Err(violated(Invariant::RecordsAddUp, chunk, format!("it read {read} records, the sum is {sum}")));
     }

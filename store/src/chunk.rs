@@ -1,11 +1,11 @@
 //! A chunk: the records of one partition that a consumer commits at once. Pure.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use contract::rows::Folded;
+use contract::rows::Versions;
 use contract::{Column, Dataset, Original, Rows, Text};
 
 use crate::dead_letter::{self, Cause, Refusal, Refused};
@@ -13,6 +13,33 @@ pub use crate::partition::{LastRecord, SinkPartition};
 use crate::quarantine::{Trip, publisher};
 
 mod originals;
+
+/// Rows on their way into a table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Incoming<'a> {
+    pub(crate) dataset: &'static Dataset,
+    /// The dataset's own table, or a side table of the same shape.
+    pub(crate) table: &'a str,
+    pub(crate) rows: &'a Rows,
+    /// Where on a topic they are; None for rows that come from no topic.
+    pub(crate) places: Option<Places<'a>>,
+}
+
+/// Places of rows in a partition of a topic.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Places<'a> {
+    pub(crate) incarnation: i32,
+    pub(crate) partition: i32,
+    /// The offset of each row.
+    pub(crate) offsets: &'a [i64],
+}
+
+impl Incoming<'_> {
+    /// The offset of a row.
+    pub(crate) fn offset(&self, row: usize) -> Option<i64> {
+        self.places.map(|places| places.offsets[row])
+    }
+}
 
 use originals::Originals;
 
@@ -27,12 +54,20 @@ pub struct Target {
     pub dead_letters: Option<Arc<str>>,
     /// Whether position and ledger are written; a dry run writes neither.
     pub accounted: bool,
+    /// Of each partition the incarnation of the topic that is read; None: that of the sink. A replay counts its own from 0.
+    pub incarnations: Option<Arc<BTreeMap<i32, i32>>>,
 }
 
 impl Target {
     /// The dataset's own table, written by that sink.
     pub fn live(dataset: &'static Dataset, sink: Arc<str>) -> Target {
-        Target { dataset, table: dataset.name.as_str().into(), dead_letters: Some(sink), accounted: true }
+        Target {
+            dataset,
+            table: dataset.name.as_str().into(),
+            dead_letters: Some(sink),
+            accounted: true,
+            incarnations: None,
+        }
     }
 }
 
@@ -91,9 +126,22 @@ impl Chunk {
         self.rows.len() - self.refused.len() + self.dead_letters.len()
     }
 
-    /// The rows to write, in the order of the keys: for each key the highest version that was not refused.
-    pub fn fold(&self) -> Vec<Folded> {
-        self.rows.fold(self.target.dataset, |row| self.refused.contains(&row))
+    /// The rows to write, in the order of the keys: the distinct versions that were not refused.
+    pub fn versions(&self) -> Versions {
+        self.rows.versions(self.target.dataset, |row| self.refused.contains(&row))
+    }
+
+    /// The accepted records, on their way into the table.
+    pub(crate) fn incoming(&self) -> Incoming<'_> {
+        let SinkPartition { incarnation, number, .. } = self.partition;
+        let of_topic = |known: &Arc<BTreeMap<i32, i32>>| known.get(&number).copied().unwrap_or_default();
+        let incarnation = self.target.incarnations.as_ref().map_or(incarnation, of_topic);
+        Incoming {
+            dataset: self.target.dataset,
+            table: &self.target.table,
+            rows: &self.rows,
+            places: Some(Places { incarnation, partition: number, offsets: &self.originals.offsets }),
+        }
     }
 
     /// Turns a row that the database refuses into a dead letter. Idempotent.

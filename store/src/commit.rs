@@ -2,12 +2,12 @@
 
 use chrono::Utc;
 use contract::Rows;
-use contract::rows::Folded;
+use contract::rows::Versions;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use crate::check;
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, Incoming};
 use crate::dead_letter;
 use crate::dialect::{Care, Connection, Dialect};
 use crate::fault::{Fault, refused};
@@ -53,9 +53,9 @@ impl<D: Dialect> Session<D> {
     async fn attempt(&mut self, chunk: &mut Chunk) -> Result<Commit, Fault> {
         // What needs no database comes first: SQLite has one connection for all sinks.
         check::versions(chunk)?;
-        let folded = (!self.care.isolate).then(|| chunk.fold());
-        if let Some(folded) = &folded {
-            check::folded(chunk, folded)?;
+        let versions = (!self.care.isolate).then(|| chunk.versions());
+        if let Some(versions) = &versions {
+            check::folded(chunk, &versions.highest)?;
         }
         let mut lease = self.lease().await?;
         let (statements, accounted) = (&D::statements().sinks, chunk.target.accounted);
@@ -69,7 +69,7 @@ impl<D: Dialect> Session<D> {
             let fenced = || StoreError::Fenced { partition: chunk.partition.clone() };
             return Ok(Commit { outcome: outcome.ok_or_else(fenced)?, already: true, quarantined: Vec::new() });
         }
-        let upserted = match self.write_rows(&mut lease, chunk, folded).await {
+        let upserted = match self.write_rows(&mut lease, chunk, versions).await {
             // The next attempt uses the same connection: opening a new one would cost more time than the row.
             Err(Fault::Record(cause)) => {
                 lease.run("ROLLBACK").await?;
@@ -91,25 +91,36 @@ impl<D: Dialect> Session<D> {
         Ok(Commit { outcome, already: false, quarantined })
     }
 
-    /// Upserts the chunk's rows, folded. In careful attempts, which have not folded them, rows that the database refuses
-    /// become dead letters.
+    /// Upserts the highest version of each key, and keeps the others as revisions. In careful attempts, which have not
+    /// sorted them, rows that the database refuses become dead letters.
     async fn write_rows(
         &mut self,
         connection: &mut D::Connection,
         chunk: &mut Chunk,
-        folded: Option<Vec<Folded>>,
+        versions: Option<Versions>,
     ) -> Result<Upserted, Fault> {
         if let (true, Some(unpack)) = (self.care.unpack, D::syntax().unpack) {
             connection.run(unpack).await?;
         }
-        if let Some(folded) = folded {
-            return self.dialect.write_chunk(connection, chunk, folded, self.care).await;
+        let mut upserted = Upserted::default();
+        if let Some(Versions { highest, others }) = versions {
+            upserted += self.dialect.write_chunk(connection, chunk.incoming(), highest, self.care).await?;
+            for part in others.chunks(others.len().div_ceil(self.care.statements).max(1)) {
+                upserted.kept += self.dialect.keep(connection, chunk.incoming(), part).await?;
+            }
+            return Ok(upserted);
         }
-        let (target, mut upserted) = (chunk.target.clone(), Upserted::default());
         let mut isolation = Isolation::default();
         while let Some(part) = isolation.next(chunk) {
             connection.begin_part().await?;
-            match self.dialect.write(connection, (target.dataset, &target.table), &chunk.rows, &part).await {
+            let written = match isolation.are_highest {
+                true => self.dialect.write(connection, chunk.incoming(), &part).await,
+                false => {
+                    let kept = self.dialect.keep(connection, chunk.incoming(), &part).await;
+                    kept.map(|kept| Upserted { kept, ..Upserted::default() })
+                }
+            };
+            match written {
                 Ok(done) => {
                     connection.keep_part().await?;
                     upserted += done;
@@ -150,11 +161,15 @@ impl<D: Dialect> Session<D> {
         is_left_out: impl Fn(usize) -> bool,
     ) -> Result<usize, Fault> {
         let dataset = dead_letter::dataset();
-        let folded: Vec<Folded> = letters.fold(dataset, is_left_out);
+        let Versions { highest: folded, others } = letters.versions(dataset, is_left_out);
         if folded.is_empty() {
             return Ok(0);
         }
-        self.dialect.write(connection, (dataset, &dataset.name), letters, &folded).await?;
+        let incoming = Incoming { dataset, table: &dataset.name, rows: letters, places: None };
+        self.dialect.write(connection, incoming, &folded).await?;
+        if !others.is_empty() {
+            self.dialect.keep(connection, incoming, &others).await?;
+        }
         let position = dataset.position("dead_letter_id").expect("it is declared");
         let ids: Vec<&str> = folded.iter().filter_map(|row| letters.column(position).text(row.row)).collect();
         let outbox = Statement::new(&D::statements().sinks.outbox).bind(source);
@@ -284,14 +299,16 @@ fn about_gap(text: &str, gap: &Gap, incarnation: i32) -> Statement {
 
 /// A chunk's row of the ledger.
 fn ledger_row(text: &str, chunk: &Chunk, outcome: &Outcome) -> Statement {
-    outcome.counts().into_iter().fold(about(text, chunk), |statement, count| statement.bind(count.cast_signed()))
+    let counts = outcome.counts().into_iter();
+    counts.fold(about(text, chunk), |statement, count| statement.bind(count.map(u64::cast_signed)))
 }
 
 /// The counts in a row, starting at a column.
 pub(crate) fn outcome(line: &Line, first: usize) -> Outcome {
     let [read, inserted, changed, unchanged, superseded, dead_lettered] =
         std::array::from_fn(|at| line.int(first + at).cast_unsigned());
-    Outcome { read, inserted, changed, unchanged, superseded, dead_lettered }
+    let kept = line.optional_int(first + 6).map(i64::cast_unsigned);
+    Outcome { read, inserted, changed, unchanged, superseded, kept, dead_lettered }
 }
 
 /// The position in a row.

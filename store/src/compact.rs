@@ -53,7 +53,7 @@ struct Merge {
 impl Entry {
     /// Whether its counts add up. Another entry stays as it is, so that `verify` still finds it.
     fn is_sound(&self) -> bool {
-        let Outcome { read, inserted, changed, unchanged, superseded, dead_lettered } = self.outcome;
+        let Outcome { read, inserted, changed, unchanged, superseded, dead_lettered, .. } = self.outcome;
         let is_complete = read == inserted + changed + unchanged + superseded + dead_lettered;
         !self.is_in_gap && self.from < self.to && is_complete && read <= (self.to - self.from).cast_unsigned()
     }
@@ -67,6 +67,7 @@ impl Entry {
     /// Whether this entry and the next one can be one.
     fn joins(&self, next: &Entry, now: DateTime<Utc>) -> bool {
         let is_same_kind = self.is_sound() && next.is_sound() && self.period(now) == next.period(now);
+        let is_same_kind = is_same_kind && self.outcome.kept.is_some() == next.outcome.kept.is_some();
         self.to == next.from && is_same_kind && next.to - self.from <= MAX_OFFSETS
     }
 }
@@ -148,7 +149,8 @@ impl<D: Dialect> Session<D> {
                 return Ok((0, None));
             }
             let merged = about(&statements.merge_ledger).bind(*from).bind(*to);
-            let merged = outcome.counts().into_iter().fold(merged, |merged, count| merged.bind(count.cast_signed()));
+            let merged =
+                outcome.counts().into_iter().fold(merged, |merged, count| merged.bind(count.map(u64::cast_signed)));
             lease.execute(merged.bind(text::of_time(*committed_at))).await?;
             removed += entries - 1;
         }
@@ -160,9 +162,9 @@ impl<D: Dialect> Session<D> {
 
 /// An entry of a page; None when its time was changed by hand to one that tapedeck never writes.
 fn entry(line: &Line) -> Option<Entry> {
-    let committed_at = text::read_time(&line.text(8))?;
+    let committed_at = text::read_time(&line.text(9))?;
     let (from, to, outcome) = (line.int(0), line.int(1), outcome(line, 2));
-    Some(Entry { from, to, outcome, committed_at, is_in_gap: line.int(9) != 0 })
+    Some(Entry { from, to, outcome, committed_at, is_in_gap: line.int(10) != 0 })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use contract::Dataset;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, LocalBoxFuture};
 
+use crate::as_of::Cut;
 use crate::audit::Audit;
 use crate::dead_letters::DeadLetters;
 use crate::dialect::{Connection, Dialect};
@@ -17,7 +18,7 @@ use crate::outcome::StoreError;
 use crate::query::Found;
 use crate::rehash;
 use crate::session::{Session, Slot, bounded};
-use crate::sql::ColumnDeclaration;
+use crate::sql::{ColumnDeclaration, Layer};
 use crate::statement::Statement;
 use crate::store::Store;
 use crate::syntax::Syntax;
@@ -43,13 +44,16 @@ pub(crate) trait Backend: Debug + Send + Sync {
     fn reader(&self) -> BoxFuture<'_, Result<Box<dyn Connection>, StoreError>>;
 
     /// Reads the rows of a dataset's table after that key.
-    fn page(&self, dataset: &Dataset, after: Option<&[String]>, rows: usize) -> Statement;
+    fn page(&self, table: (&Dataset, Layer), after: Option<&[String]>, rows: usize) -> Statement;
 
     fn compact_ledger(&self, now: DateTime<Utc>) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     fn syntax(&self) -> &'static Syntax;
 
     fn query<'a>(&'a self, query: &'a str, limit: usize) -> BoxFuture<'a, Result<Found, StoreError>>;
+
+    /// What was known of a dataset at a past moment, as a `select`.
+    fn as_of(&self, dataset: &Dataset, cut: &Cut) -> String;
 
     /// The migrations of this executable.
     fn migrations(&self) -> Arc<Vec<Migration>>;
@@ -144,8 +148,8 @@ impl<D: Dialect> Backend for Backed<D> {
         .boxed()
     }
 
-    fn page(&self, dataset: &Dataset, after: Option<&[String]>, rows: usize) -> Statement {
-        rehash::page::<D>(dataset, &dataset.name, None, after, rows)
+    fn page(&self, (dataset, layer): (&Dataset, Layer), after: Option<&[String]>, rows: usize) -> Statement {
+        rehash::page::<D>((dataset, layer), &layer.table(dataset), None, after, rows)
     }
 
     fn compact_ledger(&self, now: DateTime<Utc>) -> BoxFuture<'_, Result<u64, StoreError>> {
@@ -158,6 +162,10 @@ impl<D: Dialect> Backend for Backed<D> {
 
     fn query<'a>(&'a self, query: &'a str, limit: usize) -> BoxFuture<'a, Result<Found, StoreError>> {
         self.dialect.query(query, limit)
+    }
+
+    fn as_of(&self, dataset: &Dataset, cut: &Cut) -> String {
+        (D::syntax().as_of)(dataset, cut)
     }
 
     fn migrations(&self) -> Arc<Vec<Migration>> {

@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
+use contract::Dataset;
 use contract::rows::Folded;
-use contract::{Dataset, Rows};
 use futures::future::{BoxFuture, LocalBoxFuture};
 use futures::stream::BoxStream;
 use futures::{FutureExt as _, TryStreamExt as _};
 
-use crate::chunk::Chunk;
+use crate::chunk::Incoming;
 use crate::fault::Fault;
 use crate::line::Line;
 use crate::migrations::{Migration, Report};
@@ -75,9 +75,6 @@ impl Care {
     /// Most statements for one chunk.
     pub(crate) const MOST_STATEMENTS: usize = 64;
 }
-
-/// The target table: a dataset's own, or a side table of the same shape.
-pub(crate) type Table<'a> = (&'static Dataset, &'a str);
 
 /// A database as the commit path uses it. A value keeps what speeds up the next chunk of its connection.
 pub(crate) trait Dialect: Clone + Send + Sync + 'static {
@@ -149,20 +146,27 @@ pub(crate) trait Dialect: Clone + Send + Sync + 'static {
     /// The migrations as a script for the database's own client: up when `from` is below `to`, otherwise down.
     fn migration_script(migrations: &[Migration], from: i64, to: i64) -> String;
 
-    /// Upserts folded rows.
+    /// Upserts folded rows. Rows that are replaced, and rows that are older than the stored ones, become revisions.
     fn write<'a>(
         &'a mut self,
         connection: &'a mut Self::Connection,
-        table: Table<'a>,
-        rows: &'a Rows,
+        incoming: Incoming<'a>,
         folded: &'a [Folded],
     ) -> BoxFuture<'a, Result<Upserted, Fault>>;
 
-    /// Upserts all rows of a chunk, by the method that is probably fastest.
+    /// Keeps versions as revisions that are older than the stored rows of their keys; returns how many were not there.
+    fn keep<'a>(
+        &'a mut self,
+        connection: &'a mut Self::Connection,
+        incoming: Incoming<'a>,
+        versions: &'a [Folded],
+    ) -> BoxFuture<'a, Result<u64, Fault>>;
+
+    /// Upserts all folded rows of a chunk, by the method that is probably fastest.
     fn write_chunk<'a>(
         &'a mut self,
         connection: &'a mut Self::Connection,
-        chunk: &'a Chunk,
+        incoming: Incoming<'a>,
         folded: Vec<Folded>,
         care: Care,
     ) -> BoxFuture<'a, Result<Upserted, Fault>>;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use contract::rows::Folded;
+use contract::rows::{Folded, Versions};
 
 use crate::chunk::Chunk;
 use crate::dead_letter::Cause;
@@ -22,6 +22,8 @@ pub(crate) fn cause(class: &'static str, sqlstate: Option<String>, reason: Strin
 pub(crate) struct Isolation {
     parts: Vec<Vec<Folded>>,
     tried: HashSet<usize>,
+    /// Whether the last part has only highest versions; the others come when no highest is left.
+    pub(crate) are_highest: bool,
 }
 
 impl Isolation {
@@ -32,8 +34,15 @@ impl Isolation {
         if let Some(part) = self.parts.pop() {
             return Some(part);
         }
-        let rest: Vec<Folded> = chunk.fold().into_iter().filter(|row| self.tried.insert(row.row)).collect();
-        self.divide(&rest);
+        let Versions { highest, others } = chunk.versions();
+        for (versions, are_highest) in [(highest, true), (others, false)] {
+            let rest: Vec<Folded> = versions.into_iter().filter(|row| self.tried.insert(row.row)).collect();
+            if !rest.is_empty() {
+                self.are_highest = are_highest;
+                self.divide(&rest);
+                break;
+            }
+        }
         self.parts.pop()
     }
 

@@ -9,13 +9,15 @@
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use contract::Dataset;
+use contract::{Dataset, datasets};
 use service::secret::{Secret, without_credentials};
 use service::settings;
 
+mod as_of;
 mod audit;
 mod check;
 pub mod chunk;
@@ -45,6 +47,7 @@ mod query;
 mod rehash;
 mod session;
 pub mod side;
+pub mod snapshot;
 pub mod sql;
 mod sqlite;
 mod statement;
@@ -56,6 +59,7 @@ pub mod topics;
 mod views;
 pub mod writer_schemas;
 
+pub use as_of::{Cut, KNOWN_BASIS, postgres_functions};
 pub use audit::{Audit, GapRow, HaltRow, LedgerSums, PositionRow};
 pub use compact::FINE as LEDGER_FINE;
 pub use dead_letters::{
@@ -74,6 +78,7 @@ pub use views::Refreshed;
 
 use database::{Backed, Backend};
 use migrations::Migration;
+use sql::Layer;
 
 /// A database, chosen by its address. Cheap to clone; SQLite's clones share one connection.
 #[derive(Debug, Clone)]
@@ -155,7 +160,12 @@ impl Database {
 
     /// Reads a dataset's table, in the order of its keys and without a snapshot.
     pub fn pages<'a>(&self, dataset: &'a Dataset) -> Pages<'a> {
-        Pages::new(self.backend.clone(), dataset)
+        Pages::new(self.backend.clone(), dataset, Layer::Current)
+    }
+
+    /// Reads a dataset's revisions, in the order of their keys and versions and without a snapshot.
+    pub fn revisions<'a>(&self, dataset: &'a Dataset) -> Pages<'a> {
+        Pages::new(self.backend.clone(), dataset, Layer::Revisions)
     }
 
     /// Merges old entries of the ledger, as of that time; returns how many entries fewer it has. Works in short
@@ -180,5 +190,55 @@ impl Database {
     /// As [`Database::query`].
     pub async fn query_some(&self, query: &str, limit: usize) -> Result<Found, StoreError> {
         self.backend.query(query::statement(query)?, limit).await
+    }
+
+    /// The same as of a past moment: in place of each dataset's table stands what was known then, with the column
+    /// [`KNOWN_BASIS`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::query`]; [`StoreError::Halt`] also when the moment is in the future, the query names no dataset's
+    /// table or a view, or the snapshot is of another topic.
+    pub async fn query_as_of(&self, query: &str, limit: usize, cut: &Cut) -> Result<Found, StoreError> {
+        let query = query::statement(query)?;
+        if cut.known > Utc::now() {
+            let reason =
+                format!("{} is in the future: nobody knows yet what will be known then", text::of_time(cut.known));
+            return Err(StoreError::Halt(reason));
+        }
+        let words: HashSet<&str> = query.split(|letter: char| !(letter.is_alphanumeric() || letter == '_')).collect();
+        let mut store = self.store("query");
+        let views = store.rows(self.backend.syntax().views.to_owned(), &[]).await?;
+        if let Some(view) = views.iter().flatten().flatten().find(|view| words.contains(view.as_str())) {
+            let reason = format!("`{view}` is a view, which shows only what is known now: query the datasets' tables");
+            return Err(StoreError::Halt(reason));
+        }
+        let mut tables = Vec::new();
+        for dataset in datasets().iter().filter(|dataset| words.contains(dataset.name.as_str())) {
+            tables.push(format!("{} as not materialized ({})", dataset.name, self.as_of(dataset, cut).await?));
+        }
+        if tables.is_empty() {
+            return Err(StoreError::Halt(
+                "the query names no table of a dataset: `tapedeck tables` lists them".to_owned(),
+            ));
+        }
+        // The line break ends a comment at the end of the query.
+        let query = format!("with {} select * from ({query}\n) as asked", tables.join(", "));
+        self.backend.query(&query, limit).await
+    }
+
+    /// What was known of a dataset at a past moment, as a `select`: the columns of its table and [`KNOWN_BASIS`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Halt`] when the snapshot does not cover the dataset, or is of another topic.
+    pub async fn as_of(&self, dataset: &Dataset, cut: &Cut) -> Result<String, StoreError> {
+        if let Some(snapshot) = &cut.snapshot {
+            let topic = format!("%.{}.v%", dataset.name.replace('_', "!_"));
+            let query = "select distinct topic_id from sink_topic where kafka_topic like $1 escape '!'";
+            let found = self.store("query").rows(query.to_owned(), &[&topic]).await?;
+            snapshot.check(&dataset.name, &found.into_iter().flatten().flatten().collect::<Vec<_>>())?;
+        }
+        Ok(self.backend.as_of(dataset, cut))
     }
 }

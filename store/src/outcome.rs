@@ -92,6 +92,9 @@ pub struct Outcome {
     pub unchanged: u64,
     /// Records older than the table's row, or than another record of the same chunk.
     pub superseded: u64,
+    /// Of these, the versions that were not there yet and are kept as revisions. None for chunks that an executable
+    /// without revisions committed.
+    pub kept: Option<u64>,
     /// Refused records: dead letters, and those that a quarantine parks.
     pub dead_lettered: u64,
 }
@@ -103,22 +106,24 @@ impl std::ops::AddAssign for Outcome {
         self.changed += other.changed;
         self.unchanged += other.unchanged;
         self.superseded += other.superseded;
+        self.kept = self.kept.zip(other.kept).map(|(ours, theirs)| ours + theirs);
         self.dead_lettered += other.dead_lettered;
     }
 }
 
 impl Outcome {
     /// The counts in the order of the ledger's columns.
-    pub(crate) fn counts(&self) -> [u64; 6] {
-        let Outcome { read, inserted, changed, unchanged, superseded, dead_lettered } = *self;
-        [read, inserted, changed, unchanged, superseded, dead_lettered]
+    pub(crate) fn counts(&self) -> [Option<u64>; 7] {
+        let Outcome { read, inserted, changed, unchanged, superseded, kept, dead_lettered } = *self;
+        let [read, inserted, changed, unchanged] = [read, inserted, changed, unchanged].map(Some);
+        [read, inserted, changed, unchanged, Some(superseded), Some(dead_lettered), kept]
     }
 
     /// The outcome of a chunk of `read` records, of which `dead_lettered` were refused and the others upserted.
     ///
     /// The upsert classifies rows before it writes them. In between, a chunk of another partition can write the same
     /// keys. Rows that are then not written count as superseded, so that the counts always add up.
-    pub(crate) fn of_upsert(read: u64, dead_lettered: u64, Upserted { seen, written }: Upserted) -> Outcome {
+    pub(crate) fn of_upsert(read: u64, dead_lettered: u64, Upserted { seen, written, kept }: Upserted) -> Outcome {
         let mut lost = seen.iter().sum::<u64>().saturating_sub(written);
         let [inserted, changed, unchanged] = seen.map(|count| {
             let taken = count.min(lost);
@@ -126,21 +131,24 @@ impl Outcome {
             count - taken
         });
         let superseded = read - dead_lettered - inserted - changed - unchanged;
-        Outcome { read, inserted, changed, unchanged, superseded, dead_lettered }
+        Outcome { read, inserted, changed, unchanged, superseded, kept: Some(kept), dead_lettered }
     }
 }
 
-/// The result of an upsert: the rows that it classified as new, changed and unchanged, and the rows that it wrote.
+/// The result of an upsert: the rows that it classified as new, changed and unchanged, the rows that it wrote, and the
+/// versions that it kept as revisions.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Upserted {
     pub(crate) seen: [u64; 3],
     pub(crate) written: u64,
+    pub(crate) kept: u64,
 }
 
 impl std::ops::AddAssign for Upserted {
     fn add_assign(&mut self, other: Upserted) {
         self.seen = std::array::from_fn(|at| self.seen[at] + other.seen[at]);
         self.written += other.written;
+        self.kept += other.kept;
     }
 }
 

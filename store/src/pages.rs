@@ -12,6 +12,7 @@ use crate::line::Line;
 use crate::outcome::StoreError;
 use crate::rehash::key_of;
 use crate::session::bounded;
+use crate::sql::Layer;
 
 /// Rows of a page: some 20 ms, so that a page's transaction keeps no vacuum waiting.
 const PAGE_ROWS: usize = 10_000;
@@ -31,17 +32,19 @@ const PAUSE: Duration = Duration::from_secs(2);
 pub struct Pages<'a> {
     backend: Arc<dyn Backend>,
     dataset: &'a Dataset,
+    layer: Layer,
     connection: Option<Box<dyn Connection>>,
     /// The last row that was read.
     last: Option<Line>,
 }
 
 impl<'a> Pages<'a> {
-    pub(crate) fn new(backend: Arc<dyn Backend>, dataset: &'a Dataset) -> Pages<'a> {
-        Pages { backend, dataset, connection: None, last: None }
+    pub(crate) fn new(backend: Arc<dyn Backend>, dataset: &'a Dataset, layer: Layer) -> Pages<'a> {
+        Pages { backend, dataset, layer, connection: None, last: None }
     }
 
-    /// Reads each row: its fields in order, the content hash, whether it is deleted. Ends with the first error of `each`.
+    /// Reads each row: its fields in order, the content hash, whether it is deleted, its place. Ends with the first error of
+    /// `each`.
     ///
     /// # Errors
     ///
@@ -70,12 +73,12 @@ impl<'a> Pages<'a> {
     async fn page<E>(&mut self, each: &mut impl FnMut(&Line) -> Result<(), E>) -> Result<Result<bool, E>, StoreError> {
         let has_bytes = self.dataset.fields.iter().any(|field| field.kind == Kind::Bytes);
         let most = if has_bytes { PAGE_ROWS_WITH_BYTES } else { PAGE_ROWS };
-        let after = self.last.as_ref().map(|line| key_of(self.dataset, line));
+        let after = self.last.as_ref().map(|line| key_of(self.dataset, self.layer, line));
         let connection = match &mut self.connection {
             Some(connection) => connection,
             None => self.connection.insert(self.backend.reader().await?),
         };
-        let mut lines = connection.fetch(self.backend.page(self.dataset, after.as_deref(), most));
+        let mut lines = connection.fetch(self.backend.page((self.dataset, self.layer), after.as_deref(), most));
         let mut rows = 0;
         while let Some(line) = lines.try_next().await? {
             if let Err(error) = each(&line) {

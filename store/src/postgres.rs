@@ -5,17 +5,18 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use contract::rows::Folded;
-use contract::{Dataset, Kind, Rows};
+use contract::{Dataset, Kind};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, LocalBoxFuture};
 use service::secret::Secret;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
-use crate::chunk::{Chunk, Target};
-use crate::dialect::{Care, Connection as _, Dialect, Table};
+use crate::as_of;
+use crate::chunk::Incoming;
+use crate::dialect::{Care, Connection as _, Dialect};
 use crate::fault::Fault;
 use crate::migrations::{self, Migration, Report};
-use crate::outcome::{StoreError, Upserted};
+use crate::outcome::{RetryClass, StoreError, Upserted};
 use crate::query::Found;
 use crate::session::bounded;
 use crate::sql::{ColumnDeclaration, columns};
@@ -65,6 +66,9 @@ static SYNTAX: Syntax = Syntax {
     no_time_limit: Some("set statement_timeout = 0"),
     table_exists: "select 1::text where to_regclass($1) is not null",
     exchange: side::EXCHANGE,
+    views: "select relname::text from pg_class where relkind in ('v', 'm') and pg_table_is_visible(oid) \
+        and relnamespace::regnamespace::text not in ('pg_catalog', 'information_schema')",
+    as_of: as_of::in_postgres,
 };
 
 static STATEMENTS: LazyLock<Statements> = LazyLock::new(|| Statements::new(&SYNTAX));
@@ -83,6 +87,9 @@ fn read(kind: Kind, column: &str) -> String {
         Kind::Text | Kind::Long | Kind::Double | Kind::Bytes => column.to_owned(),
     }
 }
+
+/// How often an upsert is repeated because other transactions write the same keys. Each time one of them has committed.
+const MAX_RACES: u32 = 100;
 
 /// A PostgreSQL database, and what one of its connections learnt from earlier chunks.
 #[derive(Debug, Clone)]
@@ -103,72 +110,94 @@ impl Postgres {
         Postgres { address, role, upserts, coldness: Coldness::UNKNOWN, settled: false }
     }
 
-    fn upsert(&mut self, (dataset, table): Table<'_>) -> Arc<str> {
-        if let Some(upsert) = self.upserts.get(table) {
+    fn upsert(&mut self, incoming: &Incoming<'_>) -> Arc<str> {
+        if let Some(upsert) = self.upserts.get(incoming.table) {
             return upsert.clone();
         }
-        let upsert: Arc<str> = sql::upsert(dataset, table).into();
-        self.upserts.insert(table.to_owned(), upsert.clone());
+        let upsert: Arc<str> = sql::upsert(incoming.dataset, incoming.table).into();
+        self.upserts.insert(incoming.table.to_owned(), upsert.clone());
         upsert
     }
 
+    /// Upserts folded rows. Repeats the statement while another transaction writes the same keys.
     async fn write_rows(
         &mut self,
         connection: &mut PgConnection,
-        table: Table<'_>,
-        rows: &Rows,
+        incoming: Incoming<'_>,
         folded: &[Folded],
-    ) -> sqlx::Result<Upserted> {
+    ) -> Result<Upserted, Fault> {
+        let mut upserted = Upserted::default();
         if folded.is_empty() {
-            return Ok(Upserted::default());
+            return Ok(upserted);
         }
-        let arguments = arguments(table.0, rows, folded).map_err(sqlx::Error::Encode)?;
-        let upsert = AssertSqlSafe(self.upsert(table));
-        let row = sqlx::query_with(upsert, arguments).fetch_one(connection).await?;
-        let count = |at: usize| row.try_get::<i64, _>(at).map(i64::cast_unsigned);
-        Ok(Upserted { seen: [count(0)?, count(1)?, count(2)?], written: count(3)? })
+        for _ in 0..MAX_RACES {
+            let arguments = arguments(&incoming, folded).map_err(sqlx::Error::Encode).map_err(fault)?;
+            let upsert = AssertSqlSafe(self.upsert(&incoming));
+            let row = sqlx::query_with(upsert, arguments).fetch_one(&mut *connection).await.map_err(fault)?;
+            let mut counts = [0; 5];
+            for (at, count) in counts.iter_mut().enumerate() {
+                *count = row.try_get::<i64, _>(at).map_err(fault)?.cast_unsigned();
+            }
+            let [inserted, changed, unchanged, kept, missed] = counts;
+            let written = inserted + changed + unchanged;
+            upserted += Upserted { seen: [inserted, changed, unchanged], written, kept };
+            if missed == 0 || has_trigger(connection, incoming.table).await? {
+                return Ok(upserted);
+            }
+        }
+        let reason = format!("others wrote the same keys of `{}` {MAX_RACES} times in a row", incoming.table);
+        Err(Fault::Store(StoreError::Retry { class: RetryClass::Timeout, reason }))
+    }
+
+    async fn keep_rows(
+        &self,
+        connection: &mut PgConnection,
+        incoming: Incoming<'_>,
+        versions: &[Folded],
+    ) -> sqlx::Result<u64> {
+        let arguments = arguments(&incoming, versions).map_err(sqlx::Error::Encode)?;
+        let keep = AssertSqlSafe(sql::keep(incoming.dataset, incoming.table));
+        let kept: i64 = sqlx::query_scalar_with(keep, arguments).fetch_one(connection).await?;
+        Ok(kept.cast_unsigned())
     }
 
     /// Writes by `COPY` or by the upsert, where it helps after a query for the newer rows. Earlier chunks decide.
     async fn write_all(
         &mut self,
         connection: &mut PgConnection,
-        chunk: &Chunk,
+        incoming: Incoming<'_>,
         mut folded: Vec<Folded>,
         care: Care,
     ) -> Result<Upserted, Fault> {
-        let target = &chunk.target;
         if self.settled {
-            folded = newer(connection, target, &chunk.rows, folded).await.map_err(fault)?;
+            folded = newer(connection, incoming, folded).await.map_err(fault)?;
         }
         let is_cold = care.statements == 1 && self.coldness.is_copy_worthwhile(folded.len());
-        if is_cold && let Some(copied) = self.copy_rows(connection, chunk, &folded).await? {
+        if is_cold && let Some(copied) = self.copy_rows(connection, incoming, &folded).await? {
             return Ok(copied);
         }
         let mut upserted = Upserted::default();
         for part in folded.chunks(folded.len().div_ceil(care.statements).max(1)) {
-            let table = (target.dataset, &*target.table);
-            upserted += self.write_rows(connection, table, &chunk.rows, part).await.map_err(fault)?;
+            upserted += self.write_rows(connection, incoming, part).await?;
         }
         self.coldness.note(!folded.is_empty() && upserted.seen[0] == folded.len() as u64);
-        self.settled = upserted.seen == [0; 3];
+        self.settled = (upserted.written, upserted.kept) == (0, 0);
         Ok(upserted)
     }
 
-    /// Copies the chunk's rows; None when the table already has one of the keys, or a trigger left a row out.
+    /// Copies rows; None when the table already has one of the keys, or a trigger left a row out.
     async fn copy_rows(
         &mut self,
         connection: &mut PgConnection,
-        chunk: &Chunk,
+        incoming: Incoming<'_>,
         folded: &[Folded],
     ) -> Result<Option<Upserted>, Fault> {
-        let target = &chunk.target;
         connection.begin_part().await?;
-        match copy::copy(connection, &target.table, target.dataset, &chunk.rows, folded).await {
+        match copy::copy(connection, &incoming, folded).await {
             Ok(copied) if copied == folded.len() as u64 => {
                 connection.keep_part().await?;
                 self.coldness.note(true);
-                Ok(Some(Upserted { seen: [copied, 0, 0], written: copied }))
+                Ok(Some(Upserted { seen: [copied, 0, 0], written: copied, kept: 0 }))
             }
             // Only the upsert accounts for rows that a trigger leaves out.
             outcome => match outcome.err().filter(|error| !is_conflict(error)) {
@@ -210,7 +239,7 @@ impl Dialect for Postgres {
     }
 
     fn columns(dataset: &Dataset) -> Vec<ColumnDeclaration> {
-        columns(dataset, sql::sql_type, "boolean")
+        columns(dataset, sql::sql_type, ["boolean", "integer"])
     }
 
     fn with_role(&self, role: &str) -> Postgres {
@@ -263,35 +292,48 @@ impl Dialect for Postgres {
     fn write<'a>(
         &'a mut self,
         connection: &'a mut PgConnection,
-        table: Table<'a>,
-        rows: &'a Rows,
+        incoming: Incoming<'a>,
         folded: &'a [Folded],
     ) -> BoxFuture<'a, Result<Upserted, Fault>> {
-        async move { self.write_rows(connection, table, rows, folded).await.map_err(fault) }.boxed()
+        self.write_rows(connection, incoming, folded).boxed()
+    }
+
+    fn keep<'a>(
+        &'a mut self,
+        connection: &'a mut PgConnection,
+        incoming: Incoming<'a>,
+        versions: &'a [Folded],
+    ) -> BoxFuture<'a, Result<u64, Fault>> {
+        async move { self.keep_rows(connection, incoming, versions).await.map_err(fault) }.boxed()
     }
 
     fn write_chunk<'a>(
         &'a mut self,
         connection: &'a mut PgConnection,
-        chunk: &'a Chunk,
+        incoming: Incoming<'a>,
         folded: Vec<Folded>,
         care: Care,
     ) -> BoxFuture<'a, Result<Upserted, Fault>> {
-        self.write_all(connection, chunk, folded, care).boxed()
+        self.write_all(connection, incoming, folded, care).boxed()
     }
 }
 
 /// The rows that the upsert would write.
 async fn newer(
     connection: &mut PgConnection,
-    target: &Target,
-    rows: &Rows,
+    incoming: Incoming<'_>,
     folded: Vec<Folded>,
 ) -> sqlx::Result<Vec<Folded>> {
-    let arguments = keys_and_versions(target.dataset, rows, &folded).map_err(sqlx::Error::Encode)?;
-    let query = sql::newer_places(target.dataset, &target.table);
+    let arguments = keys_and_versions(&incoming, &folded).map_err(sqlx::Error::Encode)?;
+    let query = sql::newer_places(incoming.dataset, incoming.table);
     let places: Vec<i64> = sqlx::query_scalar_with(AssertSqlSafe(query), arguments).fetch_all(connection).await?;
     Ok(places.into_iter().map(|place| folded[place as usize - 1]).collect())
+}
+
+/// Whether a trigger of the table's may leave rows out.
+async fn has_trigger(connection: &mut PgConnection, table: &str) -> Result<bool, Fault> {
+    let found = sqlx::query(side::EXCHANGE.triggers).bind(table).fetch_optional(connection).await.map_err(fault)?;
+    Ok(found.is_some())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::line::Line;
 use crate::migrations::{Progress, Report};
 use crate::outcome::{RetryClass, StoreError};
 use crate::session::Session;
-use crate::sql::{CONTENT_HASH, DELETED, UPDATED_AT, joined, key};
+use crate::sql::{CONTENT_HASH, DELETED, Layer, PLACE, UPDATED_AT, joined};
 use crate::statement::Statement;
 use crate::text;
 
@@ -219,7 +219,9 @@ async fn rehash_table<D: Dialect>(
     let mut rows = Rows::new(dataset);
     let mut last: Option<Vec<String>> = None;
     loop {
-        let lines = connection.lines(page::<D>(dataset, table, written_since, last.as_deref(), page_rows)).await?;
+        let lines = connection
+            .lines(page::<D>((dataset, Layer::Current), table, written_since, last.as_deref(), page_rows))
+            .await?;
         rows.truncate(0);
         let changes: Vec<Vec<String>> =
             lines.iter().filter_map(|line| change(dataset, line, &mut rows, written_since.is_some())).collect();
@@ -233,15 +235,15 @@ async fn rehash_table<D: Dialect>(
         }
         meter.add::<D>(connection, lines.len() as u64).await?;
         match lines.last().filter(|_| lines.len() == page_rows) {
-            Some(line) => last = Some(key_of(dataset, line)),
+            Some(line) => last = Some(key_of(dataset, Layer::Current, line)),
             None => return Ok(()),
         }
     }
 }
 
-/// Reads the next rows: the fields, the content hash, whether deleted.
+/// Reads the next rows: the fields, the content hash, whether deleted, the place.
 pub(crate) fn page<D: Dialect>(
-    dataset: &Dataset,
+    (dataset, layer): (&Dataset, Layer),
     table: &str,
     written_since: Option<DateTime<Utc>>,
     last: Option<&[String]>,
@@ -256,23 +258,25 @@ pub(crate) fn page<D: Dialect>(
     }
     if let Some(last) = last {
         let first = parameters.len() + 1;
-        let types = key_types::<D>(dataset);
+        let key = layer.key(dataset);
+        let types = types_of::<D>(dataset, &key);
         let places = types.iter().enumerate().map(|(at, sql_type)| format!("cast(${} as {sql_type})", first + at));
-        conditions.push(format!("({}) > ({})", key(dataset), joined(places)));
+        conditions.push(format!("({}) > ({})", key.join(", "), joined(places)));
         parameters.extend_from_slice(last);
     }
     let condition = if conditions.is_empty() { String::new() } else { format!("where {}", conditions.join(" and ")) };
     let query = format!(
-        "select {fields}, {CONTENT_HASH}, cast(case when {DELETED} then 1 else 0 end as bigint) from {table} \
+        "select {fields}, {CONTENT_HASH}, cast(case when {DELETED} then 1 else 0 end as bigint), {} from {table} \
          {condition} order by {} limit {rows}",
-        key(dataset)
+        joined(PLACE.iter().map(|name| format!("cast({name} as bigint)"))),
+        layer.key(dataset).join(", ")
     );
     parameters.into_iter().fold(Statement::new(&query), |statement, parameter| statement.bind(parameter))
 }
 
 /// Sets content hashes. Its parameter is a JSON list of [`change`]s. A row that was written meanwhile stays as it is.
 fn update<D: Dialect>(dataset: &Dataset, table: &str) -> String {
-    let types = key_types::<D>(dataset);
+    let types = types_of::<D>(dataset, &Layer::Current.key(dataset));
     let names = dataset.key.iter().map(|at| &dataset.fields[*at].name);
     let same = names
         .zip(types)
@@ -298,17 +302,20 @@ fn change(dataset: &Dataset, line: &Line, rows: &mut Rows, is_rollout: bool) -> 
     let (new, old) = (rows.content_hash(dataset, row), line.int(width));
     let is_earlier = || !is_rollout || old == rows.hash(dataset.values(), row);
     let hashes = [new, old].map(|hash| hash.to_string());
-    (new != old && is_earlier()).then(|| hashes.into_iter().chain(key_of(dataset, line)).collect())
+    (new != old && is_earlier()).then(|| hashes.into_iter().chain(key_of(dataset, Layer::Current, line)).collect())
 }
 
-/// The key of a row that was read, as texts.
-pub(crate) fn key_of(dataset: &Dataset, line: &Line) -> Vec<String> {
-    let part = |at: &usize| line.optional_text(*at).unwrap_or_else(|| line.int(*at).to_string());
-    dataset.key.iter().map(part).collect()
+/// The primary key of a row that was read, as texts.
+pub(crate) fn key_of(dataset: &Dataset, layer: Layer, line: &Line) -> Vec<String> {
+    let part = |at: usize| line.optional_text(at).unwrap_or_else(|| line.int(at).to_string());
+    // The content hash follows the fields.
+    let place = |name: &str| dataset.position(name).unwrap_or(dataset.fields.len());
+    layer.key(dataset).into_iter().map(place).map(part).collect()
 }
 
-/// The types of the key's columns.
-fn key_types<D: Dialect>(dataset: &Dataset) -> Vec<&'static str> {
+/// The types of columns.
+fn types_of<D: Dialect>(dataset: &Dataset, names: &[&str]) -> Vec<&'static str> {
     let columns = D::columns(dataset);
-    dataset.key.iter().map(|at| columns[*at].sql_type).collect()
+    let found = |name: &&str| columns.iter().find(|column| column.name == **name).map(|column| column.sql_type);
+    names.iter().filter_map(found).collect()
 }

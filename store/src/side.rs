@@ -1,12 +1,14 @@
 //! Side tables: tables with the columns of a dataset's own table. A replay fills them, compares them with the live
 //! table and exchanges their rows.
 
+use std::collections::BTreeMap;
+
 use contract::{Dataset, datasets};
 
 use crate::chunk::Target;
 use crate::migrations;
 use crate::outcome::StoreError;
-use crate::sql::{CONTENT_HASH, DELETED};
+use crate::sql::{CONTENT_HASH, DELETED, revision};
 use crate::store::Store;
 
 mod exchange;
@@ -45,11 +47,12 @@ pub fn check_name(table: &str) -> Result<(), StoreError> {
     if !shaped
         || datasets().iter().any(|dataset| dataset.name == table)
         || ours.iter().any(|ours| table.starts_with(ours))
+        || table.ends_with("_revision")
         || migrations::view_names().iter().any(|view| view == table)
     {
         return Err(StoreError::Halt(format!(
             "`{table}` cannot be a side table: a name of lower-case letters, digits and `_`, at most {MAX_NAME_BYTES} \
-             long, that is not one of tapedeck's own tables or views"
+             long, that does not end with `_revision` and is not one of tapedeck's own tables or views"
         )));
     }
     Ok(())
@@ -66,10 +69,18 @@ pub async fn create(
 ) -> Result<bool, StoreError> {
     check_name(table)?;
     if !temporary && exists(store, table).await? {
-        return Ok(false);
+        return match exists(store, &revision(table)).await? {
+            true => Ok(false),
+            false => Err(StoreError::Halt(format!(
+                "side table `{table}` has no `{}`, because an earlier version of tapedeck made it: add `--restart`",
+                revision(table)
+            ))),
+        };
     }
     let kind = if temporary { "temporary table" } else { "table" };
-    store.tables().create(store, dataset, table, kind).await?;
+    let tables = store.tables();
+    tables.create(store, dataset, (&dataset.name, table), kind).await?;
+    tables.create(store, dataset, (&revision(&dataset.name), &revision(table)), kind).await?;
     Ok(true)
 }
 
@@ -95,7 +106,9 @@ pub async fn remove(store: &mut dyn Store, table: &str) -> Result<bool, StoreErr
     for sink in &runs {
         remove_run(store, sink).await?;
     }
-    store.rows(format!("drop table if exists {table}"), &[]).await?;
+    for table in [revision(table), table.to_owned()] {
+        store.rows(format!("drop table if exists {table}"), &[]).await?;
+    }
     store.rows("commit".to_owned(), &[]).await?;
     Ok(exists)
 }
@@ -165,23 +178,42 @@ struct Comparison {
 
 impl Comparison {
     fn new(dataset: &Dataset, side: &str, newer: bool) -> Comparison {
-        let names: Vec<&str> = dataset.key.iter().map(|at| dataset.fields[*at].name.as_str()).collect();
-        let same = names.iter().map(|name| format!("side.{name} = live.{name}")).collect::<Vec<_>>().join(" and ");
+        let names: Vec<String> = dataset.key.iter().map(|at| dataset.fields[*at].name.clone()).collect();
+        let Joined { from, added, vanished, both } = Joined::new(&dataset.name, side, &names);
         let version = |table: &str| {
             let [known_at, observed_at] = dataset.version_fields.map(|at| &dataset.fields[at].name);
             format!("({table}.{known_at}, {table}.{observed_at}, {table}.{CONTENT_HASH})")
         };
-        let part = |name: &&str| format!("cast(coalesce(side.{name}, live.{name}) as text)");
+        let part = |name: &String| format!("cast(coalesce(side.{name}, live.{name}) as text)");
         let (side_version, live_version) = (version("side"), version("live"));
         let later = format!("{side_version} > {live_version}");
-        let both = format!("side.{CONTENT_HASH} is not null and live.{CONTENT_HASH} is not null");
         Comparison {
-            joined: format!("{side} as side full join {} as live on {same}", dataset.name),
-            added: format!("live.{CONTENT_HASH} is null"),
-            vanished: if newer { "1 = 0".to_owned() } else { format!("side.{CONTENT_HASH} is null") },
+            joined: from,
+            added,
+            vanished: if newer { "1 = 0".to_owned() } else { vanished },
             both: if newer { format!("{both} and {later}") } else { both },
             other_version: format!("{side_version} <> {live_version}"),
             key: names.iter().map(part).collect::<Vec<_>>().join(" || '|' || "),
+        }
+    }
+}
+
+/// Two tables with the same key, side by side.
+struct Joined {
+    from: String,
+    added: String,
+    vanished: String,
+    both: String,
+}
+
+impl Joined {
+    fn new(live: &str, side: &str, key: &[String]) -> Joined {
+        let same = key.iter().map(|name| format!("side.{name} = live.{name}")).collect::<Vec<_>>().join(" and ");
+        Joined {
+            from: format!("{side} as side full join {live} as live on {same}"),
+            added: format!("live.{CONTENT_HASH} is null"),
+            vanished: format!("side.{CONTENT_HASH} is null"),
+            both: format!("side.{CONTENT_HASH} is not null and live.{CONTENT_HASH} is not null"),
         }
     }
 }
@@ -200,6 +232,26 @@ async fn runs_into(store: &mut dyn Store, table: &str) -> Result<Vec<String>, St
 pub async fn unfinished_run(store: &mut dyn Store, parameters: &str) -> Result<Option<String>, StoreError> {
     let query = "select sink from replay_run where parameters = $1 and finished_at is null";
     Ok(store.rows(query.to_owned(), &[parameters]).await?.into_iter().flatten().flatten().next())
+}
+
+/// Of each partition of a topic the latest incarnation that a live sink has read.
+pub async fn incarnations(store: &mut dyn Store, topic: &str) -> Result<BTreeMap<i32, i32>, StoreError> {
+    let query = "select cast(kafka_partition as text), cast(max(kafka_incarnation) as text) from sink_position \
+        where kafka_topic = $1 and sink not like '%.replay.%' group by kafka_partition";
+    let rows = store.rows(query.to_owned(), &[topic]).await?;
+    let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<i32>().ok());
+    Ok(rows.iter().filter_map(|row| number(&row[0]).zip(number(&row[1]))).collect())
+}
+
+/// Records that a replay into the live table has kept the versions of all records that it read: the chunks of live sinks
+/// that lie within lack none any more.
+pub async fn note_kept(store: &mut dyn Store, sink: &str, topic: &str) -> Result<(), StoreError> {
+    let update = "update sink_chunk set records_kept = 0 where records_kept is null and kafka_topic = $1 \
+        and sink not like '%.replay.%' and exists (select 1 from sink_chunk as done where done.sink = $2 \
+        and done.kafka_topic = sink_chunk.kafka_topic and done.kafka_partition = sink_chunk.kafka_partition \
+        group by done.sink having min(done.from_offset) <= sink_chunk.from_offset \
+        and max(done.to_offset) >= sink_chunk.to_offset)";
+    store.rows(update.to_owned(), &[topic, sink]).await.map(drop)
 }
 
 /// Records the start of a replay under the name of that sink.

@@ -10,6 +10,43 @@ pub const CONTENT_HASH: &str = "content_hash";
 /// Column with the time of the last write, set by the database.
 pub const UPDATED_AT: &str = "updated_at";
 
+/// Columns with the lowest place of a row's version on the topic: incarnation, partition, offset. Null in rows that come
+/// from no topic, and in those that were stored before these columns existed.
+pub const PLACE: [&str; 3] = ["topic_incarnation", "topic_partition", "topic_offset"];
+
+/// The table with the earlier versions of a table's rows, and those that came late.
+pub fn revision(table: &str) -> String {
+    format!("{table}_revision")
+}
+
+/// Which table of a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layer {
+    /// The highest version of each key.
+    Current,
+    /// All other versions.
+    Revisions,
+}
+
+impl Layer {
+    /// The columns of the primary key.
+    pub(crate) fn key(self, dataset: &Dataset) -> Vec<&str> {
+        let key = dataset.key.iter().map(|at| dataset.fields[*at].name.as_str());
+        match self {
+            Layer::Current => key.collect(),
+            Layer::Revisions => key.chain(version(dataset)).collect(),
+        }
+    }
+
+    /// The table.
+    pub(crate) fn table(self, dataset: &Dataset) -> String {
+        match self {
+            Layer::Current => dataset.name.clone(),
+            Layer::Revisions => revision(&dataset.name),
+        }
+    }
+}
+
 /// Column that marks a deleted key; such a row has null in all its values.
 pub const DELETED: &str = "deleted";
 
@@ -24,12 +61,12 @@ pub struct ColumnDeclaration {
     pub nullable: bool,
 }
 
-/// The columns of a dataset's table, in order; `sql_type` maps a kind to the database's type, `boolean` is a flag's
-/// type.
+/// The columns of a dataset's table, in order; `sql_type` maps a kind to the database's type, then follow those of a flag
+/// and of a small number.
 pub(crate) fn columns(
     dataset: &Dataset,
     sql_type: fn(Kind) -> &'static str,
-    boolean: &'static str,
+    [boolean, integer]: [&'static str; 2],
 ) -> Vec<ColumnDeclaration> {
     let values: Vec<usize> = dataset.values().collect();
     let declared = dataset
@@ -41,6 +78,9 @@ pub(crate) fn columns(
         (CONTENT_HASH, sql_type(Kind::Long), false),
         (UPDATED_AT, sql_type(Kind::Timestamp), false),
         (DELETED, boolean, false),
+        (PLACE[0], integer, true),
+        (PLACE[1], integer, true),
+        (PLACE[2], sql_type(Kind::Long), true),
     ];
     declared
         .chain(internal)
@@ -63,6 +103,9 @@ pub fn comments(dataset: &Dataset) -> Vec<(Option<&str>, String)> {
         (CONTENT_HASH, "Hash of the values, the last part of the row's version."),
         (UPDATED_AT, "When the row was last written here; says nothing about when it was known."),
         (DELETED, "Whether the key was deleted, as of `known_at`; then all values are null."),
+        (PLACE[0], "How often the topic had been created again when this version was first on it."),
+        (PLACE[1], "The partition on which this version is first."),
+        (PLACE[2], "The lowest offset of this version. A snapshot leaves out versions at its own offset and after."),
     ];
     let fields = dataset.fields.iter().map(|field| (Some(field.name.as_str()), field.doc.clone()));
     let internal = internal.into_iter().map(|(name, doc)| (Some(name), doc.to_owned()));
@@ -71,7 +114,8 @@ pub fn comments(dataset: &Dataset) -> Vec<(Option<&str>, String)> {
 
 /// The columns that an upsert writes.
 pub(crate) fn written(dataset: &Dataset) -> Vec<String> {
-    dataset.fields.iter().map(|field| field.name.clone()).chain([CONTENT_HASH, DELETED].map(str::to_owned)).collect()
+    let internal = [CONTENT_HASH, DELETED].into_iter().chain(PLACE);
+    dataset.fields.iter().map(|field| field.name.as_str()).chain(internal).map(str::to_owned).collect()
 }
 
 /// The condition that joins incoming with stored rows.
@@ -80,19 +124,38 @@ pub(crate) fn same_key(dataset: &Dataset) -> String {
     names.map(|name| format!("stored.{name} = incoming.{name}")).collect::<Vec<_>>().join(" and ")
 }
 
+/// The columns of the primary key of a table with revisions.
+pub(crate) fn revision_key(dataset: &Dataset) -> String {
+    format!("{}, {}", key(dataset), version(dataset).join(", "))
+}
+
+/// What an upsert of a version that is there already does: it keeps the lower place.
+pub(crate) fn lower_place(table: &str) -> String {
+    let updates = joined(PLACE.iter().map(|name| format!("{name} = excluded.{name}")));
+    format!("do update set {updates} where {}", is_lower("excluded", table))
+}
+
+/// Whether the place on the left is lower than the one on the right.
+pub(crate) fn is_lower(left: &str, right: &str) -> String {
+    let side = |table: &str| joined(PLACE.iter().map(|name| format!("{table}.{name}")));
+    let [.., offset] = PLACE;
+    format!("({left}.{offset} is not null and ({right}.{offset} is null or ({}) < ({})))", side(left), side(right))
+}
+
 /// The columns of the key.
 pub(crate) fn key(dataset: &Dataset) -> String {
     joined(dataset.key.iter().map(|at| dataset.fields[*at].name.clone()))
 }
 
-/// The assignments of an upsert to an existing row.
-pub(crate) fn updates(dataset: &Dataset) -> String {
+/// The assignments to an existing row, of the columns of `from`.
+pub(crate) fn updates(dataset: &Dataset, from: &str) -> String {
     let fields = dataset.fields.iter().enumerate().filter(|(at, _)| !dataset.key.contains(at));
     joined(
         fields
             .map(|(_, field)| field.name.as_str())
             .chain([CONTENT_HASH, DELETED])
-            .map(|name| format!("{name} = excluded.{name}")),
+            .chain(PLACE)
+            .map(|name| format!("{name} = {from}.{name}")),
     )
 }
 
@@ -104,8 +167,12 @@ pub(crate) fn version(dataset: &Dataset) -> [&str; 3] {
 
 /// Whether the version on the left is higher than the one on the right.
 pub(crate) fn newer(dataset: &Dataset, left: &str, right: &str) -> String {
-    let side = |table: &str| joined(version(dataset).iter().map(|name| format!("{table}.{name}")));
-    format!("({}) > ({})", side(left), side(right))
+    format!("{} > {}", version_of(dataset, left), version_of(dataset, right))
+}
+
+/// The version of a table's row.
+pub(crate) fn version_of(dataset: &Dataset, table: &str) -> String {
+    format!("({})", joined(version(dataset).iter().map(|name| format!("{table}.{name}"))))
 }
 
 pub(crate) fn joined(parts: impl Iterator<Item = String>) -> String {

@@ -69,12 +69,13 @@ pub trait Store: Send {
 
 /// How a database creates side tables.
 pub trait Tables: Sync {
-    /// Creates an empty table like the dataset's own; `kind` is `table` or `temporary table`.
+    /// Creates an empty table like another, given as (that, its name); `kind` is `table` or `temporary table`. In TimescaleDB it becomes a hypertable
+    /// if that is one, by the dataset's time.
     fn create<'a>(
         &self,
         store: &'a mut dyn Store,
         dataset: &'a Dataset,
-        table: &'a str,
+        like_table: (&'a str, &'a str),
         kind: &'static str,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 }

@@ -1,6 +1,8 @@
 //! The differences between the databases' SQL.
 
-use contract::Kind;
+use contract::{Dataset, Kind};
+
+use crate::as_of::Cut;
 
 /// One database's expressions for the needs of every statement.
 ///
@@ -41,6 +43,10 @@ pub struct Syntax {
     pub(crate) table_exists: &'static str,
     /// How the rows of a side table are exchanged.
     pub(crate) exchange: Exchange,
+    /// Lists the views.
+    pub(crate) views: &'static str,
+    /// What was known of a dataset at a past moment, as a `select`.
+    pub(crate) as_of: fn(&Dataset, &Cut) -> String,
 }
 
 /// What an exchange needs to know from its database. `$1` is the live table, `$2` the side table.
@@ -51,7 +57,7 @@ pub(crate) struct Exchange {
     /// Locks the positions of the topic in `$1`; None: the transaction has locked them.
     pub(crate) lock_positions: Option<&'static str>,
     /// Lets others read both tables, but not write them; None: the transaction does.
-    pub(crate) lock_tables: Option<fn(&str, &str) -> String>,
+    pub(crate) lock_tables: Option<fn(&[&str]) -> String>,
     /// Columns that both tables have and that accept values.
     pub(crate) columns: &'static str,
     /// What hides rows from this role, so that nothing can be compared.

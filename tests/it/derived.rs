@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use contract::{Dataset, Kind};
 use sources::source::{Endpoint, Source};
+use store::Database;
 use tests::{generate, root};
 
 /// The declarations in a folder, in the order of their names.
@@ -252,4 +253,60 @@ fn every_endpoint_has_a_fuzz_target() {
         std::fs::read_dir(root().join("fuzz/fuzz_targets")).expect("targets").map(|entry| entry.expect("entry").path());
     let left_over = files.filter(|path| !targets.contains_key(&*path.file_stem().expect("name").to_string_lossy()));
     assert_eq!(left_over.collect::<Vec<_>>(), Vec::<PathBuf>::new(), "no endpoint has these targets");
+}
+
+/// What comes before the functions of the datasets.
+const AS_OF_HEAD: &str = r#"-- Reads of past moments: `<dataset>_as_of(known, observed, snapshot)`, derived from the declarations.
+
+-- How far a snapshot had read the topic of a dataset: its incarnation, and the next offset of each partition.
+create function snapshot_of(snapshot text, dataset text) returns jsonb language plpgsql stable as $$
+declare
+    body text := regexp_replace(snapshot, '#[^#]*$', '');
+    part text;
+    its_id text;
+    topic text := '%.' || replace(dataset, '_', '!_') || '.v%';
+begin
+    if snapshot !~ '^td1:.*#[0-9a-f]{8}$'
+        or left(encode(sha256(convert_to(body, 'UTF8')), 'hex'), 8) <> right(snapshot, 8) then
+        raise exception 'it is not a snapshot, or not a whole one: `tapedeck snapshot` prints one';
+    end if;
+    select piece into part from unnest(string_to_array(substr(body, 5), ';')) as piece
+        where split_part(piece, '@', 1) = dataset;
+    if part is null then
+        raise exception 'the snapshot does not cover `%`', dataset;
+    end if;
+    its_id := substring(part from '@(.*)/[0-9]+=[0-9,]*$');
+    if its_id <> '-'
+        and exists (select from sink_topic where kafka_topic like topic escape '!')
+        and not exists (select from sink_topic where kafka_topic like topic escape '!'
+            and topic_id = its_id) then
+        raise exception 'the snapshot is of another topic of `%` than this database has read', dataset;
+    end if;
+    return jsonb_build_object(
+        'incarnation', substring(part from '/([0-9]+)=[0-9,]*$')::integer,
+        'next', to_jsonb(string_to_array(substring(part from '=([0-9,]*)$'), ',')::bigint[]));
+end
+$$;
+"#;
+
+#[test]
+fn the_functions_of_past_moments_are_derived_from_the_declarations() {
+    let database = Database::new("postgres://localhost/any").unwrap();
+    let mut up = AS_OF_HEAD.to_owned();
+    let mut down = String::new();
+    for dataset in contract::datasets() {
+        let columns = database.columns(dataset);
+        let is_key = |name: &str| dataset.key.iter().any(|at| dataset.fields[*at].name == name);
+        let sql_type = |name: &str| {
+            let column = columns.iter().find(|column| column.name == name).unwrap();
+            let is_ordered = column.sql_type == "text" && is_key(name);
+            format!("{}{}", column.sql_type, if is_ordered { " collate \"C\"" } else { "" })
+        };
+        up += &format!("\n{}", store::postgres_functions(dataset, sql_type));
+        let name = &dataset.name;
+        down += &format!("drop function {name}_as_of(timestamptz, timestamptz, text);\ndrop type {name}_version;\n");
+    }
+    down += "drop function snapshot_of(text, text);\n";
+    assert_derived("migrations/postgres/0015_as_of.up.sql", &up);
+    assert_derived("migrations/postgres/0015_as_of.down.sql", &down);
 }

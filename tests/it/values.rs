@@ -7,6 +7,7 @@ use contract::rows::Value;
 use contract::validate::{MAX_DAY, MAX_KEY_BYTES, MAX_WHOLE_KEY_BYTES, MIN_DAY, Refusal, validate_last};
 use contract::{Column, Dataset, Decimal, Kind, Original, Rows, datasets, json};
 use store::chunk::{Chunk, ChunkBuilder, SinkPartition, Target};
+use store::sql::revision;
 use store::{Batch, Database, Fate, Name, Store, StoreError};
 use tempfile::TempDir;
 use tests::broker::{Bench, block_on, postgres, timescale};
@@ -242,7 +243,9 @@ impl Place {
     /// Makes an empty table like the dataset's, but without its rules.
     fn create(&self, dataset: &Dataset, table: &str) {
         if !self.is_sqlite() {
-            self.execute(&format!("create table {table} (like {} including indexes including defaults)", dataset.name));
+            for (table, like) in [(table, &*dataset.name), (&revision(table), &revision(&dataset.name))] {
+                self.execute(&format!("create table {table} (like {like} including indexes including defaults)"));
+            }
             if let (true, Some(time)) = (self.name == "TimescaleDB", dataset.time) {
                 let (time, interval) = (&dataset.fields[time].name, "interval '100000 days'");
                 self.execute(&format!(
@@ -255,9 +258,14 @@ impl Place {
         let columns = columns.iter().map(|column| {
             format!("{} {}{}", column.name, column.sql_type, if column.nullable { "" } else { " not null" })
         });
+        let columns: Vec<String> = columns.collect();
         let key: Vec<&str> = dataset.key.iter().map(|at| dataset.fields[*at].name.as_str()).collect();
-        let columns: Vec<String> = columns.chain([format!("primary key ({})", key.join(", "))]).collect();
-        self.execute(&format!("create table {table} ({}) strict, without rowid", columns.join(", ")));
+        let key = key.join(", ");
+        for (table, key) in [(table, &key), (&revision(table), &format!("{key}, known_at, observed_at, content_hash"))]
+        {
+            let columns = columns.join(", ");
+            self.execute(&format!("create table {table} ({columns}, primary key ({key})) strict, without rowid"));
+        }
     }
 
     /// Lets a table refuse the row with [`REFUSED`].
@@ -310,7 +318,8 @@ fn commit(store: &mut dyn Store, dataset: &'static Dataset, table: &str, rows: &
 fn chunk(dataset: &'static Dataset, table: &str, from: i64, values: &[Vec<Value>]) -> Chunk {
     let sink = format!("test.{}.{table}", dataset.name);
     let partition = SinkPartition { sink: sink.as_str().into(), topic: "test".into(), incarnation: 0, number: 0 };
-    let target = Target { dataset, table: table.into(), dead_letters: Some(sink.into()), accounted: true };
+    let target =
+        Target { dataset, table: table.into(), dead_letters: Some(sink.into()), accounted: true, incarnations: None };
     let mut builder = ChunkBuilder::new(partition, target, from);
     for (offset, row) in (from..).zip(values) {
         builder.rows().push_row(row.iter().cloned(), false);
@@ -325,7 +334,7 @@ fn chunk(dataset: &'static Dataset, table: &str, from: i64, values: &[Vec<Value>
 /// Writes rows as a redrive of dead letters does.
 fn redrive(place: &Place, dataset: &'static Dataset, table: &str, values: &[Vec<Value>]) {
     let rows = validated(dataset, values);
-    let target = Target { dataset, table: table.into(), dead_letters: None, accounted: false };
+    let target = Target { dataset, table: table.into(), dead_letters: None, accounted: false, incarnations: None };
     let name = |number: usize| Name { source: format!("test.{}", dataset.name), id: number.to_string() };
     let names: Vec<Name> = (0..rows.len()).map(name).collect();
     let batch = Batch { target: &target, rows: &rows, names: &names, dry_run: false };
@@ -374,6 +383,7 @@ fn every_value_is_read_back_as_it_was_sent_from_every_database_and_by_every_path
                 assert_eq!(differs, None, "{} {table} in {}", dataset.name, place.name);
                 assert_eq!(found.len(), expected.len(), "{} {table} in {}", dataset.name, place.name);
                 place.execute(&format!("drop table {table}"));
+                place.execute(&format!("drop table {}", revision(table)));
             }
         }
     }

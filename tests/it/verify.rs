@@ -10,7 +10,7 @@ use tests::message::{
 use tests::process::{Running, command, run, succeed, until};
 
 /// Changes the database by hand.
-fn by_hand(bench: &Bench, sql: &str) {
+pub(crate) fn by_hand(bench: &Bench, sql: &str) {
     let address = bench.database.address().expose().to_owned();
     let changed = block_on(async {
         if address.starts_with("sqlite:") {
@@ -24,12 +24,12 @@ fn by_hand(bench: &Bench, sql: &str) {
     assert_eq!(changed, 1, "{sql}");
 }
 
-fn consume(bench: &Bench) {
+pub(crate) fn consume(bench: &Bench) {
     succeed("consumer", &["run", "--once"], &bench.environment);
 }
 
 /// The output of `verify`, and whether it succeeded.
-fn verify(bench: &Bench, arguments: &[&str]) -> (bool, String) {
+pub(crate) fn verify(bench: &Bench, arguments: &[&str]) -> (bool, String) {
     let output = run("consumer", &[&["verify"], arguments].concat(), &bench.environment);
     let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let text = format!("{text}{errors}");
@@ -272,7 +272,7 @@ fn a_ledger_that_was_changed_by_hand_is_found_without_reading_the_topic() {
         };
         let chunk = |from: i64, to: i64| {
             format!(
-                "insert into sink_chunk select sink, kafka_topic, kafka_incarnation, kafka_partition, {from}, {to}, records_read, records_inserted, records_changed, records_unchanged, records_superseded, records_dead_lettered, committed_at from sink_chunk where from_offset = 0 and sink = '{group}'"
+                "insert into sink_chunk select sink, kafka_topic, kafka_incarnation, kafka_partition, {from}, {to}, records_read, records_inserted, records_changed, records_unchanged, records_superseded, records_dead_lettered, committed_at, records_kept from sink_chunk where from_offset = 0 and sink = '{group}'"
             )
         };
         // If the first pair were not its own chunk, the test would prove nothing.

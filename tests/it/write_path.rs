@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use contract::rows::Value;
 use contract::{Dataset, Decimal, Kind, Original, datasets};
 use store::chunk::{Chunk, ChunkBuilder, SinkPartition, Target};
+use store::sql::revision;
 use store::{Commit, Database, Outcome, Store};
 use tempfile::TempDir;
 use tests::broker::{Bench, block_on, postgres, timescale};
@@ -114,7 +115,8 @@ fn odd_number(random: &mut Random) -> f64 {
 fn chunk(dataset: &'static Dataset, table: &str, from: i64, rows: impl IntoIterator<Item = Vec<Value>>) -> Chunk {
     let sink = format!("test.{table}");
     let partition = SinkPartition { sink: sink.as_str().into(), topic: "test".into(), incarnation: 0, number: 0 };
-    let target = Target { dataset, table: table.into(), dead_letters: Some(sink.into()), accounted: true };
+    let target =
+        Target { dataset, table: table.into(), dead_letters: Some(sink.into()), accounted: true, incarnations: None };
     let mut builder = ChunkBuilder::new(partition, target, from);
     for (offset, row) in (from..).zip(rows) {
         let deleted = dataset.values().all(|at| row[at] == Value::Null);
@@ -154,7 +156,9 @@ fn block_on_commit(store: &mut dyn Store, chunk: &mut Chunk) -> Commit {
 fn tables_like(bench: &Bench, dataset: &Dataset, names: &[&str]) {
     let has_chunks = bench.number("select count(*) as n from pg_extension where extname = 'timescaledb'") == 1;
     for name in names {
-        bench.execute(&format!("create table {name} (like {} including indexes including defaults)", dataset.name));
+        for (table, like) in [(name, &dataset.name), (&&*revision(name), &revision(&dataset.name))] {
+            bench.execute(&format!("create table {table} (like {like} including indexes including defaults)"));
+        }
         if let (true, Some(time)) = (has_chunks, dataset.time) {
             let (time, interval) = (&dataset.fields[time].name, "interval '500 days'");
             bench.execute(&format!("select cast(create_hypertable('{name}', by_range('{time}', {interval})) as text)"));
@@ -195,8 +199,10 @@ fn rows_of_every_dataset_are_the_same_by_copy_as_by_upsert() {
             assert_eq!(copied, upserted, "{}", dataset.name);
             assert_eq!(copied.inserted, rows.len() as u64, "{}", dataset.name);
             assert_eq!(differences(&bench, dataset, "copied", "upserted"), Vec::<Vec<_>>::new(), "{}", dataset.name);
-            bench.execute("drop table copied");
-            bench.execute("drop table upserted");
+            for table in ["copied", "upserted"] {
+                bench.execute(&format!("drop table {table}"));
+                bench.execute(&format!("drop table {}", revision(table)));
+            }
             bench.execute("delete from sink_chunk");
             bench.execute("delete from sink_position");
         }
@@ -213,8 +219,11 @@ fn rows_that_share_values_with_their_neighbours_are_stored_in_sqlite_as_each_alo
         // The random values break the rules of the dataset's own table.
         let key: Vec<&str> = dataset.key.iter().map(|at| dataset.fields[*at].name.as_str()).collect();
         for table in ["together", "alone"] {
-            execute(&database, format!("create table {table} as select * from {} where 0", dataset.name));
-            execute(&database, format!("create unique index {table}_key on {table} ({})", key.join(", ")));
+            for (table, version) in [(table, ""), (&*revision(table), ", known_at, observed_at, content_hash")] {
+                execute(&database, format!("create table {table} as select * from {} where 0", dataset.name));
+                let key = key.join(", ");
+                execute(&database, format!("create unique index {table}_key on {table} ({key}{version})"));
+            }
         }
         let mut rows: Vec<_> = (0..400).map(|number| row(dataset, number, number as i64 % 3, &mut random)).collect();
         for at in 1..rows.len() {
@@ -238,6 +247,7 @@ fn rows_that_share_values_with_their_neighbours_are_stored_in_sqlite_as_each_alo
         assert!(content("together") == content("alone"), "{}", dataset.name);
         for table in ["together", "alone"] {
             execute(&database, format!("drop table {table}"));
+            execute(&database, format!("drop table {}", revision(table)));
         }
         execute(&database, "delete from sink_chunk".to_owned());
         execute(&database, "delete from sink_position".to_owned());

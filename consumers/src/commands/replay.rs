@@ -213,16 +213,16 @@ impl Arguments {
     }
 
     fn print_rehearsal(&self, exchanged: &Exchanged, dataset: &str) -> anyhow::Result<()> {
-        let Exchanged { behind, added, vanished, changed } = exchanged;
+        let Exchanged { behind, added, vanished, changed, revisions } = exchanged;
         if self.json {
             let all = serde_json::json!({
-                "behind": behind, "added": added, "vanished": vanished, "changed": changed
+                "behind": behind, "added": added, "vanished": vanished, "changed": changed, "revisions": revisions
             });
             println!("{all}");
         } else if behind.is_empty() {
             println!(
                 "nothing is written. The exchange would add {added}, change {changed} and remove {vanished} rows of \
-                 `{dataset}`; all that is attached to the table stays"
+                 `{dataset}` and change {revisions} revisions; all that is attached to the table stays"
             );
         } else {
             let partitions: Vec<String> = behind.iter().map(|(partition, _)| partition.to_string()).collect();

@@ -68,7 +68,13 @@ pub(crate) async fn run(
             *report.refused.entry(class).or_default() += 1;
         }
         for (dataset, rows, names) in batches {
-            let target = Target { dataset, table: dataset.name.as_str().into(), dead_letters: None, accounted: false };
+            let target = Target {
+                dataset,
+                table: dataset.name.as_str().into(),
+                dead_letters: None,
+                accounted: false,
+                incarnations: None,
+            };
             let batch = Batch { target: &target, rows: &rows, names: &names, dry_run };
             apply(&mut *store, &batch, &mut report).await?;
         }

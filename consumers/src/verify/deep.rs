@@ -68,13 +68,20 @@ pub(super) fn compare(
     check_letters(&subject, &letters, findings);
     let mut compared = Compared::new(&subject, &positions, taken.gap.is_some());
     compared.all(&mut read, &mut table, findings)?;
-    let Compared { keys, cannot_be_checked, by_coordinate, missing, first_missing, .. } = compared;
+    let Compared { keys, cannot_be_checked, by_coordinate, missing, first_missing, without_revision, .. } = compared;
+    if without_revision > 0 {
+        findings.notes.push(format!(
+            "{0}: of {without_revision} earlier versions there are no revisions, because an earlier version of tapedeck \
+             stored their records: `consumer replay {0}` fills them in",
+            dataset.name
+        ));
+    }
     add_missing(&subject, (missing, &first_missing), &mut records, findings)?;
     if let Some(reason) = taken.gap.filter(|_| cannot_be_checked > 0) {
         findings.notes.push(format!("{}: {cannot_be_checked} rows cannot be checked: {reason}", dataset.name));
     }
-    let (dataset, records, rows) = (dataset.name.clone(), read.count, table.count);
-    Ok(TableLine { dataset, records, keys, rows, cannot_be_checked, by_coordinate })
+    let (dataset, records, rows, revisions) = (dataset.name.clone(), read.count, table.count, table.revisions);
+    Ok(TableLine { dataset, records, keys, rows, revisions, cannot_be_checked, by_coordinate })
 }
 
 /// The positions and gaps of the snapshot, and the ends of the topic afterwards.
@@ -95,7 +102,7 @@ fn check_count(
     lines: &mut [PartitionLine],
     findings: &mut Findings,
 ) {
-    let Taken { row, counted_from, ledger } = sink;
+    let Taken { row, counted_from, ledger, .. } = sink;
     let at = &row.partition;
     if counted != *ledger {
         findings.add("records", &subject.dataset.name, || {

@@ -48,6 +48,8 @@ pub struct TableLine {
     pub keys: u64,
     /// Rows in the table.
     pub rows: u64,
+    /// Revisions: the other versions of these rows.
+    pub revisions: u64,
     /// Rows that could not be compared, because the topic no longer holds all its records.
     pub cannot_be_checked: u64,
     /// Dead letters that consumers wrote directly into the table: checked by their coordinates.
@@ -132,8 +134,10 @@ impl Report {
         let mut out = String::new();
         self.put_partitions(&mut out);
         for table in &self.tables {
-            let TableLine { dataset, records, keys, rows, cannot_be_checked, by_coordinate } = table;
-            let mut line = format!("{dataset}: {records} records of {keys} keys compared with {rows} rows");
+            let TableLine { dataset, records, keys, rows, revisions, cannot_be_checked, by_coordinate } = table;
+            let mut line = format!(
+                "{dataset}: {records} records of {keys} keys compared with {rows} rows and {revisions} revisions"
+            );
             for (count, what) in
                 [(cannot_be_checked, "cannot be checked"), (by_coordinate, "dead letters checked by their coordinates")]
             {

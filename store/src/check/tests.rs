@@ -59,7 +59,7 @@ fn violation(result: Result<(), StoreError>) -> &'static str {
 fn a_chunk_that_keeps_the_invariants_passes() {
     let chunk = chunk([1, 2, 2], true);
     versions(&chunk).unwrap();
-    folded(&chunk, &chunk.fold()).unwrap();
+    folded(&chunk, &chunk.versions().highest).unwrap();
     outcome(&chunk, &good(), 0).unwrap();
 }
 
@@ -71,7 +71,7 @@ fn a_row_without_a_version_is_a_violation() {
 #[test]
 fn rows_out_of_order_and_two_rows_of_one_key_are_violations() {
     let chunk = chunk([1, 2, 2], true);
-    let mut rows = chunk.fold();
+    let mut rows = chunk.versions().highest;
     rows.reverse();
     assert_eq!(violation(folded(&chunk, &rows)), "I5");
     let twice = [rows[0], rows[0]];
@@ -124,7 +124,7 @@ fn of_a_large_chunk_pairs_all_over_it_are_compared() {
     let mut builder = ChunkBuilder::new(partition, Target::live(dataset(), "test.sink".into()), 10);
     (0..5 * MOST_PAIRS).for_each(|key| builder.rows().push_row(row(100_000 + key, true), false));
     let mut chunk = builder.take();
-    let mut rows = chunk.fold();
+    let mut rows = chunk.versions().highest;
     folded(&chunk, &rows).unwrap();
     let middle = rows.len() / 2;
     rows[middle] = rows[middle - 1];

@@ -7,12 +7,13 @@ use contract::Original;
 pub(super) struct Originals {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+    /// The offset of each.
+    pub(super) offsets: Vec<i64>,
 }
 
 #[derive(Debug)]
 struct Entry {
     start: usize,
-    offset: i64,
     timestamp_ms: Option<i64>,
     lengths: [Option<u32>; 3],
 }
@@ -21,9 +22,9 @@ impl Originals {
     /// Adds a message.
     pub(super) fn push(&mut self, original: &Original<'_>) {
         let parts = [original.key, original.value, original.headers];
+        self.offsets.push(original.offset);
         self.entries.push(Entry {
             start: self.bytes.len(),
-            offset: original.offset,
             timestamp_ms: original.timestamp_ms,
             lengths: parts.map(|part| part.map(|part| part.len() as u32)),
         });
@@ -41,6 +42,6 @@ impl Originals {
                 part
             })
         });
-        Original { offset: entry.offset, timestamp_ms: entry.timestamp_ms, key, value, headers }
+        Original { offset: self.offsets[at], timestamp_ms: entry.timestamp_ms, key, value, headers }
     }
 }

@@ -1,8 +1,10 @@
 //! Redrives dead letters: upserts each record and its resolution together, or neither.
 
+use contract::Coordinate;
 use contract::rows::Folded;
 
 use super::{Batch, Fate, Name};
+use crate::chunk::{Incoming, Places};
 use crate::dialect::{Care, Connection, Dialect};
 use crate::fault::Fault;
 use crate::outcome::{StoreError, Upserted};
@@ -33,8 +35,10 @@ impl<D: Dialect> Session<D> {
             lease.run(unpack).await?;
         }
         let mut fates = vec![Fate::Resolved; batch.names.len()];
+        let offset = |name: &Name| Coordinate::parse(&name.id).map_or(0, |at| at.offset);
+        let offsets: Vec<i64> = batch.names.iter().map(offset).collect();
         for row in in_order(batch) {
-            fates[row.row] = self.redrive_row(&mut lease, batch, row).await?;
+            fates[row.row] = self.redrive_row(&mut lease, (batch, &offsets), row).await?;
         }
         lease.run(if batch.dry_run { "ROLLBACK" } else { "COMMIT" }).await?;
         lease.give_back();
@@ -45,12 +49,15 @@ impl<D: Dialect> Session<D> {
     async fn redrive_row(
         &mut self,
         connection: &mut D::Connection,
-        batch: &Batch<'_>,
+        (batch, offsets): (&Batch<'_>, &[i64]),
         row: Folded,
     ) -> Result<Fate, Fault> {
-        let table = (batch.target.dataset, &*batch.target.table);
+        let (dataset, table) = (batch.target.dataset, &*batch.target.table);
+        let at = |Coordinate { incarnation, partition, .. }| Places { incarnation, partition, offsets };
+        let places = Coordinate::parse(&batch.names[row.row].id).map(at);
+        let incoming = Incoming { dataset, table, rows: batch.rows, places };
         connection.begin_part().await?;
-        let fate = match self.dialect.write(connection, table, batch.rows, &[row]).await {
+        let fate = match self.dialect.write(connection, incoming, &[row]).await {
             Ok(upserted) => Fate::of_upsert(upserted),
             Err(Fault::Record(cause)) => Fate::Refused(cause),
             Err(other) => return Err(other),

@@ -59,9 +59,15 @@ pub(super) fn of(sql: &str) -> Vec<Loss> {
 
 /// The tables that an up script creates.
 pub(super) fn created(sql: &str) -> Vec<String> {
-    let table = |statement| match words(statement).as_slice() {
-        [create, table, name, ..] if create == "create" && table == "table" => Some(name.clone()),
-        _ => None,
+    let table = |statement| {
+        let words = words(statement);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            ["create", "table", "if", "not", "exists", name, ..] | ["create", "table", name, ..] => {
+                Some((*name).to_owned())
+            }
+            _ => None,
+        }
     };
     split(sql).into_iter().filter_map(table).collect()
 }

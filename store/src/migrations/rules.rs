@@ -44,7 +44,7 @@ fn broken(migration: &Migration) -> Vec<String> {
         let removes = removes || text.starts_with("drop table");
         rule(removes && !is_contracting(&migration.description), "not named `contract`");
         let repeats = ["if not exists", "if exists", "validate"].iter().any(|word| text.contains(word));
-        let repeats = repeats || ["update", "delete", "do"].contains(&all[0]);
+        let repeats = repeats || ["update", "delete", "do", "comment"].contains(&all[0]);
         rule(!script.in_transaction && !repeats, "cannot run twice");
         rule(script.in_transaction && is_gentle(statement), "needs `-- no-transaction`");
     }

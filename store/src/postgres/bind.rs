@@ -5,31 +5,46 @@ use contract::{Column, Dataset, Rows};
 use sqlx::Arguments as _;
 use sqlx::postgres::PgArguments;
 
+use crate::chunk::Incoming;
 use crate::text;
 
 type Bound = Result<PgArguments, sqlx::error::BoxDynError>;
 
-/// For the upsert: all fields, content hashes, whether deleted, least and greatest time.
-pub(super) fn arguments(dataset: &Dataset, rows: &Rows, folded: &[Folded]) -> Bound {
+/// For the upsert: all fields, content hashes, whether deleted, places, least and greatest time.
+pub(super) fn arguments(incoming: &Incoming<'_>, folded: &[Folded]) -> Bound {
+    let (dataset, rows) = (incoming.dataset, incoming.rows);
     let mut arguments = PgArguments::default();
     for position in 0..dataset.fields.len() {
         add(&mut arguments, rows.column(position), folded)?;
     }
     arguments.add(folded.iter().map(|row| row.version.2).collect::<Vec<i64>>())?;
     arguments.add(folded.iter().map(|row| rows.deleted()[row.row]).collect::<Vec<bool>>())?;
+    add_places(&mut arguments, incoming, folded)?;
     add_span(&mut arguments, dataset, rows, folded)?;
     Ok(arguments)
 }
 
-/// For the query for newer rows: keys, versions, least and greatest time.
-pub(super) fn keys_and_versions(dataset: &Dataset, rows: &Rows, folded: &[Folded]) -> Bound {
+/// For the query for newer rows: keys, versions, places, least and greatest time.
+pub(super) fn keys_and_versions(incoming: &Incoming<'_>, folded: &[Folded]) -> Bound {
+    let (dataset, rows) = (incoming.dataset, incoming.rows);
     let mut arguments = PgArguments::default();
     for position in dataset.key.iter().chain(&dataset.version_fields) {
         add(&mut arguments, rows.column(*position), folded)?;
     }
     arguments.add(folded.iter().map(|row| row.version.2).collect::<Vec<i64>>())?;
+    add_places(&mut arguments, incoming, folded)?;
     add_span(&mut arguments, dataset, rows, folded)?;
     Ok(arguments)
+}
+
+fn add_places(
+    arguments: &mut PgArguments,
+    incoming: &Incoming<'_>,
+    folded: &[Folded],
+) -> Result<(), sqlx::error::BoxDynError> {
+    arguments.add(folded.iter().map(|row| incoming.offset(row.row)).collect::<Vec<_>>())?;
+    arguments.add(incoming.places.map(|places| places.incarnation))?;
+    arguments.add(incoming.places.map(|places| places.partition))
 }
 
 fn add_span(

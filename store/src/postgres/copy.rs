@@ -4,11 +4,12 @@
 //! a savepoint; when it fails, the upsert follows.
 
 use contract::rows::Folded;
-use contract::{Column, Dataset, Decimal, Rows};
+use contract::{Column, Decimal};
 use sqlx::postgres::PgArgumentBuffer;
 use sqlx::{Encode, PgConnection, Postgres};
 
 use super::sql;
+use crate::chunk::Incoming;
 
 /// Start of PostgreSQL's binary format: signature, flags, length of an extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -58,17 +59,15 @@ impl Coldness {
 /// Copies folded rows into a table; returns their number as PostgreSQL counted them.
 pub(super) async fn copy(
     connection: &mut PgConnection,
-    table: &str,
-    dataset: &Dataset,
-    rows: &Rows,
+    incoming: &Incoming<'_>,
     folded: &[Folded],
 ) -> sqlx::Result<u64> {
-    let statement = sql::copy(dataset, table);
+    let statement = sql::copy(incoming.dataset, incoming.table);
     let mut copy = connection.copy_in_raw(&statement).await?;
     let mut piece = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 8);
     piece.extend_from_slice(HEADER);
     for row in folded {
-        encode(dataset, rows, *row, &mut piece);
+        encode(incoming, *row, &mut piece);
         if piece.len() >= PIECE_BYTES {
             copy.send(piece.as_slice()).await?;
             piece.clear();
@@ -79,10 +78,10 @@ pub(super) async fn copy(
     copy.finish().await
 }
 
-/// One row: the dataset's fields, the content hash, whether deleted.
-fn encode(dataset: &Dataset, rows: &Rows, folded: Folded, out: &mut Vec<u8>) {
-    let row = folded.row;
-    let count = i16::try_from(dataset.fields.len() + 2).expect("PostgreSQL has at most 1,600 columns");
+/// One row: the dataset's fields, the content hash, whether deleted, the place.
+fn encode(incoming: &Incoming<'_>, folded: Folded, out: &mut Vec<u8>) {
+    let (dataset, rows, row) = (incoming.dataset, incoming.rows, folded.row);
+    let count = i16::try_from(dataset.fields.len() + 5).expect("PostgreSQL has at most 1,600 columns");
     out.extend_from_slice(&count.to_be_bytes());
     for position in 0..dataset.fields.len() {
         match rows.column(position) {
@@ -101,6 +100,9 @@ fn encode(dataset: &Dataset, rows: &Rows, folded: Folded, out: &mut Vec<u8>) {
     }
     put_array(out, Some(folded.version.2.to_be_bytes()));
     put_array(out, Some([u8::from(rows.deleted()[row])]));
+    put_array(out, incoming.places.map(|places| places.incarnation.to_be_bytes()));
+    put_array(out, incoming.places.map(|places| places.partition.to_be_bytes()));
+    put_array(out, incoming.offset(row).map(i64::to_be_bytes));
 }
 
 fn put(out: &mut Vec<u8>, value: Option<&[u8]>) {

@@ -21,7 +21,7 @@ pub(super) const EXCHANGE: Exchange = Exchange {
     lock_positions: Some(
         "select sink from sink_position where kafka_topic = $1 order by sink, kafka_partition for update",
     ),
-    lock_tables: Some(|live, side| format!("lock table {live}, {side} in share row exclusive mode")),
+    lock_tables: Some(|tables| format!("lock table {} in share row exclusive mode", tables.join(", "))),
     columns: "select attname::text from pg_attribute as live join pg_attribute as side using (attname) \
         where live.attrelid = $1::regclass and side.attrelid = $2::regclass and live.attnum > 0 and side.attnum > 0 \
         and not live.attisdropped and not side.attisdropped and live.attgenerated = '' and side.attgenerated = '' \
@@ -60,14 +60,14 @@ impl Tables for SideTables {
         &self,
         store: &'a mut dyn Store,
         dataset: &'a Dataset,
-        table: &'a str,
+        (like, table): (&'a str, &'a str),
         kind: &'static str,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         async move {
-            store.rows(format!("create {kind} {table} (like {} including all)", dataset.name), &[]).await?;
+            store.rows(format!("create {kind} {table} (like {like} including all)"), &[]).await?;
             // A temporary table cannot be a hypertable.
             if kind == "table" {
-                hypertable(store, dataset, table).await?;
+                hypertable(store, dataset, (like, table)).await?;
             }
             Ok(())
         }
@@ -75,15 +75,15 @@ impl Tables for SideTables {
     }
 }
 
-/// Converts the side table to a hypertable with the same chunk interval, if the live table is one.
-async fn hypertable(store: &mut dyn Store, dataset: &Dataset, table: &str) -> Result<(), StoreError> {
+/// Converts the table to a hypertable with the same chunk interval, if the other is one.
+async fn hypertable(store: &mut dyn Store, dataset: &Dataset, (like, table): (&str, &str)) -> Result<(), StoreError> {
     let installed =
         store.rows("select 1::text from pg_extension where extname = 'timescaledb'".to_owned(), &[]).await?;
     let Some(time) = dataset.time.filter(|_| !installed.is_empty()) else {
         return Ok(());
     };
     let query = "select time_interval::text from timescaledb_information.dimensions where hypertable_name = $1";
-    let found = store.rows(query.to_owned(), &[&dataset.name]).await?;
+    let found = store.rows(query.to_owned(), &[like]).await?;
     if let Some(interval) = found.into_iter().flatten().next().flatten() {
         let statement = format!(
             "select create_hypertable('{table}', '{}', chunk_time_interval => $1::interval, \

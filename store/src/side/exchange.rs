@@ -5,15 +5,13 @@
 
 use contract::Dataset;
 
-use super::{Comparison, differs, end_run};
+use super::{Joined, differs, end_run};
 use crate::chunk::Target;
 use crate::outcome::StoreError;
-use crate::sql::{UPDATED_AT, joined, written};
+use crate::sql::{UPDATED_AT, joined, revision, version, written};
 use crate::store::{Store, Texts};
 
-/// Temporary table with the live table's side of every difference.
-const DIFFERENCE: &str = "exchange_difference";
-/// Its column that says how the tables differ.
+/// The column that says how two tables differ.
 const KIND: &str = "exchange_kind";
 
 /// The result of an exchange.
@@ -28,6 +26,8 @@ pub struct Exchanged {
     pub vanished: u64,
     /// Rows with other values or another version.
     pub changed: u64,
+    /// Revisions that only one of the two has, or that differ.
+    pub revisions: u64,
 }
 
 /// Exchanges the rows of a side table and the live table in one transaction, if the replay has caught up with every
@@ -61,37 +61,51 @@ async fn within(
     replay: &str,
     apply: bool,
 ) -> Result<Exchanged, StoreError> {
-    let (side, live) = (&*target.table, target.dataset.name.as_str());
-    begin(store, topic, live, side).await?;
+    let (dataset, side) = (target.dataset, &*target.table);
+    let pairs = [Pair::of_rows(dataset, side), Pair::of_revisions(dataset, side)];
+    begin(store, topic, &pairs).await?;
     let behind = behind(store, topic, replay).await?;
     if !behind.is_empty() {
         store.rows("rollback".to_owned(), &[]).await?;
         return Ok(Exchanged { behind, ..Exchanged::default() });
     }
-    refuse(hidden(store, live).await?)?;
-    let statements = Statements::new(target.dataset, side, columns(store, live, side).await?);
-    store.rows(statements.difference.clone(), &[]).await?;
-    let count = format!("select {KIND}, cast(count(*) as text) from {DIFFERENCE} group by {KIND}");
-    let counts = store.rows(count, &[]).await?;
-    let count = |kind: &str| {
-        let of_kind = counts.iter().find(|row| row[0].as_deref() == Some(kind));
-        of_kind.and_then(|row| row[1].as_deref()?.parse().ok()).unwrap_or(0)
-    };
-    let exchanged = Exchanged { added: count("added"), vanished: count("vanished"), changed: count("changed"), behind };
-    refuse(obstacles(store, live, &statements).await?)?;
+    let mut changes = Vec::new();
+    for pair in pairs {
+        refuse(hidden(store, &pair.live).await?)?;
+        let columns = columns(store, &pair.live, &pair.side).await?;
+        let statements = Statements::new(pair, written(dataset), columns);
+        store.rows(statements.difference.clone(), &[]).await?;
+        let counts = counts(store, &statements.name).await?;
+        refuse(obstacles(store, &statements).await?)?;
+        changes.push((statements, counts));
+    }
+    let [added, vanished, changed] = changes[0].1;
+    let exchanged = Exchanged { behind, added, vanished, changed, revisions: changes[1].1.iter().sum() };
     if !apply {
         store.rows("rollback".to_owned(), &[]).await?;
         return Ok(exchanged);
     }
-    write(store, live, &statements, &exchanged).await?;
+    for (statements, counts) in &changes {
+        write(store, statements, *counts).await?;
+        store.rows(format!("drop table {}", statements.name), &[]).await?;
+    }
     end_run(store, replay).await?;
-    store.rows(format!("drop table {DIFFERENCE}"), &[]).await?;
     store.rows("commit".to_owned(), &[]).await?;
     Ok(exchanged)
 }
 
-/// Begins the transaction, with the locks in the order of a chunk's commit: positions, then the table.
-async fn begin(store: &mut dyn Store, topic: &str, live: &str, side: &str) -> Result<(), StoreError> {
+/// Numbers of rows that are added, vanish and change.
+async fn counts(store: &mut dyn Store, difference: &str) -> Result<[u64; 3], StoreError> {
+    let count = format!("select {KIND}, cast(count(*) as text) from {difference} group by {KIND}");
+    let counts = store.rows(count, &[]).await?;
+    Ok(["added", "vanished", "changed"].map(|kind| {
+        let of_kind = counts.iter().find(|row| row[0].as_deref() == Some(kind));
+        of_kind.and_then(|row| row[1].as_deref()?.parse().ok()).unwrap_or(0)
+    }))
+}
+
+/// Begins the transaction, with the locks in the order of a chunk's commit: positions, then the tables.
+async fn begin(store: &mut dyn Store, topic: &str, pairs: &[Pair]) -> Result<(), StoreError> {
     let syntax = &store.syntax().exchange;
     for statement in syntax.begin {
         store.rows((*statement).to_owned(), &[]).await?;
@@ -100,7 +114,8 @@ async fn begin(store: &mut dyn Store, topic: &str, live: &str, side: &str) -> Re
         store.rows(lock.to_owned(), &[topic]).await?;
     }
     if let Some(lock) = syntax.lock_tables {
-        store.rows(lock(live, side), &[]).await?;
+        let tables: Vec<&str> = pairs.iter().flat_map(|pair| [&*pair.live, &*pair.side]).collect();
+        store.rows(lock(&tables), &[]).await?;
     }
     Ok(())
 }
@@ -138,7 +153,8 @@ fn refuse(obstacles: Vec<String>) -> Result<(), StoreError> {
 }
 
 /// What prevents the exchange. The difference is known.
-async fn obstacles(store: &mut dyn Store, live: &str, statements: &Statements) -> Result<Vec<String>, StoreError> {
+async fn obstacles(store: &mut dyn Store, statements: &Statements) -> Result<Vec<String>, StoreError> {
+    let live = &*statements.pair.live;
     let syntax = &store.syntax().exchange;
     let mut obstacles = Vec::new();
     for query in syntax.obstacles {
@@ -161,21 +177,19 @@ async fn obstacles(store: &mut dyn Store, live: &str, statements: &Statements) -
 /// Writes the difference into both tables.
 async fn write(
     store: &mut dyn Store,
-    live: &str,
     statements: &Statements,
-    exchanged: &Exchanged,
+    [added, vanished, changed]: [u64; 3],
 ) -> Result<(), StoreError> {
-    let Exchanged { added, vanished, changed, .. } = *exchanged;
     let now = store.syntax().now;
     let counts = [vanished, changed, added, added, changed, vanished];
-    for (statement, wanted) in statements.writes(live, now).into_iter().zip(counts) {
+    for (statement, wanted) in statements.writes(now).into_iter().zip(counts) {
         if wanted == 0 {
             continue;
         }
         let done = store.execute(statement).await?;
         if done != wanted {
             let query = store.syntax().exchange.triggers.to_owned();
-            let triggers: Vec<String> = first_column(store.rows(query, &[live]).await?).collect();
+            let triggers: Vec<String> = first_column(store.rows(query, &[&statements.pair.live]).await?).collect();
             return Err(StoreError::Halt(format!(
                 "the database wrote {done} of {wanted} rows, because a trigger leaves rows out ({}): disable it for \
                  the exchange",
@@ -190,11 +204,32 @@ fn first_column(rows: Texts) -> impl Iterator<Item = String> {
     rows.into_iter().filter_map(|row| row.into_iter().next().flatten())
 }
 
-/// The statements of one exchange.
-struct Statements {
+/// A live table and a side table of the same shape.
+struct Pair {
+    live: String,
     side: String,
     /// Columns of the key.
     key: Vec<String>,
+}
+
+impl Pair {
+    fn of_rows(dataset: &Dataset, side: &str) -> Pair {
+        let key = dataset.key.iter().map(|at| dataset.fields[*at].name.clone()).collect();
+        Pair { live: dataset.name.clone(), side: side.to_owned(), key }
+    }
+
+    fn of_revisions(dataset: &Dataset, side: &str) -> Pair {
+        let key = Pair::of_rows(dataset, side).key;
+        let key = key.into_iter().chain(version(dataset).map(str::to_owned)).collect();
+        Pair { live: revision(&dataset.name), side: revision(side), key }
+    }
+}
+
+/// The statements of one exchange.
+struct Statements {
+    pair: Pair,
+    /// Temporary table with the live table's side of every difference.
+    name: String,
     /// Columns that a sink writes, beside [`UPDATED_AT`].
     written: Vec<String>,
     /// Columns that both tables have, without the key: a live row takes its columns that no sink writes with it.
@@ -206,34 +241,33 @@ struct Statements {
 }
 
 impl Statements {
-    fn new(dataset: &'static Dataset, side: &str, columns: Vec<String>) -> Statements {
-        let Comparison { joined: tables, added, vanished, both, .. } = Comparison::new(dataset, side, false);
-        let key: Vec<String> = dataset.key.iter().map(|at| dataset.fields[*at].name.clone()).collect();
+    fn new(pair: Pair, written: Vec<String>, columns: Vec<String>) -> Statements {
+        let Joined { from, added, vanished, both } = Joined::new(&pair.live, &pair.side, &pair.key);
+        let (key, name) = (&pair.key, format!("{}_difference", pair.live));
         let kept: Vec<String> =
             columns.into_iter().filter(|name| !key.contains(name)).map(|name| quoted(&name)).collect();
-        let written = written(dataset);
-        // The flags, too, which are no values.
+        // The flags and places, too, which are no values.
         let compared = written.iter().filter(|name| !key.contains(name));
         let any = compared.map(|name| differs(name)).collect::<Vec<_>>().join(" or ");
         let selected = key.iter().map(|name| format!("coalesce(side.{name}, live.{name}) as {name}"));
         let selected = joined(selected.chain(kept.iter().map(|name| format!("live.{name} as {name}"))));
         let difference = format!(
-            "create temporary table {DIFFERENCE} as select case when {added} then 'added' when {vanished} then \
-             'vanished' else 'changed' end as {KIND}, {selected} from {tables} \
+            "create temporary table {name} as select case when {added} then 'added' when {vanished} then \
+             'vanished' else 'changed' end as {KIND}, {selected} from {from} \
              where {added} or {vanished} or ({both} and ({any}))"
         );
-        let is_vanished = format!("({}) in ({})", of("live", &key), keys(&key, "vanished"));
-        Statements { side: side.to_owned(), written, key, kept, difference, is_vanished }
+        let is_vanished = format!("({}) in ({})", of("live", key), keys(&name, key, "vanished"));
+        Statements { pair, name, written, kept, difference, is_vanished }
     }
 
     /// Deletes, updates and inserts of the live table, then of the side table in the opposite direction.
-    fn writes(&self, live: &str, now: &str) -> [String; 6] {
-        let Statements { side, key, written, kept, .. } = self;
+    fn writes(&self, now: &str) -> [String; 6] {
+        let Statements { pair: Pair { live, side, key }, name: difference, written, kept, .. } = self;
         let same = |left: &str, right: &str| {
             key.iter().map(|name| format!("{left}.{name} = {right}.{name}")).collect::<Vec<_>>().join(" and ")
         };
         let delete = |table: &str, kind: &str| {
-            format!("delete from {table} where ({}) in ({})", key.join(", "), keys(key, kind))
+            format!("delete from {table} where ({}) in ({})", key.join(", "), keys(difference, key, kind))
         };
         let values = written.iter().filter(|name| !key.contains(name));
         let values = joined(values.map(|name| format!("{name} = side.{name}")));
@@ -243,14 +277,14 @@ impl Statements {
         [
             delete(live, "vanished"),
             format!(
-                "update {live} as live set {values}, {UPDATED_AT} = {now} from {DIFFERENCE} as was, {side} as side \
+                "update {live} as live set {values}, {UPDATED_AT} = {now} from {difference} as was, {side} as side \
                  where {} and {} and {}",
                 is("changed"),
                 same("side", "was"),
                 same("live", "was"),
             ),
             format!(
-                "insert into {live} ({names}, {UPDATED_AT}) select {}, {now} from {DIFFERENCE} as was, {side} as side \
+                "insert into {live} ({names}, {UPDATED_AT}) select {}, {now} from {difference} as was, {side} as side \
                  where {} and {}",
                 of("side", written),
                 is("added"),
@@ -258,11 +292,11 @@ impl Statements {
             ),
             delete(side, "added"),
             format!(
-                "update {side} as side set {before} from {DIFFERENCE} as was where {} and {}",
+                "update {side} as side set {before} from {difference} as was where {} and {}",
                 is("changed"),
                 same("side", "was")
             ),
-            format!("insert into {side} ({all}) select {all} from {DIFFERENCE} as was where {}", is("vanished")),
+            format!("insert into {side} ({all}) select {all} from {difference} as was where {}", is("vanished")),
         ]
     }
 }
@@ -273,8 +307,8 @@ fn of(table: &str, columns: &[String]) -> String {
 }
 
 /// The keys of one kind of difference.
-fn keys(key: &[String], kind: &str) -> String {
-    format!("select {} from {DIFFERENCE} where {KIND} = '{kind}'", key.join(", "))
+fn keys(difference: &str, key: &[String], kind: &str) -> String {
+    format!("select {} from {difference} where {KIND} = '{kind}'", key.join(", "))
 }
 
 /// A user's column can have any name.

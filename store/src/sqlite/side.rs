@@ -34,13 +34,13 @@ impl Tables for SideTables {
     fn create<'a>(
         &self,
         store: &'a mut dyn Store,
-        dataset: &'a Dataset,
-        table: &'a str,
+        _: &'a Dataset,
+        (like, table): (&'a str, &'a str),
         kind: &'static str,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         async move {
             let query = "select sql from sqlite_schema where type = 'table' and name = $1";
-            let found = store.rows(query.to_owned(), &[&dataset.name]).await?;
+            let found = store.rows(query.to_owned(), &[like]).await?;
             let definition = found.into_iter().flatten().next().flatten().unwrap_or_default();
             let columns = definition.split_once('(').map_or("", |(_, columns)| columns);
             store.rows(format!("create {kind} {table} ({columns}"), &[]).await.map(drop)

@@ -44,13 +44,15 @@ pub(crate) const TOPIC_ID: &str = "left join sink_topic as read on read.sink = l
     and read.kafka_partition = latest.kafka_partition";
 
 /// Columns of the ledger that count, in the order of [`crate::Outcome`].
-const COUNTS: [&str; 6] = [
+const COUNTS: [&str; 7] = [
     "records_read",
     "records_inserted",
     "records_changed",
     "records_unchanged",
     "records_superseded",
     "records_dead_lettered",
+    // Null in chunks of an executable without revisions.
+    "records_kept",
 ];
 
 impl Statements {
@@ -89,7 +91,7 @@ impl Statements {
             delete_ledger: format!(
                 "delete from sink_chunk where {partition} and from_offset >= $5 and from_offset <= $6"
             ),
-            merge_ledger: insert_ledger(names, &(syntax.time)("$13")),
+            merge_ledger: insert_ledger(names, &(syntax.time)("$14")),
             totals: format!("select sink, {sums} from sink_chunk group by sink order by sink"),
             insert_gap: format!(
                 "insert into sink_gap ({names}, from_offset, to_offset, reason, noticed_at) \
@@ -114,7 +116,7 @@ impl Statements {
 fn insert_ledger(names: &str, committed_at: &str) -> String {
     format!(
         "insert into sink_chunk ({names}, from_offset, to_offset, {}, committed_at) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {committed_at})",
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, {committed_at})",
         COUNTS.join(", ")
     )
 }

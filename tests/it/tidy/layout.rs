@@ -62,6 +62,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     (
         "Utc::now()",
         &[
+            "cli/src/commands/",
             "consumers/src/",
             "kafka/src/",
             "store/src/",

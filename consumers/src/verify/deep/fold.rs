@@ -20,6 +20,8 @@ pub(super) struct Record {
     pub(super) partition: i32,
     /// Whether it was stored, or may have been, only while the table was read. A row may have it or not.
     pub(super) is_late: bool,
+    /// Whether it must be a revision if it is not the highest version of its key.
+    pub(super) is_kept: bool,
 }
 
 /// The topic, read.
@@ -63,7 +65,7 @@ impl Topic {
             progress.count();
             let is_late = !sinks.iter().any(|sink| sink.has_taken(original.offset));
             self.count += u64::from(!is_late);
-            let (mut is_stored, mut may_be_stored) = (false, is_late);
+            let (mut is_stored, mut may_be_stored, mut is_kept) = (false, is_late, false);
             for (sink, counted) in sinks.iter().zip(&mut counted) {
                 if !sink.has_taken(original.offset) {
                     may_be_stored = true;
@@ -71,14 +73,18 @@ impl Topic {
                 }
                 *counted += i64::from(original.offset >= sink.counted_from);
                 match sink.account(original, record.as_ref().err(), letters, subject.dataset, findings) {
-                    Account::Stored => is_stored = true,
+                    Account::Stored => {
+                        is_stored = true;
+                        is_kept |= sink.has_kept(original.offset);
+                    }
                     Account::MayBeStored => may_be_stored = true,
                     Account::NotStored => {}
                 }
             }
             match record {
                 Ok(rows) if is_stored || may_be_stored => {
-                    self.push(subject.dataset, rows, (partition, original.offset), !is_stored)
+                    let flags = i64::from(!is_stored) | i64::from(is_kept) << 1;
+                    self.push(subject.dataset, rows, (partition, original.offset), flags)
                 }
                 _ => Ok(()),
             }
@@ -86,10 +92,10 @@ impl Topic {
         Ok(counted)
     }
 
-    fn push(&mut self, dataset: &Dataset, rows: &Rows, at: (i32, i64), is_late: bool) -> anyhow::Result<()> {
+    fn push(&mut self, dataset: &Dataset, rows: &Rows, at: (i32, i64), flags: i64) -> anyhow::Result<()> {
         let (known_at, observed_at, hash) = rows.version(dataset, 0);
         let content = fingerprint::of_content(dataset, rows, 0).cast_signed();
-        let numbers = [known_at, observed_at, hash, content, at.1, at.0.into(), is_late.into()];
+        let numbers = [known_at, observed_at, hash, content, at.1, at.0.into(), flags];
         self.records.push(fingerprint::of_key(dataset, rows, 0), &numbers, "")
     }
 
@@ -105,9 +111,10 @@ pub(super) struct TopicPart(Entries);
 impl TopicPart {
     pub(super) fn next(&mut self) -> anyhow::Result<Option<(Key, Record)>> {
         let Some((key, numbers, _)) = self.0.next::<7>()? else { return Ok(None) };
-        let [known_at, observed_at, hash, content, offset, partition, is_late] = numbers;
+        let [known_at, observed_at, hash, content, offset, partition, flags] = numbers;
         let (version, content) = ((known_at, observed_at, hash), content.cast_unsigned());
-        let record = Record { version, content, offset, partition: partition as i32, is_late: is_late != 0 };
+        let (is_late, is_kept) = (flags & 1 != 0, flags & 2 != 0);
+        let record = Record { version, content, offset, partition: partition as i32, is_late, is_kept };
         Ok(Some((key, record)))
     }
 }
@@ -115,6 +122,12 @@ impl TopicPart {
 impl Taken {
     fn has_taken(&self, offset: i64) -> bool {
         offset < self.row.next_offset
+    }
+
+    /// Whether it keeps the record as a revision if it is superseded.
+    fn has_kept(&self, offset: i64) -> bool {
+        let after = self.without_revisions.partition_point(|(from, _)| *from <= offset);
+        after == 0 || self.without_revisions[after - 1].1 <= offset
     }
 
     /// Whether this sink must have stored the record: it is valid and no open dead letter.

@@ -18,6 +18,10 @@ pub(super) struct Row {
     pub(super) content: u64,
     /// Whether it holds a value that is never stored, which was reported.
     pub(super) is_odd: bool,
+    /// Whether it is a revision: not the highest version of its key.
+    pub(super) is_revision: bool,
+    /// Its lowest place on the topic, as stored: (incarnation, partition, offset).
+    pub(super) place: Option<(i32, i32, i64)>,
     /// Its key, formatted like a message key.
     pub(super) key: String,
 }
@@ -27,33 +31,40 @@ pub(super) struct Table {
     rows: Spill,
     /// Number of rows.
     pub(super) count: u64,
+    /// Number of revisions.
+    pub(super) revisions: u64,
 }
 
 impl Table {
     /// Reads the table.
     pub(super) fn read(subject: &Subject<'_>, findings: &mut Findings) -> anyhow::Result<Table> {
         let Subject { dataset, verification, runtime, .. } = subject;
-        let mut table = Table { rows: Spill::new(&verification.temp_dir), count: 0 };
+        let mut table = Table { rows: Spill::new(&verification.temp_dir), count: 0, revisions: 0 };
         let mut rows = Rows::new(dataset);
         let mut progress = Progress::new(&dataset.name, "rows read", None);
-        let each = |line: &Line| {
-            progress.count();
-            rows.truncate(0);
-            table.row(subject, line, &mut rows, findings)
-        };
-        runtime.block_on(verification.database.pages(dataset).each_row(each))?;
+        // A row that becomes a revision meanwhile is read twice, and none is missed.
+        for is_revision in [false, true] {
+            let each = |line: &Line| {
+                progress.count();
+                rows.truncate(0);
+                table.row(subject, (line, is_revision), &mut rows, findings)
+            };
+            let database = &verification.database;
+            let pages = if is_revision { database.revisions(dataset) } else { database.pages(dataset) };
+            runtime.block_on(pages.each_row(each))?;
+        }
         Ok(table)
     }
 
     fn row(
         &mut self,
         subject: &Subject<'_>,
-        line: &Line,
+        (line, is_revision): (&Line, bool),
         rows: &mut Rows,
         findings: &mut Findings,
     ) -> anyhow::Result<()> {
         let dataset = subject.dataset;
-        self.count += 1;
+        *(if is_revision { &mut self.revisions } else { &mut self.count }) += 1;
         let width = dataset.fields.len();
         let values: Vec<_> = dataset.fields.iter().enumerate().map(|(at, field)| line.value(at, field.kind)).collect();
         let odd = values.iter().position(Option::is_none);
@@ -65,7 +76,9 @@ impl Table {
         }
         let (known_at, observed_at, _) = rows.version(dataset, 0);
         let content = fingerprint::of_content(dataset, rows, 0).cast_signed();
-        let numbers = [known_at, observed_at, line.int(width), content, odd.is_some().into()];
+        let place = |at: usize| line.optional_int(width + 2 + at).unwrap_or(-1);
+        let flags = i64::from(odd.is_some()) | i64::from(is_revision) << 1;
+        let numbers = [known_at, observed_at, line.int(width), content, flags, place(0), place(1), place(2)];
         self.rows.push(fingerprint::of_key(dataset, rows, 0), &numbers, &key)
     }
 
@@ -80,9 +93,11 @@ pub(super) struct TablePart(Entries);
 
 impl TablePart {
     pub(super) fn next(&mut self) -> anyhow::Result<Option<(Key, Row)>> {
-        let Some((fingerprint, numbers, key)) = self.0.next::<5>()? else { return Ok(None) };
-        let [known_at, observed_at, hash, content, is_odd] = numbers;
+        let Some((fingerprint, numbers, key)) = self.0.next::<8>()? else { return Ok(None) };
+        let [known_at, observed_at, hash, content, flags, incarnation, partition, offset] = numbers;
         let (version, content) = ((known_at, observed_at, hash), content.cast_unsigned());
-        Ok(Some((fingerprint, Row { version, content, is_odd: is_odd != 0, key })))
+        let place = (offset >= 0).then_some((incarnation as i32, partition as i32, offset));
+        let row = Row { version, content, is_odd: flags & 1 != 0, is_revision: flags & 2 != 0, place, key };
+        Ok(Some((fingerprint, row)))
     }
 }

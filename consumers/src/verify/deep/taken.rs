@@ -17,6 +17,8 @@ pub(super) struct Taken {
     pub(super) counted_from: i64,
     /// Number of records in its ledger from that offset on.
     pub(super) ledger: i64,
+    /// Ranges whose superseded records were not kept as revisions, in order.
+    pub(super) without_revisions: Vec<(i64, i64)>,
 }
 
 /// How far all sinks have read.
@@ -52,7 +54,8 @@ pub(super) fn load(
         }
         let since = subject.runtime.block_on(audit.read_since(&row.partition, low))?;
         let (counted_from, ledger) = since.unwrap_or((row.next_offset, 0));
-        partitions.entry(number).or_default().push(Taken { row, counted_from, ledger });
+        let without_revisions = subject.runtime.block_on(audit.without_revisions(&row.partition))?;
+        partitions.entry(number).or_default().push(Taken { row, counted_from, ledger, without_revisions });
     }
     let gap = truncated.or_else(|| gap(subject, &partitions));
     Ok((AllTaken { partitions, gap, later: BTreeMap::new() }, letters))

@@ -10,6 +10,9 @@ create table sector (
     content_hash bigint not null,
     updated_at timestamptz not null default now(),
     deleted boolean not null default false,
+    topic_incarnation integer,
+    topic_partition integer,
+    topic_offset bigint,
     primary key (source, classification, sector_code),
     check (deleted or name is not null)
 );
@@ -26,6 +29,9 @@ create table industry (
     content_hash bigint not null,
     updated_at timestamptz not null default now(),
     deleted boolean not null default false,
+    topic_incarnation integer,
+    topic_partition integer,
+    topic_offset bigint,
     primary key (source, classification, industry_code),
     check (deleted or name is not null)
 );
@@ -34,3 +40,12 @@ alter table exchange
     add column mic text,
     add column opens_at text,
     add column closes_at text;
+alter table exchange_revision
+    add column mic text,
+    add column opens_at text,
+    add column closes_at text;
+
+create table sector_revision (like sector including all excluding indexes,
+    primary key (classification, sector_code, source, known_at, observed_at, content_hash));
+create table industry_revision (like industry including all excluding indexes,
+    primary key (classification, industry_code, source, known_at, observed_at, content_hash));

@@ -1,0 +1,12 @@
+drop table industry_revision;
+drop table sector_revision;
+alter table exchange_revision
+    drop column closes_at,
+    drop column opens_at,
+    drop column mic;
+alter table exchange
+    drop column closes_at,
+    drop column opens_at,
+    drop column mic;
+drop table industry;
+drop table sector;

@@ -1,0 +1,10 @@
+drop table industry_revision;
+drop table sector_revision;
+alter table exchange_revision drop column closes_at;
+alter table exchange_revision drop column opens_at;
+alter table exchange_revision drop column mic;
+alter table exchange drop column closes_at;
+alter table exchange drop column opens_at;
+alter table exchange drop column mic;
+drop table industry;
+drop table sector;
