@@ -18,13 +18,17 @@ use crate::folder::{Folder, Kind};
 
 mod completions;
 mod describe;
+mod diff;
 mod doctor;
 mod down;
+mod history;
 mod init;
 mod logs;
 mod man;
+mod moment;
 mod query;
 mod reset;
+mod snapshot;
 mod tables;
 mod up;
 
@@ -53,6 +57,9 @@ enum Command {
     Logs(logs::Arguments),
     Reset(reset::Arguments),
     Query(query::Arguments),
+    History(history::Arguments),
+    Diff(diff::Arguments),
+    Snapshot(snapshot::Arguments),
     Tables(tables::Arguments),
     Describe(describe::Arguments),
     Completions(completions::Arguments),
@@ -111,13 +118,8 @@ fn run(Arguments { data_dir, command }: Arguments) -> anyhow::Result<ExitCode> {
             let folder = begin(given)?;
             block_on(doctor::run(&arguments, &folder))
         }
-        Command::Query(arguments) => {
-            let folder = with_database(given)?;
-            done(block_on(query::run(&arguments, &folder)))
-        }
-        Command::Tables(arguments) => {
-            with_database(given)?;
-            done(block_on(tables::run(&arguments)))
+        Command::Query(_) | Command::History(_) | Command::Diff(_) | Command::Snapshot(_) | Command::Tables(_) => {
+            done(ask(command, &with_database(given)?))
         }
         Command::Produce(operation) => {
             let folder = begin(given)?;
@@ -146,6 +148,20 @@ fn run(Arguments { data_dir, command }: Arguments) -> anyhow::Result<ExitCode> {
         Command::Consumer(command) => Ok(command.run()),
         Command::Broker(arguments) => Ok(broker::daemon::run(&arguments)),
     }
+}
+
+/// Runs a command that only reads the database.
+fn ask(command: Command, folder: &Folder) -> anyhow::Result<()> {
+    block_on(async {
+        match command {
+            Command::Query(arguments) => query::run(&arguments, folder).await,
+            Command::History(arguments) => history::run(&arguments).await,
+            Command::Diff(arguments) => diff::run(&arguments).await,
+            Command::Snapshot(arguments) => snapshot::run(&arguments).await,
+            Command::Tables(arguments) => tables::run(&arguments).await,
+            _ => bail!("this command does not only read"),
+        }
+    })
 }
 
 /// Finds the deck, and makes its settings those of this process.

@@ -8,7 +8,7 @@ use kafka::reader::Topic;
 use kafka::{Cluster, KafkaError, Message};
 use serde_json::Value;
 use tempfile::TempDir;
-use tests::process::{Environment, Heard, command};
+use tests::process::{Environment, Heard, command, ended};
 
 /// Bytes before the record of a message.
 const PREFIX_BYTES: usize = 5;
@@ -103,4 +103,61 @@ fn three_values_are_on_their_topics_before_and_after_their_correction() {
     let [before, after] =
         of("ohlcv_bar", &[("source", "cboe"), ("symbol", "VIX"), ("trading_date", "2025-12-15")], "close");
     assert_ne!(before, after);
+}
+
+/// What a command prints to both outputs, in the demo's folder.
+fn said(folder: &Path, arguments: &[&str]) -> String {
+    let mut asked = command("tapedeck", arguments, &Environment::new());
+    asked.current_dir(folder);
+    let output = ended(asked);
+    let [text, errors] = [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said).into_owned());
+    format!("{text}{errors}")
+}
+
+#[test]
+fn the_demo_answers_for_the_days_before_and_after_each_correction_and_a_snapshot_pins_the_answer() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    said(folder, &["up", "--demo", "--once", "--kafka-port", "0"]);
+    let gdp = "select value, known_basis from observation where series_id = 'GDP' and observation_date = '2025-07-01'";
+    let quarter = "select net_income, known_basis from financial_statement where symbol = 'ACME' and source = 'fmp' \
+        and statement = 'income' and period = 'Q3' and period_end = '2025-09-30'";
+    let vix = "select close, known_basis from ohlcv_bar where source = 'cboe' and symbol = 'VIX' \
+        and trading_date = '2025-12-15'";
+    let row = |said: String| said.lines().nth(1).unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    for (query, days, before, after) in [
+        (gdp, ["2025-11-01", "2025-12-01", "2025-12-31"], "31606.207 provider", "31741.388 provider"),
+        (vix, ["2025-12-15", "2025-12-20", "2026-01-02"], "16.86 provider", "16.9 provider"),
+        // FMP restates under the time of the first statement: the restatement counts from its receipt, which is today.
+        (quarter, ["2025-11-09", "2025-11-11", "now"], "108900000 provider", "121000000 receipt"),
+    ] {
+        let [nothing, early, late] = days;
+        let nothing = said(folder, &["query", "--as-of", nothing, query]);
+        assert!(nothing.contains("nothing was known at that moment"), "{nothing}");
+        assert_eq!(row(said(folder, &["query", "--as-of", early, query])), before, "{early}");
+        let late = if late == "now" { Utc::now().to_rfc3339() } else { late.to_owned() };
+        assert_eq!(row(said(folder, &["query", "--as-of", &late, query])), after, "{late}");
+    }
+    let history = said(folder, &["history", "observation", "fred|GDP|2025-07-01"]);
+    assert!(history.contains("observations GDP") && history.contains("value 31606.207 -> 31741.388"), "{history}");
+    let diff = said(folder, &["diff", "ohlcv_bar", "--from", "2025-12-20", "--to", "2026-01-02", "--limit", "0"]);
+    let changed: Vec<&str> = diff.lines().filter(|line| line.contains("changed")).collect();
+    assert!(
+        matches!(changed[..], [line] if line.contains("VIX") && line.contains("close 16.86 -> 16.9")),
+        "{changed:?}"
+    );
+    for (arguments, expected) in [
+        (&["query", "--as-of", "2999-01-01", gdp][..], "is in the future"),
+        (&["query", "--as-of", "2025-12-01", "select * from fred_data"], "is a view"),
+        (&["query", "--snapshot", "td1:observation@x/0=1#00000000", gdp], "it is not a snapshot"),
+        (&["history", "observation", "fred|NONE|2025-07-01"], "has no version of"),
+        (&["history", "observation", "fred|GDP"], "`source|series_id|observation_date`"),
+    ] {
+        assert!(said(folder, arguments).contains(expected), "{arguments:?}");
+    }
+    let snapshot = said(folder, &["snapshot", "observation"]);
+    let count = |more: &[&str]| said(folder, &[&["query"], more, &["select count(*) from observation"]].concat());
+    assert_eq!(count(&["--snapshot", snapshot.trim()]), count(&[]));
+    let other = said(folder, &["query", "--snapshot", snapshot.trim(), "select count(*) from ohlcv_bar"]);
+    assert!(other.contains("the snapshot does not cover `ohlcv_bar`"), "{other}");
 }

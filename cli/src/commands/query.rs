@@ -8,6 +8,7 @@ use kafka::Cluster;
 use serde_json::value::RawValue;
 use store::{Database, Found, StoreError};
 
+use super::moment::Moment;
 use super::print;
 use crate::deck::summary::Meter;
 use crate::folder::Folder;
@@ -24,7 +25,8 @@ const BEHIND_PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  tapedeck query \"select symbol, max(ts_start) from ohlcv_bar group by symbol\"\n  \
-    tapedeck query --format csv --limit 0 \"select * from observation\" > observation.csv"
+    tapedeck query --format csv --limit 0 \"select * from observation\" > observation.csv\n  \
+    tapedeck query --as-of 2024-05-01 \"select * from observation where series_id = 'GDP'\""
 )]
 pub(super) struct Arguments {
     /// A `select` statement
@@ -35,6 +37,8 @@ pub(super) struct Arguments {
     /// Print at most so many rows; 0: all
     #[arg(long, default_value_t = USUAL_ROWS, value_name = "ROWS")]
     limit: usize,
+    #[command(flatten)]
+    moment: Moment,
 }
 
 /// How rows are printed.
@@ -53,7 +57,12 @@ enum Format {
 /// Prints the rows that the query finds.
 pub(super) async fn run(arguments: &Arguments, folder: &Folder) -> anyhow::Result<()> {
     let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
-    let found = Database::from_settings()?.query_some(&arguments.sql, limit).await.map_err(advised)?;
+    let database = Database::from_settings()?;
+    let found = match arguments.moment.cut() {
+        Some(cut) => database.query_as_of(&arguments.sql, limit, &cut).await,
+        None => database.query_some(&arguments.sql, limit).await,
+    };
+    let found = found.map_err(advised)?;
     print(&match arguments.format {
         Format::Table => table(&found),
         Format::Csv => csv(&found)?,
@@ -62,6 +71,9 @@ pub(super) async fn run(arguments: &Arguments, folder: &Folder) -> anyhow::Resul
     })?;
     if found.is_cut {
         eprintln!("only the first {limit} rows are shown: `--limit 0` shows all");
+    }
+    if found.rows.is_empty() && arguments.moment.cut().is_some() {
+        eprintln!("no rows: of what the query asks for, nothing was known at that moment");
     }
     if folder.is_running() {
         warn_if_behind(&arguments.sql).await;
@@ -126,7 +138,7 @@ fn csv(found: &Found) -> anyhow::Result<String> {
     Ok(String::from_utf8(writer.into_inner()?)?)
 }
 
-fn json(found: &Found) -> anyhow::Result<String> {
+pub(super) fn json(found: &Found) -> anyhow::Result<String> {
     let mut text = String::new();
     for row in &found.rows {
         let value = |(at, value): (usize, &Option<String>)| -> anyhow::Result<String> {
