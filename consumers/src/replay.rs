@@ -114,11 +114,15 @@ impl Replay {
             }
             range.from = position.next_offset;
         }
+        let is_filling = self.into.is_none() && self.key.is_none() && self.rules.is_empty() && self.range.is_whole();
+        if is_filling && !resumed {
+            runtime.block_on(side::forget_places(&mut *store, self.dataset, &topic))?;
+        }
         let destination = Destination { sink: sink.clone(), topic, target, store: self.database.store(&sink) };
         let mut player = Player::new(self, rules, destination, runtime, stop);
         player.play(&ranges)?;
         if self.into.is_none() && !stop.is_cancelled() {
-            if self.key.is_none() && self.rules.is_empty() {
+            if is_filling {
                 runtime.block_on(side::note_kept(&mut *store, &sink, &self.topic()))?;
             }
             runtime.block_on(side::finish_run(&mut *store, &sink))?;

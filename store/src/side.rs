@@ -8,7 +8,7 @@ use contract::{Dataset, datasets};
 use crate::chunk::Target;
 use crate::migrations;
 use crate::outcome::StoreError;
-use crate::sql::{CONTENT_HASH, DELETED, revision};
+use crate::sql::{CONTENT_HASH, DELETED, PLACE, UPDATED_AT, revision};
 use crate::store::Store;
 
 mod exchange;
@@ -241,6 +241,19 @@ pub async fn incarnations(store: &mut dyn Store, topic: &str) -> Result<BTreeMap
     let rows = store.rows(query.to_owned(), &[topic]).await?;
     let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<i32>().ok());
     Ok(rows.iter().filter_map(|row| number(&row[0]).zip(number(&row[1]))).collect())
+}
+
+/// Forgets the places of rows that an executable without revisions may have replaced: it moves no place. A replay into the
+/// live table sets them again.
+pub async fn forget_places(store: &mut dyn Store, dataset: &Dataset, topic: &str) -> Result<(), StoreError> {
+    let [incarnation, partition, offset] = PLACE;
+    let update = format!(
+        "update {} set {incarnation} = null, {partition} = null, {offset} = null where {offset} is not null \
+         and {UPDATED_AT} <= (select max(committed_at) from sink_chunk where records_kept is null and kafka_topic = $1 \
+         and sink not like '%.replay.%')",
+        dataset.name
+    );
+    store.rows(update, &[topic]).await.map(drop)
 }
 
 /// Records that a replay into the live table has kept the versions of all records that it read: the chunks of live sinks

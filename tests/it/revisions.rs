@@ -84,6 +84,20 @@ fn a_replay_fills_in_the_revisions_that_an_earlier_executable_did_not_keep() {
 }
 
 #[test]
+fn a_replay_corrects_the_place_of_a_row_that_an_earlier_executable_replaced() {
+    for (name, bench) in benches() {
+        load(&bench);
+        // It replaces the row and leaves its place: that of the version before.
+        by_hand(&bench, "update ohlcv_bar set topic_offset = 0");
+        bench.execute("update sink_chunk set records_kept = null");
+        succeed("consumer", &["replay", "ohlcv_bar"], &bench.environment);
+        assert_eq!(bench.number("select topic_offset as n from ohlcv_bar"), 1, "on {name}");
+        let (is_good, said) = verify(&bench, &["ohlcv_bar", "--deep"]);
+        assert!(is_good, "on {name}: {said}");
+    }
+}
+
+#[test]
 fn a_side_table_takes_its_revisions_through_the_exchange() {
     for (name, bench) in benches() {
         load(&bench);
