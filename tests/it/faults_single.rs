@@ -211,7 +211,7 @@ fn a_consumer_waits_while_its_database_has_no_free_connection() {
 fn a_table_without_one_of_its_columns_halts_the_sink_with_one_line_and_makes_no_dead_letters() {
     let Some(bench) = postgres() else { return };
     let mut consumer = consumer(&bench, &[]);
-    execute(&bench, "alter table ohlcv_bar drop column volume");
+    execute(&bench, "alter table ohlcv_bar drop column volume cascade");
     send_days(&bench, 10..20);
     assert!(!consumer.wait(), "the consumer took that for a success");
     let errors = consumer.said("error: ");
