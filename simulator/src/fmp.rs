@@ -152,7 +152,7 @@ fn figures(seed: u64, symbol: &str, endpoint: &str, end: NaiveDate, period: &str
     figures
 }
 
-/// Whether a figure is that of a span of time: a year has the sum of its quarters.
+/// Whether a figure belongs to a span of time. Then the figure of a year is the sum of its quarters.
 fn is_sum(name: &str) -> bool {
     const SUMS: [&str; 9] = [
         "revenue",
