@@ -34,8 +34,9 @@ mod side;
 mod sql;
 
 use bind::{arguments, keys_and_versions};
-use copy::Coldness;
+use copy::{Coldness, LEAST_ROWS};
 use fault::{fault, is_conflict};
+use sql::Moving;
 
 static SYNTAX: Syntax = Syntax {
     begin: "BEGIN",
@@ -98,9 +99,10 @@ const FEW_RACES: u32 = 5;
 pub(crate) struct Postgres {
     address: Secret,
     role: String,
-    /// The upsert of each table.
-    upserts: HashMap<String, Arc<str>>,
+    /// The upserts of each table.
+    upserts: HashMap<(String, Moving), Arc<str>>,
     coldness: Coldness,
+    moving: Moving,
     /// Whether the last chunk changed nothing. Then the next one probably changes nothing either, which its keys and
     /// versions alone can show.
     settled: bool,
@@ -109,16 +111,57 @@ pub(crate) struct Postgres {
 impl Postgres {
     pub(crate) fn new(address: Secret) -> Postgres {
         let (role, upserts) = (String::new(), HashMap::new());
-        Postgres { address, role, upserts, coldness: Coldness::UNKNOWN, settled: false }
+        Postgres { address, role, upserts, coldness: Coldness::UNKNOWN, moving: Moving::Unseen, settled: false }
     }
 
-    fn upsert(&mut self, incoming: &Incoming<'_>) -> Arc<str> {
-        if let Some(upsert) = self.upserts.get(incoming.table) {
-            return upsert.clone();
+    fn upsert(&mut self, incoming: &Incoming<'_>, moving: Moving) -> Arc<str> {
+        let of = (incoming.table.to_owned(), moving);
+        let derive = || sql::upsert(incoming.dataset, incoming.table, moving).into();
+        self.upserts.entry(of).or_insert_with(derive).clone()
+    }
+
+    /// Runs the upsert once; returns its counts.
+    async fn upsert_once(
+        &mut self,
+        connection: &mut PgConnection,
+        incoming: &Incoming<'_>,
+        folded: &[Folded],
+    ) -> Result<[u64; 5], Fault> {
+        if self.moving == Moving::Unseen && folded.len() >= LEAST_ROWS {
+            connection.begin_part().await?;
+            match self.run_upsert(connection, incoming, folded, Moving::Unseen).await {
+                Ok(counts) => {
+                    connection.keep_part().await?;
+                    return Ok(counts);
+                }
+                Err(error) => {
+                    let taken_back = connection.take_back_part().await;
+                    if !is_conflict(&error) {
+                        return Err(fault(error));
+                    }
+                    taken_back?;
+                    self.moving = Moving::Any;
+                }
+            }
         }
-        let upsert: Arc<str> = sql::upsert(incoming.dataset, incoming.table).into();
-        self.upserts.insert(incoming.table.to_owned(), upsert.clone());
-        upsert
+        self.run_upsert(connection, incoming, folded, Moving::Any).await.map_err(fault)
+    }
+
+    async fn run_upsert(
+        &mut self,
+        connection: &mut PgConnection,
+        incoming: &Incoming<'_>,
+        folded: &[Folded],
+        moving: Moving,
+    ) -> sqlx::Result<[u64; 5]> {
+        let arguments = arguments(incoming, folded).map_err(sqlx::Error::Encode)?;
+        let upsert = AssertSqlSafe(self.upsert(incoming, moving));
+        let row = sqlx::query_with(upsert, arguments).fetch_one(&mut *connection).await?;
+        let mut counts = [0; 5];
+        for (at, count) in counts.iter_mut().enumerate() {
+            *count = row.try_get::<i64, _>(at)?.cast_unsigned();
+        }
+        Ok(counts)
     }
 
     /// Upserts folded rows. Repeats the statement while another transaction writes the same keys.
@@ -133,14 +176,7 @@ impl Postgres {
             return Ok(upserted);
         }
         for attempt in 1..=MAX_RACES {
-            let arguments = arguments(&incoming, folded).map_err(sqlx::Error::Encode).map_err(fault)?;
-            let upsert = AssertSqlSafe(self.upsert(&incoming));
-            let row = sqlx::query_with(upsert, arguments).fetch_one(&mut *connection).await.map_err(fault)?;
-            let mut counts = [0; 5];
-            for (at, count) in counts.iter_mut().enumerate() {
-                *count = row.try_get::<i64, _>(at).map_err(fault)?.cast_unsigned();
-            }
-            let [inserted, changed, unchanged, kept, missed] = counts;
+            let [inserted, changed, unchanged, kept, missed] = self.upsert_once(connection, &incoming, folded).await?;
             let written = inserted + changed + unchanged;
             upserted += Upserted { seen: [inserted, changed, unchanged], written, kept };
             // What is missed again and again is what a trigger leaves out: a row that another transaction wrote is seen by the

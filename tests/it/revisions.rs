@@ -97,6 +97,30 @@ fn a_replay_corrects_the_place_of_a_row_that_an_earlier_executable_replaced() {
     }
 }
 
+/// Rows of a chunk: as many as PostgreSQL needs to try the faster statement.
+const MANY: i64 = 500;
+
+#[test]
+fn a_row_that_is_replaced_may_be_a_revision_already() {
+    for (name, bench) in benches() {
+        for known in [10, 20] {
+            let records: Vec<_> =
+                (0..MANY).map(|day| insertion(&bar("S", day as u32, known as f64, known, known))).collect();
+            publish(&bench, "ohlcv_bar", &records);
+        }
+        let environment = bench.with(&[("TAPEDECK_CHUNK_ROWS", &MANY.to_string())]);
+        succeed("consumer", &["replay", "ohlcv_bar"], &environment);
+        let count = |table: &str| bench.number(&format!("select count(*) as n from {table}"));
+        let counts = || ["ohlcv_bar", "ohlcv_bar_revision"].map(count);
+        assert_eq!(counts(), [MANY, MANY], "on {name}");
+        bench.execute("delete from ohlcv_bar");
+        succeed("consumer", &["replay", "ohlcv_bar"], &environment);
+        assert_eq!(counts(), [MANY, MANY], "on {name}");
+        let closes = "select count(*) as n from ohlcv_bar where close = 20";
+        assert_eq!(bench.number(closes), MANY, "on {name}");
+    }
+}
+
 #[test]
 fn a_side_table_takes_its_revisions_through_the_exchange() {
     for (name, bench) in benches() {

@@ -23,8 +23,8 @@ const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
 /// PostgreSQL's object id of the type `text`.
 const TEXT_OID: i32 = 25;
 
-/// Fewest rows for which `COPY` is tried: with fewer, the extra round trip costs more than it saves.
-const LEAST_ROWS: usize = 500;
+/// Fewest rows for which `COPY` or a faster upsert is tried: with fewer, the extra round trip costs more than it saves.
+pub(super) const LEAST_ROWS: usize = 500;
 /// Most chunks with only new keys that must precede the next `COPY`, however often it failed.
 const MOST_NEEDED: u32 = 1024;
 

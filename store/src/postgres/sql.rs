@@ -29,6 +29,15 @@ const NEWER: u8 = 1;
 const SAME: u8 = 2;
 const OLDER: u8 = 3;
 
+/// What an upsert expects of the rows that it replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Moving {
+    /// They are no revisions yet, as nearly always. Without `on conflict`, PostgreSQL writes them 1.9 times as fast.
+    Unseen,
+    /// Some may be revisions, such as after somebody deleted rows of the table and replayed their topic.
+    Any,
+}
+
 /// Upserts rows, one array per column; returns how many rows it inserted, changed, left unchanged but for their version,
 /// and kept as revisions, and how many it missed because another transaction wrote their key meanwhile.
 ///
@@ -37,7 +46,8 @@ const OLDER: u8 = 3;
 /// reads only the chunks between. The rows must be folded: one per key.
 ///
 /// No version is lost: a row that is replaced becomes a revision, and so does a row that is older than the stored one.
-pub(super) fn upsert(dataset: &Dataset, table: &str) -> String {
+/// With [`Moving::Unseen`] the statement fails with a conflict if a row that is replaced is a revision already.
+pub(super) fn upsert(dataset: &Dataset, table: &str, moving: Moving) -> String {
     let (names, revision) = (written(dataset).join(", "), revision(table));
     let is_same = same_key(dataset).replace("incoming.", "compared.");
     let was = |name: String| format!("(was).{name}");
@@ -53,8 +63,7 @@ pub(super) fn upsert(dataset: &Dataset, table: &str) -> String {
          updated as (update {table} as stored set {updates}, {UPDATED_AT} = now() from compared \
          where standing = {NEWER} and {is_same}{window} and {ours} = {read} \
          returning was, stored_hash <> compared.{CONTENT_HASH} as is_changed), \
-         moved as (insert into {revision} ({names}) select {moved} from updated \
-         on conflict ({revision_key}) {lower_place}), \
+         moved as (insert into {revision} ({names}) select {moved} from updated{on_moved}), \
          kept as (insert into {revision} ({names}) select {names} from compared where standing = {OLDER} \
          order by {key} on conflict ({revision_key}) {lower_place} returning xmax = 0 as is_new), \
          lowered as (update {table} as stored set {places} from compared \
@@ -73,6 +82,10 @@ pub(super) fn upsert(dataset: &Dataset, table: &str) -> String {
         key = key(dataset),
         updates = updates(dataset, "compared"),
         moved = joined(written(dataset).into_iter().map(was)),
+        on_moved = match moving {
+            Moving::Unseen => String::new(),
+            Moving::Any => format!(" on conflict ({}) {}", revision_key(dataset), lower_place(&revision)),
+        },
         revision_key = revision_key(dataset),
         lower_place = lower_place(&revision),
         places = joined(PLACE.iter().map(|name| format!("{name} = compared.{name}"))),
