@@ -20,6 +20,9 @@ pub const POISON_SYMBOL: &str = "POISON";
 
 /// Source of the bars that are all refused.
 pub const FLOOD_SOURCE: &str = "flood";
+/// Such bars in a row, all in one partition: more than begin a quarantine. A consumer counts anew after a restart, so
+/// single bars among good ones might never begin one.
+const FLOOD: u32 = 100;
 /// Messages of a batch that librdkafka cannot expand. One in five is good; the others have 9 MB each.
 const BATCH: u32 = 17;
 /// A header name that is not UTF-8.
@@ -131,6 +134,8 @@ pub struct Workload {
     clock: i64,
     poisons: usize,
     large: u32,
+    /// Where the present flood goes, and its bars that are still to come.
+    flood: (Vec<u8>, u32),
 }
 
 impl Workload {
@@ -152,6 +157,7 @@ impl Workload {
             clock: FIRST_VERSION,
             poisons: 0,
             large: 0,
+            flood: (Vec::new(), 0),
         }
     }
 
@@ -217,15 +223,19 @@ impl Workload {
 
     /// The next message of a key.
     fn meaning(&mut self, is_late: bool) -> Meaning {
+        if self.flood.1 > 0 {
+            return Meaning::Flood;
+        }
+        if is_late && self.random.below(2_000) == 0 {
+            self.flood = (avro::key(&self.some_bar()), FLOOD);
+            return Meaning::Flood;
+        }
         let key = self.choose_key();
         let kind = self.random.below(1_000);
         if kind < 15 {
             self.poisons += 1;
             let kinds = poison::ALL.len() - if is_late { 0 } else { poison::LATE };
             return Meaning::Poison(poison::ALL[(self.poisons - 1) % kinds]);
-        }
-        if is_late && kind >= 970 {
-            return Meaning::Flood;
         }
         let Some((latest, is_deleted)) = self.keys[key].message.clone() else {
             return self.new_version(key);
@@ -331,7 +341,9 @@ impl Workload {
             Meaning::Flood => {
                 let good = self.some_bar();
                 let source = FLOOD_SOURCE.to_owned();
-                bar(&Bar { source, interval: "7d".to_owned(), ..good })
+                self.flood.1 -= 1;
+                let home = self.flood.0.clone();
+                Wire { home, ..bar(&Bar { source, interval: "7d".to_owned(), ..good }) }
             }
         }
     }
