@@ -36,6 +36,7 @@ pub(crate) const DECLARATIONS: &[&str] = &[
     include_str!("../../schemas/financial_statement.avsc"),
     include_str!("../../schemas/industry.avsc"),
     include_str!("../../schemas/insider_transaction.avsc"),
+    include_str!("../../schemas/instrument.avsc"),
     include_str!("../../schemas/model_performance.avsc"),
     include_str!("../../schemas/news_article.avsc"),
     include_str!("../../schemas/observation.avsc"),
@@ -106,6 +107,8 @@ pub enum Record {
     Industry(Box<Industry>),
     /// A record of `insider_transaction`.
     InsiderTransaction(Box<InsiderTransaction>),
+    /// A record of `instrument`.
+    Instrument(Box<Instrument>),
     /// A record of `model_performance`.
     ModelPerformance(Box<ModelPerformance>),
     /// A record of `news_article`.
@@ -148,6 +151,7 @@ impl Record {
             Record::FinancialStatement(_) => "financial_statement",
             Record::Industry(_) => "industry",
             Record::InsiderTransaction(_) => "insider_transaction",
+            Record::Instrument(_) => "instrument",
             Record::ModelPerformance(_) => "model_performance",
             Record::NewsArticle(_) => "news_article",
             Record::Observation(_) => "observation",
@@ -178,6 +182,7 @@ impl Record {
             Record::FinancialStatement(record) => record.encode(out),
             Record::Industry(record) => record.encode(out),
             Record::InsiderTransaction(record) => record.encode(out),
+            Record::Instrument(record) => record.encode(out),
             Record::ModelPerformance(record) => record.encode(out),
             Record::NewsArticle(record) => record.encode(out),
             Record::Observation(record) => record.encode(out),
@@ -208,6 +213,7 @@ impl Record {
             Record::FinancialStatement(record) => record.message_key(),
             Record::Industry(record) => record.message_key(),
             Record::InsiderTransaction(record) => record.message_key(),
+            Record::Instrument(record) => record.message_key(),
             Record::ModelPerformance(record) => record.message_key(),
             Record::NewsArticle(record) => record.message_key(),
             Record::Observation(record) => record.message_key(),
@@ -240,6 +246,7 @@ impl Record {
             "financial_statement" => FinancialStatement::from_values(values)?.into(),
             "industry" => Industry::from_values(values)?.into(),
             "insider_transaction" => InsiderTransaction::from_values(values)?.into(),
+            "instrument" => Instrument::from_values(values)?.into(),
             "model_performance" => ModelPerformance::from_values(values)?.into(),
             "news_article" => NewsArticle::from_values(values)?.into(),
             "observation" => Observation::from_values(values)?.into(),
@@ -1460,6 +1467,101 @@ impl InsiderTransaction {
             ownership: next(values)?,
             reported_on: next(values)?,
             link: next(values)?,
+            known_at: next(values)?,
+            observed_at: next(values)?,
+            flags: next(values)?,
+        })
+    }
+}
+
+/// What a provider's prices of a symbol are: on which exchange, in which currency and unit, adjusted for what.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Instrument {
+    /// Provider the record was received from, e.g. `yahoo`.
+    pub source: Text,
+    /// The provider's symbol, as in `ohlcv_bar`, e.g. `VOD.L`.
+    pub symbol: Text,
+    /// Market identifier code (ISO 10383) of its exchange, e.g. `XLON`; null where the provider's code stands for none or for several.
+    pub mic: Option<Text>,
+    /// Its symbol at that exchange, e.g. `VOD`. Exchange and ticker are the same at every provider. Null without `mic`.
+    pub ticker: Option<Text>,
+    /// International securities identification number; null when not stated.
+    pub isin: Option<Text>,
+    /// Its exchange as the provider names it, e.g. `LSE`; null when not stated.
+    pub exchange: Option<Text>,
+    /// `share`, `etf`, `fund`, `index`, `currency`, `crypto`, `future`, `option` or `bond`; null for another kind.
+    pub kind: Option<Text>,
+    /// Currency of its prices (ISO 4217), e.g. `GBP` where the prices are in pence; null when not stated.
+    pub currency: Option<Text>,
+    /// Unit of its prices: the currency's code, the code of its hundredth or thousandth, e.g. `GBX` for pence, or `points` for an index; null when not stated.
+    pub unit: Option<Text>,
+    /// How many units make one of the currency: 1, or 100 for pence; null where prices are no amounts of money.
+    pub units_per_currency: Option<f64>,
+    /// What open, high, low and close are adjusted for: `none`, `splits`, or `all` (dividends too); null when not known.
+    pub price_adjustment: Option<Text>,
+    /// What the adjusted close is adjusted for; null without one.
+    pub adjusted_close_adjustment: Option<Text>,
+    /// What the volume is adjusted for: `none` or `splits`; null when not known.
+    pub volume_adjustment: Option<Text>,
+    /// The time of receipt: the providers do not state when they changed it.
+    pub known_at: DateTime<Utc>,
+    /// When the record was received.
+    pub observed_at: DateTime<Utc>,
+    /// The expectations that the record breaks, mostly none; set by the consumer.
+    pub flags: Vec<String>,
+}
+
+impl From<Instrument> for Record {
+    fn from(record: Instrument) -> Record {
+        Record::Instrument(Box::new(record))
+    }
+}
+
+impl Instrument {
+    /// Appends its Avro body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(self.source.as_bytes(), out);
+        put_bytes(self.symbol.as_bytes(), out);
+        put_optional(self.mic.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.ticker.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.isin.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.exchange.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.kind.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.currency.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.unit.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.units_per_currency, out, put_double);
+        put_optional(self.price_adjustment.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.adjusted_close_adjustment.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_optional(self.volume_adjustment.as_ref(), out, |value, out| put_bytes(value.as_bytes(), out));
+        put_timestamp(self.known_at, out);
+        put_timestamp(self.observed_at, out);
+        put_texts(&self.flags, out);
+    }
+
+    /// Key of its message: the natural key without the time.
+    pub fn message_key(&self) -> String {
+        let mut key = String::new();
+        put_key_part(&self.source, &mut key);
+        put_key_part(&self.symbol, &mut key);
+        key
+    }
+
+    fn from_values(values: &mut [Value]) -> Option<Instrument> {
+        let values = &mut values.iter_mut();
+        Some(Instrument {
+            source: next(values)?,
+            symbol: next(values)?,
+            mic: next(values)?,
+            ticker: next(values)?,
+            isin: next(values)?,
+            exchange: next(values)?,
+            kind: next(values)?,
+            currency: next(values)?,
+            unit: next(values)?,
+            units_per_currency: next(values)?,
+            price_adjustment: next(values)?,
+            adjusted_close_adjustment: next(values)?,
+            volume_adjustment: next(values)?,
             known_at: next(values)?,
             observed_at: next(values)?,
             flags: next(values)?,

@@ -1,3 +1,4 @@
+drop table instrument_revision;
 drop table industry_revision;
 drop table sector_revision;
 alter table exchange_revision
@@ -10,3 +11,4 @@ alter table exchange
     drop column mic;
 drop table industry;
 drop table sector;
+drop table instrument;

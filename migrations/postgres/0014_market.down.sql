@@ -1,3 +1,4 @@
+drop view comparable_price;
 drop function market_caps;
 drop view market_cap;
 drop view split_factor;

@@ -146,3 +146,19 @@ where bar.bar_interval = '1d' and not bar.deleted;
 create function market_caps(symbols text[], dates date[]) returns setof market_cap
     language sql stable parallel safe
     as $$ select * from market_cap where symbol = any (symbols) and date = any (dates) $$;
+
+-- What two providers' prices have in common: in the currency instead of its pence, by what they are adjusted for. Null
+-- where the provider has no such price. Exchange and ticker are the same at all providers.
+create view comparable_price as
+select bar.source, bar.symbol, instrument.mic, instrument.ticker, instrument.isin, bar.trading_date as date,
+    instrument.currency,
+    case when instrument.price_adjustment = 'none' then bar.close end
+        / coalesce(instrument.units_per_currency, 1) as close_as_traded,
+    case when instrument.price_adjustment = 'splits' then bar.close end
+        / coalesce(instrument.units_per_currency, 1) as close_adjusted_for_splits,
+    case when instrument.adjusted_close_adjustment = 'all' then bar.adjusted_close
+        when instrument.price_adjustment = 'all' then bar.close end
+        / coalesce(instrument.units_per_currency, 1) as close_adjusted_for_all
+from ohlcv_bar as bar
+join instrument on instrument.source = bar.source and instrument.symbol = bar.symbol
+where bar.bar_interval = '1d' and not bar.deleted and not instrument.deleted;

@@ -46,4 +46,6 @@ drop function sector_as_of(timestamptz, timestamptz, text);
 drop type sector_version;
 drop function industry_as_of(timestamptz, timestamptz, text);
 drop type industry_version;
+drop function instrument_as_of(timestamptz, timestamptz, text);
+drop type instrument_version;
 drop function snapshot_of(text, text);

@@ -1025,3 +1025,45 @@ cross join lateral (
     union all select b.source, b.classification, b.industry_code, b.name, b.sector_code, b.known_at, b.observed_at, b.flags, b.content_hash, b.deleted, b.topic_incarnation, b.topic_partition, b.topic_offset, b.updated_at where b.content_hash is not null) as v
 where not v.deleted
 $$;
+
+create type instrument_version as (
+    source text collate "C",
+    symbol text collate "C",
+    mic text,
+    ticker text,
+    isin text,
+    exchange text,
+    kind text,
+    currency text,
+    unit text,
+    units_per_currency double precision,
+    price_adjustment text,
+    adjusted_close_adjustment text,
+    volume_adjustment text,
+    known_at timestamp with time zone,
+    observed_at timestamp with time zone,
+    flags text[],
+    content_hash bigint,
+    deleted boolean,
+    topic_incarnation integer,
+    topic_partition integer,
+    topic_offset bigint,
+    updated_at timestamp with time zone,
+    known_basis text
+);
+create function instrument_as_of(known timestamptz, observed timestamptz default 'infinity', snapshot text default null)
+returns setof instrument_version language sql stable parallel safe as $$
+select t.source, t.symbol, v.mic, v.ticker, v.isin, v.exchange, v.kind, v.currency, v.unit, v.units_per_currency, v.price_adjustment, v.adjusted_close_adjustment, v.volume_adjustment, v.known_at, v.observed_at, v.flags, v.content_hash, v.deleted, v.topic_incarnation, v.topic_partition, v.topic_offset, v.updated_at,
+    case when v.known_at = v.observed_at or exists (select 1 from instrument_revision as e where e.source = t.source and e.symbol = t.symbol and e.known_at = v.known_at and (e.observed_at, e.content_hash) < (v.observed_at, v.content_hash) and ($3 is null or e.topic_offset is null or (e.topic_incarnation, e.topic_offset) < (((select snapshot_of($3, 'instrument')) ->> 'incarnation')::integer, coalesce(((select snapshot_of($3, 'instrument')) -> 'next' ->> e.topic_partition)::bigint, 0)))) then 'receipt' else 'provider' end
+from instrument as t
+left join lateral (select case when t.known_at <= $1 and t.observed_at <= $2 and ($3 is null or t.topic_offset is null or (t.topic_incarnation, t.topic_offset) < (((select snapshot_of($3, 'instrument')) ->> 'incarnation')::integer, coalesce(((select snapshot_of($3, 'instrument')) -> 'next' ->> t.topic_partition)::bigint, 0))) then t.known_at else (select r.known_at from instrument_revision as r where r.source = t.source and r.symbol = t.symbol and r.known_at <= $1 and r.observed_at <= $2 and ($3 is null or r.topic_offset is null or (r.topic_incarnation, r.topic_offset) < (((select snapshot_of($3, 'instrument')) ->> 'incarnation')::integer, coalesce(((select snapshot_of($3, 'instrument')) -> 'next' ->> r.topic_partition)::bigint, 0))) order by r.known_at desc, r.observed_at desc, r.content_hash desc limit 1) end as known_at) as g on not (t.known_at <= $1 and t.observed_at <= least($1, $2) and ($3 is null or t.topic_offset is null or (t.topic_incarnation, t.topic_offset) < (((select snapshot_of($3, 'instrument')) ->> 'incarnation')::integer, coalesce(((select snapshot_of($3, 'instrument')) -> 'next' ->> t.topic_partition)::bigint, 0))))
+left join lateral (select r.* from instrument_revision as r where r.source = t.source and r.symbol = t.symbol and r.known_at = g.known_at and r.observed_at <= least($1, $2) and ($3 is null or r.topic_offset is null or (r.topic_incarnation, r.topic_offset) < (((select snapshot_of($3, 'instrument')) ->> 'incarnation')::integer, coalesce(((select snapshot_of($3, 'instrument')) -> 'next' ->> r.topic_partition)::bigint, 0)))
+    order by r.observed_at desc, r.content_hash desc limit 1) as a on true
+left join lateral (select r.* from instrument_revision as r where a.content_hash is null and r.source = t.source and r.symbol = t.symbol and r.known_at = g.known_at and r.observed_at <= $2 and ($3 is null or r.topic_offset is null or (r.topic_incarnation, r.topic_offset) < (((select snapshot_of($3, 'instrument')) ->> 'incarnation')::integer, coalesce(((select snapshot_of($3, 'instrument')) -> 'next' ->> r.topic_partition)::bigint, 0)))
+    order by r.observed_at, r.content_hash limit 1) as b on true
+cross join lateral (
+    select t.source, t.symbol, t.mic, t.ticker, t.isin, t.exchange, t.kind, t.currency, t.unit, t.units_per_currency, t.price_adjustment, t.adjusted_close_adjustment, t.volume_adjustment, t.known_at, t.observed_at, t.flags, t.content_hash, t.deleted, t.topic_incarnation, t.topic_partition, t.topic_offset, t.updated_at where g.known_at is null and t.known_at <= $1 and t.observed_at <= least($1, $2) and ($3 is null or t.topic_offset is null or (t.topic_incarnation, t.topic_offset) < (((select snapshot_of($3, 'instrument')) ->> 'incarnation')::integer, coalesce(((select snapshot_of($3, 'instrument')) -> 'next' ->> t.topic_partition)::bigint, 0))) or g.known_at = t.known_at and a.content_hash is null and b.content_hash is null and t.known_at <= $1 and t.observed_at <= $2 and ($3 is null or t.topic_offset is null or (t.topic_incarnation, t.topic_offset) < (((select snapshot_of($3, 'instrument')) ->> 'incarnation')::integer, coalesce(((select snapshot_of($3, 'instrument')) -> 'next' ->> t.topic_partition)::bigint, 0)))
+    union all select a.source, a.symbol, a.mic, a.ticker, a.isin, a.exchange, a.kind, a.currency, a.unit, a.units_per_currency, a.price_adjustment, a.adjusted_close_adjustment, a.volume_adjustment, a.known_at, a.observed_at, a.flags, a.content_hash, a.deleted, a.topic_incarnation, a.topic_partition, a.topic_offset, a.updated_at where a.content_hash is not null
+    union all select b.source, b.symbol, b.mic, b.ticker, b.isin, b.exchange, b.kind, b.currency, b.unit, b.units_per_currency, b.price_adjustment, b.adjusted_close_adjustment, b.volume_adjustment, b.known_at, b.observed_at, b.flags, b.content_hash, b.deleted, b.topic_incarnation, b.topic_partition, b.topic_offset, b.updated_at where b.content_hash is not null) as v
+where not v.deleted
+$$;

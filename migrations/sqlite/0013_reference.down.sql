@@ -1,3 +1,4 @@
+drop table instrument_revision;
 drop table industry_revision;
 drop table sector_revision;
 alter table exchange_revision drop column closes_at;
@@ -8,3 +9,4 @@ alter table exchange drop column opens_at;
 alter table exchange drop column mic;
 drop table industry;
 drop table sector;
+drop table instrument;

@@ -1,3 +1,4 @@
+drop view comparable_price;
 drop view market_cap;
 drop view split_factor;
 drop view shares_known;

@@ -136,3 +136,19 @@ left join split_factor as later on later.symbol = bar.symbol
         else later.ex_date <= bar.trading_date
             and (later.until_date is null or later.until_date > bar.trading_date) end
 where bar.bar_interval = '1d' and not bar.deleted;
+
+-- What two providers' prices have in common: in the currency instead of its pence, by what they are adjusted for. Null
+-- where the provider has no such price. Exchange and ticker are the same at all providers.
+create view comparable_price as
+select bar.source, bar.symbol, instrument.mic, instrument.ticker, instrument.isin, bar.trading_date as date,
+    instrument.currency,
+    case when instrument.price_adjustment = 'none' then bar.close end
+        / coalesce(instrument.units_per_currency, 1) as close_as_traded,
+    case when instrument.price_adjustment = 'splits' then bar.close end
+        / coalesce(instrument.units_per_currency, 1) as close_adjusted_for_splits,
+    case when instrument.adjusted_close_adjustment = 'all' then bar.adjusted_close
+        when instrument.price_adjustment = 'all' then bar.close end
+        / coalesce(instrument.units_per_currency, 1) as close_adjusted_for_all
+from ohlcv_bar as bar
+join instrument on instrument.source = bar.source and instrument.symbol = bar.symbol
+where bar.bar_interval = '1d' and not bar.deleted and not instrument.deleted;

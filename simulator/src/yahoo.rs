@@ -185,8 +185,9 @@ fn meta(listing: &Listing, bars: &[Bar]) -> Value {
     let first = bars.first().map(|bar| bar.timestamp);
     let last = bars.iter().rev().find_map(|bar| bar.prices.map(|[.., close]| (bar.timestamp, close)));
     let zone = listing.zone.name();
+    let exchange = if listing.currency == "GBp" { "LSE" } else { "SIM" };
     json!({
-        "currency": listing.currency, "symbol": listing.symbol, "exchangeName": "SIM", "fullExchangeName": "Simulator",
+        "currency": listing.currency, "symbol": listing.symbol, "exchangeName": exchange, "fullExchangeName": "Simulator",
         "instrumentType": listing.instrument, "firstTradeDate": first,
         "regularMarketTime": last.map(|(timestamp, _)| timestamp + 23_400), "hasPrePostMarketData": false,
         "gmtoffset": 0, "timezone": zone, "exchangeTimezoneName": zone,

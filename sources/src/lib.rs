@@ -106,6 +106,7 @@ mod dead_letter;
 pub mod dissemination;
 #[cfg(any(test, feature = "fixtures"))]
 pub mod fixture;
+mod instrument;
 pub mod market;
 pub mod parse;
 pub mod providers;

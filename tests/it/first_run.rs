@@ -113,7 +113,7 @@ fn a_query_says_that_its_table_is_behind_until_up_says_that_all_is_loaded() {
     assert!(behind.starts_with("`ohlcv_bar` is behind: ") && behind.lines().count() == 1, "{behind}");
     assert!(up.said("loaded: ").is_empty());
     signal_process(consumer, "CONT");
-    up.until_said("loaded: 188772 records in ");
+    up.until_said("loaded: 188834 records in ");
     assert_eq!(ask(), "");
     // Also where nothing is due, which is most of what a second start finds.
     assert!(tapedeck(folder.path(), &["down"]).output().unwrap().status.success());

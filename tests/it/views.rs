@@ -10,6 +10,7 @@ use tests::broker::{ScratchDatabase, block_on};
 use tests::process::{Environment, succeed};
 use tests::{root, service};
 
+mod comparable;
 mod corrected;
 mod published;
 

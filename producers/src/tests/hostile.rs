@@ -139,7 +139,7 @@ async fn every_harmful_response_ends_soon_costs_little_and_gives_a_reason_on_one
 async fn a_good_answer_is_read() {
     let hostile = Hostile::start(Kind::Harmless).await.unwrap();
     let source = away();
-    assert_eq!(ask(&trusting(source, &hostile), source).await.unwrap().records.len(), 1);
+    assert_eq!(ask(&trusting(source, &hostile), source).await.unwrap().records.len(), 2);
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn a_connection_that_ends_after_its_response_costs_only_a_new_one() {
     let (hostile, source) = (Hostile::start(Kind::GoAway(GoAway::Answered)).await.unwrap(), away());
     let fetcher = trusting(source, &hostile);
     for requests in 1..=5 {
-        assert_eq!(ask(&fetcher, source).await.unwrap().records.len(), 1);
+        assert_eq!(ask(&fetcher, source).await.unwrap().records.len(), 2);
         assert_eq!([hostile.connections(), hostile.requests(), fetcher.cost().calls], [requests; 3]);
     }
 }
@@ -166,7 +166,7 @@ async fn a_request_that_was_not_processed_is_retried_only_in_its_turn() {
 #[tokio::test]
 async fn a_certificate_is_accepted_from_an_authority_that_is_trusted_and_from_no_other() {
     let hostile = Hostile::start_encrypted(Kind::Harmless).await.unwrap();
-    assert_eq!(ask_at_home(&hostile, true).await.unwrap().records.len(), 1);
+    assert_eq!(ask_at_home(&hostile, true).await.unwrap().records.len(), 2);
     assert_eq!(hostile.requests(), 1);
     let error = ask_at_home(&hostile, false).await.unwrap_err();
     assert!(error.to_string().contains("UnknownIssuer"), "{error}");
@@ -230,6 +230,6 @@ async fn a_harmful_provider_is_recorded_once_and_does_not_stop_the_others() {
         let text = &logs[place][3];
         assert!(text.contains(words) && !text.contains('\n'), "{kind:?}: {text}");
     }
-    assert_eq!(logs[CASES.len()], [name(CASES.len()).as_str(), "answered", "1", "null"]);
+    assert_eq!(logs[CASES.len()], [name(CASES.len()).as_str(), "answered", "2", "null"]);
     assert!(hosts.iter().all(|host| host.lured() == 0));
 }

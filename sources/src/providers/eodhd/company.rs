@@ -1,11 +1,12 @@
 //! A company or fund, and where it is listed.
 
 use contract::Text;
-use contract::records::{Company, Exchange};
+use contract::records::{Company, Exchange, Instrument};
 use serde_json::Value;
 
 use super::NAME;
 use super::sections::{NOTHING, Sections};
+use crate::instrument::{self, FOR_ALL, FOR_SPLITS, UNADJUSTED, Unit};
 use crate::parse::fault::Fault;
 use crate::parse::value::absent;
 use crate::response::Request;
@@ -151,4 +152,34 @@ pub(super) fn exchange(request: &Request<'_>, sections: &Sections<'_>) -> Result
         observed_at: request.received_at,
         flags: Vec::new(),
     }))
+}
+
+/// What its prices are, as `eod` sends them.
+pub(super) fn instrument(request: &Request<'_>, sections: &Sections<'_>) -> Result<Instrument, Fault> {
+    let kind = text(sections, "Type")?.and_then(|kind| instrument::kind(&kind));
+    let unit = match text(sections, "CurrencyCode")? {
+        _ if kind.as_deref() == Some("index") => Unit::POINTS,
+        code => Unit::of(code.as_deref()),
+    };
+    let exchange = text(sections, "Exchange")?;
+    let mic = exchange.as_deref().and_then(instrument::mic);
+    let (code, _) = request.item.rsplit_once('.').unwrap_or((request.item, ""));
+    Ok(Instrument {
+        source: NAME,
+        symbol: request.item.into(),
+        ticker: mic.as_ref().map(|_| code.into()),
+        mic,
+        isin: text(sections, "ISIN")?,
+        exchange,
+        kind,
+        currency: unit.currency,
+        unit: unit.unit,
+        units_per_currency: unit.per_currency,
+        price_adjustment: UNADJUSTED,
+        adjusted_close_adjustment: FOR_ALL,
+        volume_adjustment: FOR_SPLITS,
+        known_at: request.received_at,
+        observed_at: request.received_at,
+        flags: Vec::new(),
+    })
 }

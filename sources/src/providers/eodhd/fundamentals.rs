@@ -37,6 +37,8 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
             Ok(None) => {}
             outcome => page.keep(outcome.map(|exchange| exchange.map(Into::into)), format_args!("General"), text),
         }
+        // The company has the same texts: a fault of theirs is rejected with it.
+        page.parsed.records.extend(company::instrument(request, &sections).map(Into::into));
     }
     statements::add_statements(&mut page, &sections)?;
     match statements::ratio(request, &sections) {

@@ -124,6 +124,7 @@ const FUNDAMENTALS: Endpoint = Endpoint {
         "analyst_rating",
         "insider_transaction",
         "exchange",
+        "instrument",
     ],
     item: "symbol, e.g. `AAPL.US`",
     known_at: "of a statement the end of the day on which it was filed, at its exchange; else the time of receipt",

@@ -139,6 +139,7 @@ pub(crate) const DATASETS: &[&str] = &[
     "financial_statement",
     "industry",
     "insider_transaction",
+    "instrument",
     "model_performance",
     "news_article",
     "observation",

@@ -92,7 +92,7 @@ pub const SOURCE: Source = Source {
         Endpoint {
             name: "profile",
             doc: "Profile of a company and its listing",
-            datasets: &["company"],
+            datasets: &["company", "instrument"],
             item: "symbol, e.g. `AAPL`",
             known_at: RECEIPT,
             schedule: REFERENCE,

@@ -1,9 +1,10 @@
 //! Profiles of companies.
 
-use contract::records::Company;
+use contract::records::{Company, Instrument};
 
 use super::statements::cik;
 use super::{NAME, own_symbol, rows, spelled};
+use crate::instrument::{self, FOR_SPLITS, Unit};
 use crate::parse::fault::Fault;
 use crate::parse::raw::Raw;
 use crate::parse::value::Object;
@@ -37,7 +38,8 @@ pub(super) fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageEr
     for row in rows(body)? {
         let fault = match Object::row(row).and_then(|row| company(request, &row)) {
             Ok(company) if parsed.records.is_empty() => {
-                parsed.records.push(company.into());
+                let instrument = instrument(&company);
+                parsed.records.extend([company.into(), instrument.into()]);
                 continue;
             }
             Ok(_) => Fault("duplicate", "is a second company in the response for one".to_owned()),
@@ -80,6 +82,30 @@ fn company(request: &Request<'_>, row: &Object<'_>) -> Result<Company, Fault> {
         observed_at: request.received_at,
         flags: Vec::new(),
     })
+}
+
+/// What its prices are, as `eod_prices` sends them.
+fn instrument(company: &Company) -> Instrument {
+    let unit = Unit::of(company.currency.as_deref());
+    let mic = company.exchange.as_deref().and_then(instrument::mic);
+    Instrument {
+        source: NAME,
+        symbol: company.symbol.clone(),
+        ticker: mic.as_deref().map(|mic| instrument::ticker(&company.symbol, mic)),
+        mic,
+        isin: company.isin.clone(),
+        exchange: company.exchange.clone(),
+        kind: instrument::kind(company.kind.as_deref().unwrap_or("Common Stock")),
+        currency: unit.currency,
+        unit: unit.unit,
+        units_per_currency: unit.per_currency,
+        price_adjustment: FOR_SPLITS,
+        adjusted_close_adjustment: None,
+        volume_adjustment: FOR_SPLITS,
+        known_at: company.known_at,
+        observed_at: company.observed_at,
+        flags: Vec::new(),
+    }
 }
 
 fn is_other(name: &str, value: Raw<'_>) -> bool {

@@ -16,7 +16,9 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 
 use contract::Text;
+use contract::records::Instrument;
 
+use crate::instrument::{self, FOR_ALL, FOR_SPLITS, Unit};
 use crate::market::Market;
 use crate::parse::body::{excerpt, is_markup, without_bom};
 use crate::parse::json::{Bounded, Cell};
@@ -54,8 +56,8 @@ pub const SOURCE: Source = Source {
     endpoints: &[
         Endpoint {
             name: "chart",
-            doc: "Bars of ten years, intraday of 60 days, minutes of 7 days; dividends, splits, capital gains",
-            datasets: &["ohlcv_bar", "corporate_action"],
+            doc: "Bars of ten years, intraday of 60 days, minutes of 7 days; dividends, splits; currency and unit",
+            datasets: &["ohlcv_bar", "corporate_action", "instrument"],
             item: "symbol, e.g. `AAPL`, `^GSPC`; with an interval other than `1d`: `AAPL@1h`",
             known_at: "the time of receipt: Yahoo does not say when it changed a value",
             schedule: Schedule::while_trading(Kind::Prices, market, hours(1)),
@@ -192,6 +194,8 @@ struct Meta {
     exchange_timezone_name: String,
     data_granularity: String,
     regular_market_time: Option<i64>,
+    instrument_type: Option<String>,
+    exchange_name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -230,7 +234,36 @@ fn parse(request: &Request<'_>, body: &[u8]) -> Result<Parsed, PageError> {
     let interval = Interval::named(&chart.meta.data_granularity).map_err(PageError::Skip)?;
     let mut parsed = bars::parse(request, &chart, zone, interval)?;
     events::add(request, &chart, zone, &mut parsed)?;
+    if !parsed.records.is_empty() {
+        parsed.records.push(instrument(request, &chart.meta).into());
+    }
     Ok(parsed)
+}
+
+/// What the prices of a chart are.
+fn instrument(request: &Request<'_>, meta: &Meta) -> Instrument {
+    let kind = meta.instrument_type.as_deref().and_then(instrument::kind);
+    let is_index = kind.as_deref() == Some("index");
+    let unit = if is_index { Unit::POINTS } else { Unit::of(meta.currency.as_deref()) };
+    let mic = meta.exchange_name.as_deref().and_then(instrument::mic);
+    Instrument {
+        source: NAME,
+        symbol: meta.symbol.as_str().into(),
+        ticker: mic.as_deref().map(|mic| instrument::ticker(&meta.symbol, mic)),
+        mic,
+        isin: None,
+        exchange: meta.exchange_name.as_deref().map(Text::from),
+        kind,
+        currency: unit.currency,
+        unit: unit.unit,
+        units_per_currency: unit.per_currency,
+        price_adjustment: FOR_SPLITS,
+        adjusted_close_adjustment: FOR_ALL,
+        volume_adjustment: FOR_SPLITS,
+        known_at: request.received_at,
+        observed_at: request.received_at,
+        flags: Vec::new(),
+    }
 }
 
 /// The only result of a response that is not an error.

@@ -1,5 +1,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 
+use contract::Record;
+
 use super::*;
 use crate::fixture::{RECEIVED, at, bars, date, parse as parse_file, rejects, request};
 
@@ -68,7 +70,7 @@ fn of_two_rows_of_one_day_the_later_one_is_kept() {
 fn a_live_quote_among_minutes_is_not_a_bar() {
     let parsed = chart_of("AAPL@1m~live_quote.json");
     assert_eq!(times(&parsed)[2], (date("2024-10-02"), at("2024-10-02T19:59:00Z")));
-    assert_eq!((parsed.records.len(), parsed.holes), (3, 1));
+    assert_eq!((bars(&parsed).len(), parsed.holes), (3, 1));
     assert_eq!(rejects(&parsed), [("live_quote", "row 4: a live quote of 2024-10-03, not a bar of 1m")]);
     assert_eq!(bars(&parsed)[0].adjusted_close, None);
 }
@@ -76,7 +78,7 @@ fn a_live_quote_among_minutes_is_not_a_bar() {
 #[test]
 fn a_last_bar_off_the_grid_of_its_day_is_a_live_quote() {
     let parsed = chart_of("AAPL@1h~off_grid.json");
-    assert_eq!(parsed.records.len(), 3);
+    assert_eq!(bars(&parsed).len(), 3);
     assert_eq!(rejects(&parsed)[0].0, "live_quote");
 }
 
@@ -84,7 +86,7 @@ fn a_last_bar_off_the_grid_of_its_day_is_a_live_quote() {
 fn a_live_quote_within_a_longer_bar_is_not_one_of_its_own() {
     for (file, kept) in [("AAPL@1wk", "2024-11-04"), ("AAPL@1mo", "2024-11-01"), ("VFINX@3mo", "2024-10-01")] {
         let parsed = chart_of(&format!("{file}~live_quote.json"));
-        assert_eq!(parsed.records.len(), 2, "{file}");
+        assert_eq!(bars(&parsed).len(), 2, "{file}");
         assert_eq!(bars(&parsed)[1].trading_date, date(kept));
         assert_eq!(rejects(&parsed)[0].0, "live_quote", "{file}");
     }
@@ -102,6 +104,27 @@ fn each_odd_row_is_refused_and_the_rest_goes_on() {
     assert_eq!(rejects(&parsed), expected);
     let bars = bars(&parsed);
     assert_eq!((bars.len(), bars[1].close, bars[1].open, bars[1].volume), (2, 415.25, None, None));
+}
+
+#[test]
+fn a_price_in_pence_is_a_hundredth_of_a_pound_and_an_index_has_points() {
+    let instrument = |file| {
+        let parsed = chart_of(file);
+        let Some(Record::Instrument(instrument)) = parsed.records.last() else { panic!("{parsed:?}") };
+        (**instrument).clone()
+    };
+    let london = instrument("OCDO.L~pence.json");
+    assert_eq!(
+        (london.symbol.as_str(), london.currency.as_deref(), london.unit.as_deref()),
+        ("OCDO.L", Some("GBP"), Some("GBX"))
+    );
+    assert_eq!(london.units_per_currency, Some(100.0));
+    assert_eq!(
+        (london.mic.as_deref(), london.ticker.as_deref(), london.kind.as_deref()),
+        (Some("XLON"), Some("OCDO"), Some("share"))
+    );
+    assert_eq!(london.price_adjustment.as_deref(), Some("splits"));
+    assert_eq!(london.adjusted_close_adjustment.as_deref(), Some("all"));
 }
 
 #[test]
@@ -192,7 +215,7 @@ fn a_break_at_noon_does_not_make_a_live_quote_of_the_last_hour() {
         r#"{{"chart":{{"result":[{{"meta":{{"symbol":"7203.T","exchangeTimezoneName":"Asia/Tokyo","dataGranularity":"1h"}},{columns}}}],"error":null}}}}"#
     );
     let parsed = parse(&request("7203.T@1h"), body.as_bytes()).unwrap();
-    assert_eq!((parsed.records.len(), parsed.rejects.len()), (6, 0));
+    assert_eq!((bars(&parsed).len(), parsed.rejects.len()), (6, 0));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use contract::records::{Company, Exchange, FinancialRatio, FinancialStatement, InsiderTransaction};
+use contract::records::{Company, Exchange, FinancialRatio, FinancialStatement, InsiderTransaction, Instrument};
 use contract::{Record, decimal};
 
 use super::*;
@@ -179,7 +179,7 @@ fn what_insiders_do_is_there_too() {
 #[test]
 fn a_fund_is_a_company_with_other_sections() {
     let parsed = fundamentals("VTX.US~etf.json");
-    assert_eq!((parsed.records.len(), parsed.rejects.len(), parsed.holes), (2, 0, 0));
+    assert_eq!((parsed.records.len(), parsed.rejects.len(), parsed.holes), (3, 0, 0));
     let etf = of!(parsed, Company)[0];
     assert_eq!((etf.kind.as_deref(), etf.shares_outstanding), (Some("ETF"), None));
     let other = json(etf.other.as_deref().unwrap());
@@ -194,9 +194,29 @@ fn a_fund_is_a_company_with_other_sections() {
 }
 
 #[test]
+fn closes_are_as_traded_and_the_adjusted_close_is_adjusted_for_all() {
+    let parsed = fundamentals("VTX.US~etf.json");
+    let etf = of!(parsed, Instrument)[0];
+    assert_eq!((etf.symbol.as_str(), etf.ticker.as_deref(), etf.mic.as_deref()), ("VTX.US", Some("VTX"), Some("ARCX")));
+    assert_eq!(
+        (etf.kind.as_deref(), etf.currency.as_deref(), etf.units_per_currency),
+        (Some("etf"), Some("USD"), Some(1.0))
+    );
+    assert_eq!(etf.price_adjustment.as_deref(), Some("none"));
+    assert_eq!(etf.adjusted_close_adjustment.as_deref(), Some("all"));
+    assert_eq!(etf.volume_adjustment.as_deref(), Some("splits"));
+    let parsed = fundamentals("WGX.INDX~index.json");
+    let index = of!(parsed, Instrument)[0];
+    assert_eq!(
+        (index.kind.as_deref(), index.unit.as_deref(), index.mic.as_deref()),
+        (Some("index"), Some("points"), None)
+    );
+}
+
+#[test]
 fn an_index_has_next_to_nothing() {
     let parsed = fundamentals("WGX.INDX~index.json");
-    assert_eq!((parsed.records.len(), parsed.rejects.len(), parsed.holes), (2, 0, 0));
+    assert_eq!((parsed.records.len(), parsed.rejects.len(), parsed.holes), (3, 0, 0));
     let index = of!(parsed, Company)[0];
     assert_eq!((index.currency.as_deref(), index.country.as_deref(), index.other.as_deref()), (None, None, None));
     let exchange = of!(parsed, Exchange)[0];

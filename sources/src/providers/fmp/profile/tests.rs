@@ -39,6 +39,22 @@ fn v3_is_read_in_its_own_spelling() {
 }
 
 #[test]
+fn prices_are_adjusted_for_splits_and_a_share_has_a_ticker_at_its_exchange() {
+    let instrument = |file| {
+        let parsed = parse_file(&SOURCE, "profile", file).unwrap();
+        let Some(Record::Instrument(instrument)) = parsed.records.last() else { panic!("{parsed:?}") };
+        (**instrument).clone()
+    };
+    let share = instrument("ACME.json");
+    assert_eq!((share.mic.as_deref(), share.ticker.as_deref()), (Some("XNAS"), Some("ACME")));
+    assert_eq!((share.kind.as_deref(), share.isin.as_deref()), (Some("share"), Some("US0000000000")));
+    assert_eq!((share.currency.as_deref(), share.unit.as_deref()), (Some("USD"), Some("USD")));
+    assert_eq!(share.price_adjustment.as_deref(), Some("splits"));
+    assert_eq!((share.adjusted_close_adjustment, share.volume_adjustment.as_deref()), (None, Some("splits")));
+    assert_eq!(instrument("XFND~v3.json").kind.as_deref(), Some("etf"));
+}
+
+#[test]
 fn an_unknown_symbol_is_an_empty_page() {
     assert_eq!(parse(&request("NOSUCH"), b"[]").unwrap(), Parsed::default());
 }
@@ -46,7 +62,7 @@ fn an_unknown_symbol_is_an_empty_page() {
 #[test]
 fn each_odd_row_is_refused() {
     let parsed = parse_file(&SOURCE, "profile", "BOLT~odd_rows.json").unwrap();
-    assert_eq!(parsed.records.len(), 1);
+    assert_eq!(parsed.records.len(), 2, "a company and its instrument");
     let reasons: Vec<&str> = rejects(&parsed).iter().map(|(_, reason)| *reason).collect();
     let expected = [
         "has no `companyName`",
