@@ -21,6 +21,7 @@ mod memory;
 mod parse;
 mod pipeline;
 mod poison;
+mod query;
 mod report;
 mod scratch;
 mod setup;
@@ -50,6 +51,7 @@ enum Command {
     Poison(poison::Arguments),
     Ledger(ledger::Arguments),
     Verify(verify::Arguments),
+    Query(query::Arguments),
     Parse(parse::Arguments),
     Broker(broker::Arguments),
 }
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
                 Command::Poison(arguments) => poison::run(&arguments).await,
                 Command::Ledger(arguments) => ledger::run(&arguments).await,
                 Command::Verify(arguments) => verify::run(&arguments).await,
+                Command::Query(arguments) => query::run(&arguments).await,
                 Command::Parse(arguments) => parse::run(&arguments),
                 Command::Broker(arguments) => broker::run(&arguments).await,
             }

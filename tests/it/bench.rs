@@ -5,8 +5,13 @@ use tests::broker::postgres;
 use tests::process::succeed;
 
 fn measure(arguments: &[&str]) -> Option<Value> {
+    run(&[arguments, &["--check"]].concat())
+}
+
+/// Without the limits, which are for an idle machine.
+fn run(arguments: &[&str]) -> Option<Value> {
     let bench = postgres()?;
-    let report = succeed("tapedeck-bench", &[arguments, &["--json", "--check"]].concat(), &bench.environment);
+    let report = succeed("tapedeck-bench", &[arguments, &["--json"]].concat(), &bench.environment);
     Some(serde_json::from_str(&report).unwrap())
 }
 
@@ -37,4 +42,18 @@ fn a_deep_verification_of_many_keys_counts_each_of_them_once_and_stays_small() {
     assert!(1.0 < resident && resident < 256.0, "{report}");
     // A part of the rows, and one of the records, goes to disk beyond 64 KiB: of 300,000 keys all do.
     assert!((256.0 * 2.0 * 0.065..300.0).contains(&temporary), "{report}");
+}
+
+#[test]
+fn each_query_of_the_benchmark_finds_the_rows_that_were_stored_for_it() {
+    // The benchmark fails if an answer has more or fewer rows.
+    let Some(report) = run(&["query", "--bars", "6000", "--symbols", "20", "--rounds", "12"]) else { return };
+    let queries = report["queries"].as_array().unwrap();
+    let rows: Vec<u64> = queries.iter().map(|query| query["rows"].as_u64().unwrap()).collect();
+    // Of 300 trading days the last 90 calendar days have 65, the last five years all. Four quarters have 12 statements,
+    // and their year has three.
+    assert_eq!(rows, [1, 65, 20, 20 * 300, 20 * 100, 15, 250, 250, 250], "{report}");
+    let figures = queries.iter().flat_map(|query| [&query["p50_ms"], &query["p99_ms"]]).map(|ms| ms.as_f64().unwrap());
+    assert!(figures.into_iter().all(|ms| ms > 0.0), "{report}");
+    assert!(report["as_of_ratio"].as_f64().unwrap() > 0.0, "{report}");
 }
