@@ -56,7 +56,7 @@ pub const SOURCE: Source = Source {
     endpoints: &[
         Endpoint {
             name: "chart",
-            doc: "Bars of ten years, intraday of 60 days, minutes of 7 days; dividends, splits; currency and unit",
+            doc: "Bars of ten years, intraday of 60 days, minutes of 7 days; dividends, splits, capital gains, units",
             datasets: &["ohlcv_bar", "corporate_action", "instrument"],
             item: "symbol, e.g. `AAPL`, `^GSPC`; with an interval other than `1d`: `AAPL@1h`",
             known_at: "the time of receipt: Yahoo does not say when it changed a value",
