@@ -229,3 +229,48 @@ def article_id(url):
     address = f"https://{host}{path}" + ("?" + "&".join(kept) if kept else "")
     encoded = "".join(chr(byte) if 32 < byte < 127 else f"%{byte:02X}" for byte in address.encode())
     return encoded if len(encoded) <= 500 else HASH
+
+
+# What exchanges are called at Yahoo, EODHD and FMP, as far as the responses that are read name them; funds, currencies
+# and crypto trade at none.
+MICS = {
+    "AMEX": "XASE", "ASX": "XASX", "BATS": "BATS", "GER": "XETR", "LSE": "XLON", "NASDAQ": "XNAS", "NMS": "XNAS",
+    "NYQ": "XNYS", "NYSE": "XNYS", "NYSE ARCA": "ARCX", "PCX": "ARCX", "SW": "XSWX", "TOR": "XTSE",
+}  # fmt: skip
+AMERICAN = {"XASE", "XNAS", "XNYS", "ARCX", "BATS"}
+# Prices in hundredths of a currency: the provider's code, the currency's, and the code of the hundredth.
+HUNDREDTHS = {"GBp": ("GBP", "GBX"), "GBX": ("GBP", "GBX"), "ZAc": ("ZAR", "ZAC")}
+
+
+def instrument(source, symbol, code, exchange, kind, currency, adjustments, known_at, isin=None):
+    """What the prices of a symbol are; `code` is its name at the exchange, `adjustments` those of prices, adjusted
+    closes and volumes."""
+    unit, per_currency = currency, "1.0"
+    if kind == "index":
+        currency, unit, per_currency = None, "points", None
+    elif currency in HUNDREDTHS:
+        (currency, unit), per_currency = HUNDREDTHS[currency], "100.0"
+    elif not re.fullmatch("[A-Z]{3}", currency or ""):
+        currency, unit, per_currency = None, None, None
+    return record(
+        "instrument",
+        source=source,
+        symbol=symbol,
+        mic=MICS.get(exchange),
+        ticker=code if exchange in MICS else None,
+        isin=isin,
+        exchange=exchange,
+        kind=kind,
+        currency=currency,
+        unit=unit,
+        units_per_currency=per_currency,
+        price_adjustment=adjustments[0],
+        adjusted_close_adjustment=adjustments[1],
+        volume_adjustment=adjustments[2],
+        known_at=known_at,
+    )
+
+
+def code(symbol, exchange):
+    """A symbol without the suffix that names an exchange outside the United States."""
+    return symbol if MICS.get(exchange) in AMERICAN else symbol.rsplit(".", 1)[0]

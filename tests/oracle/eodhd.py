@@ -13,6 +13,7 @@ from common import (
     day_after,
     dump,
     instant,
+    instrument,
     load,
     midnight,
     number,
@@ -163,6 +164,7 @@ def fundamentals(request, body):
     if general:
         yield company(request, answer, general, has_ratio=quarter is not None)
         yield exchange(request, general)
+        yield priced(request, general)
     if quarter:
         yield ratio(request, general, sections, quarter)
     yield from statements(request, answer, general)
@@ -227,6 +229,23 @@ def exchange(request, general):
         country=said(general, "CountryName"),
         country_code=said(general, "CountryISO"),
         known_at=request.received_at,
+    )
+
+
+KINDS = {"Common Stock": "share", "FUND": "fund", "ETF": "etf", "INDEX": "index"}
+
+
+def priced(request, general):
+    return instrument(
+        "eodhd",
+        request.item,
+        request.item.rsplit(".", 1)[0],
+        said(general, "Exchange"),
+        KINDS[said(general, "Type")],
+        said(general, "CurrencyCode"),
+        ("none", "all", "splits"),
+        request.received_at,
+        isin=said(general, "ISIN"),
     )
 
 

@@ -3,7 +3,22 @@
 import csv
 import io
 
-from common import NEW_YORK, Number, clock, date, dump, load, midnight, number, public, record, ten_digits, text
+from common import (
+    NEW_YORK,
+    Number,
+    clock,
+    code,
+    date,
+    dump,
+    instrument,
+    load,
+    midnight,
+    number,
+    public,
+    record,
+    ten_digits,
+    text,
+)
 
 # Texts that stand in front of the numbers of a statement.
 NOT_AMOUNTS = {"calendarYear", "fiscalYear", "cik"}
@@ -207,4 +222,17 @@ def profile(request, body):
             market_cap=number(first(row, "marketCap", "mktCap")),
             other=dump(other) if other else None,
             known_at=request.received_at,
+        )
+        exchange = text(first(row, "exchangeShortName", "exchange"))
+        yield instrument(
+            "fmp",
+            row["symbol"],
+            code(row["symbol"], exchange),
+            exchange,
+            # A receipt is for a share, and what is nothing else is one.
+            {"ETF": "etf", "Fund": "fund"}.get(kinds[0] if kinds else None, "share"),
+            text(row.get("currency")),
+            ("splits", None, "splits"),
+            request.received_at,
+            isin=text(row.get("isin")),
         )

@@ -3,7 +3,7 @@
 import datetime
 import zoneinfo
 
-from common import load, midnight, number, occ, of_epoch, record, rfc3339, text
+from common import code, instrument, load, midnight, number, occ, of_epoch, record, rfc3339, text
 
 DAILY_OR_LONGER = {"1d", "5d", "1wk", "1mo", "3mo"}
 
@@ -38,8 +38,30 @@ def chart(request, body):
             currency=text(meta.get("currency")),
             known_at=request.received_at,
         )
-    yield from bars.values()
-    yield from events(request, symbol, result, zone)
+    found = [*bars.values(), *events(request, symbol, result, zone)]
+    yield from found
+    if found:
+        yield priced(request, symbol, meta)
+
+
+KINDS = {
+    "EQUITY": "share", "ETF": "etf", "MUTUALFUND": "fund", "INDEX": "index", "CURRENCY": "currency",
+    "CRYPTOCURRENCY": "crypto", "FUTURE": "future",
+}  # fmt: skip
+
+
+def priced(request, symbol, meta):
+    exchange = meta["exchangeName"]
+    return instrument(
+        "yahoo",
+        symbol,
+        code(symbol, exchange),
+        exchange,
+        KINDS[meta["instrumentType"]],
+        meta.get("currency"),
+        ("splits", "all", "splits"),
+        request.received_at,
+    )
 
 
 def date_in(zone, seconds):
