@@ -44,6 +44,9 @@ pub struct Dataset {
     pub fields: Vec<Field>,
     /// Positions of the natural key's fields.
     pub key: Vec<usize>,
+    /// The same in the order of the tables' primary keys: what the record is about first and the source last, so that a
+    /// query without a source finds its rows by the key.
+    pub primary_key: Vec<usize>,
     /// Position of the key's field that a TimescaleDB hypertable is split by; None for datasets without a time.
     pub time: Option<usize>,
     /// What a record must satisfy; a consumer refuses a record that breaks one.
@@ -117,12 +120,15 @@ impl Dataset {
                 .map(|rule| Rule::parse(&rule, &fields).map_err(|error| DeclarationError::Rule { rule, error }))
                 .collect()
         };
+        let key: Vec<usize> = texts(&json, "key")?.iter().map(|name| position(name)).collect::<Result<_, _>>()?;
+        let (last, first): (Vec<usize>, Vec<usize>) = key.iter().partition(|at| fields[**at].name == SOURCE);
         let mut dataset = Dataset {
             name: text_of(&json, "name")?,
             doc: text_of(&json, "doc")?,
             version: number(&json, "version")?,
             schema_id: number(&json, "schema_id")?,
-            key: texts(&json, "key")?.iter().map(|name| position(name)).collect::<Result<_, _>>()?,
+            key,
+            primary_key: [first, last].concat(),
             time: match json.get("time") {
                 None | Some(Value::Null) => None,
                 Some(_) => Some(position(&text_of(&json, "time")?)?),

@@ -47,9 +47,9 @@ impl Rows {
         xxh3_64(room).cast_signed()
     }
 
-    /// Order of two rows by natural key.
+    /// Order of two rows by natural key, as the primary keys have it.
     pub fn compare_keys(&self, dataset: &Dataset, left: usize, right: usize) -> Ordering {
-        self.compare_at(&dataset.key, left, right)
+        self.compare_at(&dataset.primary_key, left, right)
     }
 
     /// Version of a row: `(known_at, observed_at, content hash)`; both times in microseconds since 1970.
@@ -114,7 +114,7 @@ impl Rows {
     fn varying(&self, dataset: &Dataset, rows: &[Folded]) -> Vec<usize> {
         let Some(first) = rows.first().map(|first| first.row) else { return Vec::new() };
         let differ = |column: &Column| rows.iter().any(|other| column.compare(first, other.row).is_ne());
-        dataset.key.iter().copied().filter(|position| differ(self.column(*position))).collect()
+        dataset.primary_key.iter().copied().filter(|position| differ(self.column(*position))).collect()
     }
 
     fn compare_at(&self, positions: &[usize], left: usize, right: usize) -> Ordering {

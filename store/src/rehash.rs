@@ -276,9 +276,10 @@ pub(crate) fn page<D: Dialect>(
 
 /// Sets content hashes. Its parameter is a JSON list of [`change`]s. A row that was written meanwhile stays as it is.
 fn update<D: Dialect>(dataset: &Dataset, table: &str) -> String {
-    let types = types_of::<D>(dataset, &Layer::Current.key(dataset));
-    let names = dataset.key.iter().map(|at| &dataset.fields[*at].name);
+    let names = Layer::Current.key(dataset);
+    let types = types_of::<D>(dataset, &names);
     let same = names
+        .into_iter()
         .zip(types)
         .enumerate()
         .map(|(at, (name, sql_type))| format!("stored.{name} = cast(name.value ->> {} as {sql_type})", at + 2));

@@ -31,10 +31,10 @@ pub(crate) enum Layer {
 impl Layer {
     /// The columns of the primary key.
     pub(crate) fn key(self, dataset: &Dataset) -> Vec<&str> {
-        let key = dataset.key.iter().map(|at| dataset.fields[*at].name.as_str());
+        let key = primary_key(dataset);
         match self {
-            Layer::Current => key.collect(),
-            Layer::Revisions => key.chain(version(dataset)).collect(),
+            Layer::Current => key,
+            Layer::Revisions => key.into_iter().chain(version(dataset)).collect(),
         }
     }
 
@@ -126,7 +126,7 @@ pub(crate) fn same_key(dataset: &Dataset) -> String {
 
 /// The columns of the primary key of a table with revisions.
 pub(crate) fn revision_key(dataset: &Dataset) -> String {
-    format!("{}, {}", key(dataset), version(dataset).join(", "))
+    Layer::Revisions.key(dataset).join(", ")
 }
 
 /// What an upsert of a version that is there already does: it keeps the lower place.
@@ -142,9 +142,14 @@ pub(crate) fn is_lower(left: &str, right: &str) -> String {
     format!("({left}.{offset} is not null and ({right}.{offset} is null or ({}) < ({})))", side(left), side(right))
 }
 
-/// The columns of the key.
+/// The columns of a table's primary key, in its order.
+pub fn primary_key(dataset: &Dataset) -> Vec<&str> {
+    dataset.primary_key.iter().map(|at| dataset.fields[*at].name.as_str()).collect()
+}
+
+/// The same, joined.
 pub(crate) fn key(dataset: &Dataset) -> String {
-    joined(dataset.key.iter().map(|at| dataset.fields[*at].name.clone()))
+    primary_key(dataset).join(", ")
 }
 
 /// The assignments to an existing row, of the columns of `from`.

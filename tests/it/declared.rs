@@ -37,7 +37,7 @@ fn declared(database: &Database, dataset: &Dataset, checks: Vec<String>) -> Tabl
     let column = |column: sql::ColumnDeclaration| (column.name, column.sql_type.to_owned(), column.nullable);
     Table {
         columns: table::by_name(database.columns(dataset).into_iter().map(column)),
-        key: dataset.key.iter().map(|at| dataset.fields[*at].name.clone()).collect(),
+        key: sql::primary_key(dataset).into_iter().map(str::to_owned).collect(),
         checks,
     }
 }

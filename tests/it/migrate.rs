@@ -1,5 +1,5 @@
 //! Migrations of a busy database: locks, long statements, kills, rolling upgrades. `migrate/back.rs`: going back, scripts.
-//! `migrate/chunks.rs`: indexes of hypertables.
+//! `migrate/chunks.rs`: indexes of hypertables. `migrate/keys.rs`: the order of primary keys.
 
 use std::fs;
 use std::sync::Mutex;
@@ -19,6 +19,7 @@ use crate::declared::postgres_databases;
 
 mod back;
 mod chunks;
+mod keys;
 
 /// Longer than the limits of a consumer's session: 5 s for a lock.
 const LONG_LOCK: Duration = Duration::from_secs(7);

@@ -137,7 +137,7 @@ impl Writer<'_> {
         let mut arguments = SqliteArguments::default();
         add(&mut arguments, text::of_time(Utc::now()))?;
         for row in rows {
-            for field in &self.incoming.dataset.key {
+            for field in &self.incoming.dataset.primary_key {
                 self.parameters.add(&mut arguments, *field, row.row).map_err(sqlx::Error::Encode)?;
             }
         }

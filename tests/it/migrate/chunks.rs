@@ -110,24 +110,12 @@ fn a_half_built_index_of_a_hypertable_is_dropped_and_built_again_after_a_kill_an
 }
 
 #[test]
-fn a_unique_index_of_a_hypertable_is_refused_with_what_to_do_and_a_script_for_psql_builds_as_a_migration_does() {
-    let unique =
-        "-- no-transaction\ncreate unique index concurrently if not exists u on ohlcv_bar (symbol, ts_start);\n";
-    for (name, scratch) in postgres_databases() {
-        migrate(&scratch.database);
-        let wanted = newer(&scratch.database, &[("9001_unique.up.sql", unique)]);
-        let migrated = block_on(wanted.migrate_to(None, &|_| {}));
-        if name == TIMESCALE {
-            let said = migrated.unwrap_err().to_string();
-            assert!(said.contains("`ohlcv_bar` is a hypertable") && said.contains("without `concurrently`"), "{said}");
-        } else {
-            migrated.unwrap();
-            continue;
-        }
-        let script = newer(&scratch.database, &[("9001_index.up.sql", MIGRATION)]).migration_script(0, None).unwrap();
-        for _ in 0..2 {
-            run(Command::new("psql").args(["-X", "-q", scratch.database.address().expose()]), &script);
-        }
-        assert_eq!(Client::new(&scratch.database).number(IS_VALID), 1, "on {name}");
+fn a_script_for_psql_builds_the_index_of_a_hypertable_as_a_migration_does() {
+    let Some((_, scratch)) = postgres_databases().into_iter().find(|(name, _)| *name == TIMESCALE) else { return };
+    migrate(&scratch.database);
+    let script = newer(&scratch.database, &[("9001_index.up.sql", MIGRATION)]).migration_script(0, None).unwrap();
+    for _ in 0..2 {
+        run(Command::new("psql").args(["-X", "-q", scratch.database.address().expose()]), &script);
     }
+    assert_eq!(Client::new(&scratch.database).number(IS_VALID), 1);
 }

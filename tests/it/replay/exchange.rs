@@ -66,7 +66,8 @@ const BUILT_ON_POSTGRES: &str = "create materialized view bar_stored as select c
     insert into bar_source values ('test');
     alter table ohlcv_bar add constraint bar_from foreign key (source) references bar_source;
     create table note (source text collate \"C\", symbol text collate \"C\", bar_interval text collate \"C\",
-        ts_start timestamptz, foreign key (source, symbol, bar_interval, ts_start) references ohlcv_bar);
+        ts_start timestamptz, foreign key (source, symbol, bar_interval, ts_start)
+        references ohlcv_bar (source, symbol, bar_interval, ts_start));
     insert into note select source, symbol, bar_interval, ts_start from ohlcv_bar where close = 39;
     create function bar_logs() returns trigger language plpgsql as $$ begin
         insert into bar_log values (lower(tg_op), case tg_op when 'DELETE' then old.close else new.close end); \
@@ -85,7 +86,8 @@ const BUILT_ON_POSTGRES: &str = "create materialized view bar_stored as select c
 ";
 
 const BUILT_ON_SQLITE: &str = "create table note (source text, symbol text, bar_interval text, ts_start text,
-        foreign key (source, symbol, bar_interval, ts_start) references ohlcv_bar);
+        foreign key (source, symbol, bar_interval, ts_start)
+        references ohlcv_bar (source, symbol, bar_interval, ts_start));
     insert into note select source, symbol, bar_interval, ts_start from ohlcv_bar where close = 39;
     create trigger logs_insert after insert on ohlcv_bar begin insert into bar_log values ('insert', new.close); end;
     create trigger logs_update after update on ohlcv_bar begin insert into bar_log values ('update', new.close); end;
@@ -207,7 +209,7 @@ fn an_exchange_that_cannot_keep_something_is_refused_with_the_list_of_it() {
         let time = if is_sqlite { "text" } else { "timestamptz" };
         bench.execute(&format!(
             "create table note (source {columns}, symbol {columns}, bar_interval {columns}, ts_start {time}, \
-             constraint noted foreign key ({KEY}) references ohlcv_bar on delete cascade)"
+             constraint noted foreign key ({KEY}) references ohlcv_bar ({KEY}) on delete cascade)"
         ));
         run_all(&bench, &format!("insert into note select {KEY} from ohlcv_bar where close < 3"));
         let is_plain = name.ends_with("PostgreSQL");

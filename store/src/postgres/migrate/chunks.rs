@@ -44,19 +44,17 @@ impl Session<'_> {
         Ok(self.holds(IS_INSTALLED).await? && self.holds(&is_hypertable(&index.table)).await?)
     }
 
-    /// Builds the index that the statement creates concurrently.
+    /// Builds the index that the statement creates concurrently. A unique one is left to the next statement, which makes it the
+    /// primary key (see `rules.rs`): TimescaleDB builds none chunk by chunk.
     pub(super) async fn chunk_by_chunk(
         &mut self,
         what: &str,
         index: &Index,
         statement: &str,
     ) -> Result<(), StoreError> {
-        let Index { name, table, is_unique } = index;
+        let Index { name, is_unique, .. } = index;
         if *is_unique {
-            return Err(StoreError::Halt(format!(
-                "{what} failed: `{table}` is a hypertable, and TimescaleDB builds no unique index such as `{name}` chunk by \
-                 chunk: create it without `concurrently`, while nothing writes"
-            )));
+            return Ok(());
         }
         let (create, drop) = (per_chunk(statement), format!("drop index concurrently if exists {name}"));
         let mut reported = Reported::default();

@@ -59,14 +59,16 @@ fn part(text: &mut String, migration: &Migration, when: &str, script: &Script, b
 
 /// The index that the statement creates concurrently.
 fn built(index: &Index, statement: &str) -> String {
-    let Index { name, table, .. } = index;
+    let Index { name, table, is_unique } = index;
     let (installed, invalid) = (chunks::IS_INSTALLED, chunks::is_invalid(name));
-    let (hypertable, chunked) = (chunks::is_hypertable(table), per_chunk(statement));
+    // A unique one is left to the next statement, as in a migration.
+    let chunked = if *is_unique { String::new() } else { format!("{};\n", per_chunk(statement)) };
+    let hypertable = chunks::is_hypertable(table);
     format!(
         "select {invalid} as interrupted \\gset\n\\if :interrupted\ndrop index concurrently {name};\n\\endif\n\
          \\set hypertable false\nselect {installed} as installed \\gset\n\
          \\if :installed\nselect {hypertable} as hypertable \\gset\n\\endif\n\
-         \\if :hypertable\n{chunked};\n\\else\n{statement};\n\\endif\n"
+         \\if :hypertable\n{chunked}\\else\n{statement};\n\\endif\n"
     )
 }
 
