@@ -31,6 +31,7 @@ mod reset;
 mod snapshot;
 mod tables;
 mod up;
+mod vintages;
 
 /// Record financial and economic data on Kafka and store it in a database
 #[derive(Debug, Parser)]
@@ -59,6 +60,7 @@ enum Command {
     Query(query::Arguments),
     History(history::Arguments),
     Diff(diff::Arguments),
+    Vintages(vintages::Arguments),
     Snapshot(snapshot::Arguments),
     Tables(tables::Arguments),
     Describe(describe::Arguments),
@@ -118,9 +120,12 @@ fn run(Arguments { data_dir, command }: Arguments) -> anyhow::Result<ExitCode> {
             let folder = begin(given)?;
             block_on(doctor::run(&arguments, &folder))
         }
-        Command::Query(_) | Command::History(_) | Command::Diff(_) | Command::Snapshot(_) | Command::Tables(_) => {
-            done(ask(command, &with_database(given)?))
-        }
+        Command::Query(_)
+        | Command::History(_)
+        | Command::Diff(_)
+        | Command::Vintages(_)
+        | Command::Snapshot(_)
+        | Command::Tables(_) => done(ask(command, &with_database(given)?)),
         Command::Produce(operation) => {
             let folder = begin(given)?;
             if operation.needs_kafka() {
@@ -157,6 +162,7 @@ fn ask(command: Command, folder: &Folder) -> anyhow::Result<()> {
             Command::Query(arguments) => query::run(&arguments, folder).await,
             Command::History(arguments) => history::run(&arguments).await,
             Command::Diff(arguments) => diff::run(&arguments).await,
+            Command::Vintages(arguments) => vintages::run(&arguments).await,
             Command::Snapshot(arguments) => snapshot::run(&arguments).await,
             Command::Tables(arguments) => tables::run(&arguments).await,
             _ => bail!("this command does not only read"),

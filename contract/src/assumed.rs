@@ -13,6 +13,10 @@ use crate::field::{Field, Kind};
 use crate::rows::Rows;
 use crate::rule::Rule;
 
+mod days;
+
+pub use days::Days;
+
 /// Microseconds of an hour.
 const HOUR: i64 = 3_600_000_000;
 /// Microseconds of a day.

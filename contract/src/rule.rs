@@ -124,6 +124,14 @@ impl Rule {
         }
     }
 
+    /// The rule as a condition for SQLite. A pattern needs the operator `regexp`, which its connections here have.
+    pub fn in_sqlite(&self) -> String {
+        match self.test {
+            Test::Matches(_) => self.text.replacen(" ~ ", " regexp ", 1),
+            Test::Compare(..) => self.text.clone(),
+        }
+    }
+
     /// The rule as a condition for the table's `CHECK`; None when only the consumer checks it.
     ///
     /// Only the consumer checks patterns: PostgreSQL takes about a microsecond for each, so three of them halve the

@@ -3,17 +3,19 @@
 //! `docs/decisions/0026-as-of.md` says what counts as known. The current table holds every key, so it drives the read: where
 //! its own version was known at the moment, nothing else is read. Otherwise one search of the revisions finds the highest
 //! `known_at` at or before the moment. Among the versions that share it, the first was known then; each later one was known
-//! once it was received.
+//! once it was received. On request, a key without such a version has its first one, if its assumed time is at or before the
+//! moment.
 
 use chrono::{DateTime, Utc};
 use contract::Dataset;
 
+use crate::assumed;
 use crate::snapshot::Snapshot;
 use crate::sql::{CONTENT_HASH, DELETED, PLACE, UPDATED_AT, joined, revision, version, written};
 use crate::text;
 
 /// The column that says why a version counts as known: `provider`, because the provider states the time; `receipt`,
-/// because it was received by then.
+/// because it was received by then; `assumed`, because the declaration says when it usually is known.
 pub const KNOWN_BASIS: &str = "known_basis";
 
 /// A past moment to read.
@@ -25,6 +27,9 @@ pub struct Cut {
     pub observed: Option<DateTime<Utc>>,
     /// What the topics held then; None: everything by now.
     pub snapshot: Option<Snapshot>,
+    /// Whether the first version of a key counts as known at its assumed time, where nobody states one. See
+    /// [`Dataset::assumed_known_at`].
+    pub assume: bool,
 }
 
 /// The parts of a read, as SQL expressions.
@@ -85,6 +90,21 @@ impl Parts<'_> {
         )
     }
 
+    /// The first version that is seen, of a revision's columns and of those of the current row.
+    fn first(&self, of_r: &str, of_t: &str) -> String {
+        let [known_at, observed_at, _] = version(self.dataset);
+        let order = format!("{known_at}, {observed_at}, {CONTENT_HASH}");
+        format!(
+            "(select {of_r} from {} as r where {} and r.{observed_at} <= {observed} and {} order by {order} limit 1) \
+             union all select {of_t} where t.{observed_at} <= {observed} and {} order by {order} limit 1",
+            revision(&self.dataset.name),
+            self.same_key("r"),
+            (self.is_inside)("r"),
+            (self.is_inside)("t"),
+            observed = self.observed,
+        )
+    }
+
     /// Why a version counts as known.
     fn basis(&self, of: &str) -> String {
         let [known_at, observed_at, _] = version(self.dataset);
@@ -99,17 +119,29 @@ impl Parts<'_> {
     }
 }
 
-/// The functions of PostgreSQL that answer for past moments: `<dataset>_as_of(known, observed, snapshot)`.
-pub fn postgres_functions(dataset: &Dataset, sql_type: impl Fn(&str) -> String) -> String {
-    let is_inside = |alias: &str| {
-        let [incarnation, partition, offset] = PLACE;
-        format!(
-            "($3 is null or {alias}.{offset} is null or ({alias}.{incarnation}, {alias}.{offset}) < \
-             (((select snapshot_of($3, '{name}')) ->> 'incarnation')::integer, \
-             coalesce(((select snapshot_of($3, '{name}')) -> 'next' ->> {alias}.{partition})::bigint, 0)))",
-            name = dataset.name
-        )
-    };
+/// The type of an answer of PostgreSQL: the columns of a dataset's table and the basis.
+pub fn postgres_type(dataset: &Dataset, sql_type: impl Fn(&str) -> String) -> String {
+    let mut columns = written(dataset);
+    columns.push(UPDATED_AT.to_owned());
+    let attributes = columns.iter().map(|column| format!("    {column} {}", sql_type(column)));
+    let attributes = attributes.chain([format!("    {KNOWN_BASIS} text")]).collect::<Vec<_>>().join(",\n");
+    format!("create type {}_version as (\n{attributes}\n);\n", dataset.name)
+}
+
+/// Whether a row belongs to the snapshot in the third parameter.
+fn inside_in_postgres(name: &str, alias: &str) -> String {
+    let [incarnation, partition, offset] = PLACE;
+    format!(
+        "($3 is null or {alias}.{offset} is null or ({alias}.{incarnation}, {alias}.{offset}) < \
+         (((select snapshot_of($3, '{name}')) ->> 'incarnation')::integer, \
+         coalesce(((select snapshot_of($3, '{name}')) -> 'next' ->> {alias}.{partition})::bigint, 0)))"
+    )
+}
+
+/// The function of PostgreSQL that answers for past moments: `<dataset>_as_of(known, observed, snapshot)`. With `can_assume`
+/// it has a parameter `assume`, too, if the declaration says when a record counts as known.
+pub fn postgres_function(dataset: &Dataset, can_assume: bool) -> String {
+    let is_inside = |alias: &str| inside_in_postgres(&dataset.name, alias);
     let (known, observed, both) = ("$1".to_owned(), "$2".to_owned(), "least($1, $2)".to_owned());
     let parts = Parts { dataset, known, observed, both, is_inside: &is_inside };
     let [known_at, observed_at, _] = version(dataset);
@@ -120,12 +152,24 @@ pub fn postgres_functions(dataset: &Dataset, sql_type: impl Fn(&str) -> String) 
         let from = if key.contains(&column.as_str()) { "t" } else { "v" };
         format!("{from}.{column}")
     });
-    let attributes = columns.iter().map(|column| format!("    {column} {}", sql_type(column)));
-    let attributes = attributes.chain([format!("    {KNOWN_BASIS} text")]).collect::<Vec<_>>().join(",\n");
+    let (is_answer, basis) = (parts.is_answer(), parts.basis("v"));
+    let assumed = assumed::in_postgres(dataset).filter(|_| can_assume);
+    let [parameter, join, of_c, basis] = match assumed {
+        None => ["", "", "", &basis].map(str::to_owned),
+        Some(assumed) => [
+            ", assume boolean default false".to_owned(),
+            format!(
+                "left join lateral (select l.* from ({}) as l where l.{known_at} = l.{observed_at} and {assumed} <= $1) as c \
+                 on $4 and g.{known_at} is null and not ({is_answer})\n",
+                parts.first(&of("r"), &of("t")),
+            ),
+            format!("\n    union all select {} where c.{CONTENT_HASH} is not null", of("c")),
+            format!("case when c.{CONTENT_HASH} is not null then 'assumed' else {basis} end"),
+        ],
+    };
     format!(
-        "create type {name}_version as (\n{attributes}\n);\n\
-         create function {name}_as_of(known timestamptz, observed timestamptz default 'infinity', \
-         snapshot text default null)\n\
+        "create function {name}_as_of(known timestamptz, observed timestamptz default 'infinity', \
+         snapshot text default null{parameter})\n\
          returns setof {name}_version language sql stable parallel safe as $$\n\
          select {selected},\n    {basis}\n\
          from {name} as t\n\
@@ -136,16 +180,15 @@ pub fn postgres_functions(dataset: &Dataset, sql_type: impl Fn(&str) -> String) 
          left join lateral (select r.* from {revision} as r where a.{CONTENT_HASH} is null and {same_key} \
          and r.{known_at} = g.{known_at} and r.{observed_at} <= $2 and {inside}\n    \
          order by r.{observed_at}, r.{CONTENT_HASH} limit 1) as b on true\n\
+         {join}\
          cross join lateral (\n    \
          select {of_t} where g.{known_at} is null and {is_answer} \
          or g.{known_at} = t.{known_at} and a.{CONTENT_HASH} is null and b.{CONTENT_HASH} is null and {is_candidate}\n    \
          union all select {of_a} where a.{CONTENT_HASH} is not null\n    \
-         union all select {of_b} where b.{CONTENT_HASH} is not null) as v\n\
+         union all select {of_b} where b.{CONTENT_HASH} is not null{of_c}) as v\n\
          where not v.{DELETED}\n$$;\n",
         selected = joined(selected),
-        basis = parts.basis("v"),
         group = parts.group(),
-        is_answer = parts.is_answer(),
         is_candidate = parts.is_candidate("t"),
         same_key = parts.same_key("r"),
         both = parts.both,
@@ -162,7 +205,9 @@ pub(crate) fn in_postgres(dataset: &Dataset, cut: &Cut) -> String {
     let observed = cut.observed.map_or_else(|| "'infinity'".to_owned(), literal);
     // Its letters are those of its format: there is no quote among them.
     let snapshot = cut.snapshot.as_ref().map_or_else(|| "null".to_owned(), |snapshot| format!("'{snapshot}'"));
-    format!("select * from {}_as_of({}, {observed}, {snapshot})", dataset.name, literal(cut.known))
+    // An answer without it needs nothing of the newest migration.
+    let assume = if cut.assume && !dataset.assumed.is_empty() { ", true" } else { "" };
+    format!("select * from {}_as_of({}, {observed}, {snapshot}{assume})", dataset.name, literal(cut.known))
 }
 
 /// What SQLite answers for a past moment, as a `select`.
@@ -186,14 +231,9 @@ pub(crate) fn in_sqlite(dataset: &Dataset, cut: &Cut) -> String {
     let parts = Parts { dataset, known, observed, both, is_inside: &is_inside };
     let [known_at, observed_at, hash] = version(dataset);
     let revision = revision(&dataset.name);
-    let key = parts.key();
-    let columns = parts.columns();
-    let selected = columns.iter().map(|column| match key.contains(&column.as_str()) {
-        true => format!("t.{column} as {column}"),
-        false => format!("iif(v.{hash} is null, t.{column}, v.{column}) as {column}"),
-    });
     let group = parts.group();
     let both = &parts.both;
+    let assumed = assumed::in_sqlite(dataset).filter(|_| cut.assume);
     format!(
         "select *, {basis} as {KNOWN_BASIS} from (select {selected} \
          from main.{name} as t left join main.{revision} as v on not ({is_answer}) and {same_key_v} \
@@ -201,10 +241,11 @@ pub(crate) fn in_sqlite(dataset: &Dataset, cut: &Cut) -> String {
          from main.{revision} as r where {same_key} and r.{known_at} = {group} and r.{observed_at} <= {observed} and {inside} \
          order by r.{observed_at} <= {both} desc, iif(r.{observed_at} <= {both}, r.{observed_at}, '') desc, \
          iif(r.{observed_at} <= {both}, r.{hash}, 0) desc, r.{observed_at}, r.{hash} limit 1) \
-         where v.{hash} is not null or {is_answer} or {is_candidate}) as t where not {DELETED}",
+         where v.{hash} is not null or {is_answer} or {is_candidate}) as t where not {DELETED}{assumed}",
+        assumed = assumed.map(|assumed| assumed_in_sqlite(&parts, &assumed)).unwrap_or_default(),
         name = dataset.name,
         basis = parts.basis("t"),
-        selected = joined(selected),
+        selected = selected_in_sqlite(&parts, "v"),
         is_answer = parts.is_answer(),
         same_key_v = parts.same_key("v"),
         same_key = parts.same_key("r"),
@@ -213,4 +254,34 @@ pub(crate) fn in_sqlite(dataset: &Dataset, cut: &Cut) -> String {
         is_candidate = parts.is_candidate("t"),
     )
     .replace(&format!("from {revision} as"), &format!("from main.{revision} as"))
+}
+
+/// The columns of a version of the current table's key: of the current row where there is none.
+fn selected_in_sqlite(parts: &Parts<'_>, of: &str) -> String {
+    let key = parts.key();
+    joined(parts.columns().iter().map(|column| match key.contains(&column.as_str()) {
+        true => format!("t.{column} as {column}"),
+        false => format!("iif({of}.{CONTENT_HASH} is null, t.{column}, {of}.{column}) as {column}"),
+    }))
+}
+
+/// What is appended to the `select` for keys of which only the first version is known, by its assumed time.
+fn assumed_in_sqlite(parts: &Parts<'_>, assumed: &str) -> String {
+    let Parts { dataset, known, observed, is_inside, .. } = parts;
+    let ([known_at, observed_at, hash], name) = (version(dataset), &dataset.name);
+    format!(
+        " union all select *, 'assumed' from (select {selected} from main.{name} as t \
+         left join main.{revision} as l on {same_key_l} and (l.{known_at}, l.{observed_at}, l.{hash}) = \
+         (select r.{known_at}, r.{observed_at}, r.{hash} from main.{revision} as r where {same_key} \
+         and r.{observed_at} <= {observed} and {inside} order by r.{known_at}, r.{observed_at}, r.{hash} limit 1) \
+         where {group} is null and (l.{hash} is not null or t.{observed_at} <= {observed} and {inside_t})) as t \
+         where not {DELETED} and {known_at} = {observed_at} and {assumed} <= {known}",
+        selected = selected_in_sqlite(parts, "l"),
+        revision = revision(name),
+        same_key_l = parts.same_key("l"),
+        same_key = parts.same_key("r"),
+        inside = is_inside("r"),
+        group = parts.group(),
+        inside_t = is_inside("t"),
+    )
 }

@@ -18,6 +18,7 @@ use service::secret::{Secret, without_credentials};
 use service::settings;
 
 mod as_of;
+mod assumed;
 mod audit;
 mod check;
 pub mod chunk;
@@ -45,6 +46,7 @@ mod postgres;
 pub mod quarantine;
 mod query;
 mod rehash;
+pub mod releases;
 mod session;
 pub mod side;
 pub mod snapshot;
@@ -59,7 +61,7 @@ pub mod topics;
 mod views;
 pub mod writer_schemas;
 
-pub use as_of::{Cut, KNOWN_BASIS, postgres_functions};
+pub use as_of::{Cut, KNOWN_BASIS, postgres_function, postgres_type};
 pub use audit::{Audit, GapRow, HaltRow, LedgerSums, PositionRow};
 pub use compact::FINE as LEDGER_FINE;
 pub use dead_letters::{
@@ -201,10 +203,12 @@ impl Database {
     /// table or a view, or the snapshot is of another topic.
     pub async fn query_as_of(&self, query: &str, limit: usize, cut: &Cut) -> Result<Found, StoreError> {
         let query = query::statement(query)?;
-        if cut.known > Utc::now() {
-            let reason =
-                format!("{} is in the future: nobody knows yet what will be known then", text::of_time(cut.known));
-            return Err(StoreError::Halt(reason));
+        for (time, what) in [(Some(cut.known), "be known"), (cut.observed, "have been received")] {
+            if let Some(time) = time.filter(|time| *time > Utc::now()) {
+                let reason =
+                    format!("{} is in the future: nobody knows yet what will {what} by then", text::of_time(time));
+                return Err(StoreError::Halt(reason));
+            }
         }
         let words: HashSet<&str> = query.split(|letter: char| !(letter.is_alphanumeric() || letter == '_')).collect();
         let mut store = self.store("query");

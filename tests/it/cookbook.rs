@@ -1,4 +1,5 @@
-//! The answers in the documents are what the demo gives: every command of the cookbook runs, and those of the README.
+//! The answers in the documents are what the demo gives: every command of the cookbook runs, and those of the README and of
+//! the page on history.
 
 use std::path::Path;
 use std::process::Output;
@@ -8,9 +9,9 @@ use tests::process::{Environment, command, succeed};
 use tests::root;
 
 /// The documents, each with the fewest commands that it must have: a parser that finds none proves nothing.
-const DOCUMENTS: &[(&str, usize)] = &[("docs/cookbook.md", 15), ("README.md", 1)];
+const DOCUMENTS: &[(&str, usize)] = &[("docs/cookbook.md", 15), ("docs/history.md", 11), ("README.md", 1)];
 /// How a line with a command begins; the second way is for a reader who builds from source.
-const PROMPTS: &[&str] = &["$ tapedeck query ", "$ ./tapedeck query "];
+const PROMPTS: &[&str] = &["$ tapedeck query ", "$ ./tapedeck query ", "$ tapedeck vintages "];
 /// Fewest queries in the README's tables.
 const TABLE_QUERIES: usize = 5;
 

@@ -140,6 +140,11 @@ fn the_demo_answers_for_the_days_before_and_after_each_correction_and_a_snapshot
     }
     let history = said(folder, &["history", "observation", "fred|GDP|2025-07-01"]);
     assert!(history.contains("observations GDP") && history.contains("value 31606.207 -> 31741.388"), "{history}");
+    let first = said(folder, &["vintages", "GDP", "--first", "--from", "2025-07-01", "--json"]);
+    assert!(
+        first.contains("\"release\":1,\"realtime_start\":\"2025-10-29\"") && first.contains("31592.216"),
+        "{first}"
+    );
     let diff = said(folder, &["diff", "ohlcv_bar", "--from", "2025-12-20", "--to", "2026-01-02", "--limit", "0"]);
     let changed: Vec<&str> = diff.lines().filter(|line| line.contains("changed")).collect();
     assert!(
@@ -148,6 +153,15 @@ fn the_demo_answers_for_the_days_before_and_after_each_correction_and_a_snapshot
     );
     for (arguments, expected) in [
         (&["query", "--as-of", "2999-01-01", gdp][..], "is in the future"),
+        (
+            &["query", "--as-of", "2025-12-01", "--received-by", "2999-01-01", gdp],
+            "what will have been received by then",
+        ),
+        (&["query", "--assume", gdp], "--as-of"),
+        (&["vintages", "GDP", "--release", "4"], "`GDP` has no release 4: no observation has more than 3"),
+        (&["vintages", "GDP", "--release", "0"], "0 is not in 1.."),
+        (&["vintages", "GDP", "--from", "2026-01-02", "--to", "2026-01-01"], "`--from` is after `--to`"),
+        (&["vintages", "NONE"], "there is no series `NONE`"),
         (&["query", "--as-of", "2025-12-01", "select * from fred_data"], "is a view"),
         (&["query", "--snapshot", "td1:observation@x/0=1#00000000", gdp], "it is not a snapshot"),
         (&["history", "observation", "fred|NONE|2025-07-01"], "has no version of"),

@@ -302,11 +302,38 @@ fn the_functions_of_past_moments_are_derived_from_the_declarations() {
             let is_ordered = column.sql_type == "text" && is_key(name);
             format!("{}{}", column.sql_type, if is_ordered { " collate \"C\"" } else { "" })
         };
-        up += &format!("\n{}", store::postgres_functions(dataset, sql_type));
+        let (version, function) = (store::postgres_type(dataset, sql_type), store::postgres_function(dataset, false));
+        up += &format!("\n{version}{function}");
         let name = &dataset.name;
         down += &format!("drop function {name}_as_of(timestamptz, timestamptz, text);\ndrop type {name}_version;\n");
     }
     down += "drop function snapshot_of(text, text);\n";
     assert_derived("migrations/postgres/0015_as_of.up.sql", &up);
     assert_derived("migrations/postgres/0015_as_of.down.sql", &down);
+}
+
+/// What comes before the functions that can assume a time.
+const ASSUMED_HEAD: &str = "-- Reads of past moments that can assume when a record was known: \
+    `<dataset>_as_of(known, observed, snapshot, assume)`,\n-- derived from the declarations that have `assumed_known_at`.\n";
+
+/// What comes before the functions of releases.
+const RELEASES_HEAD: &str = "-- The releases of an economic series. A vintage without a value is no release.\n";
+/// What drops them.
+const RELEASES_DOWN: &str = "drop function observation_vintage_matrix(text);\ndrop function observation_latest(text);\n\
+    drop function observation_nth_release(text, integer);\ndrop function observation_first_print(text);\n\
+    drop function observation_releases(text);\n\n";
+
+#[test]
+fn the_functions_that_can_assume_a_time_are_derived_from_the_declarations() {
+    let mut up = ASSUMED_HEAD.to_owned();
+    let mut down = RELEASES_DOWN.to_owned();
+    for dataset in contract::datasets().iter().filter(|dataset| !dataset.assumed.is_empty()) {
+        let name = &dataset.name;
+        let [before, after] = [false, true].map(|can_assume| store::postgres_function(dataset, can_assume));
+        up += &format!("\ndrop function {name}_as_of(timestamptz, timestamptz, text);\n{after}");
+        down += &format!("drop function {name}_as_of(timestamptz, timestamptz, text, boolean);\n{before}\n");
+    }
+    up += &format!("\n{RELEASES_HEAD}{}", store::releases::postgres_releases());
+    assert_derived("migrations/postgres/0018_point_in_time.up.sql", &up);
+    assert_derived("migrations/postgres/0018_point_in_time.down.sql", &format!("{}\n", down.trim_end()));
 }

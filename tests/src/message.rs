@@ -97,19 +97,37 @@ pub fn deletion(bar: &OhlcvBar) -> Published {
 
 /// Publishes in order and waits for all acknowledgements.
 pub fn publish(bench: &Bench, dataset: &str, messages: &[Published]) {
-    let topic = bench.topic(dataset);
-    block_on(Cluster::new(&bench.brokers, &bench.namespace).ensure_topics(std::slice::from_ref(&topic))).unwrap();
-    let producer = producer(bench);
-    for (key, value, headers) in messages {
-        let headers = headers.iter().fold(OwnedHeaders::new(), |headers, (name, value)| {
-            headers.insert(Header { key: name, value: Some(value) })
-        });
-        let mut record: BaseRecord<'_, str, [u8]> = BaseRecord::to(&topic).key(key.as_str()).headers(headers);
-        record.payload = value.as_deref();
-        producer.send(record).map_err(|(error, _)| error).unwrap();
-        producer.poll(Duration::ZERO);
+    Publisher::new(bench, dataset).publish(messages);
+}
+
+/// Publishes to a topic again and again.
+#[expect(missing_debug_implementations, reason = "only the test harness holds it")]
+pub struct Publisher {
+    topic: String,
+    producer: BaseProducer,
+}
+
+impl Publisher {
+    /// Creates the topic if it is not there.
+    pub fn new(bench: &Bench, dataset: &str) -> Publisher {
+        let topic = bench.topic(dataset);
+        block_on(Cluster::new(&bench.brokers, &bench.namespace).ensure_topics(std::slice::from_ref(&topic))).unwrap();
+        Publisher { topic, producer: producer(bench) }
     }
-    producer.flush(Duration::from_secs(60)).unwrap();
+
+    /// Publishes in order and waits for all acknowledgements.
+    pub fn publish(&self, messages: &[Published]) {
+        for (key, value, headers) in messages {
+            let headers = headers.iter().fold(OwnedHeaders::new(), |headers, (name, value)| {
+                headers.insert(Header { key: name, value: Some(value) })
+            });
+            let mut record: BaseRecord<'_, str, [u8]> = BaseRecord::to(&self.topic).key(key.as_str()).headers(headers);
+            record.payload = value.as_deref();
+            self.producer.send(record).map_err(|(error, _)| error).unwrap();
+            self.producer.poll(Duration::ZERO);
+        }
+        self.producer.flush(Duration::from_secs(60)).unwrap();
+    }
 }
 
 fn producer(bench: &Bench) -> BaseProducer {

@@ -41,7 +41,7 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     ensure!(arguments.from <= to, "`--from` is after `--to`");
     ensure!(to <= Utc::now(), "`--to` is in the future: nobody knows yet what will be known then");
     let database = Database::from_settings()?;
-    let cut = |known| Cut { known, observed: None, snapshot: None };
+    let cut = |known| Cut { known, observed: None, snapshot: None, assume: false };
     let [before, after] =
         [database.as_of(dataset, &cut(arguments.from)).await?, database.as_of(dataset, &cut(to)).await?];
     let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };

@@ -16,6 +16,9 @@ pub(super) struct Moment {
     /// Of that, only what a snapshot covers: the text that `tapedeck snapshot` printed
     #[arg(long, value_name = "SNAPSHOT")]
     snapshot: Option<Snapshot>,
+    /// Count the first version as known at the time that the declaration assumes, where nobody states one
+    #[arg(long, requires = "as_of")]
+    assume: bool,
 }
 
 impl Moment {
@@ -26,6 +29,7 @@ impl Moment {
             known: self.as_of.unwrap_or_else(Utc::now),
             observed: self.received_by,
             snapshot: self.snapshot.clone(),
+            assume: self.assume,
         })
     }
 }

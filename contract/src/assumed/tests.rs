@@ -3,6 +3,7 @@ use chrono_tz::America;
 
 use crate::dataset::{Dataset, DeclarationError};
 use crate::records::{CorporateAction, OhlcvBar};
+use crate::rule::Rule;
 use crate::{Decoder, Record, Rows, dataset, datasets};
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -182,4 +183,35 @@ fn a_rule_that_cannot_be_computed_is_refused_with_what_is_wrong() {
         "`{\"now\":\"ts_start\"}` has none of `at`, `start_of_day`, `end_of_day`, `end_of_bar`"
     );
     assert_eq!(parsed(r#""ts_start""#), "`assumed_known_at` is missing or malformed");
+}
+
+#[test]
+fn the_days_of_a_zone_say_when_its_session_closes_on_each_day() {
+    let rule = || Rule::parse("symbol ~ '^A$'", &dataset("ohlcv_bar").unwrap().fields).unwrap();
+    for (zone, closes) in [
+        (America::New_York, "16:00"),
+        (chrono_tz::Europe::London, "16:30"),
+        (chrono_tz::Asia::Tokyo, "15:00"),
+        // Clocks change at midnight, and by half an hour.
+        (America::Sao_Paulo, "17:00"),
+        (America::Havana, "00:30"),
+        (chrono_tz::Australia::Lord_Howe, "01:45"),
+    ] {
+        let session = super::Session { when: rule(), zone, closes: closes.parse().unwrap() };
+        let days = session.days();
+        assert!(days.is_sorted_by_key(|days| days.from), "{zone}");
+        let first = NaiveDate::from_ymd_opt(1900, 1, 1).unwrap();
+        for day in first.iter_days().take(199 * 365) {
+            // Around midnight, also where there is none or where it comes twice.
+            for minutes in [-60, -30, 0, 30, 60] {
+                let local = day.and_time(chrono::NaiveTime::MIN);
+                let Some(start) = zone.from_local_datetime(&local).earliest() else { continue };
+                let start = start.timestamp_micros() + minutes * super::HOUR / 60;
+                let of = days.iter().rfind(|days| days.from <= start).unwrap();
+                let is_midnight = start.rem_euclid(super::DAY) == of.midnight;
+                let close = of.length.filter(|_| is_midnight).map(|length| start + length);
+                assert_eq!(close, session.close(start), "{zone} {day} {minutes}");
+            }
+        }
+    }
 }

@@ -34,7 +34,8 @@ impl Sqlite {
     pub(super) fn options(&self) -> Result<SqliteConnectOptions, StoreError> {
         let options = SqliteConnectOptions::from_str(self.address.expose())
             .map_err(|_| StoreError::Halt(format!("`{}` is not a database address", self.shown())))?;
-        Ok(options.disable_statement_logging())
+        // Sessions are for the symbols that match a pattern.
+        Ok(options.disable_statement_logging().with_regexp())
     }
 
     /// Opens the file, or creates it.
