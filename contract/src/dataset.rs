@@ -23,6 +23,13 @@ pub const OBSERVED_AT: &str = "observed_at";
 /// The texts of the expectations that a record breaks; mostly an empty list.
 pub const FLAGS: &str = "flags";
 
+/// Longest declared time of a chunk: a hundred years, which is within the times that a record may have.
+pub const MAX_CHUNK_DAYS: u32 = 36_500;
+
+/// The attribute of a declaration with the days of a chunk of the table.
+const CHUNK_DAYS: &str = "chunk_days";
+/// The attribute of a declaration with the days of a chunk of its revisions.
+const REVISION_CHUNK_DAYS: &str = "revision_chunk_days";
 /// The attribute of a declaration with the rules of [`Dataset::assumed_known_at`].
 const ASSUMED: &str = "assumed_known_at";
 
@@ -49,6 +56,10 @@ pub struct Dataset {
     pub primary_key: Vec<usize>,
     /// Position of the key's field that a TimescaleDB hypertable is split by; None for datasets without a time.
     pub time: Option<usize>,
+    /// Days of `time` in a chunk of the hypertable; None: the table stays a plain one.
+    pub chunk_days: Option<u32>,
+    /// Days of `known_at` in a chunk of the revisions' hypertable; None: their table stays a plain one.
+    pub revision_chunk_days: Option<u32>,
     /// What a record must satisfy; a consumer refuses a record that breaks one.
     pub rules: Vec<Rule>,
     /// What a record should satisfy; validation names each broken one in `flags`.
@@ -133,6 +144,8 @@ impl Dataset {
                 None | Some(Value::Null) => None,
                 Some(_) => Some(position(&text_of(&json, "time")?)?),
             },
+            chunk_days: chunk_days(&json, CHUNK_DAYS)?,
+            revision_chunk_days: chunk_days(&json, REVISION_CHUNK_DAYS)?,
             rules: rules("rules")?,
             expectations: rules("expectations")?,
             assumed: assumed(&json, &fields)?,
@@ -142,6 +155,9 @@ impl Dataset {
             hashed: Vec::new(),
             fields,
         };
+        if dataset.time.is_none() && dataset.chunk_days.is_some() {
+            return Err(DeclarationError::Attribute(CHUNK_DAYS.to_owned()));
+        }
         // A renamed field counts under its first name, so that no hash changes.
         let first_name = |field: &Field| field.aliases.first().unwrap_or(&field.name).clone();
         let named = |at: usize| (xxh3_64(first_name(&dataset.fields[at]).as_bytes()), at);
@@ -187,6 +203,16 @@ fn assumed(json: &Value, fields: &[Field]) -> Result<Vec<Assumed>, DeclarationEr
     }
     let rules = list(json, ASSUMED)?.iter().map(|rule| Assumed::parse(rule, fields));
     rules.collect::<Result<_, _>>().map_err(DeclarationError::Assumed)
+}
+
+/// The days of a chunk; None where they are not declared.
+fn chunk_days(json: &Value, name: &str) -> Result<Option<u32>, DeclarationError> {
+    if json.get(name).is_none() {
+        return Ok(None);
+    }
+    let days = number(json, name)?;
+    let is_allowed = (1..=MAX_CHUNK_DAYS).contains(&days);
+    if is_allowed { Ok(Some(days)) } else { Err(DeclarationError::Attribute(name.to_owned())) }
 }
 
 /// Each of a writer's fields is one field of the dataset.

@@ -31,6 +31,7 @@ mod dialect;
 mod fault;
 pub mod halts;
 mod history;
+mod hypertables;
 pub mod identity;
 mod isolate;
 mod line;
@@ -42,6 +43,7 @@ mod overview;
 mod pages;
 mod park;
 mod partition;
+mod policies;
 mod postgres;
 pub mod quarantine;
 mod query;
@@ -68,12 +70,14 @@ pub use dead_letters::{
     Batch, Count, DeadLetters, FORWARD_PATIENCE, Fate, Filter, Forward, Forwarded, MAX_DEAD_LETTERS, Name, Relayed,
     StoredDeadLetter,
 };
+pub use hypertables::{Chunks, Layout, Timescale};
 pub use line::Line;
 pub use migrate::{MigrationStatus, Reversion};
 pub use migrations::{Loss, Progress, Report};
 pub use outcome::{Commit, Gap, Outcome, Position, RetryClass, StoreError, Total};
 pub use pages::Pages;
 pub use partition::{LastRecord, SinkPartition};
+pub use policies::{Age, Policies, PolicyStep};
 pub use query::Found;
 pub use store::{Store, Texts};
 pub use views::Refreshed;

@@ -38,6 +38,10 @@ use copy::{Coldness, LEAST_ROWS};
 use fault::{fault, is_conflict};
 use sql::Moving;
 
+/// The version and the licence of TimescaleDB; no row without it.
+const TIMESCALE: &str = "select extversion, current_setting('timescaledb.license', true) from pg_extension \
+    where extname = 'timescaledb'";
+
 static SYNTAX: Syntax = Syntax {
     begin: "BEGIN",
     now: "now()",
@@ -70,6 +74,7 @@ static SYNTAX: Syntax = Syntax {
     views: "select relname::text from pg_class where relkind in ('v', 'm') and pg_table_is_visible(oid) \
         and relnamespace::regnamespace::text not in ('pg_catalog', 'information_schema')",
     as_of: as_of::in_postgres,
+    timescale: Some(TIMESCALE),
 };
 
 static STATEMENTS: LazyLock<Statements> = LazyLock::new(|| Statements::new(&SYNTAX));

@@ -79,8 +79,8 @@ pub async fn create(
     }
     let kind = if temporary { "temporary table" } else { "table" };
     let tables = store.tables();
-    tables.create(store, dataset, (&dataset.name, table), kind).await?;
-    tables.create(store, dataset, (&revision(&dataset.name), &revision(table)), kind).await?;
+    tables.create(store, (&dataset.name, table), kind).await?;
+    tables.create(store, (&revision(&dataset.name), &revision(table)), kind).await?;
     Ok(true)
 }
 

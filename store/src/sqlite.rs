@@ -57,6 +57,7 @@ static SYNTAX: Syntax = Syntax {
     exchange: side::EXCHANGE,
     views: "select name from sqlite_schema where type = 'view'",
     as_of: as_of::in_sqlite,
+    timescale: None,
 };
 
 static STATEMENTS: LazyLock<Statements> = LazyLock::new(|| Statements::new(&SYNTAX));

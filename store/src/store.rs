@@ -1,6 +1,5 @@
 //! The interface of a database connection that commits chunks.
 
-use contract::Dataset;
 use futures::future::BoxFuture;
 
 use crate::chunk::Chunk;
@@ -69,12 +68,11 @@ pub trait Store: Send {
 
 /// How a database creates side tables.
 pub trait Tables: Sync {
-    /// Creates an empty table like another, given as (that, its name); `kind` is `table` or `temporary table`. In TimescaleDB it becomes a hypertable
-    /// if that is one, by the dataset's time.
+    /// Creates an empty table like another, given as (that, its name); `kind` is `table` or `temporary table`. In
+    /// TimescaleDB it becomes a hypertable with the same chunks, if that is one.
     fn create<'a>(
         &self,
         store: &'a mut dyn Store,
-        dataset: &'a Dataset,
         like_table: (&'a str, &'a str),
         kind: &'static str,
     ) -> BoxFuture<'a, Result<(), StoreError>>;

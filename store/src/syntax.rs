@@ -47,6 +47,8 @@ pub struct Syntax {
     pub(crate) views: &'static str,
     /// What was known of a dataset at a past moment, as a `select`.
     pub(crate) as_of: fn(&Dataset, &Cut) -> String,
+    /// Returns the version and the licence of TimescaleDB where it is installed; None: it never is.
+    pub(crate) timescale: Option<&'static str>,
 }
 
 /// What an exchange needs to know from its database. `$1` is the live table, `$2` the side table.

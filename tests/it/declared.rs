@@ -149,18 +149,6 @@ fn migrations_go_all_the_way_back_and_up_again() {
 }
 
 #[test]
-fn datasets_with_a_time_are_hypertables_where_timescaledb_is() {
-    let Some(address) = service("TAPEDECK_TEST_TIMESCALE") else { return };
-    let scratch = ScratchDatabase::create(&address);
-    block_on(scratch.database.migrate()).unwrap();
-    let query = "select hypertable_name from timescaledb_information.hypertables";
-    let found = block_on(scratch.database.query(query)).unwrap().rows;
-    let found: HashSet<String> = found.into_iter().map(|row| row[0].clone().unwrap()).collect();
-    let with_time = datasets().iter().filter(|dataset| dataset.time.is_some()).map(|dataset| dataset.name.clone());
-    assert_eq!(found, with_time.collect());
-}
-
-#[test]
 fn every_dataset_has_a_source_and_a_version_that_are_never_null() {
     for dataset in datasets() {
         for name in ["source", "known_at", "observed_at", "flags"] {

@@ -1,5 +1,6 @@
 //! Migrations of a busy database: locks, long statements, kills, rolling upgrades. `migrate/back.rs`: going back, scripts.
-//! `migrate/chunks.rs`: indexes of hypertables. `migrate/keys.rs`: the order of primary keys.
+//! `migrate/chunks.rs`: indexes of hypertables. `migrate/keys.rs`: the order of primary keys. `migrate/hypertables.rs`: which
+//! tables are hypertables.
 
 use std::fs;
 use std::sync::Mutex;
@@ -19,6 +20,7 @@ use crate::declared::postgres_databases;
 
 mod back;
 mod chunks;
+pub(crate) mod hypertables;
 mod keys;
 
 /// Longer than the limits of a consumer's session: 5 s for a lock.

@@ -8,6 +8,9 @@ use store::{Database, MigrationStatus, Progress, Reversion};
 
 use super::print;
 
+mod layout;
+mod policies;
+
 /// What to do with the roles.
 const ROLES: &str =
     "the roles have their rights: give them to the users that log in, e.g. `grant tapedeck_sink to LOGIN`\n";
@@ -27,7 +30,14 @@ pub enum Command {
         /// Stop after this migration
         #[arg(long, value_name = "NUMBER")]
         to: Option<i64>,
+        /// Change nothing; show what it would do
+        #[arg(long)]
+        dry_run: bool,
     },
+    /// Compress chunks that got old, or remove them with their rows; for TimescaleDB's community edition
+    ///
+    /// Example: consumer migrate policies option_quote --compress-after 30 --retain 730 --dry-run
+    Policies(policies::Arguments),
     /// Revert migrations; a dropped table is filled again from its topic after the next `up`
     Down {
         /// Revert all migrations after this one; 0 removes all tables
@@ -42,7 +52,7 @@ pub enum Command {
     },
     /// Create roles with no more rights than they need: `tapedeck_owner`, `_sink`, `_api`, `_reader`; can be repeated
     Roles,
-    /// List the migrations, and which of them the database has
+    /// List the migrations that the database has, and how TimescaleDB holds the tables
     Status,
     /// Print a script that migrates, for `psql` or `sqlite3`; needs no database
     Sql {
@@ -67,10 +77,14 @@ impl Arguments {
 
 /// Migrates the database that the environment names.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    match arguments.command.unwrap_or(Command::Up { to: None }) {
-        Command::Up { to } => {
-            Database::from_settings()?.migrate_to(to, &say).await?;
+    match arguments.command.unwrap_or(Command::Up { to: None, dry_run: false }) {
+        Command::Up { to, dry_run: false } => Database::from_settings()?.migrate_to(to, &say).await?,
+        Command::Up { to, dry_run: true } => {
+            let database = Database::from_settings()?;
+            let status = database.migration_status().await?;
+            print(&planned(&status, to, &layout::conversions(&database).await?))?;
         }
+        Command::Policies(arguments) => policies::run(&Database::from_settings()?, arguments).await?,
         Command::Down { to, dry_run, yes } => down(&Database::from_settings()?, to, dry_run, yes).await?,
         Command::Roles => {
             Database::from_settings()?.grant_roles(&say).await?;
@@ -78,7 +92,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Status => {
             let database = Database::from_settings()?;
-            print(&listed(&database.migration_status().await?))?;
+            print(&listed(&database.migration_status().await?, &layout::shown(&database).await?))?;
         }
         Command::Sql { to, from, database } => print(&kind(database.as_deref())?.migration_script(from, to)?)?,
     }
@@ -136,8 +150,22 @@ fn destroyed(reversions: &[Reversion]) -> String {
     if text.is_empty() { "nothing to revert\n".to_owned() } else { text }
 }
 
-/// One line per migration.
-fn listed(migrations: &[MigrationStatus]) -> String {
+/// One line per migration that is missing, and per table that changes. Tables are arranged only after the last migration.
+fn planned(migrations: &[MigrationStatus], to: Option<i64>, conversions: &str) -> String {
+    let is_wanted = |version: i64| to.is_none_or(|to| version <= to);
+    let missing = || migrations.iter().filter(|migration| migration.applied_at.is_none());
+    let mut text = String::new();
+    for MigrationStatus { version, description, .. } in missing().filter(|migration| is_wanted(migration.version)) {
+        let _ = writeln!(text, "applies migration {version} `{description}`");
+    }
+    if missing().all(|migration| is_wanted(migration.version)) {
+        text += conversions;
+    }
+    if text.is_empty() { "nothing to do\n".to_owned() } else { text }
+}
+
+/// One line per migration, then the tables' layout.
+fn listed(migrations: &[MigrationStatus], layout: &str) -> String {
     let mut text = String::new();
     for MigrationStatus { version, description, applied_at, is_known } in migrations {
         let state = match applied_at {
@@ -148,8 +176,9 @@ fn listed(migrations: &[MigrationStatus]) -> String {
         let _ = writeln!(text, "{version:>4}  {description:<12}  {state}");
     }
     let missing = migrations.iter().filter(|migration| migration.applied_at.is_none()).count();
-    text + &match missing {
-        0 => "the tables are up to date\n".to_owned(),
-        _ => format!("{missing} missing: apply with `migrate up`\n"),
-    }
+    text + layout
+        + &match missing {
+            0 => "the tables are up to date\n".to_owned(),
+            _ => format!("{missing} missing: apply with `migrate up`\n"),
+        }
 }

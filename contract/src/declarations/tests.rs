@@ -106,3 +106,21 @@ fn a_header_names_the_declaration_of_a_registrys_id_and_of_no_other() {
     }
     assert_eq!(declared_id(dataset, 57, || None), 57);
 }
+
+#[test]
+fn chunks_last_a_day_to_a_hundred_years_and_only_a_dataset_with_a_time_has_any() {
+    let with_time = &datasets().iter().find(|dataset| dataset.name == "observation").unwrap().schema;
+    let error = |schema: &str| Dataset::parse(schema).map(|_| ()).unwrap_err().to_string();
+    for wrong in ["0", "36501", "-1", "1.5", "\"10 years\"", "null"] {
+        for attribute in ["chunk_days", "revision_chunk_days"] {
+            let declared = format!("\"{attribute}\": 3600,");
+            assert!(with_time.contains(&declared));
+            let schema = with_time.replacen(&declared, &format!("\"{attribute}\": {wrong},"), 1);
+            assert_eq!(error(&schema), format!("`{attribute}` is missing or malformed"), "{wrong}");
+        }
+    }
+    let without_time = with_time.replacen("\"time\": \"observation_date\"", "\"time\": null", 1);
+    assert_eq!(error(&without_time), "`chunk_days` is missing or malformed");
+    let plain = parsed(&with_time.replacen("\"chunk_days\": 3600,", "", 1));
+    assert_eq!((plain.chunk_days, plain.revision_chunk_days), (None, Some(3600)));
+}

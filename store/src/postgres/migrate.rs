@@ -16,6 +16,7 @@ use crate::outcome::StoreError;
 
 mod chunks;
 mod comments;
+mod layout;
 mod roles;
 mod script;
 mod watch;
@@ -71,6 +72,7 @@ impl Postgres {
         let is_complete =
             history::pending(migrations, &history, None)?.iter().all(|one| to.is_none_or(|to| one.version <= to));
         if is_complete && !history::is_newer(migrations, &history) {
+            layout::arrange(&mut session).await?;
             comments::write(&mut session.connection, report).await?;
         }
         session.connection.close().await.map_err(classify)

@@ -1,9 +1,9 @@
 //! Side tables in PostgreSQL.
 
-use contract::Dataset;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
+use super::TIMESCALE;
 use crate::outcome::StoreError;
 use crate::store::{Store, Tables};
 use crate::syntax::Exchange;
@@ -59,7 +59,6 @@ impl Tables for SideTables {
     fn create<'a>(
         &self,
         store: &'a mut dyn Store,
-        dataset: &'a Dataset,
         (like, table): (&'a str, &'a str),
         kind: &'static str,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -67,7 +66,7 @@ impl Tables for SideTables {
             store.rows(format!("create {kind} {table} (like {like} including all)"), &[]).await?;
             // A temporary table cannot be a hypertable.
             if kind == "table" {
-                hypertable(store, dataset, (like, table)).await?;
+                hypertable(store, (like, table)).await?;
             }
             Ok(())
         }
@@ -75,22 +74,20 @@ impl Tables for SideTables {
     }
 }
 
-/// Converts the table to a hypertable with the same chunk interval, if the other is one.
-async fn hypertable(store: &mut dyn Store, dataset: &Dataset, (like, table): (&str, &str)) -> Result<(), StoreError> {
-    let installed =
-        store.rows("select 1::text from pg_extension where extname = 'timescaledb'".to_owned(), &[]).await?;
-    let Some(time) = dataset.time.filter(|_| !installed.is_empty()) else {
+/// Converts the table to a hypertable with the same column and chunks, if the other is one.
+async fn hypertable(store: &mut dyn Store, (like, table): (&str, &str)) -> Result<(), StoreError> {
+    if store.rows(TIMESCALE.to_owned(), &[]).await?.is_empty() {
         return Ok(());
-    };
-    let query = "select time_interval::text from timescaledb_information.dimensions where hypertable_name = $1";
+    }
+    let query = "select column_name::text, time_interval::text from timescaledb_information.dimensions \
+        where hypertable_name = $1 and hypertable_schema = current_schema() and dimension_number = 1";
     let found = store.rows(query.to_owned(), &[like]).await?;
-    if let Some(interval) = found.into_iter().flatten().next().flatten() {
+    if let Some([Some(column), Some(interval)]) = found.first().map(Vec::as_slice) {
         let statement = format!(
-            "select create_hypertable('{table}', '{}', chunk_time_interval => $1::interval, \
-             create_default_indexes => false)::text",
-            dataset.fields[time].name
+            "select create_hypertable('{table}', '{column}', chunk_time_interval => $1::interval, \
+             create_default_indexes => false)::text"
         );
-        store.rows(statement, &[&interval]).await?;
+        store.rows(statement, &[interval]).await?;
     }
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! Side tables in SQLite.
 
-use contract::Dataset;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
@@ -34,7 +33,6 @@ impl Tables for SideTables {
     fn create<'a>(
         &self,
         store: &'a mut dyn Store,
-        _: &'a Dataset,
         (like, table): (&'a str, &'a str),
         kind: &'static str,
     ) -> BoxFuture<'a, Result<(), StoreError>> {

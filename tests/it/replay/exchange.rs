@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Executor as _};
-use tests::broker::{Bench, benches, block_on, embedded, postgres};
+use tests::broker::{Bench, benches, block_on, embedded, postgres, timescale};
 use tests::message::{bar, send_records};
 use tests::process::{Running, command, fail, succeed, until};
 use tests::unique;
 
 use super::{consume, load, replay, table};
+use crate::migrate::hypertables::POLICY;
 
 pub(super) const SIDE: [&str; 4] = ["--into", "bars_next", "--rule", "close >= 10"];
 const KEY: &str = "source, symbol, bar_interval, ts_start";
@@ -113,9 +114,12 @@ const CATALOGUE: &str = "select 'table', relname, relowner::regrole::text, relac
     union all select 'publication', pubname, tablename, '', '', '', '' from pg_publication_tables \
     union all select 'statistics', stxname, pg_get_statisticsobjdef(oid), '', '', '', '' from pg_statistic_ext \
     order by 1, 2, 3, 4";
-/// The hypertable's number: its policies refer to it.
-const HYPERTABLES: &str = "select id, table_name, compression_state, chunk_target_size \
-    from _timescaledb_catalog.hypertable where table_name = 'ohlcv_bar'";
+/// The hypertables' numbers, to which their policies refer, their chunks and policies.
+const HYPERTABLES: &str = "select hypertable.id, table_name, compression_state, column_name, interval_length, \
+    (select string_agg(concat(proc_name, job.config), ' ') from _timescaledb_config.bgw_job as job \
+    where hypertable_id = hypertable.id) from _timescaledb_catalog.hypertable \
+    join _timescaledb_catalog.dimension on dimension.hypertable_id = hypertable.id \
+    where table_name in ('ohlcv_bar', 'ohlcv_bar_revision') order by table_name";
 const CATALOGUE_OF_SQLITE: &str =
     "select type, name, tbl_name, sql, rootpage from sqlite_schema where name not like '%bars_next%' order by 1, 2";
 
@@ -128,6 +132,22 @@ fn catalogue(bench: &Bench, name: &str) -> Vec<Vec<Option<String>>> {
 }
 
 #[test]
+fn a_side_table_and_its_revisions_have_the_chunks_of_the_live_tables() {
+    let Some(bench) = timescale() else { return };
+    differ(&bench);
+    let chunks = |table: &str| {
+        bench.query(&format!(
+            "select column_name, time_interval::text from timescaledb_information.dimensions \
+             where hypertable_name = '{table}'"
+        ))
+    };
+    for suffix in ["", "_revision"] {
+        let live = chunks(&format!("ohlcv_bar{suffix}"));
+        assert_eq!((live.len(), chunks(&format!("bars_next{suffix}"))), (1, live.clone()), "`{suffix}`");
+    }
+}
+
+#[test]
 fn an_exchange_keeps_all_that_people_attached_to_the_table() {
     for (name, bench) in benches() {
         let (is_sqlite, role) = (name.ends_with("SQLite"), unique("reader"));
@@ -135,6 +155,10 @@ fn an_exchange_keeps_all_that_people_attached_to_the_table() {
         run_all(&bench, BUILT);
         let built = if is_sqlite { BUILT_ON_SQLITE } else { BUILT_ON_POSTGRES };
         run_all(&bench, &built.replace("ROLE", &role));
+        if name.ends_with("TimescaleDB") {
+            run_all(&bench, POLICY);
+            assert_eq!(bench.query(HYPERTABLES).len(), 2);
+        }
         let before = [catalogue(&bench, name), table(&bench, "ohlcv_bar"), table(&bench, "bars_next")];
 
         let said = swap(&bench, &["--dry-run"]);

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use contract::datasets;
 
 use super::{CREATE_TABLE, LOCK_TIMEOUT, checksum, chunks, comments};
+use crate::hypertables::declared;
 use crate::migrations::{Index, Migration, Script, TABLE, index_of, per_chunk, split};
 use crate::sql;
 
@@ -27,6 +28,9 @@ pub(in super::super) fn script(migrations: &[Migration], from: i64, to: i64) -> 
         }
     }
     let is_complete = migrations.last().is_some_and(|last| last.version == to) && to > from;
+    for one in declared().filter(|_| is_complete) {
+        text += &format!("{};\n", one.arrange());
+    }
     for dataset in datasets().iter().filter(|_| is_complete) {
         for (column, comment) in sql::comments(dataset) {
             text += &format!("{};\n", comments::statement(dataset, column, &comment));

@@ -1,0 +1,3 @@
+-- no-transaction
+-- `migrate up` makes hypertables of the tables that schemas/*.avsc divide into chunks, after all migrations: revisions,
+-- and datasets whose tables were made before TimescaleDB was installed. This file is for the way back.
