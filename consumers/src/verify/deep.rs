@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use contract::{Coordinate, Dataset, Rows, tombstone, topic};
+use contract::{Column, Coordinate, Dataset, Rows, tombstone, topic};
 use kafka::offsets::end_offsets;
 use tokio::runtime::Handle;
 
@@ -32,6 +32,8 @@ use store::Audit;
 use table::Table;
 use taken::Taken;
 
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+
 /// The dataset and topic that are compared. Immutable.
 struct Subject<'a> {
     verification: &'a Verification,
@@ -39,6 +41,36 @@ struct Subject<'a> {
     topic: String,
     facts: &'a Facts,
     runtime: &'a Handle,
+    /// Retention, as it was once the table had been read.
+    retention: Option<Retention>,
+}
+
+/// What TimescaleDB removes of a table by itself.
+struct Retention {
+    /// The age, such as `730 days`.
+    age: String,
+    /// Rows with a time before are removed, in microseconds since 1970.
+    before: i64,
+}
+
+impl Subject<'_> {
+    /// Whether retention may have removed the row of a record.
+    fn is_removable(&self, rows: &Rows) -> bool {
+        let Some((retention, time)) = self.retention.as_ref().zip(self.dataset.time) else { return false };
+        let time = match rows.column(time) {
+            Column::Timestamp(times) => times.first().copied().flatten(),
+            Column::Date(days) => days.first().copied().flatten().map(|day| i64::from(day) * MICROS_PER_DAY),
+            _ => None,
+        };
+        time.is_some_and(|time| time < retention.before)
+    }
+}
+
+/// The retention of a dataset's table; None where rows stay.
+fn retention(verification: &Verification, name: &str, runtime: &Handle) -> anyhow::Result<Option<Retention>> {
+    let layouts = runtime.block_on(verification.database.layouts())?;
+    let chunks = layouts.into_iter().find(|layout| layout.table == name).and_then(|layout| layout.chunks);
+    Ok(chunks.and_then(|chunks| Some(Retention { age: chunks.drop_after?, before: chunks.removed_before? })))
 }
 
 /// Compares a dataset's table with its topic.
@@ -51,11 +83,12 @@ pub(super) fn compare(
     let topic = topic::topic(verification.cluster.namespace(), dataset);
     let mut audit = runtime.block_on(verification.database.audit())?;
     let facts = facts(verification, &topic, &mut audit, runtime)?;
-    let subject = Subject { verification, dataset, topic, facts: &facts, runtime };
+    let mut subject = Subject { verification, dataset, topic, facts: &facts, runtime, retention: None };
     let (mut taken, mut letters) = taken::load(&subject, &mut audit, findings)?;
     // Reading takes hours: no transaction may last as long.
     drop(audit);
     let mut table = Table::read(&subject, findings)?;
+    subject.retention = retention(verification, &dataset.name, runtime)?;
     let positions = taken::look_again(&subject, &mut taken, &mut letters)?;
     let (mut records, mut read) = (Records::new(&subject), Topic::new(&subject));
     let partitions: BTreeSet<i32> = taken.partitions.keys().chain(taken.later.keys()).copied().collect();
@@ -74,6 +107,12 @@ pub(super) fn compare(
             "{0}: of {without_revision} earlier versions there are no revisions, because an earlier version of tapedeck \
              stored their records: `consumer replay {0}` fills them in",
             dataset.name
+        ));
+    }
+    if let Some(retention) = &subject.retention {
+        findings.notes.push(format!(
+            "{}: retention removes rows after {}: of {} records nobody can say whether their rows are missing",
+            dataset.name, retention.age, read.removable
         ));
     }
     add_missing(&subject, (missing, &first_missing), &mut records, findings)?;

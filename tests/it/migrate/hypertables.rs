@@ -6,6 +6,7 @@ use std::process::Command;
 use contract::datasets;
 use store::{Layout, sql};
 use tests::broker::embedded;
+use tests::message::{bar, send_records};
 
 use super::back::run;
 use super::*;
@@ -254,3 +255,28 @@ pub(crate) const POLICY: &str = "insert into _timescaledb_config.bgw_job (id, ap
     select 1000, 'Retention', '1 day', '1 hour', 1, '1 hour', '_timescaledb_functions', 'policy_retention', \
     current_user::regrole, false, false, id, jsonb_build_object('drop_after', '365 days', 'hypertable_id', id) \
     from _timescaledb_catalog.hypertable where table_name = 'ohlcv_bar'";
+
+#[test]
+fn rows_that_retention_removes_are_not_missing_to_a_deep_verification_and_all_others_are() {
+    let Some(bench) = timescale() else { return };
+    // Days from 2024-01-01.
+    let today = u32::try_from((chrono::Utc::now() - tests::message::at(0)).num_days()).unwrap();
+    let bars = [0, 40, today - 3, today - 2].map(|day| bar("KEPT", day, 1.0, 0, 0).into());
+    send_records(&bench, "ohlcv_bar", &bars);
+    succeed("consumer", &["run", "ohlcv_bar", "--once"], &bench.environment);
+    succeed("consumer", &["verify", "ohlcv_bar", "--deep"], &bench.environment);
+    bench.execute("select drop_chunks('ohlcv_bar', now() - interval '365 days')::text");
+    assert_eq!(bench.number("select count(*) as n from ohlcv_bar"), 2);
+    let said = fail("consumer", &["verify", "ohlcv_bar", "--deep"], &bench.environment);
+    assert!(said.contains("2 violations"), "removed by hand, they are missing: {said}");
+
+    Client::new(&bench.database).run(POLICY);
+    let said = succeed("consumer", &["verify", "ohlcv_bar", "--deep"], &bench.environment);
+    let note = "retention removes rows after 365 days: of 2 records nobody can say whether their rows are missing";
+    assert!(said.contains(note), "{said}");
+    let status = succeed("consumer", &["migrate", "status"], &bench.environment);
+    assert!(status.contains("chunks of 360 days by ts_start, removed after 365 days\n"), "{status}");
+    bench.execute("delete from ohlcv_bar where ts_start > now() - interval '365 days'");
+    let said = fail("consumer", &["verify", "ohlcv_bar", "--deep"], &bench.environment);
+    assert!(said.contains("2 violations"), "these are missing: {said}");
+}

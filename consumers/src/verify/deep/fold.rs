@@ -24,12 +24,14 @@ pub(super) struct Record {
     pub(super) is_kept: bool,
 }
 
-/// The topic, read.
+/// The topic, read. Rows that retention may have removed count as late: a table may have them or not.
 pub(super) struct Topic {
     /// The records, by key.
     records: Spill,
     /// Number of records up to the positions at the start.
     pub(super) count: u64,
+    /// Number of records that retention may have removed.
+    pub(super) removable: u64,
 }
 
 /// How one sink accounts for a record.
@@ -43,7 +45,7 @@ enum Account {
 
 impl Topic {
     pub(super) fn new(subject: &Subject<'_>) -> Topic {
-        Topic { records: Spill::new(&subject.verification.temp_dir), count: 0 }
+        Topic { records: Spill::new(&subject.verification.temp_dir), count: 0, removable: 0 }
     }
 
     /// Reads a partition up to its sinks' highest position. Returns how many records each sink must have counted.
@@ -83,7 +85,9 @@ impl Topic {
             }
             match record {
                 Ok(rows) if is_stored || may_be_stored => {
-                    let flags = i64::from(!is_stored) | i64::from(is_kept) << 1;
+                    let is_removable = subject.is_removable(rows);
+                    self.removable += u64::from(is_removable);
+                    let flags = i64::from(!is_stored || is_removable) | i64::from(is_kept) << 1;
                     self.push(subject.dataset, rows, (partition, original.offset), flags)
                 }
                 _ => Ok(()),
