@@ -17,7 +17,8 @@ mod statements;
 
 pub use losses::Loss;
 pub use progress::{Progress, Report};
-pub(crate) use statements::{Index, index_of, is_gentle, per_chunk, split, views};
+use statements::views;
+pub(crate) use statements::{Index, View, index_of, is_gentle, per_chunk, routines, split};
 
 /// The table in which sqlx keeps what was applied.
 pub(crate) const TABLE: &str = "_sqlx_migrations";
@@ -93,7 +94,18 @@ impl Migration {
 /// The names of the tables and views that migrations create.
 pub(crate) fn objects(migrations: &[Migration]) -> Vec<String> {
     let tables = migrations.last().map(|last| last.tables.clone()).unwrap_or_default();
-    tables.into_iter().chain(migrations.iter().flat_map(|one| views(&one.up.sql)).map(|view| view.name)).collect()
+    tables.into_iter().chain(views_of(migrations).into_iter().map(|view| view.name)).collect()
+}
+
+/// The views that migrations create, in their order. A later migration may define one of them anew.
+pub(crate) fn views_of(migrations: &[Migration]) -> Vec<View> {
+    let mut all: Vec<View> = Vec::new();
+    for view in migrations.iter().flat_map(|one| views(&one.up.sql)) {
+        if all.iter().all(|other| other.name != view.name) {
+            all.push(view);
+        }
+    }
+    all
 }
 
 /// How messages name a migration.

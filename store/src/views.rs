@@ -19,11 +19,7 @@ impl Database {
     /// The names of the views that the migrations create, in their order.
     #[must_use]
     pub fn views(&self) -> Vec<String> {
-        self.migrations
-            .iter()
-            .flat_map(|migration| migrations::views(&migration.up.sql))
-            .map(|view| view.name)
-            .collect()
+        migrations::views_of(&self.migrations).into_iter().map(|view| view.name).collect()
     }
 
     /// Brings the materialized views up to date, the named ones or all. Their readers do not wait.
@@ -32,7 +28,7 @@ impl Database {
     ///
     /// [`StoreError::Halt`] when there is no such view, or the database refuses it.
     pub async fn refresh(&self, names: &[String]) -> Result<Vec<Refreshed>, StoreError> {
-        let views = self.migrations.iter().flat_map(|migration| migrations::views(&migration.up.sql));
+        let views = migrations::views_of(&self.migrations).into_iter();
         let known: Vec<String> = views.filter(|view| view.is_materialized).map(|view| view.name).collect();
         if let Some(unknown) = names.iter().find(|name| !known.contains(name) && !self.views().contains(name)) {
             let all = self.views().join(", ");

@@ -129,7 +129,8 @@ fn a_consumer_runs_with_the_role_of_a_sink_and_verify_with_that_of_a_reader() {
 fn tables_of_later_migrations_belong_to_the_owner_too() {
     for (name, bench) in databases() {
         let migrations = block_on(bench.database.migration_status()).unwrap();
-        let before = migrations[migrations.len() - 3].version;
+        // Another user made those functions that the migrations after it make anew.
+        let before = migrations.iter().find(|one| one.description == "point in time").unwrap().version - 1;
         block_on(bench.database.migrate_down(before, &|_| {})).unwrap();
         let owner = User::create(&bench, "owner");
         succeed("consumer", &["migrate"], &owner.environment(&bench));
@@ -138,8 +139,6 @@ fn tables_of_later_migrations_belong_to_the_owner_too() {
         assert_eq!(bench.number(others), 0, "on {name}");
         let api = User::create(&bench, "api");
         assert!(api.may("select * from latest_price") && api.may("select * from news"), "on {name}");
-        // A function stays with the user that migrated.
-        bench.execute(&format!("reassign owned by {} to tapedeck_owner", owner.name));
         for user in [owner, api] {
             bench.execute(&format!("drop role {}", user.name));
         }

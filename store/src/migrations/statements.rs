@@ -133,6 +133,21 @@ pub(crate) fn views(sql: &str) -> Vec<View> {
     split(sql).into_iter().filter_map(view).collect()
 }
 
+/// The names of the functions and types that a file creates.
+pub(crate) fn routines(sql: &str) -> Vec<String> {
+    let name = |statement| {
+        let words = words(statement);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            ["create", "function" | "type", name, ..] | ["create", "or", "replace", "function", name, ..] => {
+                Some((*name).to_owned())
+            }
+            _ => None,
+        }
+    };
+    split(sql).into_iter().filter_map(name).collect()
+}
+
 /// The statement that creates the same index of a hypertable, one chunk after the other.
 pub(crate) fn per_chunk(statement: &str) -> String {
     const OPTION: &str = "timescaledb.transaction_per_chunk";
@@ -189,6 +204,13 @@ mod tests {
             "-- create view x as\ncreate view a as select 1; CREATE MATERIALIZED VIEW b as select 2; drop view c;";
         let view = |name: &str, is_materialized| View { name: name.to_owned(), is_materialized };
         assert_eq!(views(sql), [view("a", false), view("b", true)]);
+    }
+
+    #[test]
+    fn the_functions_and_types_of_a_file_are_named() {
+        let sql = "create type a as (b text);\ncreate or replace function c(d text) returns text language sql as $$ select 1; $$; \
+            CREATE FUNCTION e() returns text language sql as $$ create function f $$; drop function g;";
+        assert_eq!(routines(sql), ["a", "c", "e"]);
     }
 
     #[test]

@@ -97,6 +97,10 @@ impl Postgres {
             };
             session.run(migration, down, &migration.forget(), &migration.unrecord(), "reverted").await?;
         }
+        // The way back creates views and functions anew, too.
+        if roles::are_used(&mut session).await? {
+            roles::grant(&mut session, migrations).await?;
+        }
         session.connection.close().await.map_err(classify)
     }
 }

@@ -8,7 +8,7 @@ use tests::message::{bar, send_records};
 use tests::process::succeed;
 
 /// A listing in London: its unit, units per pound, and what its closes and adjusted closes are adjusted for.
-fn instrument(source: &str, symbol: &str, unit: &str, units: f64, adjustments: [Option<&str>; 2]) -> Record {
+pub(super) fn instrument(source: &str, symbol: &str, unit: &str, units: f64, adjustments: [Option<&str>; 2]) -> Record {
     let known_at = DateTime::from_timestamp(10, 0).unwrap();
     Instrument {
         source: source.into(),

@@ -9,6 +9,8 @@ use tests::broker::{Bench, benches};
 use tests::message::{bar, send_records};
 use tests::process::succeed;
 
+use super::comparable::instrument;
+
 fn time(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
@@ -213,7 +215,8 @@ fn split(ex_date: &str, new: i64, old: i64) -> Record {
     .into()
 }
 
-/// Bars of ten days: closes of 60 until the split of 2 for 1, then 30, then 10 after 3 for 1; adjusted ones are 10.
+/// Bars of ten days: closes of 60 until the split of 2 for 1, then 30, then 10 after 3 for 1; adjusted ones are 10, or
+/// 1000 pence.
 fn bars() -> Vec<Record> {
     let raw = |day: u32| match day {
         0..7 => 60.0,
@@ -223,7 +226,7 @@ fn bars() -> Vec<Record> {
     let of = |source: &'static str, day, close| {
         Record::from(OhlcvBar { source: source.into(), ..bar("ACME", day, close, 10, 10) })
     };
-    (0..10).flat_map(|day| [of("eodhd", day, raw(day)), of("yahoo", day, 10.0)]).collect()
+    (0..10).flat_map(|day| [of("eodhd", day, raw(day)), of("yahoo", day, 10.0), of("pence", day, 1000.0)]).collect()
 }
 
 #[test]
@@ -243,6 +246,8 @@ fn a_market_cap_is_the_close_times_the_shares_known_that_day_across_splits() {
         send_records(&bench, "xbrl_fact", &facts);
         send_records(&bench, "corporate_action", &[split("2024-01-08", 2, 1), split("2024-01-10", 3, 1)]);
         send_records(&bench, "ohlcv_bar", &bars());
+        // Of the other two it is known by what a provider is called.
+        send_records(&bench, "instrument", &[instrument("pence", "ACME", "GBX", 100.0, [Some("splits"), None])]);
         consume(&bench);
         let caps = |source: &str| {
             lines(
@@ -268,7 +273,11 @@ fn a_market_cap_is_the_close_times_the_shares_known_that_day_across_splits() {
             lines.iter().map(|line| line.rsplit_once(' ').unwrap().1.to_owned()).collect()
         };
         assert_eq!(totals(&caps("yahoo")), totals(&caps("eodhd")), "adjusted closes on {name}");
-        let chosen = "symbol, source, date, shares_basis, market_cap";
+        assert_eq!(totals(&caps("pence")), totals(&caps("eodhd")), "adjusted pence on {name}");
+        let in_pounds = lines(&bench, "select distinct source, close, currency from market_cap where currency = 'GBP'");
+        assert_eq!(in_pounds, ["pence 10 GBP"], "on {name}");
+        let chosen =
+            "symbol, source, date, close, currency, shares, shares_basis, shares_as_of, split_factor, market_cap";
         let order = "order by symbol, source, date";
         let by_view = lines(
             &bench,
@@ -276,8 +285,8 @@ fn a_market_cap_is_the_close_times_the_shares_known_that_day_across_splits() {
                 "select {chosen} from market_cap where symbol in ('ACME', 'OTHER') and date in ('2024-01-04', '2024-01-09') {order}"
             ),
         );
-        assert_eq!(by_view.len(), 4, "on {name}");
-        assert_eq!(by_view[0], "ACME eodhd 2024-01-04 cover_page 6600", "on {name}");
+        assert_eq!(by_view.len(), 6, "on {name}");
+        assert_eq!(by_view[0], "ACME eodhd 2024-01-04 60 USD 110 cover_page 2024-01-03 1 6600", "on {name}");
         if !name.contains("SQLite") {
             let by_function = format!(
                 "select {chosen} from market_caps(array['ACME', 'OTHER'], array['2024-01-04', '2024-01-09']::date[]) {order}"

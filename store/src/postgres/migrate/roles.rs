@@ -92,7 +92,7 @@ pub(super) async fn create(session: &mut Session<'_>, migrations: &[Migration]) 
     grant(session, migrations).await
 }
 
-/// Gives each role its rights on our tables and views.
+/// Gives each role its rights on our tables and views, and the owner our functions and types.
 pub(super) async fn grant(session: &mut Session<'_>, migrations: &[Migration]) -> Result<(), StoreError> {
     for (name, is_view, is_owned) in objects(session, migrations).await? {
         let what = format!("the rights on `{name}`");
@@ -103,7 +103,25 @@ pub(super) async fn grant(session: &mut Session<'_>, migrations: &[Migration]) -
             session.patiently(&what, &[&format!("grant {rights} on {name} to {role}")]).await?;
         }
     }
+    for statement in routines(session, migrations).await? {
+        session.patiently("a function", &[&statement]).await?;
+    }
     Ok(())
+}
+
+/// The statements that give our functions and types to the owner's role; none for those that it has.
+async fn routines(session: &mut Session<'_>, migrations: &[Migration]) -> Result<Vec<String>, StoreError> {
+    let names: Vec<String> = migrations.iter().flat_map(|one| migrations::routines(&one.up.sql)).collect();
+    let query = format!(
+        "select concat('alter function ', oid::regprocedure, ' owner to {OWNER}') from pg_proc \
+         where pronamespace = current_schema()::regnamespace and proname::text = any($1) \
+         and pg_get_userbyid(proowner) <> '{OWNER}' \
+         union all select concat('alter type ', oid::regtype, ' owner to {OWNER}') from pg_type \
+         where typnamespace = current_schema()::regnamespace and typname::text = any($1) \
+         and pg_get_userbyid(typowner) <> '{OWNER}' order by 1"
+    );
+    let found = sqlx::query_scalar(AssertSqlSafe(query)).bind(&names).fetch_all(&mut session.connection).await;
+    found.map_err(classify)
 }
 
 /// Our tables and views that there are: name, whether it is a view, whether the owner's role has it.

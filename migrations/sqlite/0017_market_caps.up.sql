@@ -1,0 +1,26 @@
+-- Market capitalisations in the currency, not in its pence, and by what the provider says its closes are adjusted for.
+
+drop view market_cap;
+
+-- A day's close in `currency` times the shares known at 16:00 of its exchange. Splits after the day of the number of shares
+-- count: all of them where the closes are adjusted, else those until the day. Without an `instrument`, the closes of Yahoo and
+-- FMP are adjusted, and all are in the currency.
+create view market_cap as
+select bar.symbol, bar.source, bar.trading_date as date, bar.close / coalesce(priced.units_per_currency, 1) as close,
+    coalesce(priced.currency, bar.currency) as currency, known.shares,
+    known.basis as shares_basis, known.as_of as shares_as_of,
+    coalesce(later.factor, 1) / coalesce(before.factor, 1) as split_factor,
+    bar.close / coalesce(priced.units_per_currency, 1) * known.shares
+        * coalesce(later.factor, 1) / coalesce(before.factor, 1) as market_cap
+from ohlcv_bar as bar
+join shares_known as known on known.symbol = bar.symbol
+    and known.known_from <= strftime('%Y-%m-%dT%H:%M:%f000Z', bar.ts_start, '+16 hours')
+    and (known.known_until is null or known.known_until > strftime('%Y-%m-%dT%H:%M:%f000Z', bar.ts_start, '+16 hours'))
+left join instrument as priced on priced.symbol = bar.symbol and priced.source = bar.source and not priced.deleted
+left join split_factor as before on before.symbol = known.symbol and before.ex_date <= known.as_of
+    and (before.until_date is null or before.until_date > known.as_of)
+left join split_factor as later on later.symbol = bar.symbol
+    and case when coalesce(priced.price_adjustment <> 'none', bar.source in ('yahoo', 'fmp')) then later.until_date is null
+        else later.ex_date <= bar.trading_date
+            and (later.until_date is null or later.until_date > bar.trading_date) end
+where bar.bar_interval = '1d' and not bar.deleted;
