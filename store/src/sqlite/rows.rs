@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::Utc;
+use chrono::{SubsecRound as _, Utc};
 use contract::rows::Folded;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments as _, AssertSqlSafe, SqliteConnection};
@@ -135,7 +135,7 @@ impl Writer<'_> {
     /// The parameters of [`sql::move_rows`].
     fn keys(&mut self, rows: &[&Folded]) -> sqlx::Result<SqliteArguments> {
         let mut arguments = SqliteArguments::default();
-        add(&mut arguments, text::of_time(Utc::now()))?;
+        add(&mut arguments, written_at())?;
         for row in rows {
             for field in &self.incoming.dataset.primary_key {
                 self.parameters.add(&mut arguments, *field, row.row).map_err(sqlx::Error::Encode)?;
@@ -147,7 +147,7 @@ impl Writer<'_> {
     /// The parameters of [`sql::upsert`], [`sql::keep`] and [`sql::lower`].
     fn values<'r>(&mut self, rows: impl Iterator<Item = &'r Folded>) -> sqlx::Result<SqliteArguments> {
         let mut arguments = self.places()?;
-        add(&mut arguments, Arc::<str>::from(text::of_time(Utc::now())))?;
+        add(&mut arguments, Arc::<str>::from(written_at()))?;
         for row in rows {
             for field in 0..self.incoming.dataset.fields.len() {
                 self.parameters.add(&mut arguments, field, row.row).map_err(sqlx::Error::Encode)?;
@@ -166,6 +166,11 @@ impl Writer<'_> {
         add(&mut arguments, self.incoming.places.map(|places| places.partition))?;
         Ok(arguments)
     }
+}
+
+/// Now, as precisely as SQLite's own clock: the ledger's time, which is read after it, is never before a row's.
+fn written_at() -> String {
+    text::of_time(Utc::now().trunc_subsecs(3))
 }
 
 fn add<'q, T: sqlx::Encode<'q, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>>(
