@@ -1,4 +1,4 @@
--- Bars of weeks and months in one pass: joined with their first and last bars, they took minutes while the table had no
+-- Bars of weeks and months in one pass: joined with their first and last bars, they ran into time limits while the table had no
 -- statistics. Market capitalisations in the currency, not in its pence, and by what the provider says its closes are adjusted for.
 
 create or replace view weekly_bars as
